@@ -1,0 +1,1 @@
+"""Abstract classes, answers, variables, errors, rows, and the registry of exact rules."""

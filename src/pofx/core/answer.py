@@ -1,0 +1,154 @@
+"""Answers: a number, and how far to trust it."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+Trust = Literal["exact", "lower bound", "upper bound", "estimate"]
+
+_FLIPPED: dict[Trust, Trust] = {"lower bound": "upper bound", "upper bound": "lower bound"}
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """A number, or an array of them, with its kind and the standard error of its sampling.
+
+    `kind` is exact, a lower or upper bound, or an estimate; `stderr` is the standard error of the
+    Monte Carlo draws behind it (never of the fit), `draws` their number, `how` a word on the way,
+    `unit` its unit, `what` the question. It behaves as its value, and arithmetic carries kind and
+    error along: independent errors add in quadrature, and the difference of two lower bounds is an
+    estimate of unknown error, for it is no bound.
+
+    >>> a = Answer(0.5, unit="nats", what="H(sex)")
+    >>> b = Answer(0.2, 0.003, "estimate", draws=1000, unit="nats")
+    >>> print(a)
+    H(sex) = 0.5 nats   exact
+    >>> print(a - b)
+    0.3000 ± 0.0030 nats   estimate, 1000 draws
+    >>> round(float(a) + 1, 3)
+    1.5
+    """
+
+    value: Any
+    stderr: Any = 0.0
+    kind: Trust = "exact"
+    draws: int = 0
+    how: str = ""
+    unit: str = ""
+    what: str = ""
+
+    __array_priority__ = 1000  # numpy leaves `array + answer` to us
+    __array_ufunc__ = None
+
+    def __float__(self) -> float:
+        return float(self.value)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.value, dtype=dtype, copy=copy)
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def __getitem__(self, index: Any) -> "Answer":
+        stderr = self.stderr[index] if np.ndim(self.stderr) else self.stderr
+        return self._with(self.value[index], stderr)
+
+    def mean(self) -> "Answer":
+        """The mean of an array of answers, whose errors are taken as independent."""
+        error = np.broadcast_to(self.stderr, np.shape(self.value))
+        return self._with(float(np.mean(self.value)), math.sqrt((error**2).sum()) / error.size)
+
+    def _with(self, value: Any, stderr: Any, **changes: Any) -> "Answer":
+        kept = {"kind": self.kind, "draws": self.draws, "how": self.how, "unit": self.unit}
+        return Answer(value, stderr, **{**kept, **changes})
+
+    def __neg__(self) -> "Answer":
+        return self._with(-self.value, self.stderr, kind=_FLIPPED.get(self.kind, self.kind))
+
+    def __add__(self, other: Any) -> "Answer":
+        other = other if isinstance(other, Answer) else Answer(other, unit=self.unit)
+        kind, stderr = _sum_kind(self, other)
+        return self._with(
+            self.value + other.value,
+            stderr,
+            kind=kind,
+            draws=max(self.draws, other.draws),
+            how=self.how if self.how == other.how else "",
+        )
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> "Answer":
+        return self + (-other)
+
+    def __rsub__(self, other: Any) -> "Answer":
+        return -self + other
+
+    def __mul__(self, factor: float) -> "Answer":
+        if isinstance(factor, Answer):
+            return NotImplemented
+        signed = -self if np.all(np.less(factor, 0)) else self
+        scaled = abs(factor)
+        return signed._with(signed.value * scaled, signed.stderr * scaled)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, divisor: float) -> "Answer":
+        return NotImplemented if isinstance(divisor, Answer) else self * (1 / divisor)
+
+    def __eq__(self, other: object) -> Any:
+        return np.equal(self.value, _value(other))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __lt__(self, other: Any) -> Any:
+        return self.value < _value(other)
+
+    def __le__(self, other: Any) -> Any:
+        return self.value <= _value(other)
+
+    def __gt__(self, other: Any) -> Any:
+        return self.value > _value(other)
+
+    def __ge__(self, other: Any) -> Any:
+        return self.value >= _value(other)
+
+    def __format__(self, spec: str) -> str:
+        return format(float(self), spec) if spec else str(self)
+
+    def __str__(self) -> str:
+        unit = f" {self.unit}" if self.unit else ""
+        what = f"{self.what} = " if self.what else ""
+        trust = self.kind + (f", {self.draws} draws" if self.draws else "")
+        trust += f", {self.how}" if self.how else ""
+        return f"{what}{_number(self.value, self.stderr)}{unit}   {trust}"
+
+    __repr__ = __str__
+
+
+def _value(x: Any) -> Any:
+    return x.value if isinstance(x, Answer) else x
+
+
+def _sum_kind(a: Answer, b: Answer) -> tuple[Trust, Any]:
+    """The kind and error of a + b."""
+    stderr = np.sqrt(np.square(a.stderr) + np.square(b.stderr))
+    stderr = float(stderr) if np.ndim(stderr) == 0 else stderr
+    kinds = {a.kind, b.kind} - {"exact"}
+    if len(kinds) <= 1:
+        return (kinds.pop() if kinds else "exact"), stderr
+    # Two bounds of opposite sense, or a bound and an estimate: how far off nobody knows.
+    return "estimate", math.nan
+
+
+def _number(value: Any, stderr: Any) -> str:
+    """A number written to the digits that its error leaves meaningful."""
+    if np.ndim(value):
+        return np.array2string(np.asarray(value), precision=4, threshold=8)
+    if not stderr > 0 or not math.isfinite(stderr):
+        tail = " ± ?" if math.isnan(stderr) else ""
+        return f"{float(value):.6g}{tail}"
+    digits = min(max(1 - math.floor(math.log10(stderr)), 0), 12)
+    return f"{float(value):.{digits}f} ± {stderr:.{digits}f}"

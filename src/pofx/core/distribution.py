@@ -1,0 +1,142 @@
+"""What a model promises: the abstract classes."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from pofx.core.family import Statistics
+from pofx.core.rows import Rows
+from pofx.core.variables import Column, Kind
+
+Row = Float[Array, "d"]
+Mask = Bool[Array, "d"]
+
+
+class Example(NamedTuple):
+    """A small instance of a model and what its columns hold, for the laws."""
+
+    model: Any
+    columns: tuple[Column, ...]
+
+
+class Distribution(eqx.Module):
+    """A probability distribution over rows of `size` columns.
+
+    A concrete class is final, and nobody asks what class it is: a query asks for a promise.
+    """
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """The number of columns d."""
+
+    @classmethod
+    @abstractmethod
+    def example(cls, key: PRNGKeyArray) -> Example:
+        """A small instance with the kinds of its columns, for the laws."""
+
+
+class Tractable(Distribution):
+    """A distribution whose marginals and conditionals are exact, for any pattern of missing entries.
+
+    Everything in elementary probability follows from its two functions. What `observed` leaves out
+    is integrated out by the one and drawn by the other; a missing entry may hold anything, NaN too.
+    """
+
+    def log_prob(self, x: Row, observed: Mask | None = None) -> Float[Array, ""]:
+        """log p(x_O), the log-density in nats of the observed entries of one row x of shape (d,).
+
+        With `observed` None all entries are. Raises ValueError for another shape. Use `jax.vmap`
+        for many rows; leave `observed` unbatched where they share it, and its factorisation is
+        paid once.
+        """
+        x, observed = self._checked(x, observed)
+        return self._log_prob(x, observed)
+
+    def sample(
+        self, key: PRNGKeyArray, x: Row | None = None, observed: Mask | None = None
+    ) -> Row:
+        """x with its missing entries drawn from p(x_M | x_O); without x, a new row."""
+        if x is None:
+            x, observed = jnp.zeros(self.size), jnp.zeros(self.size, bool)
+        x, observed = self._checked(x, observed)
+        return jnp.where(observed, x, self._sample(key, x, observed))
+
+    @abstractmethod
+    def _log_prob(self, x: Row, observed: Mask) -> Float[Array, ""]:
+        """`log_prob` with missing entries set to zero."""
+
+    @abstractmethod
+    def _sample(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
+        """`sample` with missing entries set to zero; what it returns for observed ones is unused."""
+
+    def _checked(self, x: Row, observed: Mask | None) -> tuple[Row, Mask]:
+        x = jnp.asarray(x)
+        observed = jnp.ones(self.size, bool) if observed is None else jnp.asarray(observed)
+        for name, array in (("x", x), ("observed", observed)):
+            if array.shape != (self.size,):
+                raise ValueError(
+                    f"{name}: wanted shape ({self.size},), got {array.shape}; "
+                    "for many rows use jax.vmap"
+                )
+        # Not a number times zero is not zero: missing entries are filled before any arithmetic,
+        # or gradients are NaN.
+        return jnp.where(observed, x, 0), observed
+
+
+class Statistical(Tractable):
+    """A tractable model learned from sums over rows: in closed form, or by EM.
+
+    With z what the observed entries leave unknown (missing cells, latent variables), `statistics`
+    is the E-step, sums over rows of E[T(x, z) | x_O], and `maximise` the M-step. Closed form is EM
+    that needs one step (Dempster, Laird and Rubin 1977).
+    """
+
+    random_start: ClassVar[bool] = False
+    """Whether `start` depends on its key, so that several starts are worth trying."""
+
+    def statistics(
+        self,
+        x: Float[Array, "n d"],
+        observed: Bool[Array, "d"] | Bool[Array, "n d"],
+        weight: Float[Array, "n"],
+    ) -> tuple[Statistics, Float[Array, ""]]:
+        """Expected sufficient statistics of the rows, and their weighted log-likelihood in nats.
+
+        Rows that share their pattern of observed entries, `observed` of shape (d,), share its
+        factorisation too.
+        """
+        if observed.ndim == 2:
+
+            def one(x, observed, weight):
+                return self.statistics(x[None], observed, weight[None])
+
+            return jax.tree.map(lambda a: a.sum(0), jax.vmap(one)(x, observed, weight))
+        return self._statistics(jnp.where(observed, x, 0), observed, weight)
+
+    @abstractmethod
+    def _statistics(
+        self, x: Float[Array, "n d"], observed: Mask, weight: Float[Array, "n"]
+    ) -> tuple[Statistics, Float[Array, ""]]:
+        """`statistics` of rows that share one pattern, missing entries set to zero."""
+
+    @abstractmethod
+    def maximise(self, statistics: Statistics) -> "Statistical":
+        """The model of greatest expected log-likelihood; never a smaller likelihood of the rows."""
+
+    @classmethod
+    @abstractmethod
+    def carries(cls, **options: Any) -> frozenset[Kind]:
+        """The kinds of column that a model started with these options can carry."""
+
+    @classmethod
+    @abstractmethod
+    def start(
+        cls, key: PRNGKeyArray, rows: Rows, columns: Sequence[Column], **options: Any
+    ) -> "Statistical":
+        """A start for EM near the data. Raises PofxError for columns it cannot carry."""

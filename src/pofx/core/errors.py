@@ -1,0 +1,30 @@
+"""Errors that help: one line that names the argument, what was wanted, what came, what to try."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class PofxError(ValueError):
+    """A mistake in what was asked, told in one line.
+
+    >>> raise PofxError("components: wanted at least 1, got 0")
+    Traceback (most recent call last):
+    ...
+    pofx.core.errors.PofxError: components: wanted at least 1, got 0
+    """
+
+
+class PofxWarning(UserWarning):
+    """Something to know about a result that stands."""
+
+
+def unknown(what: str, name: object, known: Iterable[object]) -> PofxError:
+    """The error for a name that is not there, with the nearest one that is.
+
+    >>> unknown("column", "specis", ["species", "island"])
+    PofxError("no column 'specis'; did you mean 'species'?")
+    """
+    names = [str(k) for k in known]
+    near = get_close_matches(str(name), names, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names) or 'none'}"
+    return PofxError(f"no {what} {str(name)!r}; {hint}")

@@ -1,0 +1,101 @@
+"""The one-column family: where columns of different types meet."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, TypeAlias
+
+import equinox as eqx
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from pofx.core.variables import Column, Kind
+
+Statistics: TypeAlias = Any
+"""A pytree of sums over rows; two of them add leaf by leaf."""
+
+
+class Family(eqx.Module):
+    """A distribution of one cell, vectorised over c columns of one type.
+
+    Parameters have shape (c,) or (c, levels); each method works column by column. Learning is by
+    sums over rows only: `statistics` sums (expected) sufficient statistics, `maximise` returns the
+    family that maximises the likelihood they state. In a family whose maximum has no closed form,
+    `maximise` never lowers the likelihood of the rows behind the statistics, and repeating the
+    pair converges to the maximum (Dempster, Laird and Rubin 1977).
+    """
+
+    kinds: ClassVar[frozenset[Kind]]
+    """Kinds of column that it can carry."""
+    inside: ClassVar[float]
+    """A value within the support, put in missing cells before arithmetic."""
+
+    @abstractmethod
+    def log_prob(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
+        """log p(x) in nats, column by column; -inf outside the support."""
+
+    @abstractmethod
+    def sample(self, key: PRNGKeyArray) -> Float[Array, "c"]:
+        """One draw of each column."""
+
+    @abstractmethod
+    def cdf(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
+        """P(X <= x), column by column."""
+
+    @abstractmethod
+    def quantile(self, u: Float[Array, "c"]) -> Float[Array, "c"]:
+        """The smallest x with P(X <= x) >= u, column by column."""
+
+    @abstractmethod
+    def mean(self) -> Float[Array, "c"]:
+        """E[X], column by column."""
+
+    @abstractmethod
+    def entropy(self) -> Float[Array, "c"]:
+        """H(X) in nats where a closed form exists, else NaN."""
+
+    @abstractmethod
+    def statistics(self, x: Float[Array, "n c"], weight: Float[Array, "n c"]) -> Statistics:
+        """Sums over rows of weight times the sufficient statistics; each leaf is (c, ...)."""
+
+    @abstractmethod
+    def expected(self, other: "Family") -> Statistics:
+        """What `statistics` is expected to give for one row drawn from `other`, of the same class.
+
+        A prior of a few pseudo-rows is this times their number.
+        """
+
+    @abstractmethod
+    def maximise(self, statistics: Statistics) -> "Family":
+        """The family of greatest likelihood for the statistics; itself where they are empty."""
+
+    @classmethod
+    @abstractmethod
+    def start(
+        cls,
+        columns: Sequence[Column],
+        x: Float[np.ndarray, "n c"],
+        weight: Float[np.ndarray, "n c"],
+    ) -> "Family":
+        """A start near the data of the columns: centre, scale and floors.
+
+        Cells of weight zero (missing ones) count for nothing, whatever they hold.
+        """
+
+    @classmethod
+    @abstractmethod
+    def group(cls, column: Column) -> tuple:
+        """Columns with equal keys can be stacked into one instance."""
+
+    @classmethod
+    @abstractmethod
+    def raw_size(cls, column: Column) -> int:
+        """How many unconstrained numbers state one such column."""
+
+    @abstractmethod
+    def unconstrained(self, raw: Float[Array, "c size"]) -> "Family":
+        """The same columns with parameters from unconstrained numbers; floors are kept."""
+
+    @classmethod
+    @abstractmethod
+    def example(cls, key: PRNGKeyArray) -> "tuple[Family, tuple[Column, ...]]":
+        """A small instance with at least two columns, for the laws."""

@@ -1,0 +1,167 @@
+"""Rows in chunks: what learners sum over, grouped by their pattern of missing entries."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+CHUNKS = (16, 64, 256, 1024)
+"""Sizes of a chunk: few, for each new shape is compiled anew, and small enough for the cache."""
+BATCHED = 256
+"""Rows in a chunk whose rows each carry their own pattern, and so their own factorisation."""
+
+
+class Rows(eqx.Module):
+    """n rows of d columns in m chunks of c, padded by rows of weight zero.
+
+    Rows of a chunk share one pattern of observed entries (`observed` of shape (m, d)), which is
+    then factorised once a chunk; where nearly every row has its own, `observed` is (m, c, d).
+    `index` is the number that each row had in its table, -1 in the padding.
+    """
+
+    x: Float[Array, "m c d"]
+    observed: Bool[Array, "m d"] | Bool[Array, "m c d"]
+    weight: Float[Array, "m c"]
+    index: Int[np.ndarray, "m c"]
+
+    @property
+    def count(self) -> int:
+        """The number of rows, padding left out."""
+        return int((self.index >= 0).sum())
+
+    @property
+    def total(self) -> Float[Array, ""]:
+        """The sum of the weights."""
+        return self.weight.sum()
+
+    def flat(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The rows (n, d), what of them is observed (n, d), and their weights (n,), in order."""
+        observed = np.asarray(self.observed)
+        if observed.ndim == 2:
+            observed = np.broadcast_to(observed[:, None], self.x.shape)
+        x, weight = np.asarray(self.x), np.asarray(self.weight)
+        return self.join(x), self.join(observed), self.join(weight)
+
+    def split(self, values: Float[np.ndarray, "n *k"]) -> Float[Array, "m c *k"]:
+        """Values of the rows, in order, laid out as the chunks are."""
+        return jnp.asarray(values[np.maximum(self.index, 0)])
+
+    def join(self, values: Float[np.ndarray, "m c *k"]) -> Float[np.ndarray, "n *k"]:
+        """What `split` laid out, back in order and without the padding."""
+        inside = self.index >= 0
+        out = np.empty((inside.sum(), *values.shape[2:]), values.dtype)
+        out[self.index[inside]] = values[inside]
+        return out
+
+    def sum(self, f: Callable[..., Any], *more: Float[Array, "m c *k"]) -> Any:
+        """The sum of f(x, observed, weight, *more) over chunks: memory of one chunk, not of n."""
+        chunks = (self.x, self.observed, self.weight, *more)
+        shapes = eqx.filter_eval_shape(f, *jax.tree.map(lambda a: a[0], chunks))
+        zero = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+
+        def add(total, chunk):
+            return jax.tree.map(jnp.add, total, f(*chunk)), None
+
+        return jax.lax.scan(add, zero, chunks)[0]
+
+
+def per_row(f: Callable[..., Any], model: Any, rows: "Rows", *more: Any) -> Any:
+    """f(model, x, observed, *more) of each row, in order, on the host.
+
+    Chunks go one by one through one compiled function, so that memory and compilation do not grow
+    with the rows; `more` is laid out as the chunks are. `f` is a function of a module, for a new
+    one would be compiled anew.
+    """
+    chunks = [
+        jax.device_get(_chunk(f, model, rows.x[i], rows.observed[i], *(a[i] for a in more)))
+        for i in range(len(rows.x))
+    ]
+    return jax.tree.map(lambda *parts: rows.join(np.stack(parts)), *chunks)
+
+
+@eqx.filter_jit
+def _chunk(f, model, x, observed, *more):
+    axes = (None, 0, 0 if observed.ndim == 2 else None, *(0 for _ in more))
+    arrays, static = eqx.partition(model, eqx.is_array)
+
+    def one(arrays, *row):
+        return f(eqx.combine(arrays, static), *row)
+
+    return jax.vmap(one, axes)(arrays, x, observed, *more)
+
+
+def rows(
+    x: Float[np.ndarray, "n d"],
+    observed: Bool[np.ndarray, "n d"] | None = None,
+    weight: Float[np.ndarray, "n"] | None = None,
+) -> Rows:
+    """Rows from a table of entries; where `observed` is None, NaN is what is missing.
+
+    >>> r = rows(np.array([[1.0, 2.0], [3.0, np.nan], [5.0, 6.0]]))
+    >>> r.count, r.observed.shape, float(r.total)
+    (3, (2, 2), 3.0)
+    """
+    x = np.atleast_2d(np.asarray(x))
+    n, d = x.shape
+    observed = ~np.isnan(x) if observed is None else np.asarray(observed, bool)
+    weight = np.ones(n) if weight is None else np.asarray(weight)
+    chunk, owner = _layout(observed)
+    patterns, members = _members(observed, owner)
+    sizes = [-(-len(rows) // chunk) * chunk for rows in members]
+    place = np.empty(n, np.int64)
+    for begin, rows_ in zip(np.cumsum([0, *sizes[:-1]]), members):
+        place[rows_] = begin + np.arange(len(rows_))
+    m = sum(sizes) // chunk
+    dtype = jnp.zeros(()).dtype
+
+    def lay(values, fill=0):
+        out = np.full((m * chunk, *values.shape[1:]), fill, values.dtype)
+        out[place] = values
+        return out.reshape(m, chunk, *values.shape[1:])
+
+    if owner is None:
+        seen = lay(observed)
+    else:
+        seen = np.repeat(patterns, [size // chunk for size in sizes], axis=0)
+    filled = lay(np.where(observed, x, 0).astype(dtype))
+    laid = map(jnp.asarray, (filled, seen, lay(weight.astype(dtype))))
+    return Rows(*laid, lay(np.arange(n, dtype=np.int32), fill=-1))
+
+
+def _layout(observed: np.ndarray) -> tuple[int, np.ndarray | None]:
+    """The size of a chunk, and the pattern of each row where sharing patterns pays.
+
+    In units of d^2 operations a row costs 1, a factorisation about d (one a chunk of a shared
+    pattern, or one for each row that is alone with its own), a step of the loop some 32.
+    """
+    n, d = observed.shape
+    packed = np.packbits(observed, axis=1)
+    _, owner, counts = np.unique(
+        packed.view([("", packed.dtype, packed.shape[1])]) if d else packed[:, :1],
+        return_inverse=True,
+        return_counts=True,
+    )
+    owner = owner.reshape(n)
+
+    def cost(chunk):
+        return int(np.ceil(counts / chunk).sum()) * (d + chunk + 32)
+
+    best = min(CHUNKS, key=cost)
+    if cost(best) > n * (d + 1) or (len(counts) > 1 and len(counts) > n / 2):
+        return min([c for c in CHUNKS if c >= min(n, BATCHED)]), None
+    return best, owner
+
+
+def _members(
+    observed: np.ndarray, owner: np.ndarray | None
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """The distinct patterns and, for each, the rows that have it in order."""
+    if owner is None:
+        return observed[:0], [np.arange(len(observed))]
+    order = np.argsort(owner, kind="stable")
+    starts = np.flatnonzero(np.diff(owner[order], prepend=-1))
+    return observed[order[starts]], np.split(order, starts[1:])

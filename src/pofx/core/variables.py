@@ -1,0 +1,36 @@
+"""What one entry of a row may hold."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["real", "positive", "count", "binary", "categorical", "ordinal"]
+
+KINDS: tuple[Kind, ...] = ("real", "positive", "count", "binary", "categorical", "ordinal")
+DISCRETE: frozenset[Kind] = frozenset({"binary", "categorical", "ordinal"})
+
+
+@dataclass(frozen=True)
+class Column:
+    """One entry of a row, in the units that models see.
+
+    `variable` is the name of the variable it belongs to (an image is one variable that fills many
+    entries). `levels` is the number of level codes of a discrete kind, else 0. `resolution` is the
+    smallest gap between distinct values, 0 where unknown: it bounds how narrow a density may get.
+    `spikes` are values repeated so heavily that they carry point masses. `family` names the
+    one-column distribution.
+
+    >>> Column("sex", "binary", levels=2, family="bernoulli").discrete
+    True
+    """
+
+    variable: str
+    kind: Kind
+    levels: int = 0
+    resolution: float = 0.0
+    spikes: tuple[float, ...] = ()
+    family: str = ""
+
+    @property
+    def discrete(self) -> bool:
+        """Whether the entry holds one of finitely many level codes 0, 1, ..., levels - 1."""
+        return self.kind in DISCRETE

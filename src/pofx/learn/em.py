@@ -1,0 +1,133 @@
+"""The learner by sums over rows: expectation maximisation, and closed form as its one-step case."""
+
+import time
+import warnings
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from pofx.core.distribution import Statistical
+from pofx.core.errors import PofxWarning
+from pofx.core.rows import Rows
+
+BLOCK = 256
+"""The most steps between two looks from the host."""
+
+
+class Progress(NamedTuple):
+    """Where a fit stands, for whoever watches it."""
+
+    step: int
+    steps: int
+    log_likelihood: float
+
+
+Report: TypeAlias = Callable[[Progress], None]
+
+
+class Fit(NamedTuple):
+    """A learned model, and how learning went.
+
+    `history` holds the log-likelihood before each step, in nats a unit of weight.
+    """
+
+    model: Statistical
+    history: list[float]
+    converged: bool
+    seconds: float
+
+    @property
+    def log_likelihood(self) -> float:
+        """The last of the history, in nats a unit of weight."""
+        return self.history[-1] if self.history else float("nan")
+
+
+@eqx.filter_jit
+def step(model: Statistical, rows: Rows) -> tuple[Statistical, jax.Array]:
+    """One step of EM: the next model, and this one's mean log-likelihood in nats."""
+    statistics, log_likelihood = rows.sum(model.statistics)
+    return model.maximise(statistics), log_likelihood / rows.total
+
+
+def em(
+    model: Statistical,
+    rows: Rows,
+    *,
+    tolerance: float = 1e-6,
+    steps: int = 1000,
+    report: Report | None = None,
+) -> Fit:
+    """Maximum likelihood by EM from a start; no step lowers the likelihood.
+
+    Stops where the gain still to come, extrapolated from the last two (Aitken; Böhning et al.
+    1994), is below `tolerance` nats a unit of weight and below what the float type resolves. To
+    run out of steps is a result and a warning.
+    """
+    began = time.perf_counter()
+    history: list[float] = []
+    seen = jnp.full(3, -jnp.inf, rows.x.dtype)
+    done, block = False, 4
+    while not done and len(history) < steps:
+        limit = min(block, steps - len(history))
+        start = time.perf_counter()
+        model, seen, trace, count, done = _advance(model, rows, seen, limit, tolerance)
+        history += np.asarray(trace)[: int(count)].tolist()
+        if report:
+            report(Progress(len(history), steps, history[-1]))
+        # Some two looks a second, the compilation of the first left out.
+        quick = time.perf_counter() - start < 0.25
+        block = min(2 * block, BLOCK) if quick else block
+    if not np.isfinite(history[-1]):
+        warnings.warn(
+            f"the log-likelihood became {history[-1]} after {len(history)} steps; rows that the "
+            "model holds impossible? try prior=1, or check the data for extreme values",
+            PofxWarning,
+            stacklevel=2,
+        )
+    elif not done:
+        warnings.warn(
+            f"EM had not converged after {steps} steps (last gain {np.diff(history[-2:])} nats a "
+            "row); the model stands, more steps may better it",
+            PofxWarning,
+            stacklevel=2,
+        )
+    return Fit(model, history, bool(done), time.perf_counter() - began)
+
+
+@eqx.filter_jit
+def _advance(model, rows, seen, limit, tolerance):
+    """Up to `limit` steps in one compiled loop, and the log-likelihoods met."""
+    arrays, static = eqx.partition(model, eqx.is_array)
+    resolved = 4 * jnp.finfo(rows.x.dtype).eps
+
+    def proceed(state):
+        _, _, _, count, done = state
+        return (count < limit) & ~done
+
+    def advance(state):
+        arrays, seen, trace, count, _ = state
+        new, now = step(eqx.combine(arrays, static), rows)
+        seen = jnp.append(seen[1:], now)
+        done = _remaining(seen) < jnp.maximum(tolerance, resolved * jnp.abs(now))
+        return eqx.filter(new, eqx.is_array), seen, trace.at[count].set(now), count + 1, done
+
+    trace = jnp.zeros(BLOCK, rows.x.dtype)
+    state = (arrays, seen, trace, jnp.asarray(0), jnp.asarray(False))
+    arrays, *rest = jax.lax.while_loop(proceed, advance, state)
+    return eqx.combine(arrays, static), *rest
+
+
+def _remaining(seen: jax.Array) -> jax.Array:
+    """The gain still to come if gains shrink geometrically, from the last three likelihoods.
+
+    A likelihood that is not finite leaves nothing to come.
+    """
+    before, gain = seen[1] - seen[0], seen[2] - seen[1]
+    rate = jnp.clip(gain / before, 0, 0.9999)
+    rate = jnp.where(jnp.isfinite(rate), rate, 0.9)
+    return jnp.where(jnp.isfinite(seen[2]), gain / (1 - rate), 0)

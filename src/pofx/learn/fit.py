@@ -1,0 +1,105 @@
+"""Which learner, from which start, and which of several models."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
+
+import jax
+import numpy as np
+from jaxtyping import Float, PRNGKeyArray
+
+from pofx.core.distribution import Statistical, Tractable
+from pofx.core.errors import PofxWarning
+from pofx.core.rows import Rows, per_row
+from pofx.learn.em import Fit, Report, em
+
+Start: TypeAlias = Callable[[PRNGKeyArray, Rows], Statistical]
+
+TRIAL = 15
+"""Steps given to each of several starts before the best goes on (Biernacki et al. 2003)."""
+
+
+class Candidate(NamedTuple):
+    """A model under comparison: its name, its start, and how it did."""
+
+    name: str
+    start: Start
+
+
+class Line(NamedTuple):
+    """A line of the leaderboard: held-out log-likelihood in nats a row.
+
+    `gain` is the paired difference from the line kept before it, with its standard error.
+    """
+
+    name: str
+    log_likelihood: float
+    stderr: float
+    gain: float
+    gain_stderr: float
+    kept: bool
+
+
+def fit(
+    key: PRNGKeyArray,
+    start: Start,
+    rows: Rows,
+    *,
+    restarts: int = 1,
+    tolerance: float = 1e-6,
+    steps: int = 1000,
+    report: Report | None = None,
+) -> Fit:
+    """Learns from `start(key, rows)`, and where starts are random from the best of `restarts`."""
+    keys = jax.random.split(key, max(restarts, 1))
+    model = start(keys[0], rows)
+    if not model.random_start or restarts < 2:
+        return em(model, rows, tolerance=tolerance, steps=steps, report=report)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PofxWarning)  # a trial need not converge
+        models = [model, *(start(k, rows) for k in keys[1:])]
+        trials = [em(m, rows, tolerance=tolerance, steps=TRIAL) for m in models]
+    best = max(trials, key=lambda t: np.nan_to_num(t.log_likelihood, nan=-np.inf))
+    return em(best.model, rows, tolerance=tolerance, steps=steps, report=report)
+
+
+def select(
+    key: PRNGKeyArray,
+    candidates: Sequence[Candidate],
+    train: Rows,
+    valid: Rows,
+    *,
+    patience: int = 2,
+    **options,
+) -> tuple[int, Fit, list[Line]]:
+    """The candidate that held-out rows prefer, in order of growing size.
+
+    A larger one is kept where its mean paired gain exceeds one standard error, so that noise alone
+    buys no parameters; after `patience` that are not, the search ends.
+    """
+    best, kept, scores, lines = 0, None, None, []
+    for i, candidate in enumerate(candidates):
+        trial = fit(key, candidate.start, train, **options)
+        score = per_row(log_prob, trial.model, valid)
+        mean, error = _mean(score)
+        gain, gain_error = _mean(score - scores) if scores is not None else (np.inf, 0.0)
+        better = kept is None or gain > gain_error
+        lines.append(Line(candidate.name, mean, error, gain, gain_error, better))
+        if better:
+            best, kept, scores = i, trial, score
+        elif i - best >= patience:
+            break
+    assert kept is not None
+    return best, kept, lines
+
+
+def log_prob(model: Tractable, x, observed):
+    """The log-density of a row, as a function of a module for `per_row`."""
+    return model.log_prob(x, observed)
+
+
+def _mean(values: Float[np.ndarray, "n"]) -> tuple[float, float]:
+    """The mean, and its standard error."""
+    n = len(values)
+    error = values.std(ddof=1) / np.sqrt(n) if n > 1 else np.inf
+    return float(values.mean()), float(error)

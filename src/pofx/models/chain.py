@@ -1,0 +1,165 @@
+"""The product rule as a class: p(y) p(x | y)."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from pofx.core import rules
+from pofx.core.axes import over_components, stack
+from pofx.core.discovery import named
+from pofx.core.distribution import Example, Mask, Row, Statistical, Tractable
+from pofx.core.errors import PofxError, unknown
+from pofx.core.rows import Rows, rows as make_rows
+from pofx.core.variables import DISCRETE, Column, Kind
+from pofx.models.gaussian import Gaussian
+from pofx.models.mixture import Mixture, part_statistics
+
+FEW = 5
+
+
+class Chain(Statistical):
+    """p(y) p(x | y) for a discrete column y: a generative classifier, a generator by class.
+
+    log p(x_O, y) = log p(y) + log p(x_O | y); where y is missing, the sum over y of its exponential
+
+    `parts` holds one tractable model of the other columns for each level of y, its arrays stacked;
+    `on` is the place of y. A row without y counts for each level by its posterior probability, so
+    learning is semi-supervised (Nigam et al. 2000). `prior` is a number of pseudo-rows a level.
+
+    >>> p = Chain.example(jax.random.key(0)).model
+    >>> p.size, p.on
+    (4, 1)
+    """
+
+    log_prior: Float[Array, "k"]
+    parts: Tractable
+    on: int = eqx.field(static=True)
+    prior: float = eqx.field(static=True, default=0.0)
+
+    random_start: ClassVar[bool] = True
+
+    @property
+    def size(self) -> int:
+        return self.parts.size + 1
+
+    def _log_prob(self, x: Row, observed: Mask) -> Float[Array, ""]:
+        return jax.nn.logsumexp(self._joint(x, observed))
+
+    def _joint(self, x: Row, observed: Mask) -> Float[Array, "k"]:
+        """log p(y, x_O) for each level y, -inf for the levels that x rules out."""
+        log_prob = over_components(lambda part, x, o: part.log_prob(x, o), shared=2)
+        levels = jnp.arange(len(self.log_prior))
+        possible = ~observed[self.on] | (levels == x[self.on])
+        given = log_prob(self.parts, self._others(x), self._others(observed))
+        joint = jax.nn.log_softmax(self.log_prior) + given
+        return jnp.where(possible, joint, -jnp.inf)
+
+    def _others(self, x: Array) -> Array:
+        return jnp.concatenate([x[..., : self.on], x[..., self.on + 1 :]], axis=-1)
+
+    def _sample(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
+        choose, draw = jax.random.split(key)
+        y = jax.random.categorical(choose, self._joint(x, observed))
+        sample = over_components(lambda part, *rest: part.sample(*rest), shared=3)
+        others = sample(self.parts, draw, self._others(x), self._others(observed))[y]
+        return jnp.insert(others, self.on, y.astype(others.dtype))
+
+    def _statistics(
+        self, x: Float[Array, "n d"], observed: Mask, weight: Float[Array, "n"]
+    ) -> tuple[Any, Float[Array, ""]]:
+        joint = jax.vmap(self._joint, (0, None))(x, observed)
+        log_prob = jax.nn.logsumexp(joint, axis=1)
+        posterior = jnp.where(log_prob[:, None] > -jnp.inf, jnp.exp(joint - log_prob[:, None]), 0)
+        shares = weight * posterior.T
+        own, _ = part_statistics(self.parts, shares, self._others(x), self._others(observed))
+        return (shares.sum(1), own), jnp.where(weight > 0, weight * log_prob, 0).sum()
+
+    def maximise(self, statistics: Any) -> "Chain":
+        shares, own = statistics
+        parts = over_components(lambda part, s: part.maximise(s))(self.parts, own)
+        shares = shares + self.prior
+        return Chain(jnp.log(shares / shares.sum()), parts, self.on, self.prior)
+
+    @classmethod
+    def carries(cls, *, part: str = "independent", **options: Any) -> frozenset[Kind]:
+        options = {k: v for k, v in options.items() if k not in ("on", "prior")}
+        return named("pofx.models", Statistical, "part", part).carries(**options) | DISCRETE
+
+    @classmethod
+    def start(
+        cls,
+        key: PRNGKeyArray,
+        rows: Rows,
+        columns: Sequence[Column],
+        *,
+        on: str | None = None,
+        part: str = "independent",
+        prior: float = 0.0,
+        **options: Any,
+    ) -> "Chain":
+        """Each level's part started on the rows of that level."""
+        place = _place(columns, on)
+        levels = columns[place].levels
+        others = [c for j, c in enumerate(columns) if j != place]
+        x, observed, weight = rows.flat()
+        model = named("pofx.models", Statistical, "part", part)
+        y, seen = x[:, place], observed[:, place]
+        x, observed = np.delete(x, place, 1), np.delete(observed, place, 1)
+        parts = []
+        for level, k in enumerate(jax.random.split(key, levels)):
+            own = seen & (y == level)
+            # A level with hardly a row starts from all of them.
+            own = own if own.sum() >= FEW else np.ones_like(own)
+            part_rows = make_rows(x[own], observed[own], weight[own])
+            parts.append(model.start(k, part_rows, others, prior=prior, **options))
+        counts = np.array([weight[seen & (y == level)].sum() for level in range(levels)])
+        return cls(jnp.log(jnp.asarray(counts + 1.0)), stack(parts), place, prior)
+
+    @classmethod
+    def example(cls, key: PRNGKeyArray) -> Example:
+        examples = [Gaussian.example(k) for k in jax.random.split(key, 2)]
+        parts = stack([e.model for e in examples])
+        columns = list(examples[0].columns)
+        columns.insert(1, Column("y", "binary", levels=2, family="bernoulli"))
+        return Example(cls(jnp.log(jnp.array([0.4, 0.6])), parts, 1), tuple(columns))
+
+
+def _place(columns: Sequence[Column], on: str | None) -> int:
+    """Where the discrete column `on` stands."""
+    discrete = [c.variable for c in columns if c.discrete]
+    if on is None:
+        raise PofxError(
+            "on: wanted the discrete column y of p(y) p(x | y), as in on='species'; there are: "
+            + (", ".join(dict.fromkeys(discrete)) or "none")
+        )
+    names = [c.variable for c in columns]
+    if on not in names:
+        raise unknown("column", on, dict.fromkeys(names))
+    if discrete.count(on) != 1:
+        raise PofxError(f"on: wanted one discrete column, and {on!r} is not")
+    return names.index(on)
+
+
+@rules.condition.register(Chain)
+def _condition(
+    p: Chain, x: Row, observed: Bool[np.ndarray, "d"], keep: Bool[np.ndarray, "d"]
+) -> Chain | Mixture | Tractable | None:
+    rule = rules.condition.find(p.parts)
+    if rule is None or keep.sum() == keep[p.on]:
+        return None
+    o, k = np.delete(observed, p.on), np.delete(keep, p.on)
+    if observed[p.on]:
+        part = jax.tree.map(lambda a: a[int(x[p.on])], p.parts)
+        return rule(part, p._others(x), o, k)
+    log_prior = jax.nn.log_softmax(p._joint(x, jnp.asarray(observed)))
+    parts = over_components(lambda part, x: rule(part, x, o, k), shared=1)(p.parts, p._others(x))
+    if parts is None:
+        return None
+    if keep[p.on]:
+        return Chain(log_prior, parts, int(keep[: p.on].sum()), p.prior)
+    return Mixture(log_prior, parts, p.prior)

@@ -1,0 +1,74 @@
+"""Marginals and conditionals of any tractable model, as models."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from pofx.core import rules
+from pofx.core.distribution import Example, Mask, Row, Tractable
+from pofx.models.gaussian import Gaussian
+
+
+class Conditional(Tractable):
+    """p(x_K | x_O): the columns K of a model given those of O, the rest integrated out.
+
+    log p(x_K | x_O) = log p(x_K, x_O) - log p(x_O)
+
+    The product rule for a model that has no closed form of its own; `given` is x_O in a row of the
+    model, `observed` says where.
+
+    >>> p = Conditional.example(jax.random.key(0)).model
+    >>> p.size
+    1
+    """
+
+    model: Tractable
+    given: Float[Array, "d"]
+    observed: Bool[Array, "d"]
+    keep: tuple[int, ...] = eqx.field(static=True)
+
+    @property
+    def size(self) -> int:
+        return len(self.keep)
+
+    def _log_prob(self, x: Row, observed: Mask) -> Float[Array, ""]:
+        evidence = self.model.log_prob(self.given, self.observed)
+        return self.model.log_prob(*self._row(x, observed)) - evidence
+
+    def _sample(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
+        return self.model.sample(key, *self._row(x, observed))[np.array(self.keep)]
+
+    def _row(self, x: Row, observed: Mask) -> tuple[Row, Mask]:
+        keep = np.array(self.keep)
+        return self.given.at[keep].set(x), self.observed.at[keep].set(observed)
+
+    @classmethod
+    def example(cls, key: PRNGKeyArray) -> Example:
+        model, columns = Gaussian.example(key)
+        given, observed = jnp.array([0.5, 0.0, 0.0]), jnp.array([True, False, False])
+        return Example(cls(model, given, observed, (2,)), columns[2:])
+
+
+def condition(
+    model: Tractable,
+    x: Float[np.ndarray, "d"],
+    observed: Bool[np.ndarray, "d"],
+    keep: Bool[np.ndarray, "d"],
+) -> Tractable:
+    """p(x_K | x_O) as a model of its own: in closed form where a rule knows one.
+
+    Nothing observed, it is the marginal of K.
+
+    >>> p = Gaussian.example(jax.random.key(0)).model
+    >>> q = condition(p, np.zeros(3), np.array([1, 0, 0], bool), np.array([0, 1, 1], bool))
+    >>> type(q).__name__, q.size
+    ('Gaussian', 2)
+    """
+    given = jnp.where(observed, jnp.asarray(x), 0)
+    rule = rules.condition.find(model)
+    closed = rule(model, given, observed, keep) if rule else None
+    if closed is not None:
+        return closed
+    return Conditional(model, given, jnp.asarray(observed), tuple(np.flatnonzero(keep).tolist()))

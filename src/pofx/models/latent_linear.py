@@ -1,0 +1,86 @@
+"""x = μ + Λz + ε: what factor analysis and PPCA share, at a cost linear in the columns."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.linalg import cho_solve, solve_triangular
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from pofx.core.distribution import Mask, Row
+from pofx.core.errors import PofxError
+
+LOG_2PI = float(np.log(2 * np.pi))
+
+
+class Posterior(NamedTuple):
+    """What fixes p(z | x_O) for one pattern of observed entries, and the density of x_O.
+
+    z | x_O ~ N(m, V), V = (I + Λᵀ Ψ⁻¹ Λ)⁻¹, m = V Λᵀ Ψ⁻¹ (x - μ), sums over observed entries.
+    """
+
+    loading: Float[Array, "d q"]
+    precision: Float[Array, "d"]
+    factor: Float[Array, "q q"]
+
+    @staticmethod
+    def of(loading: Float[Array, "d q"], noise: Row, observed: Mask) -> "Posterior":
+        """`noise` holds the diagonal of Ψ."""
+        precision = jnp.where(observed, 1 / noise, 0)
+        inner = jnp.eye(loading.shape[1], dtype=loading.dtype)
+        inner += (loading.T * precision) @ loading
+        return Posterior(loading, precision, jnp.linalg.cholesky(inner))
+
+    def mean(self, z: Row) -> Float[Array, "q"]:
+        """m, for a row z of deviations from μ."""
+        return cho_solve((self.factor, True), self.loading.T @ (self.precision * z))
+
+    def covariance(self) -> Float[Array, "q q"]:
+        """V."""
+        half = self.root()
+        return half @ half.T
+
+    def root(self) -> Float[Array, "q q"]:
+        """A matrix whose product with its transpose is V."""
+        identity = jnp.eye(len(self.factor), dtype=self.factor.dtype)
+        return solve_triangular(self.factor, identity, lower=True, trans="T")
+
+    def log_det(self) -> Float[Array, ""]:
+        """Half the log-determinant of the covariance of x_O (matrix determinant lemma)."""
+        scaled = jnp.log(jnp.where(self.precision > 0, self.precision, 1))
+        return jnp.log(jnp.diagonal(self.factor)).sum() - 0.5 * scaled.sum()
+
+    def log_prob(self, z: Row) -> Float[Array, ""]:
+        """log N(z_O; 0, Λ_O Λ_Oᵀ + Ψ_O).
+
+        The quadratic form as |z - Λm|²_Ψ⁻¹ + |m|²: Woodbury's difference would cancel.
+        """
+        m = self.mean(z)
+        left = z - self.loading @ m
+        quadratic = (self.precision * left) @ left + m @ m
+        return -0.5 * (quadratic + (self.precision > 0).sum() * LOG_2PI) - self.log_det()
+
+    def sample(self, key: PRNGKeyArray, z: Row, noise: Row) -> Row:
+        """A draw of all deviations given the observed ones."""
+        hidden, own = jax.random.split(key)
+        latent = self.mean(z) + self.root() @ jax.random.normal(hidden, (len(self.factor),))
+        return self.loading @ latent + jnp.sqrt(noise) * jax.random.normal(own, z.shape)
+
+
+def check_latent(latent: int, columns: int) -> None:
+    """Raises PofxError unless 1 <= latent < columns."""
+    if not 1 <= latent < columns:
+        raise PofxError(f"latent: wanted 1 to {columns - 1}, below the columns; got {latent}")
+
+
+def principal(
+    covariance: Float[Array, "d d"], latent: int, floor: Float[Array, ""]
+) -> tuple[Float[Array, "d q"], Float[Array, ""]]:
+    """The loading and noise of greatest likelihood, Λ = U (L - σ²I)^(1/2).
+
+    σ² is the mean of the eigenvalues left out (Tipping and Bishop 1999, eqs. 7 and 8).
+    """
+    values, vectors = jnp.linalg.eigh(covariance)
+    noise = jnp.maximum(values[:-latent].mean(), floor)
+    return vectors[:, -latent:] * jnp.sqrt(jnp.maximum(values[-latent:] - noise, 0)), noise

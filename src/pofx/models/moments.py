@@ -1,0 +1,68 @@
+"""First and second moments of complete rows: the sufficient statistics of a Gaussian."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from pofx.core.errors import PofxError
+from pofx.core.rows import Rows
+from pofx.core.variables import Column
+
+
+class Moments(NamedTuple):
+    """Sums over rows of weight times 1, z and z zᵀ, with z = x - centre.
+
+    The centre is the mean of the model that took them: about a centre far from the data the
+    second moments would cancel (Chan, Golub and LeVeque 1983).
+    """
+
+    weight: Float[Array, ""]
+    first: Float[Array, "d"]
+    second: Float[Array, "d d"]
+
+    def scatter(self) -> tuple[Float[Array, "d"], Float[Array, "d d"]]:
+        """The mean of z, and the scatter matrix (a sum) about it."""
+        mean = self.first / jnp.where(self.weight > 0, self.weight, 1)
+        return mean, self.second - jnp.outer(mean, self.first)
+
+
+class Scale(eqx.Module):
+    """Where the data of each column lie: what floors and priors are relative to.
+
+    `floor` is the smallest variance that a column may be given, so that rounded or repeated
+    numbers buy no unbounded likelihood: resolution²/12, the variance of rounding, and no less than
+    what the float type resolves of the column's own variance.
+    """
+
+    centre: Float[Array, "d"]
+    variance: Float[Array, "d"]
+    floor: Float[Array, "d"]
+
+
+def scale_of(rows: Rows, columns: Sequence[Column]) -> tuple[Scale, Float[np.ndarray, "n d"]]:
+    """The scale of real columns, and the rows in float64 with column means in missing cells."""
+    for column in columns:
+        if column.kind != "real" or column.spikes:
+            what = f"{column.kind} with point masses" if column.spikes else column.kind
+            raise PofxError(
+                f"column {column.variable!r} is {what}, and a Gaussian model carries real columns; "
+                f"read it as a number with schema={{{column.variable!r}: 'real'}}, "
+                "or use model='mixture'"
+            )
+    x, observed, weight = rows.flat()
+    x, weight = x.astype(np.float64), observed * weight[:, None].astype(np.float64)
+    total = weight.sum(0)
+    centre = (weight * x).sum(0) / np.where(total > 0, total, 1)
+    z = np.where(observed, x - centre, 0)
+    variance = (weight * z**2).sum(0) / np.where(total > 0, total, 1)
+    resolution = np.array([c.resolution for c in columns])
+    # A column of one value, or of none, has the scale of its resolution, else of one unit.
+    constant = variance <= 0
+    variance = np.where(constant, np.where(resolution > 0, resolution**2, 1.0), variance)
+    relative = max(1e-6, 16 * len(columns) * np.finfo(rows.x.dtype).eps)
+    floor = np.maximum(resolution**2 / 12, relative * variance)
+    return Scale(*map(jnp.asarray, (centre, variance, floor))), centre + z

@@ -1,0 +1,34 @@
+"""Bayes' rule: the posterior of a discrete column given whatever else is observed."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from pofx.core.distribution import Mask, Row, Tractable
+from pofx.core.rows import Rows, per_row
+
+
+def posterior(
+    model: Tractable, rows: Rows, target: int, levels: int
+) -> Float[np.ndarray, "n levels"]:
+    """p(y | x_O) = p(x_O, y) / Σ_y p(x_O, y) for the column y = `target`, whatever its cell holds.
+
+    A row that is impossible whatever y is has no posterior: NaN.
+    """
+    return per_row(_Posterior(target, levels), model, rows)
+
+
+class _Posterior(eqx.Module):
+    target: int = eqx.field(static=True)
+    levels: int = eqx.field(static=True)
+
+    def __call__(self, model: Tractable, x: Row, observed: Mask) -> Float[Array, "levels"]:
+        observed = observed.at[self.target].set(True)
+
+        def joint(level):
+            return model.log_prob(x.at[self.target].set(level), observed)
+
+        log_joint = jax.vmap(joint)(jnp.arange(self.levels, dtype=x.dtype))
+        return jax.nn.softmax(log_joint)

@@ -1,0 +1,271 @@
+"""What the variables of a table are: kinds, levels, units, and how they are stored."""
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+from pofx.core.errors import PofxError, unknown
+from pofx.core.variables import DISCRETE, KINDS, Column, Kind
+
+CONTAINERS = ("pandas", "polars", "pyarrow", "numpy", "vector", "mapping")
+"""Kinds of data; a "vector" is a numpy array of one dimension."""
+
+MAX_ENTRIES = 1 << 20
+"""Entries that a row may have: a file cannot ask for more memory than that."""
+
+_PLAIN = (
+    r"u?int(8|16|32|64)|U?Int(8|16|32|64)|[fF]loat(16|32|64)|bool|boolean|null|"
+    r"str|string|large_string|string_view|decimal:([1-9]|[12]\d|3[0-8]):([12]?\d|3[0-8])"
+)
+_DTYPE = re.compile(
+    rf"enum|((arrow|object):)?({_PLAIN}|"
+    rf"(category|ordered)(:(object|{_PLAIN})(:u?int(8|16|32|64))?)?)"
+)
+
+
+def known_dtype(dtype: str) -> bool:
+    """Whether `dtype` is a name in the vocabulary of `frames.py`.
+
+    >>> known_dtype("Int64"), known_dtype("ordered:string:int8"), known_dtype("V999999")
+    (True, True, False)
+    """
+    return _DTYPE.fullmatch(dtype) is not None
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One variable of a row: a plain column, or an array such as an image.
+
+    An entry that models see is `(value - shift) / scale`, or the code of a level. `levels` are
+    the level values in order of their codes (discrete kinds only); `spikes` and `resolution` are
+    in the data's units; `dtype` is a name of `frames.py`'s vocabulary. Raises PofxError where a
+    field makes no sense, so that one read from a file is as good as one inferred.
+
+    >>> Variable("image", "real", shape=(8, 8)).size
+    64
+    """
+
+    name: str
+    kind: Kind
+    shape: tuple[int, ...] = ()
+    levels: tuple[str | int | float | bool, ...] = ()
+    spikes: tuple[float, ...] = ()
+    shift: float = 0.0
+    scale: float = 1.0
+    resolution: float = 0.0
+    family: str = ""
+    dtype: str = ""
+
+    def __post_init__(self) -> None:
+        def check(holds: bool, field: str, wanted: str) -> None:
+            if not holds:
+                got = _short(getattr(self, field))
+                raise PofxError(f"variable {_short(self.name)}: {field}: wanted {wanted}, got {got}")
+
+        check(type(self.name) is str, "name", "text")
+        check(type(self.kind) is str and self.kind in KINDS, "kind", f"one of {', '.join(KINDS)}")
+        check(_tuple_of(self.shape, int) and min(self.shape, default=1) > 0, "shape", "sizes > 0")
+        check(self.size <= MAX_ENTRIES, "shape", f"at most {MAX_ENTRIES} entries")
+        check(_levels(self.levels), "levels", "distinct values, all text, all numbers or all bool")
+        wanted = "exactly 2" if self.kind == "binary" else "at least 1" if self.discrete else "none"
+        many = len(self.levels)
+        right = many == 2 if self.kind == "binary" else (many > 0) == self.discrete
+        check(right, "levels", f"{wanted} for kind {self.kind!r}")
+        check(_tuple_of(self.spikes, float), "spikes", "finite numbers")
+        check(all(a < b for a, b in pairwise(self.spikes)), "spikes", "distinct values, in order")
+        check(not (self.discrete and self.spikes), "spikes", f"none for kind {self.kind!r}")
+        check(_finite(self.shift), "shift", "a finite number")
+        check(_finite(self.scale) and self.scale > 0, "scale", "a finite number > 0")
+        check(self.kind in ("real", "positive") or self.scale == 1, "scale", "1 for this kind")
+        check(self.kind == "real" or self.shift == 0, "shift", "0 for this kind")
+        check(_finite(self.resolution) and self.resolution >= 0, "resolution", "a number >= 0")
+        named = type(self.family) is str and re.fullmatch(r"([a-z][a-z0-9_]{0,99})?", self.family)
+        check(bool(named), "family", "a name in lower case, or none")
+        typed = type(self.dtype) is str and (not self.dtype or known_dtype(self.dtype))
+        check(typed, "dtype", "the name of a type")
+
+    @property
+    def size(self) -> int:
+        """How many entries of the row it fills."""
+        return math.prod(self.shape)
+
+    @property
+    def discrete(self) -> bool:
+        """Whether its entries are level codes."""
+        return self.kind in DISCRETE
+
+    @property
+    def column(self) -> Column:
+        """What each of its entries holds, in entry units."""
+        return Column(
+            variable=self.name,
+            kind=self.kind,
+            levels=len(self.levels),
+            resolution=self.resolution / self.scale,
+            spikes=tuple((spike - self.shift) / self.scale for spike in self.spikes),
+            family=self.family,
+        )
+
+    def describe(self) -> tuple[str, ...]:
+        """The cells of its line in the printed schema."""
+        name = self.name + (f" {list(self.shape)}" if self.shape else "")
+        if self.discrete:
+            values = _shortened([_text(level) for level in self.levels])
+        elif self.kind == "real":
+            values = f"{self.shift:.4g} ± {self.scale:.3g}"
+        else:
+            values = f"about {self.scale:.3g}" if self.kind == "positive" else "0, 1, 2, ..."
+        spikes = ", ".join(_text(spike) for spike in self.spikes)
+        resolution = f"{self.resolution:.3g}" if self.resolution else ""
+        return name, self.kind, self.family, spikes, resolution, values
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The variables of a table in order, and the kind of data that it came as.
+
+    >>> schema = Schema((Variable("year", "ordinal", levels=(2007, 2008, 2009)),), "pandas")
+    >>> schema.variable("year").levels
+    (2007, 2008, 2009)
+    >>> schema.variable("yaer")
+    Traceback (most recent call last):
+    ...
+    pofx.core.errors.PofxError: no column 'yaer'; did you mean 'year'?
+    """
+
+    variables: tuple[Variable, ...]
+    container: str
+
+    def __post_init__(self) -> None:
+        if self.container not in CONTAINERS:
+            wanted = ", ".join(CONTAINERS)
+            raise PofxError(f"container: wanted one of {wanted}, got {_short(self.container)}")
+        if len(set(self.names)) < len(self.names):
+            twice = next(name for name in self.names if self.names.count(name) > 1)
+            raise PofxError(f"two columns are named {_short(twice)}; rename one")
+        if self.size > MAX_ENTRIES:
+            raise PofxError(f"a row of {self.size} entries; at most {MAX_ENTRIES} are supported")
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of the variables, in the order of the data's columns."""
+        return tuple(variable.name for variable in self.variables)
+
+    @property
+    def size(self) -> int:
+        """How many entries a row has."""
+        return sum(variable.size for variable in self.variables)
+
+    @cached_property
+    def slices(self) -> dict[str, slice]:
+        """The entries of the row that each variable fills."""
+        found, start = {}, 0
+        for variable in self.variables:
+            found[variable.name] = slice(start, start + variable.size)
+            start += variable.size
+        return found
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """One column an entry, in the units that models see."""
+        return tuple(v.column for v in self.variables for _ in range(v.size))
+
+    def variable(self, name: str) -> Variable:
+        """The variable of that name; PofxError, with the nearest name, where there is none."""
+        if name not in self.slices:
+            raise unknown("column", name, self.names)
+        return self.variables[self.names.index(name)]
+
+    def select(self, names: Iterable[str]) -> "Schema":
+        """The schema of some of the variables, in the order asked for.
+
+        >>> Schema((Variable("a", "real"), Variable("b", "real")), "pandas").select(["b"]).names
+        ('b',)
+        """
+        return Schema(tuple(self.variable(name) for name in names), self.container)
+
+    def to_json(self) -> dict[str, Any]:
+        """A dict of JSON types that `from_json` reads back to an equal schema."""
+        return {"container": self.container, "variables": [asdict(v) for v in self.variables]}
+
+    @staticmethod
+    def from_json(data: object) -> "Schema":
+        """The schema that `to_json` wrote; PofxError for anything else, which runs nothing.
+
+        >>> schema = Schema((Variable("a", "binary", levels=("no", "yes")),), "polars")
+        >>> Schema.from_json(schema.to_json()) == schema
+        True
+        """
+        given = _with_fields("schema", data, {"container", "variables"})
+        if type(given["variables"]) not in (list, tuple) or type(given["container"]) is not str:
+            raise PofxError("schema: wanted a list of variables and the name of a container")
+        if len(given["variables"]) > MAX_ENTRIES:
+            raise PofxError(f"schema: wanted at most {MAX_ENTRIES} variables")
+        return Schema(tuple(_variable(v) for v in given["variables"]), given["container"])
+
+    def __str__(self) -> str:
+        head = ("column", "kind", "family", "spikes", "resolution", "values")
+        lines = [head, *(variable.describe() for variable in self.variables)]
+        widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+        return "\n".join(
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
+            for line in lines
+        )
+
+    def __repr__(self) -> str:
+        return f"Schema({self.container}: {_shortened(list(self.names))})"
+
+
+def _variable(data: object) -> Variable:
+    given = _with_fields("variable", data, {field.name for field in fields(Variable)})
+    lists = {key: given[key] for key in ("shape", "levels", "spikes")}
+    for key, value in lists.items():
+        if type(value) not in (list, tuple):
+            raise PofxError(f"variable: {key}: wanted a list, got {_short(value)}")
+    return Variable(**(given | {key: tuple(value) for key, value in lists.items()}))
+
+
+def _with_fields(what: str, data: object, wanted: set[str]) -> dict[str, Any]:
+    if not isinstance(data, Mapping) or set(data) != wanted:
+        raise PofxError(f"{what}: wanted fields {', '.join(sorted(wanted))}, got {_short(data)}")
+    return dict(data)
+
+
+def _finite(value: object) -> bool:
+    return type(value) in (int, float) and abs(value) < math.inf  # type: ignore[arg-type]
+
+
+def _tuple_of(values: object, wanted: type) -> bool:
+    if type(values) is not tuple:
+        return False
+    return all(_finite(v) if wanted is float else type(v) is wanted for v in values)
+
+
+def _levels(values: object) -> bool:
+    if type(values) is not tuple or len(set(values)) < len(values):
+        return False
+    alike = any(all(type(v) is kind for v in values) for kind in (str, bool))
+    return alike or _tuple_of(values, float)
+
+
+def _text(value: object) -> str:
+    return f"{value:.6g}" if type(value) is float else str(value)
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _shortened(texts: list[str], width: int = 60) -> str:
+    shown, used = [], 0
+    for text in texts:
+        used += len(text) + 2
+        if used > width and shown:
+            return f"{', '.join(shown)}, ... ({len(texts)})"
+        shown.append(text if len(text) <= width else text[: width - 3] + "...")
+    return ", ".join(shown)
