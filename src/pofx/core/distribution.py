@@ -58,9 +58,7 @@ class Tractable(Distribution):
         x, observed = self._checked(x, observed)
         return self._log_prob(x, observed)
 
-    def sample(
-        self, key: PRNGKeyArray, x: Row | None = None, observed: Mask | None = None
-    ) -> Row:
+    def sample(self, key: PRNGKeyArray, x: Row | None = None, observed: Mask | None = None) -> Row:
         """x with its missing entries drawn from p(x_M | x_O); without x, a new row."""
         if x is None:
             x, observed = jnp.zeros(self.size), jnp.zeros(self.size, bool)
@@ -131,8 +129,8 @@ class Statistical(Tractable):
 
     @classmethod
     @abstractmethod
-    def carries(cls, **options: Any) -> frozenset[Kind]:
-        """The kinds of column that a model started with these options can carry."""
+    def carries(cls, variable: str, **options: Any) -> frozenset[Kind]:
+        """The kinds that a model started with these options can carry in the columns of a variable."""
 
     @classmethod
     @abstractmethod

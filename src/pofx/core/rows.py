@@ -139,7 +139,7 @@ def _layout(observed: np.ndarray) -> tuple[int, np.ndarray | None]:
     pattern, or one for each row that is alone with its own), a step of the loop some 32.
     """
     n, d = observed.shape
-    packed = np.packbits(observed, axis=1)
+    packed = np.ascontiguousarray(np.packbits(observed, axis=1))
     _, owner, counts = np.unique(
         packed.view([("", packed.dtype, packed.shape[1])]) if d else packed[:, :1],
         return_inverse=True,
@@ -156,9 +156,7 @@ def _layout(observed: np.ndarray) -> tuple[int, np.ndarray | None]:
     return best, owner
 
 
-def _members(
-    observed: np.ndarray, owner: np.ndarray | None
-) -> tuple[np.ndarray, list[np.ndarray]]:
+def _members(observed: np.ndarray, owner: np.ndarray | None) -> tuple[np.ndarray, list[np.ndarray]]:
     """The distinct patterns and, for each, the rows that have it in order."""
     if owner is None:
         return observed[:0], [np.arange(len(observed))]

@@ -1,0 +1,27 @@
+"""One-column distributions: the atoms of which every model is made."""
+
+from pofx.families.bernoulli import Bernoulli
+from pofx.families.categorical import Categorical
+from pofx.families.choose import DEFAULT, base_class, family_class, stack, start
+from pofx.families.gamma import Gamma
+from pofx.families.inflated import Inflated
+from pofx.families.log_normal import LogNormal
+from pofx.families.negative_binomial import NegativeBinomial
+from pofx.families.normal import Normal
+from pofx.families.poisson import Poisson
+
+__all__ = [
+    "DEFAULT",
+    "Bernoulli",
+    "Categorical",
+    "Gamma",
+    "Inflated",
+    "LogNormal",
+    "NegativeBinomial",
+    "Normal",
+    "Poisson",
+    "base_class",
+    "family_class",
+    "stack",
+    "start",
+]

@@ -9,7 +9,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PRNGKeyArray
 
 from pofx.core.distribution import Statistical
 from pofx.core.errors import PofxWarning
@@ -97,6 +96,10 @@ def em(
             stacklevel=2,
         )
     return Fit(model, history, bool(done), time.perf_counter() - began)
+
+
+def _last_gain(history: list[float]) -> float:
+    return history[-1] - history[-2] if len(history) > 1 else float("nan")
 
 
 @eqx.filter_jit

@@ -78,11 +78,12 @@ def select(
     buys no parameters; after `patience` that are not, the search ends.
     """
     best, kept, scores, lines = 0, None, None, []
+    weight = valid.flat()[2].astype(np.float64)
     for i, candidate in enumerate(candidates):
         trial = fit(key, candidate.start, train, **options)
         score = per_row(log_prob, trial.model, valid)
-        mean, error = _mean(score)
-        gain, gain_error = _mean(score - scores) if scores is not None else (np.inf, 0.0)
+        mean, error = _mean(score, weight)
+        gain, gain_error = (0.0, 0.0) if scores is None else _mean(score - scores, weight)
         better = kept is None or gain > gain_error
         lines.append(Line(candidate.name, mean, error, gain, gain_error, better))
         if better:
@@ -98,8 +99,12 @@ def log_prob(model: Tractable, x, observed):
     return model.log_prob(x, observed)
 
 
-def _mean(values: Float[np.ndarray, "n"]) -> tuple[float, float]:
-    """The mean, and its standard error."""
-    n = len(values)
-    error = values.std(ddof=1) / np.sqrt(n) if n > 1 else np.inf
-    return float(values.mean()), float(error)
+def _mean(values: Float[np.ndarray, "n"], weight: Float[np.ndarray, "n"]) -> tuple[float, float]:
+    """The weighted mean, and its standard error."""
+    mean = np.average(values, weights=weight)
+    share = weight / weight.sum()
+    effective = 1 / (share**2).sum()
+    if effective <= 1:
+        return float(mean), float("inf")
+    spread = (share * (values - mean) ** 2).sum() / (effective - 1)
+    return float(mean), float(np.sqrt(spread))

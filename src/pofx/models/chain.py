@@ -14,7 +14,8 @@ from pofx.core.axes import over_components, stack
 from pofx.core.discovery import named
 from pofx.core.distribution import Example, Mask, Row, Statistical, Tractable
 from pofx.core.errors import PofxError, unknown
-from pofx.core.rows import Rows, rows as make_rows
+from pofx.core.rows import Rows
+from pofx.core.rows import rows as make_rows
 from pofx.core.variables import DISCRETE, Column, Kind
 from pofx.models.gaussian import Gaussian
 from pofx.models.mixture import Mixture, part_statistics
@@ -86,9 +87,12 @@ class Chain(Statistical):
         return Chain(jnp.log(shares / shares.sum()), parts, self.on, self.prior)
 
     @classmethod
-    def carries(cls, *, part: str = "independent", **options: Any) -> frozenset[Kind]:
-        options = {k: v for k, v in options.items() if k not in ("on", "prior")}
-        return named("pofx.models", Statistical, "part", part).carries(**options) | DISCRETE
+    def carries(
+        cls, variable: str, *, on: str | None = None, part: str = "independent", **options: Any
+    ) -> frozenset[Kind]:
+        if variable == on:
+            return DISCRETE
+        return named("pofx.models", Statistical, "part", part).carries(variable, **options)
 
     @classmethod
     def start(
@@ -99,7 +103,7 @@ class Chain(Statistical):
         *,
         on: str | None = None,
         part: str = "independent",
-        prior: float = 0.0,
+        prior: float = 1.0,
         **options: Any,
     ) -> "Chain":
         """Each level's part started on the rows of that level."""

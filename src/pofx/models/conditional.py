@@ -1,7 +1,6 @@
 """Marginals and conditionals of any tractable model, as models."""
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray

@@ -101,7 +101,7 @@ class FactorAnalysis(Statistical):
         )
 
     @classmethod
-    def carries(cls, **options: Any) -> frozenset[Kind]:
+    def carries(cls, variable: str, **options: Any) -> frozenset[Kind]:
         return frozenset({"real"})
 
     @classmethod

@@ -118,7 +118,7 @@ class Gaussian(Statistical):
         )
 
     @classmethod
-    def carries(cls, **options: Any) -> frozenset[Kind]:
+    def carries(cls, variable: str, **options: Any) -> frozenset[Kind]:
         return frozenset({"real"})
 
     @classmethod

@@ -9,12 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx import families
 from pofx.core import rules
+from pofx.core.discovery import discover
 from pofx.core.distribution import Example, Mask, Row, Statistical
 from pofx.core.family import Family
 from pofx.core.rows import Rows
 from pofx.core.variables import KINDS, Column, Kind
+from pofx.families import choose
 
 
 class Independent(Statistical):
@@ -74,24 +75,24 @@ class Independent(Statistical):
         return Independent(tuple(learned), self.anchors, self.places, self.prior)
 
     @classmethod
-    def carries(cls, **options: Any) -> frozenset[Kind]:
+    def carries(cls, variable: str, **options: Any) -> frozenset[Kind]:
         return frozenset(KINDS)
 
     @classmethod
     def start(
-        cls, key: PRNGKeyArray, rows: Rows, columns: Sequence[Column], *, prior: float = 0.0
+        cls, key: PRNGKeyArray, rows: Rows, columns: Sequence[Column], *, prior: float = 1.0
     ) -> "Independent":
         """Each column's family near its data."""
         x, observed, weight = rows.flat()
-        groups = families.start(columns, x, observed * weight[:, None])
-        places, started = zip(*groups)
+        groups = choose.start(columns, x, observed * weight[:, None])
+        places, started = map(tuple, zip(*groups))
         return cls(started, started, places, prior)
 
     @classmethod
     def example(cls, key: PRNGKeyArray) -> Example:
         groups, columns, places = [], [], []
         for k, name in zip(jax.random.split(key, 2), ("normal", "bernoulli")):
-            family, own = families.FAMILIES[name].example(k)
+            family, own = discover("pofx.families", Family)[name].example(k)
             # Places interleave, so that an order taken for granted is found out.
             places.append(tuple(range(len(places), 2 * len(own), 2)))
             groups.append(family)

@@ -73,12 +73,15 @@ class Mixture(Statistical):
     def maximise(self, statistics: Any) -> "Mixture":
         shares, own = statistics
         parts = over_components(lambda part, s: part.maximise(s))(self.parts, own)
-        return Mixture(jnp.log((shares + self.prior) / (shares + self.prior).sum()), parts, self.prior)
+        return Mixture(
+            jnp.log((shares + self.prior) / (shares + self.prior).sum()), parts, self.prior
+        )
 
     @classmethod
-    def carries(cls, *, part: str = "independent", **options: Any) -> frozenset[Kind]:
-        options = {k: v for k, v in options.items() if k not in ("components", "init", "prior")}
-        return named("pofx.models", Statistical, "part", part).carries(**options)
+    def carries(
+        cls, variable: str, *, part: str = "independent", **options: Any
+    ) -> frozenset[Kind]:
+        return named("pofx.models", Statistical, "part", part).carries(variable, **options)
 
     @classmethod
     def start(
@@ -90,7 +93,7 @@ class Mixture(Statistical):
         components: int = 8,
         part: str = "independent",
         init: str = "k-means++",
-        prior: float = 0.0,
+        prior: float = 1.0,
         **options: Any,
     ) -> "Mixture":
         """One part for all rows, then one maximisation of each part for the rows of a cluster."""
@@ -115,8 +118,10 @@ class Mixture(Statistical):
     @classmethod
     def example(cls, key: PRNGKeyArray) -> Example:
         parts = [Gaussian.example(k) for k in jax.random.split(key, 3)]
-        parts = [eqx.tree_at(lambda p: p.mean, e.model, e.model.mean + 2 * i) for i, e in
-                 enumerate(parts)]
+        parts = [
+            eqx.tree_at(lambda p: p.mean, e.model, e.model.mean + 2 * i)
+            for i, e in enumerate(parts)
+        ]
         return Example(
             Mixture(jnp.log(jnp.array([0.5, 0.3, 0.2])), stack(parts)),
             Gaussian.example(key).columns,

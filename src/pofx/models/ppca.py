@@ -80,7 +80,7 @@ class PPCA(Statistical):
         )
 
     @classmethod
-    def carries(cls, **options: Any) -> frozenset[Kind]:
+    def carries(cls, variable: str, **options: Any) -> frozenset[Kind]:
         return frozenset({"real"})
 
     @classmethod

@@ -27,7 +27,7 @@ def clusters(
         raise PofxError(f"init: wanted one of {', '.join(STARTS)}; got {init!r}")
     if components == 1:
         return np.zeros(rows.count, int)
-    from sklearn.cluster import KMeans  # noqa: PLC0415 - a second to import, for fits only
+    from sklearn.cluster import KMeans
 
     seed = int(jax.random.randint(key, (), 0, 2**31 - 1))
     rng = np.random.default_rng(seed)
@@ -36,9 +36,11 @@ def clusters(
     # Fewer distinct rows than clusters would leave k-means with empty ones: jitter parts them.
     some = some + 1e-6 * rng.standard_normal(some.shape)
     steps = 10 if init == "k-means++" else 1
-    return KMeans(components, init=init, n_init=1, max_iter=steps, random_state=seed).fit(
-        some
-    ).predict(f)
+    return (
+        KMeans(components, init=init, n_init=1, max_iter=steps, random_state=seed)
+        .fit(some)
+        .predict(f)
+    )
 
 
 def features(rows: Rows, columns: Sequence[Column]) -> Float[np.ndarray, "n f"]:

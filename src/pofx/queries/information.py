@@ -41,15 +41,25 @@ def entropy(
 
 
 def conditional_entropy(
-    key: PRNGKeyArray, model: Tractable, columns: Sequence[Column], a: Columns, b: Columns, **request
+    key: PRNGKeyArray,
+    model: Tractable,
+    columns: Sequence[Column],
+    a: Columns,
+    b: Columns,
+    **request,
 ) -> Answer:
     """H(a | b) = H(a, b) - H(b)."""
     return combination(key, model, columns, [(1.0, a | b), (-1.0, b)], **request)
 
 
 def mutual_information(
-    key: PRNGKeyArray, model: Tractable, columns: Sequence[Column],
-    a: Columns, b: Columns, c: Columns, **request,
+    key: PRNGKeyArray,
+    model: Tractable,
+    columns: Sequence[Column],
+    a: Columns,
+    b: Columns,
+    c: Columns,
+    **request,
 ) -> Answer:
     """I(a; b | c) = H(a, c) + H(b, c) - H(a, b, c) - H(c)."""
     terms = [(1.0, a | c), (1.0, b | c), (-1.0, a | b | c), (-1.0, c)]
@@ -159,6 +169,8 @@ def monte_carlo(
     while count < least or (stderr is not None and error > stderr and count < max_draws):
         key, own = jax.random.split(key)
         values = np.asarray(_draw_block(draw, own), np.float64)
+        if not np.isfinite(values).all():
+            return Answer(math.inf, 0.0, "estimate", count, "p has mass where q has none", "nats")
         # Chan, Golub and LeVeque (1983): means and squared deviations of two samples as one.
         total, shift = count + len(values), values.mean() - mean
         square += values.var() * len(values) + shift**2 * count * len(values) / total

@@ -10,30 +10,13 @@ from typing import Any
 
 from pofx.core.errors import PofxError, unknown
 from pofx.core.variables import DISCRETE, KINDS, Column, Kind
+from pofx.table.dtypes import known_dtype
 
 CONTAINERS = ("pandas", "polars", "pyarrow", "numpy", "vector", "mapping")
 """Kinds of data; a "vector" is a numpy array of one dimension."""
 
 MAX_ENTRIES = 1 << 20
 """Entries that a row may have: a file cannot ask for more memory than that."""
-
-_PLAIN = (
-    r"u?int(8|16|32|64)|U?Int(8|16|32|64)|[fF]loat(16|32|64)|bool|boolean|null|"
-    r"str|string|large_string|string_view|decimal:([1-9]|[12]\d|3[0-8]):([12]?\d|3[0-8])"
-)
-_DTYPE = re.compile(
-    rf"enum|((arrow|object):)?({_PLAIN}|"
-    rf"(category|ordered)(:(object|{_PLAIN})(:u?int(8|16|32|64))?)?)"
-)
-
-
-def known_dtype(dtype: str) -> bool:
-    """Whether `dtype` is a name in the vocabulary of `frames.py`.
-
-    >>> known_dtype("Int64"), known_dtype("ordered:string:int8"), known_dtype("V999999")
-    (True, True, False)
-    """
-    return _DTYPE.fullmatch(dtype) is not None
 
 
 @dataclass(frozen=True)
@@ -42,7 +25,7 @@ class Variable:
 
     An entry that models see is `(value - shift) / scale`, or the code of a level. `levels` are
     the level values in order of their codes (discrete kinds only); `spikes` and `resolution` are
-    in the data's units; `dtype` is a name of `frames.py`'s vocabulary. Raises PofxError where a
+    in the data's units; `dtype` is a word of `dtypes.py`'s vocabulary. Raises PofxError where a
     field makes no sense, so that one read from a file is as good as one inferred.
 
     >>> Variable("image", "real", shape=(8, 8)).size
@@ -64,9 +47,11 @@ class Variable:
         def check(holds: bool, field: str, wanted: str) -> None:
             if not holds:
                 got = _short(getattr(self, field))
-                raise PofxError(f"variable {_short(self.name)}: {field}: wanted {wanted}, got {got}")
+                raise PofxError(
+                    f"variable {_short(self.name)}: {field}: wanted {wanted}, got {got}"
+                )
 
-        check(type(self.name) is str, "name", "text")
+        check(isinstance(self.name, str), "name", "text")
         check(type(self.kind) is str and self.kind in KINDS, "kind", f"one of {', '.join(KINDS)}")
         check(_tuple_of(self.shape, int) and min(self.shape, default=1) > 0, "shape", "sizes > 0")
         check(self.size <= MAX_ENTRIES, "shape", f"at most {MAX_ENTRIES} entries")
@@ -222,11 +207,11 @@ class Schema:
 
 def _variable(data: object) -> Variable:
     given = _with_fields("variable", data, {field.name for field in fields(Variable)})
-    lists = {key: given[key] for key in ("shape", "levels", "spikes")}
-    for key, value in lists.items():
-        if type(value) not in (list, tuple):
-            raise PofxError(f"variable: {key}: wanted a list, got {_short(value)}")
-    return Variable(**(given | {key: tuple(value) for key, value in lists.items()}))
+    for key in ("shape", "levels", "spikes"):
+        if type(given[key]) not in (list, tuple):
+            raise PofxError(f"variable: {key}: wanted a list, got {_short(given[key])}")
+        given[key] = tuple(given[key])
+    return Variable(**given)
 
 
 def _with_fields(what: str, data: object, wanted: set[str]) -> dict[str, Any]:
@@ -246,10 +231,8 @@ def _tuple_of(values: object, wanted: type) -> bool:
 
 
 def _levels(values: object) -> bool:
-    if type(values) is not tuple or len(set(values)) < len(values):
-        return False
-    alike = any(all(type(v) is kind for v in values) for kind in (str, bool))
-    return alike or _tuple_of(values, float)
+    alike = any(_tuple_of(values, kind) for kind in (str, bool, float))
+    return alike and isinstance(values, tuple) and len(set(values)) == len(values)
 
 
 def _text(value: object) -> str:

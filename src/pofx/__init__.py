@@ -1,0 +1,44 @@
+"""p of x: learn a distribution from a table or from images once, then ask it anything.
+
+>>> import numpy as np, pofx
+>>> p = pofx.fit({"x": np.arange(20.0), "y": np.arange(20) % 2}, "independent")
+>>> print(p.mutual_information("x", "y"))
+I(x; y) = 0 nats   exact, closed form
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pofx.core.answer import Answer
+    from pofx.core.errors import PofxError, PofxWarning
+    from pofx.table.fit import fit
+    from pofx.table.joint import Joint, kl, load
+    from pofx.table.schema import Schema, Variable
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Answer": "core.answer",
+    "Joint": "table.joint",
+    "PofxError": "core.errors",
+    "PofxWarning": "core.errors",
+    "Schema": "table.schema",
+    "Variable": "table.schema",
+    "fit": "table.fit",
+    "kl": "table.joint",
+    "load": "table.joint",
+}
+
+__all__ = ["Answer", "Joint", "PofxError", "PofxWarning", "Schema", "Variable", "fit", "kl", "load"]
+
+
+def __getattr__(name: str) -> object:
+    """Imports a public name when it is first used: JAX takes most of a second to import."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pofx' has no attribute {name!r}")
+    return getattr(import_module(f"pofx.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,94 @@
+"""The Bernoulli family."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import entr
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from pofx.core.family import Family
+from pofx.core.variables import Column, Kind
+from pofx.families.starting import summary
+
+Counts = tuple[Float[Array, "c"], Float[Array, "c"]]
+
+
+class Bernoulli(Family):
+    """The Bernoulli distribution of a code 0 or 1.
+
+    p(1) = 1 / (1 + exp(-log_odds)), p(0) = 1 - p(1)
+
+    `log_odds` has shape (c,), in nats; infinite ones make one code certain, the other impossible.
+    Bishop, Pattern Recognition and Machine Learning (2006), section 2.1.
+
+    >>> print(f"{Bernoulli(log_odds=jnp.zeros(1)).log_prob(jnp.ones(1))[0]:.4f}")
+    -0.6931
+    """
+
+    log_odds: Float[Array, "c"]
+
+    kinds: ClassVar[frozenset[Kind]] = frozenset({"binary"})
+    inside: ClassVar[float] = 0.0
+
+    def log_prob(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
+        one, zero = -jax.nn.softplus(-self.log_odds), -jax.nn.softplus(self.log_odds)
+        return jnp.where(x == 1, one, jnp.where(x == 0, zero, -jnp.inf))
+
+    def sample(self, key: PRNGKeyArray) -> Float[Array, "c"]:
+        return jax.random.bernoulli(key, self.mean()).astype(self.log_odds.dtype)
+
+    def cdf(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
+        zero = jax.nn.sigmoid(-self.log_odds)
+        return jnp.where(x >= 1, 1, jnp.where(x >= 0, zero, 0))
+
+    def quantile(self, u: Float[Array, "c"]) -> Float[Array, "c"]:
+        return jnp.where(u <= jax.nn.sigmoid(-self.log_odds), 0.0, 1.0).astype(u.dtype)
+
+    def mean(self) -> Float[Array, "c"]:
+        return jax.nn.sigmoid(self.log_odds)
+
+    def entropy(self) -> Float[Array, "c"]:
+        return entr(jax.nn.sigmoid(self.log_odds)) + entr(jax.nn.sigmoid(-self.log_odds))
+
+    def statistics(self, x: Float[Array, "n c"], weight: Float[Array, "n c"]) -> Counts:
+        return (weight * (1 - x)).sum(0), (weight * x).sum(0)
+
+    def expected(self, other: "Bernoulli") -> Counts:
+        return jax.nn.sigmoid(-other.log_odds), jax.nn.sigmoid(other.log_odds)
+
+    def maximise(self, statistics: Counts) -> "Bernoulli":
+        zeros, ones = statistics
+        some = zeros + ones > 0
+        zeros, ones = jnp.where(some, zeros, 1), jnp.where(some, ones, 1)
+        return Bernoulli(jnp.where(some, jnp.log(ones) - jnp.log(zeros), self.log_odds))
+
+    @classmethod
+    def start(
+        cls,
+        columns: Sequence[Column],
+        x: Float[np.ndarray, "n c"],
+        weight: Float[np.ndarray, "n c"],
+    ) -> "Bernoulli":
+        """Frequencies to which one row has been added, half of it 0 and half of it 1."""
+        seen = summary(x, weight)
+        ones = seen.weight * seen.mean
+        return cls(jnp.asarray(np.log(ones + 0.5) - np.log(seen.weight - ones + 0.5)))
+
+    @classmethod
+    def group(cls, column: Column) -> tuple:
+        return ()
+
+    @classmethod
+    def raw_size(cls, column: Column) -> int:
+        return 1
+
+    def unconstrained(self, raw: Float[Array, "c size"]) -> "Bernoulli":
+        return Bernoulli(jax.lax.stop_gradient(self.log_odds) + raw[:, 0])
+
+    @classmethod
+    def example(cls, key: PRNGKeyArray) -> "tuple[Bernoulli, tuple[Column, ...]]":
+        columns = tuple(Column(name, "binary", levels=2, family="bernoulli") for name in "ab")
+        return cls(jax.random.normal(key, (2,))), columns

@@ -1,0 +1,114 @@
+"""The categorical family."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import entr
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from pofx.core.family import Family
+from pofx.core.variables import Column, Kind
+from pofx.families.special import log
+
+
+class Categorical(Family):
+    """The categorical distribution of a level code 0, 1, ..., L - 1.
+
+    log p(x) = log probabilities[x]
+
+    `probabilities` has shape (c, L). Columns whose numbers of levels round up to the same power of
+    two share an instance; the levels that a column does not have keep probability zero. Bishop,
+    Pattern Recognition and Machine Learning (2006), section 2.2.
+
+    >>> family = Categorical(probabilities=jnp.array([[0.5, 0.25, 0.25, 0.0]]))
+    >>> print(family.log_prob(jnp.array([3.0])), f"{family.entropy()[0]:.4f}")
+    [-inf] 1.0397
+    """
+
+    probabilities: Float[Array, "c levels"]
+
+    kinds: ClassVar[frozenset[Kind]] = frozenset({"categorical", "ordinal", "binary"})
+    inside: ClassVar[float] = 0.0
+
+    def _levels(self) -> Float[Array, "levels"]:
+        return jnp.arange(self.probabilities.shape[-1], dtype=self.probabilities.dtype)
+
+    def log_prob(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
+        # Over rows and components this is one matrix product a column, which no gather would be;
+        # and it sums probabilities, since a logarithm of zero times zero is not a number.
+        hot = (x[:, None] == self._levels()).astype(self.probabilities.dtype)
+        return log(jnp.einsum("cl,cl->c", hot, self.probabilities, precision="highest"))
+
+    def sample(self, key: PRNGKeyArray) -> Float[Array, "c"]:
+        drawn = jax.random.categorical(key, log(self.probabilities))
+        return drawn.astype(self.probabilities.dtype)
+
+    def cdf(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
+        below = self._levels() <= x[:, None]
+        return jnp.where(below, self.probabilities, 0).sum(-1)
+
+    def quantile(self, u: Float[Array, "c"]) -> Float[Array, "c"]:
+        short = jnp.cumsum(self.probabilities, -1) < u[:, None]
+        # Rounding may leave the whole sum short of u.
+        last = jnp.where(self.probabilities > 0, self._levels(), 0).max(-1)
+        return jnp.minimum(short.sum(-1).astype(last.dtype), last)
+
+    def mean(self) -> Float[Array, "c"]:
+        return (self.probabilities * self._levels()).sum(-1)
+
+    def entropy(self) -> Float[Array, "c"]:
+        return entr(self.probabilities).sum(-1)
+
+    def statistics(
+        self, x: Float[Array, "n c"], weight: Float[Array, "n c"]
+    ) -> Float[Array, "c l"]:
+        hot = (x[:, :, None] == self._levels()).astype(weight.dtype)
+        return jnp.einsum("nc,ncl->cl", weight, hot, precision="highest")
+
+    def expected(self, other: "Categorical") -> Float[Array, "c levels"]:
+        return other.probabilities
+
+    def maximise(self, statistics: Float[Array, "c levels"]) -> "Categorical":
+        total = statistics.sum(-1, keepdims=True)
+        some = total > 0
+        frequencies = statistics / jnp.where(some, total, 1)
+        return Categorical(jnp.where(some, frequencies, self.probabilities))
+
+    @classmethod
+    def start(
+        cls,
+        columns: Sequence[Column],
+        x: Float[np.ndarray, "n c"],
+        weight: Float[np.ndarray, "n c"],
+    ) -> "Categorical":
+        """Frequencies to which one row has been added, spread evenly over a column's levels."""
+        levels = np.array([[c.levels] for c in columns])
+        codes = range(cls.raw_size(columns[0]))
+        counts = np.stack([np.where(x == code, weight, 0.0).sum(0) for code in codes], -1)
+        counts = np.where(np.arange(len(codes)) < levels, counts + 1 / levels, 0.0)
+        return cls(jnp.asarray(counts / counts.sum(-1, keepdims=True)))
+
+    @classmethod
+    def group(cls, column: Column) -> tuple:
+        return (cls.raw_size(column),)
+
+    @classmethod
+    def raw_size(cls, column: Column) -> int:
+        return 1 << (column.levels - 1).bit_length()
+
+    def unconstrained(self, raw: Float[Array, "c size"]) -> "Categorical":
+        # Of probability zero here, of probability zero there: so levels stay absent.
+        own = jax.lax.stop_gradient(self.probabilities)
+        return Categorical(jax.nn.softmax(log(own) + raw, -1))
+
+    @classmethod
+    def example(cls, key: PRNGKeyArray) -> "tuple[Categorical, tuple[Column, ...]]":
+        columns = tuple(
+            Column(name, "categorical", levels=levels, family="categorical")
+            for name, levels in (("a", 3), ("b", 4))
+        )
+        absent = jnp.array([[0.0, 0.0, 0.0, -jnp.inf], [0.0, 0.0, 0.0, 0.0]])
+        return cls(jax.nn.softmax(jax.random.normal(key, (2, 4)) + absent, -1)), columns

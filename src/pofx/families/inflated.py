@@ -1,0 +1,182 @@
+"""Point masses beside any other family."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import entr
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from pofx.core.family import Family, Statistics
+from pofx.core.variables import Column, Kind
+from pofx.families.choose import base_class
+from pofx.families.special import log
+
+
+class Inflated(Family):
+    """Point masses at a column's spikes, and a base family for the rest.
+
+    P(X = points[j]) gains probabilities[j]; the last probability is that of the base
+
+    `points` has shape (c, s), in the units of x, `probabilities` (c, s + 1). With a base of counts
+    a spike has its own mass and the base's, the usual zero-inflated law, and learning shares such a
+    cell between them by their posterior (EM). With a continuous base the law is a density with
+    respect to Lebesgue measure plus counting measure at the spikes, and a cell that equals a spike
+    is one. Lambert, "Zero-inflated Poisson regression" (1992).
+
+    >>> from pofx.families.poisson import Poisson
+    >>> spikes, half = jnp.zeros((1, 1)), jnp.array([[0.5, 0.5]])
+    >>> inflated = Inflated(spikes, half, Poisson(jnp.array([1.0])))
+    >>> print(f"{jnp.exp(inflated.log_prob(jnp.zeros(1)))[0]:.4f}")
+    0.6839
+    """
+
+    points: Float[Array, "c s"]
+    probabilities: Float[Array, "c s+1"]
+    base: Family
+
+    kinds: ClassVar[frozenset[Kind]] = frozenset({"real", "positive", "count"})
+    inside: ClassVar[float] = 1.0
+
+    @property
+    def counts(self) -> bool:
+        """Whether the base, too, gives the spikes probability."""
+        return "count" in self.base.kinds
+
+    def _split(self, x: Float[Array, "... c"]) -> tuple[Bool[Array, "... c s"], Array]:
+        # A spike may lie outside the support of a continuous base.
+        hit = x[..., None] == self.points
+        filled = x if self.counts else jnp.where(hit.any(-1), self.base.inside, x)
+        return hit, filled
+
+    def _base_at_points(self) -> Float[Array, "c s"]:
+        """The mass that the base gives to each spike."""
+        if not self.counts:
+            return jnp.zeros_like(self.points)
+        at = jax.vmap(self.base.log_prob, 1, 1)(self.points)
+        return self.probabilities[:, -1:] * jnp.exp(at)
+
+    def _share(self) -> Float[Array, "c s"]:
+        """The posterior probability that a cell which equals a spike came from it."""
+        own = self.probabilities[:, :-1]
+        both = own + self._base_at_points()
+        return jnp.where(both > 0, own / jnp.where(both > 0, both, 1), 0)
+
+    def log_prob(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
+        hit, filled = self._split(x)
+        spike = log(jnp.where(hit, self.probabilities[:, :-1], 0).sum(-1))
+        rest = log(self.probabilities[:, -1]) + self.base.log_prob(filled)
+        spiked = hit.any(-1)
+        # Where both are -inf the sum has no gradient: keep it to the spikes.
+        shared = jnp.logaddexp(jnp.where(spiked, spike, 0), jnp.where(spiked, rest, 0))
+        return jnp.where(spiked, shared if self.counts else spike, rest)
+
+    def sample(self, key: PRNGKeyArray) -> Float[Array, "c"]:
+        choosing, drawing = jax.random.split(key)
+        which = jax.random.categorical(choosing, log(self.probabilities))
+        values = jnp.concatenate([self.points, self.base.sample(drawing)[:, None]], 1)
+        return jnp.take_along_axis(values, which[:, None], 1)[:, 0]
+
+    def cdf(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
+        spikes = jnp.where(self.points <= x[:, None], self.probabilities[:, :-1], 0).sum(-1)
+        return spikes + self.probabilities[:, -1] * self.base.cdf(x)
+
+    def quantile(self, u: Float[Array, "c"]) -> Float[Array, "c"]:
+        # Between two spikes the cdf is the base's, scaled and raised: in each gap the first x that
+        # reaches u is the base's quantile or the spike on the left, if the gap holds it.
+        order = jnp.argsort(self.points, 1)
+        points = jnp.take_along_axis(self.points, order, 1)
+        raised = jnp.cumsum(jnp.take_along_axis(self.probabilities[:, :-1], order, 1), 1)
+        edge = jnp.full_like(points[:, :1], jnp.inf)
+        left, right = jnp.concatenate([-edge, points], 1), jnp.concatenate([points, edge], 1)
+        raised = jnp.concatenate([jnp.zeros_like(edge), raised], 1)
+        share = self.probabilities[:, -1:]
+        v = (u[:, None] - raised) / jnp.where(share > 0, share, 1)
+        v = jnp.where((share > 0) | (v <= 0), v, jnp.inf)
+        at = jax.vmap(self.base.quantile, 1, 1)(jnp.clip(v, 0, 1))
+        first = jnp.maximum(left, jnp.where(v > 0, at, -jnp.inf))
+        return jnp.where((first < right) & (v <= 1), first, jnp.inf).min(1)
+
+    def mean(self) -> Float[Array, "c"]:
+        spikes = (self.probabilities[:, :-1] * self.points).sum(-1)
+        return spikes + self.probabilities[:, -1] * self.base.mean()
+
+    def entropy(self) -> Float[Array, "c"]:
+        # Continuous: which part a cell came from can be seen, so that entropies add.
+        parts = entr(self.probabilities).sum(-1)
+        whole = parts + self.probabilities[:, -1] * self.base.entropy()
+        return jnp.full_like(whole, jnp.nan) if self.counts else whole
+
+    def statistics(self, x: Float[Array, "n c"], weight: Float[Array, "n c"]) -> Statistics:
+        hit, filled = self._split(x)
+        hit = hit.astype(weight.dtype)
+        share = self._share()
+        spikes = jnp.einsum("nc,ncs->cs", weight, hit, precision="highest") * share
+        rest = weight * (1 - jnp.einsum("ncs,cs->nc", hit, share, precision="highest"))
+        counts = jnp.concatenate([spikes, rest.sum(0)[:, None]], 1)
+        return counts, self.base.statistics(filled, rest)
+
+    def expected(self, other: "Inflated") -> Statistics:
+        mass = other.probabilities[:, :-1] + other._base_at_points()
+        spikes = mass * self._share()
+        counts = jnp.concatenate([spikes, 1 - spikes.sum(-1, keepdims=True)], 1)
+        share = other.probabilities[:, -1]
+        base = jax.tree.map(
+            lambda leaf: leaf * share.reshape(-1, *[1] * (leaf.ndim - 1)),
+            self.base.expected(other.base),
+        )
+        # Statistics are linear in the weights: move what changes hands at the spikes.
+        _, filled = self._split(self.points.T)
+        moved = self.base.statistics(filled, (other.probabilities[:, :-1] - spikes).T)
+        return counts, jax.tree.map(jnp.add, base, moved)
+
+    def maximise(self, statistics: Statistics) -> "Inflated":
+        counts, base = statistics
+        total = counts.sum(-1, keepdims=True)
+        some = total > 0
+        probabilities = jnp.where(some, counts / jnp.where(some, total, 1), self.probabilities)
+        return Inflated(self.points, probabilities, self.base.maximise(base))
+
+    @classmethod
+    def start(
+        cls,
+        columns: Sequence[Column],
+        x: Float[np.ndarray, "n c"],
+        weight: Float[np.ndarray, "n c"],
+    ) -> "Inflated":
+        """Frequencies to which one row has been added, spread evenly over the spikes and base."""
+        points = np.array([c.spikes for c in columns], np.float64)
+        weight = np.asarray(weight, np.float64)
+        # Rows arrive in the width of floats that models use, and spikes must match them there.
+        hit = np.asarray(x)[:, :, None] == points.astype(np.asarray(x).dtype)
+        spikes = np.where(hit, weight[:, :, None], 0).sum(0)
+        rest = np.where(hit.any(-1), 0, weight)
+        counts = np.concatenate([spikes, rest.sum(0)[:, None]], 1) + 1 / (points.shape[1] + 1)
+        probabilities = counts / counts.sum(1, keepdims=True)
+        base = base_class(columns[0]).start(columns, x, rest)
+        return cls(jnp.asarray(points), jnp.asarray(probabilities), base)
+
+    @classmethod
+    def group(cls, column: Column) -> tuple:
+        base = base_class(column)
+        return (base.__name__, len(column.spikes), *base.group(column))
+
+    @classmethod
+    def raw_size(cls, column: Column) -> int:
+        return len(column.spikes) + 1 + base_class(column).raw_size(column)
+
+    def unconstrained(self, raw: Float[Array, "c size"]) -> "Inflated":
+        own = jax.lax.stop_gradient(self)
+        parts = own.probabilities.shape[1]
+        probabilities = jax.nn.softmax(log(own.probabilities) + raw[:, :parts], -1)
+        return Inflated(own.points, probabilities, self.base.unconstrained(raw[:, parts:]))
+
+    @classmethod
+    def example(cls, key: PRNGKeyArray) -> "tuple[Inflated, tuple[Column, ...]]":
+        columns = tuple(
+            Column(name, "positive", spikes=(0.0,), family="log_normal") for name in "ab"
+        )
+        base, _ = base_class(columns[0]).example(key)
+        return cls(jnp.zeros((2, 1)), jnp.array([[0.3, 0.7], [0.6, 0.4]]), base), columns

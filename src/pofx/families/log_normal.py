@@ -1,0 +1,93 @@
+"""The log-normal family."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from pofx.core.family import Family
+from pofx.core.variables import Column, Kind
+from pofx.families.normal import Moments, Normal
+from pofx.families.starting import narrowest, summary
+
+
+class LogNormal(Family):
+    """The distribution of a positive number whose logarithm is normal.
+
+    log p(x) = log N(log x; centre, variance) - log x
+
+    `log` is the normal distribution of log x, its parameters of shape (c,). Johnson, Kotz and
+    Balakrishnan, Continuous Univariate Distributions 1 (1994), chapter 14.
+
+    >>> one = jnp.ones(1)
+    >>> print(f"{LogNormal(Normal(0 * one, one, 0.1 * one)).log_prob(2 * one)[0]:.4f}")
+    -1.8523
+    """
+
+    log: Normal
+
+    kinds: ClassVar[frozenset[Kind]] = frozenset({"positive"})
+    inside: ClassVar[float] = 1.0
+
+    def log_prob(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
+        positive = x > 0
+        log = jnp.log(jnp.where(positive, x, 1))
+        return jnp.where(positive, self.log.log_prob(log) - log, -jnp.inf)
+
+    def sample(self, key: PRNGKeyArray) -> Float[Array, "c"]:
+        return jnp.exp(self.log.sample(key))
+
+    def cdf(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
+        positive = x > 0
+        return jnp.where(positive, self.log.cdf(jnp.log(jnp.where(positive, x, 1))), 0)
+
+    def quantile(self, u: Float[Array, "c"]) -> Float[Array, "c"]:
+        return jnp.exp(self.log.quantile(u))
+
+    def mean(self) -> Float[Array, "c"]:
+        return jnp.exp(self.log.centre + self.log.variance / 2)
+
+    def entropy(self) -> Float[Array, "c"]:
+        return self.log.entropy() + self.log.centre
+
+    def statistics(self, x: Float[Array, "n c"], weight: Float[Array, "n c"]) -> Moments:
+        return self.log.statistics(jnp.log(x), weight)
+
+    def expected(self, other: "LogNormal") -> Moments:
+        return self.log.expected(other.log)
+
+    def maximise(self, statistics: Moments) -> "LogNormal":
+        return LogNormal(self.log.maximise(statistics))
+
+    @classmethod
+    def start(
+        cls,
+        columns: Sequence[Column],
+        x: Float[np.ndarray, "n c"],
+        weight: Float[np.ndarray, "n c"],
+    ) -> "LogNormal":
+        seen = summary(np.log(np.where(np.asarray(weight) > 0, x, 1.0)), weight)
+        # A gap of r about a typical x is a gap of r / x about log x.
+        resolution = np.array([c.resolution for c in columns]) / np.exp(seen.mean)
+        floor = narrowest(seen, resolution, unit=0.1)
+        variance = np.maximum(seen.variance, floor)
+        return cls(Normal(jnp.asarray(seen.mean), jnp.asarray(variance), jnp.asarray(floor)))
+
+    @classmethod
+    def group(cls, column: Column) -> tuple:
+        return ()
+
+    @classmethod
+    def raw_size(cls, column: Column) -> int:
+        return 2
+
+    def unconstrained(self, raw: Float[Array, "c size"]) -> "LogNormal":
+        return LogNormal(self.log.unconstrained(raw))
+
+    @classmethod
+    def example(cls, key: PRNGKeyArray) -> "tuple[LogNormal, tuple[Column, ...]]":
+        normal, columns = Normal.example(key)
+        columns = tuple(Column(c.variable, "positive", family="log_normal") for c in columns)
+        return cls(Normal(normal.centre / 3, jnp.array([0.1, 0.5]), normal.floor)), columns

@@ -1,0 +1,111 @@
+"""The normal family."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import ndtr, ndtri
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from pofx.core.family import Family
+from pofx.core.variables import Column, Kind
+from pofx.families.special import floored
+from pofx.families.starting import narrowest, summary
+
+Moments = tuple[Float[Array, "c"], Float[Array, "c"], Float[Array, "c"]]
+
+
+class Normal(Family):
+    """The normal distribution of a real number.
+
+    log p(x) = -(x - centre)^2 / (2 variance) - log(2 pi variance) / 2
+
+    `centre` is in the units of x; `variance` and its lower bound `floor` are in their square; all
+    have shape (c,). Bishop, Pattern Recognition and Machine Learning (2006), section 2.3.
+
+    >>> one = jnp.ones(1)
+    >>> print(f"{Normal(2 * one, variance=4 * one, floor=0.1 * one).log_prob(2 * one)[0]:.4f}")
+    -1.6121
+    """
+
+    centre: Float[Array, "c"]
+    variance: Float[Array, "c"]
+    floor: Float[Array, "c"]
+
+    kinds: ClassVar[frozenset[Kind]] = frozenset({"real"})
+    inside: ClassVar[float] = 0.0
+
+    def log_prob(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
+        z = (x - self.centre) / jnp.sqrt(self.variance)
+        return -0.5 * (z * z + jnp.log(2 * np.pi * self.variance))
+
+    def sample(self, key: PRNGKeyArray) -> Float[Array, "c"]:
+        z = jax.random.normal(key, self.centre.shape, self.centre.dtype)
+        return self.centre + jnp.sqrt(self.variance) * z
+
+    def cdf(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
+        return ndtr((x - self.centre) / jnp.sqrt(self.variance))
+
+    def quantile(self, u: Float[Array, "c"]) -> Float[Array, "c"]:
+        return self.centre + jnp.sqrt(self.variance) * ndtri(u)
+
+    def mean(self) -> Float[Array, "c"]:
+        return self.centre
+
+    def entropy(self) -> Float[Array, "c"]:
+        return 0.5 * jnp.log(2 * np.pi * np.e * self.variance)
+
+    def statistics(self, x: Float[Array, "n c"], weight: Float[Array, "n c"]) -> Moments:
+        # About the own centre, else float32 loses the variance of a column far from zero.
+        d = x - self.centre
+        return weight.sum(0), (weight * d).sum(0), (weight * d * d).sum(0)
+
+    def expected(self, other: "Normal") -> Moments:
+        d = other.centre - self.centre
+        return jnp.ones_like(d), d, other.variance + d * d
+
+    def maximise(self, statistics: Moments) -> "Normal":
+        total, first, second = statistics
+        some = total > 0
+        n = jnp.where(some, total, 1)
+        d = first / n
+        variance = jnp.maximum(second / n - d * d, self.floor)
+        return Normal(
+            self.centre + jnp.where(some, d, 0),
+            jnp.where(some, variance, self.variance),
+            self.floor,
+        )
+
+    @classmethod
+    def start(
+        cls,
+        columns: Sequence[Column],
+        x: Float[np.ndarray, "n c"],
+        weight: Float[np.ndarray, "n c"],
+    ) -> "Normal":
+        seen = summary(x, weight)
+        unit = np.where(seen.mean == 0, 1.0, 0.1 * seen.mean)
+        floor = narrowest(seen, np.array([c.resolution for c in columns]), unit)
+        variance = np.maximum(seen.variance, floor)
+        return cls(jnp.asarray(seen.mean), jnp.asarray(variance), jnp.asarray(floor))
+
+    @classmethod
+    def group(cls, column: Column) -> tuple:
+        return ()
+
+    @classmethod
+    def raw_size(cls, column: Column) -> int:
+        return 2
+
+    def unconstrained(self, raw: Float[Array, "c size"]) -> "Normal":
+        own = jax.lax.stop_gradient(self)
+        centre = own.centre + jnp.sqrt(own.variance) * raw[:, 0]
+        return Normal(centre, floored(own.variance, own.floor, raw[:, 1]), own.floor)
+
+    @classmethod
+    def example(cls, key: PRNGKeyArray) -> "tuple[Normal, tuple[Column, ...]]":
+        columns = tuple(Column(name, "real", family="normal") for name in ("a", "b"))
+        centre = 3 * jax.random.normal(key, (2,))
+        return cls(centre, jnp.array([0.5, 4.0]), jnp.full(2, 1e-6)), columns

@@ -1,0 +1,94 @@
+"""The Poisson family."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from pofx.core.family import Family
+from pofx.core.variables import Column, Kind
+from pofx.families.special import count_quantile, floored, log_poisson, poisson_cdf
+from pofx.families.starting import summary
+
+LEAST = 1e-6
+"""The least mean of a count: no count is impossible because none has been seen."""
+
+Moments = tuple[Float[Array, "c"], Float[Array, "c"]]
+
+
+class Poisson(Family):
+    """The Poisson distribution of a count.
+
+    log p(x) = x log rate - rate - log x!
+
+    `rate` is the mean count, of shape (c,). Johnson, Kemp and Kotz, Univariate Discrete
+    Distributions (2005), chapter 4.
+
+    >>> print(f"{Poisson(rate=jnp.array([2.0])).log_prob(jnp.array([1.0]))[0]:.4f}")
+    -1.3069
+    """
+
+    rate: Float[Array, "c"]
+
+    kinds: ClassVar[frozenset[Kind]] = frozenset({"count"})
+    inside: ClassVar[float] = 0.0
+
+    def log_prob(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
+        count = (x >= 0) & (x == jnp.floor(x))
+        return jnp.where(count, log_poisson(jnp.where(count, x, 0), self.rate), -jnp.inf)
+
+    def sample(self, key: PRNGKeyArray) -> Float[Array, "c"]:
+        return jax.random.poisson(key, self.rate).astype(self.rate.dtype)
+
+    def cdf(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
+        return poisson_cdf(x, self.rate)
+
+    def quantile(self, u: Float[Array, "c"]) -> Float[Array, "c"]:
+        return count_quantile(self.cdf, u, self.rate, jnp.sqrt(self.rate))
+
+    def mean(self) -> Float[Array, "c"]:
+        return self.rate
+
+    def entropy(self) -> Float[Array, "c"]:
+        return jnp.full_like(self.rate, jnp.nan)
+
+    def statistics(self, x: Float[Array, "n c"], weight: Float[Array, "n c"]) -> Moments:
+        return weight.sum(0), (weight * (x - self.rate)).sum(0)
+
+    def expected(self, other: "Poisson") -> Moments:
+        return jnp.ones_like(self.rate), other.rate - self.rate
+
+    def maximise(self, statistics: Moments) -> "Poisson":
+        total, first = statistics
+        some = total > 0
+        mean = self.rate + first / jnp.where(some, total, 1)
+        return Poisson(jnp.where(some, jnp.maximum(mean, LEAST), self.rate))
+
+    @classmethod
+    def start(
+        cls,
+        columns: Sequence[Column],
+        x: Float[np.ndarray, "n c"],
+        weight: Float[np.ndarray, "n c"],
+    ) -> "Poisson":
+        seen = summary(x, weight)
+        return cls(jnp.asarray(np.where(seen.weight > 0, np.maximum(seen.mean, LEAST), 1.0)))
+
+    @classmethod
+    def group(cls, column: Column) -> tuple:
+        return ()
+
+    @classmethod
+    def raw_size(cls, column: Column) -> int:
+        return 1
+
+    def unconstrained(self, raw: Float[Array, "c size"]) -> "Poisson":
+        return Poisson(floored(jax.lax.stop_gradient(self.rate), LEAST, raw[:, 0]))
+
+    @classmethod
+    def example(cls, key: PRNGKeyArray) -> "tuple[Poisson, tuple[Column, ...]]":
+        columns = tuple(Column(name, "count", resolution=1.0, family="poisson") for name in "ab")
+        return cls(jnp.exp(jax.random.normal(key, (2,)))), columns

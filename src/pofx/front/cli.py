@@ -1,0 +1,216 @@
+"""The command line: each command reads, asks a `Joint`, and prints."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pofx.core.errors import PofxError
+
+app = typer.Typer(
+    help="Learn p(x) from a table, then ask it any probability question.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Table = Annotated[Path, typer.Argument(help="A .csv, .tsv or .parquet file.")]
+ModelFile = Annotated[Path, typer.Argument(help="A model file that `pofx fit` wrote.")]
+Out = Annotated[Path | None, typer.Option("--output", "-o", help="Where to write.")]
+Seed = Annotated[int, typer.Option(help="Seed of every draw: equal seeds, equal results.")]
+Given = Annotated[
+    list[str] | None, typer.Option(metavar="NAME=VALUE", help="Evidence; may be repeated.")
+]
+Unseen = Annotated[str, typer.Option(help="A level never seen: 'error', or 'missing'.")]
+
+
+@app.command()
+def fit(
+    table: Table,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The model file to write.")],
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="A name that `pofx models` lists.")
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", "-p", metavar="NAME=VALUE", help="An option of the model."),
+    ] = None,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option("--kind", "-k", metavar="COLUMN=KIND", help="Overrides a column's kind."),
+    ] = None,
+    weights: Annotated[str | None, typer.Option(help="The column that holds row weights.")] = None,
+    validation: Annotated[float, typer.Option(help="Share of rows held out to choose by.")] = 0.1,
+    seed: Seed = 0,
+) -> None:
+    """Learn the distribution of a table's rows and save it."""
+    import pofx
+    from pofx.front.show import leaderboard, print_error, summary
+    from pofx.table.read import read
+
+    data = read(table)
+    if not output.parent.is_dir():
+        raise PofxError(f"{output}: cannot be written: no folder {output.parent}")
+    p = pofx.fit(
+        data,
+        model,
+        schema=_pairs("kind", kind),
+        weights=weights,
+        validation=validation,
+        seed=seed,
+        **{name: _json(text) for name, text in _pairs("option", option).items()},
+    )
+    p.save(output)
+    print(p.schema)
+    print_error(leaderboard(p.fit), summary(p), f"saved to {output}")
+
+
+@app.command()
+def sample(
+    model: ModelFile,
+    n: Annotated[int, typer.Option("-n", help="How many rows.")] = 10,
+    given: Given = None,
+    seed: Seed = 0,
+    output: Out = None,
+) -> None:
+    """Draw new rows, given evidence or none."""
+    from pofx.front.show import table
+
+    table(_given(model, given).sample(n, seed=seed), output)
+
+
+@app.command()
+def score(
+    model: ModelFile,
+    table: Table,
+    given: Given = None,
+    unseen: Unseen = "error",
+    output: Out = None,
+) -> None:
+    """Log-probability of each row in nats, missing cells integrated out."""
+    from pofx.front.show import mean_line, print_error
+    from pofx.front.show import table as show_table
+    from pofx.table.read import read
+
+    answer = _given(model, given).log_prob(read(table), unseen=unseen)  # type: ignore[arg-type]
+    show_table({"log_prob": answer.value}, output)
+    print_error(mean_line(answer.value))
+
+
+@app.command()
+def impute(
+    model: ModelFile,
+    table: Table,
+    draws: Annotated[
+        int | None, typer.Option(help="Draw so many whole tables, instead of one best guess.")
+    ] = None,
+    unseen: Unseen = "missing",
+    seed: Seed = 0,
+    output: Out = None,
+) -> None:
+    """Fill the missing cells of a table."""
+    from pofx.front.show import table as show_table
+    from pofx.table.read import read
+
+    p = _load(model)
+    filled = p.impute(read(table), draws=draws, unseen=unseen, seed=seed)  # type: ignore[arg-type]
+    if draws is None:
+        show_table(filled, output)
+        return
+    if output is None:
+        raise PofxError("--output: wanted a file name for --draws; each table is numbered after it")
+    for i, one in enumerate(filled, 1):
+        name = output.with_name(f"{output.stem}.{i}{output.suffix}")
+        show_table(one, name)
+        print(name)
+
+
+@app.command()
+def info(model: ModelFile) -> None:
+    """What a model file holds: schema, model, and how it was learned."""
+    from pofx.front.show import leaderboard, summary
+
+    p = _load(model)
+    print(p)
+    print()
+    print(p.schema)
+    print()
+    for line in (leaderboard(p.fit), summary(p)):
+        if line:
+            print(line)
+
+
+@app.command()
+def models() -> None:
+    """The models that `pofx fit --model` knows, with their options."""
+    from pofx.front.show import taxonomy
+
+    print(taxonomy())
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Where pictures go.")] = Path("demo"),
+) -> None:
+    """Penguins with missing cells, then digits as images: the whole tour in a minute."""
+    from pofx.front.demo import run
+
+    run(folder)
+
+
+@app.callback(invoke_without_command=True)
+def _top(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        import pofx
+
+        print(f"pofx {pofx.__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Runs the command line; a mistake is one line on standard error and exit code 2."""
+    try:
+        app()
+    except PofxError as error:
+        print(f"pofx: {error}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:
+        # The reader of our output has left, as `head` does.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _load(path: Path) -> Any:
+    import pofx
+
+    return pofx.load(path)
+
+
+def _given(path: Path, given: list[str] | None) -> Any:
+    from pofx.table.encode import parse_value
+
+    p = _load(path)
+    pairs = _pairs("given", given)
+    return p.given({k: parse_value(p.schema.variable(k), v) for k, v in pairs.items()})
+
+
+def _pairs(option: str, texts: list[str] | None) -> dict[str, str]:
+    found = {}
+    for text in texts or ():
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise PofxError(f"--{option}: wanted NAME=VALUE, got {text!r}")
+        found[name.strip()] = value
+    return found
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text

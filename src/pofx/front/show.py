@@ -1,0 +1,102 @@
+"""What the command line prints: tables for eyes on a terminal, plain CSV for pipes."""
+
+import inspect
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pofx.core.discovery import discover
+from pofx.core.distribution import Statistical
+from pofx.table.joint import Joint
+from pofx.table.read import write
+
+SHOWN = 40
+"""Rows of a table that a terminal is shown."""
+
+
+def table(data: Any, output: Path | None) -> None:
+    """Writes data to a file, as CSV to a pipe, or drawn to a terminal."""
+    if output is None and sys.stdout.isatty():
+        _draw(data)
+    else:
+        write(data, output)
+
+
+def _draw(data: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from pofx.table.frames import read_frame
+
+    frame = read_frame(data)
+    drawn = Table(box=None, header_style="bold")
+    for name, cells in frame.cells.items():
+        drawn.add_column(name, justify="left" if cells.levels is not None else "right")
+    for row in range(min(frame.rows, SHOWN)):
+        drawn.add_row(*(_cell(cells, row) for cells in frame.cells.values()))
+    Console().print(drawn)
+    if frame.rows > SHOWN:
+        print(f"... {frame.rows - SHOWN} more rows; --output FILE or a pipe takes them all")
+
+
+def _cell(cells: Any, row: int) -> str:
+    value = cells.values[row]
+    if np.ndim(value):
+        return f"array {value.shape}"
+    if np.isnan(value):
+        return ""
+    return f"{value:.6g}" if cells.levels is None else str(cells.levels[int(value)])
+
+
+def summary(p: Joint) -> str:
+    """One line on how a model was learned."""
+    fit = p.fit
+    options = ", ".join(f"{k}={v}" for k, v in fit["options"].items())
+    missing = f", {100 * fit['missing']:.1f} % of cells missing" if fit["missing"] else ""
+    ended = "converged" if fit["converged"] else "not converged"
+    return (
+        f"{fit['model']}({options}) on {fit['rows']} rows{missing}: "
+        f"log-likelihood {fit['log_likelihood']:.4f} nats a row after {fit['steps']} steps, {ended}"
+    )
+
+
+def leaderboard(fit: Mapping[str, Any]) -> str:
+    """The models compared on held-out rows, one a line; empty where there was no choice."""
+    lines = []
+    for line in fit["leaderboard"]:
+        gain = f"{line['gain']:+.4f} ± {line['gain_stderr']:.4f}" if lines else ""
+        kept = "kept" if line["kept"] else ""
+        score = f"{line['log_likelihood']:.4f} ± {line['stderr']:.4f}"
+        lines.append(f"{line['name']:>16}  {score:>22}  {gain:>20}  {kept}".rstrip())
+    head = f"{'':>16}  {'held out, nats a row':>22}  {'gain over the kept':>20}"
+    return "\n".join([head, *lines]) if lines else ""
+
+
+def mean_line(values: np.ndarray) -> str:
+    """The mean of log-probabilities with its standard error over rows."""
+    n = len(values)
+    error = f" ± {values.std(ddof=1) / np.sqrt(n):.4f}" if n > 1 else ""
+    return f"mean {values.mean():.4f}{error} nats a row over {n} rows"
+
+
+def taxonomy() -> str:
+    """The models that can be fitted, each with its sentence, column kinds and options."""
+    blocks = []
+    for name, cls in discover("pofx.models", Statistical).items():
+        parameters = inspect.signature(cls.start).parameters.values()
+        options = [f"{p.name}={p.default!r}" for p in parameters if p.kind is p.KEYWORD_ONLY]
+        if any(p.kind is p.VAR_KEYWORD for p in parameters):
+            options.append("and those of its part")
+        sentence = (cls.__doc__ or "").strip().splitlines()[0]
+        blocks.append(f"{name}\n    {sentence}\n    options: {', '.join(options) or 'none'}")
+    return "\n".join(blocks)
+
+
+def print_error(*lines: str) -> None:
+    """Prints what is not data to standard error, out of the way of pipes."""
+    for line in lines:
+        if line:
+            print(line, file=sys.stderr)

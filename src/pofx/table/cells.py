@@ -1,0 +1,171 @@
+"""The cells of one variable as a plain array, whatever they came as."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+import pyarrow as pa
+
+from pofx.core.errors import PofxError
+from pofx.table.dtypes import arrow_name, known_dtype, pandas_name
+
+LARGEST = 1e150
+"""Values beyond it are refused: their squares would overflow."""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The cells of one variable, (n, *shape) in float64, NaN where missing.
+
+    They are numbers where `levels` is None, else codes into `levels`.
+    """
+
+    values: np.ndarray
+    levels: tuple[Any, ...] | None
+    dtype: str
+
+    @property
+    def missing(self) -> np.ndarray:
+        """Which cells are missing."""
+        return np.isnan(self.values)
+
+    @property
+    def text(self) -> bool:
+        """Whether the cells hold text."""
+        return self.levels is not None and any(type(level) is str for level in self.levels)
+
+    def value(self, row: int) -> object:
+        """The first cell of the row that is not missing, as the user would write it."""
+        cells = self.values[row].ravel()
+        first = cells[~np.isnan(cells)][0]
+        if self.levels is not None:
+            return self.levels[int(first)]
+        return int(first) if first == np.rint(first) else float(first)
+
+
+def as_array(name: str, value: Any) -> np.ndarray:
+    if isinstance(value, np.ma.MaskedArray):
+        kind = float if value.dtype.kind in "biuf" else object
+        return np.ma.filled(value.astype(kind), np.nan if kind is float else None)
+    try:
+        array = np.asarray(value)
+        # numpy makes text of numbers that stand beside text
+        return np.asarray(value, dtype=object) if _made_text(array, value) else array
+    except ValueError:
+        raise PofxError(
+            f"{name}: wanted rows of one shape, got lists of different lengths"
+        ) from None
+
+
+def _made_text(array: np.ndarray, value: Any) -> bool:
+    return array.dtype.kind in "US" and not isinstance(value, np.ndarray)
+
+
+def read_values(name: str, value: Any) -> Cells:
+    series = nw.from_native(value, series_only=True, pass_through=True)
+    if isinstance(series, nw.Series):
+        return read_series(name, series, "mapping")
+    array = as_array(f"column {name!r}", value)
+    if array.ndim == 0:
+        raise PofxError(f"column {name!r}: wanted one value a row, got the single value {value!r}")
+    if array.dtype.kind in "biuf":
+        known = known_dtype(array.dtype.name)
+        levels = (False, True) if array.dtype.kind == "b" else None
+        values = _checked(name, array.astype(np.float64))
+        return Cells(values, levels, array.dtype.name if known else "float64")
+    if array.dtype.kind not in "OUT":
+        raise _refused(name, f"dtype {array.dtype}")
+    flat = _to_arrow(name, array.ravel().astype(object))
+    dtype = "str" if array.dtype.kind in "UT" else f"object:{arrow_name(flat.type)}"
+    cells = _read_arrow(name, flat, dtype)
+    return Cells(cells.values.reshape(array.shape), cells.levels, cells.dtype)
+
+
+def _to_arrow(name: str, values: np.ndarray) -> pa.Array:
+    try:
+        return pa.array(values, from_pandas=True)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        types = {type(v).__name__ for v in values[:1000].tolist() if not _none(v)}
+        raise _refused(name, f"values of types {', '.join(sorted(types))}") from None
+
+
+def _none(value: object) -> bool:
+    return value is None or (isinstance(value, float) and value != value)
+
+
+def _refused(name: str, what: str) -> PofxError:
+    return PofxError(
+        f"column {name!r}: wanted numbers, booleans or text, got {what}; "
+        "convert the column to one of them, or drop it"
+    )
+
+
+def read_series(name: str, series: nw.Series, container: str) -> Cells:
+    native = series.dtype
+    pandas = series.implementation.is_pandas_like()
+    if pandas and str(series.to_native().dtype) == "object":
+        return read_values(name, series.to_numpy())
+    if native == nw.Categorical and series.implementation.is_polars():
+        # the categories of polars are shared by all frames: only those seen here are meant
+        cells = _read_arrow(name, _one_array(series.cast(nw.String).to_arrow()), "category")
+        return Cells(cells.values, cells.levels, "category")
+    try:
+        array = _one_array(series.to_arrow())
+    except (pa.ArrowException, TypeError, ValueError, NotImplementedError):
+        raise _refused(name, f"dtype {getattr(series.to_native(), 'dtype', native)}") from None
+    dtype = arrow_name(array.type)
+    if container == "polars" and native == nw.Enum:
+        dtype = "enum"
+    elif container == "pandas":
+        dtype = pandas_name(series.to_native().dtype, dtype)
+    return _read_arrow(name, array, dtype)
+
+
+def _one_array(array: Any) -> pa.Array:
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def _read_arrow(name: str, array: pa.Array, dtype: str) -> Cells:
+    kind, is_a = array.type, pa.types
+    if is_a.is_null(kind):
+        return Cells(np.full(len(array), np.nan), None, dtype)
+    if is_a.is_boolean(kind):
+        return Cells(_floats(array), (False, True), dtype)
+    if is_a.is_integer(kind) or is_a.is_floating(kind) or is_a.is_decimal(kind):
+        return Cells(_checked(name, _floats(array)), None, dtype)
+    if is_a.is_string(kind) or is_a.is_large_string(kind) or str(kind) == "string_view":
+        array = array.dictionary_encode()
+        levels = array.dictionary.to_pylist()
+        return _coded(_floats(array.indices), levels, sorted(levels), dtype)
+    if is_a.is_dictionary(kind):
+        levels = array.dictionary.to_pylist()
+        if all(isinstance(v, str | int | float) or v is None for v in levels):
+            kept = list(dict.fromkeys(v for v in levels if v is not None and v == v))
+            return _coded(_floats(array.indices), levels, kept, dtype)
+    raise _refused(name, f"values of type {kind}")
+
+
+def _floats(array: pa.Array) -> np.ndarray:
+    # a copy: what Arrow hands out is read-only where it need not be converted
+    return np.array(array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+
+
+def _coded(codes: np.ndarray, levels: list[Any], kept: list[Any], dtype: str) -> Cells:
+    place = {level: code for code, level in enumerate(kept)}
+    moved = np.array([*(place.get(level, np.nan) for level in levels), np.nan])
+    return Cells(moved[np.where(np.isnan(codes), -1, codes).astype(int)], tuple(kept), dtype)
+
+
+def _checked(name: str, values: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore"):
+        bad = np.abs(values) > LARGEST
+    if bad.any():
+        where = np.argwhere(bad)[0]
+        at = f" in row {where[0]} (counted from 0)" if len(values) > 1 else ""
+        raise PofxError(
+            f"column {name!r}: wanted finite numbers of size up to {LARGEST:g}, got "
+            f"{values[tuple(where)]:g}{at}; "
+            "set such cells to missing, or rescale"
+        )
+    return values

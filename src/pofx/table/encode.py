@@ -1,0 +1,262 @@
+"""Rows of a table as rows of numbers that models see, and back."""
+
+from collections.abc import Collection, Mapping
+from typing import Any, Literal
+
+import numpy as np
+
+from pofx.core.errors import PofxError, unknown
+from pofx.table.cells import Cells
+from pofx.table.frames import Frame, read_frame
+from pofx.table.restore import build
+from pofx.table.schema import Schema, Variable
+
+Unseen = Literal["error", "missing"]
+
+MISSING = ("", "?", "NA", "NaN", "nan", "null")
+"""Texts that stand for a missing value on the command line."""
+
+
+def encode(
+    schema: Schema,
+    data: Any,
+    *,
+    unseen: Unseen = "error",
+    require: Collection[str] | None = None,
+) -> np.ndarray:
+    """The rows of `data` as (n, d) float64, NaN where a cell is missing.
+
+    Continuous entries are `(value - shift) / scale`, discrete ones level codes, counts
+    themselves. `require` names the variables that `data` must have, None for all; the others count
+    as missing where they are absent. Further columns are ignored. Raises PofxError for an absent
+    column, text where numbers were (or the reverse), a value outside of its kind's support, an
+    array of another shape, and a level never seen, unless `unseen="missing"`.
+
+    >>> schema = Schema((Variable("sex", "binary", levels=("f", "m")),), "pandas")
+    >>> encode(schema, {"sex": ["m", None, "f"]})
+    array([[ 1.],
+           [nan],
+           [ 0.]])
+    """
+    if unseen not in ("error", "missing"):
+        raise PofxError(f"unseen: wanted 'error' or 'missing', got {unseen!r}")
+    frame = read_frame(data, schema.names)
+    needed = schema.names if require is None else [schema.variable(n).name for n in require]
+    for name in needed:
+        if name not in frame.cells:
+            raise _absent(name, frame)
+    x = np.full((frame.rows, schema.size), np.nan)
+    for name, cells in frame.cells.items():
+        variable = schema.variable(name)
+        if cells.values.shape[1:] != variable.shape:
+            raise PofxError(
+                f"column {name!r}: wanted cells of shape {variable.shape}, "
+                f"got {cells.values.shape[1:]}"
+            )
+        entries = _codes(variable, cells, unseen) if variable.discrete else _scaled(variable, cells)
+        x[:, schema.slices[name]] = entries.reshape(frame.rows, variable.size)
+    return x
+
+
+def encode_values(
+    schema: Schema, values: Mapping[str, Any], *, unseen: Unseen = "error"
+) -> np.ndarray:
+    """One row of evidence, (d,) float64: NaN for what is not given, None or NaN.
+
+    Raises PofxError for an unknown name and whatever `encode` refuses.
+
+    >>> sex = Variable("sex", "binary", levels=("f", "m"))
+    >>> schema = Schema((sex, Variable("a", "real")), "numpy")
+    >>> encode_values(schema, {"sex": "m"})
+    array([ 1., nan])
+    """
+    for name in values:
+        schema.variable(name)
+    row = {name: [value] for name, value in values.items()}
+    return (
+        encode(schema, row, unseen=unseen, require=())[0] if row else np.full(schema.size, np.nan)
+    )
+
+
+def parse_value(variable: Variable, text: str) -> str | int | float | bool | None:
+    """The value that a text stands for, None where it says that the value is missing.
+
+    Raises PofxError for text that is no number or no level of the variable.
+
+    >>> parse_value(Variable("year", "ordinal", levels=(2007, 2008)), "2008")
+    2008
+    >>> parse_value(Variable("mass", "real"), "?") is None
+    True
+    """
+    if variable.shape:
+        raise PofxError(f"column {variable.name!r}: an array cannot be given as text")
+    stripped = text.strip()
+    names = {_level_text(level): level for level in variable.levels}
+    boolean = variable.discrete and isinstance(variable.levels[0], bool)
+    if stripped in names or (boolean and stripped.lower() in names):
+        return names.get(stripped, names.get(stripped.lower()))
+    if stripped in MISSING:
+        return None
+    if variable.discrete and isinstance(variable.levels[0], str):
+        raise unknown(f"level of {variable.name!r}", stripped, names)
+    try:
+        number = float(stripped)
+    except ValueError:
+        raise PofxError(f"column {variable.name!r}: wanted a number, got {stripped!r}") from None
+    if variable.discrete and number not in variable.levels:
+        raise unknown(f"level of {variable.name!r}", stripped, names)
+    return variable.levels[variable.levels.index(number)] if variable.discrete else number
+
+
+def decode(schema: Schema, x: np.ndarray, *, like: Any = None) -> Any:
+    """Data of the schema's container that holds the rows `x`, (n, d); NaN is a missing cell.
+
+    The inverse of `encode`: dtypes, level names and column order are those of the data that the
+    schema came from; integers are rounded, into the range of their dtype. With `like`, data of as
+    many rows, numbers that stand there are kept to the last bit, and its pandas index too. Raises
+    PofxError for another width.
+
+    >>> schema = Schema((Variable("a", "real", shift=5, scale=2, dtype="int64"),), "mapping")
+    >>> decode(schema, np.array([[0.0], [1.1]]))
+    {'a': array([5, 7])}
+    """
+    x = np.asarray(x, dtype=np.float64)
+    if x.ndim != 2 or x.shape[1] != schema.size:
+        raise PofxError(f"x: wanted shape (rows, {schema.size}), got {x.shape}")
+    cells = {v.name: _cells(v, x[:, schema.slices[v.name]]) for v in schema.variables}
+    if like is not None:
+        for name, own in read_frame(like, schema.names).cells.items():
+            if own.levels is None and cells[name].levels is None:
+                values = np.where(own.missing, cells[name].values, own.values)
+                cells[name] = Cells(values, None, cells[name].dtype)
+    return build(schema.container, cells, like)
+
+
+def log_scale(schema: Schema, x: np.ndarray) -> np.ndarray:
+    """log |d value / d entry| of each entry of `x`, (n, d) with NaN at what does not count.
+
+    The log-density of a row in the data's units is that of its entries less the sum of these. It
+    is log(scale) for continuous kinds, 0 for discrete ones, at point masses and at NaN.
+
+    >>> schema = Schema((Variable("a", "positive", spikes=(0.0,), scale=np.e),), "numpy")
+    >>> log_scale(schema, np.array([[1.0], [0.0], [np.nan]]))
+    array([[1.],
+           [0.],
+           [0.]])
+    """
+    logs = np.zeros(x.shape)
+    for variable in schema.variables:
+        if variable.scale != 1:
+            entries = x[..., schema.slices[variable.name]]
+            smooth = (_spike(variable, entries) < 0) & ~np.isnan(entries)
+            logs[..., schema.slices[variable.name]] = np.where(smooth, np.log(variable.scale), 0)
+    return logs
+
+
+def _absent(name: str, frame: Frame) -> PofxError:
+    return PofxError(f"data: {unknown('column', name, frame.names)}")
+
+
+def _codes(variable: Variable, cells: Cells, unseen: Unseen) -> np.ndarray:
+    if cells.levels is None:
+        codes = _nearest_code(variable.levels, cells.values)
+    else:
+        place = {level: code for code, level in enumerate(variable.levels)}
+        table = np.array([*(place.get(level, np.nan) for level in cells.levels), np.nan])
+        codes = table[np.where(cells.missing, -1, cells.values).astype(int)]
+    new = np.isnan(codes) & ~cells.missing
+    if new.any():
+        row = _first(new)
+        value = Cells(np.where(new, cells.values, np.nan), cells.levels, "").value(row)
+        _check_type(variable, cells, value, row)
+        if unseen == "error":
+            raise PofxError(
+                f"column {variable.name!r}: {unknown('level', value, variable.levels)}"
+                f"{_at(cells, row)}; to integrate such cells out, pass unseen='missing'"
+            )
+    return codes
+
+
+def _nearest_code(levels: tuple[Any, ...], values: np.ndarray) -> np.ndarray:
+    if isinstance(levels[0], str):
+        return np.full(values.shape, np.nan)
+    numbers = np.array(levels, dtype=np.float64)
+    order = np.argsort(numbers)
+    place = np.minimum(np.searchsorted(numbers[order], values), len(levels) - 1)
+    return np.where(numbers[order][place] == values, order[place], np.nan)
+
+
+def _check_type(variable: Variable, cells: Cells, value: object, row: int) -> None:
+    text = isinstance(variable.levels[0], str) if variable.discrete else False
+    if isinstance(value, str) != text:
+        wanted = f"text such as {variable.levels[0]!r}" if text else "numbers"
+        got = f"the text {value!r}" if not text else f"the number {value!r}"
+        raise PofxError(f"column {variable.name!r}: wanted {wanted}, got {got}{_at(cells, row)}")
+
+
+def _scaled(variable: Variable, cells: Cells) -> np.ndarray:
+    values = cells.values
+    if cells.text and not cells.missing.all():
+        row = _first(~cells.missing)
+        _check_type(variable, cells, cells.value(row), row)
+    if cells.levels is not None and not cells.text:
+        numbers = np.array([*cells.levels, np.nan], dtype=np.float64)
+        values = numbers[np.where(cells.missing, -1, values).astype(int)]
+    bad = _outside(variable, values)
+    if bad.any():
+        row = _first(bad)
+        wanted = "whole numbers >= 0" if variable.kind == "count" else "numbers > 0"
+        others = "".join(f" or {spike:g}" for spike in variable.spikes)
+        raise PofxError(
+            f"column {variable.name!r}: wanted {wanted}{others} (it is of kind "
+            f"{variable.kind!r}), got {values[bad].flat[0]:g}{_at(cells, row)}; set such "
+            "cells to missing, or override the column's kind and fit again"
+        )
+    return (values - variable.shift) / variable.scale
+
+
+def _outside(variable: Variable, values: np.ndarray) -> np.ndarray:
+    if variable.kind == "positive":
+        bad = values <= 0
+    elif variable.kind == "count":
+        bad = (values < 0) | (values != np.rint(values))
+    else:
+        return np.zeros(values.shape, dtype=bool)
+    return bad & ~np.isin(values, variable.spikes) & ~np.isnan(values)
+
+
+def _at(cells: Cells, row: int) -> str:
+    return f" in row {row} (counted from 0)" if len(cells.values) > 1 else ""
+
+
+def _first(rows: np.ndarray) -> int:
+    return int(np.argwhere(rows)[0, 0])
+
+
+def _spike(variable: Variable, entries: np.ndarray) -> np.ndarray:
+    """Which spike each entry sits on, -1 for none; equal in float32, which models may use."""
+    which = np.full(entries.shape, -1)
+    with np.errstate(over="ignore"):
+        near = entries.astype(np.float32)
+        for i, spike in enumerate(variable.column.spikes):
+            which[near == np.float32(spike)] = i
+    return which
+
+
+def _cells(variable: Variable, entries: np.ndarray) -> Cells:
+    entries = entries.reshape(-1, *variable.shape)
+    if variable.discrete:
+        codes = np.clip(np.rint(entries), 0, len(variable.levels) - 1)
+        return Cells(codes, variable.levels, variable.dtype)
+    values = entries * variable.scale + variable.shift
+    if variable.kind == "count":
+        values = np.maximum(np.rint(values), 0)
+    if variable.kind == "positive" and "int" in variable.dtype.lower():
+        values = np.maximum(values, 1)
+    for i, spike in enumerate(variable.spikes):
+        values = np.where(_spike(variable, entries) == i, spike, values)
+    return Cells(values, None, variable.dtype)
+
+
+def _level_text(level: object) -> str:
+    return str(level).lower() if isinstance(level, bool) else str(level)

@@ -1,0 +1,161 @@
+"""From a table to a distribution."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from pofx.core.discovery import named
+from pofx.core.distribution import Statistical
+from pofx.core.errors import PofxError, unknown
+from pofx.core.rows import Rows, rows
+from pofx.learn.em import Fit
+from pofx.learn.fit import Candidate, Line, Start, select
+from pofx.learn.fit import fit as learn
+from pofx.learn.progress import watch
+from pofx.models.mixture import Mixture
+from pofx.table.encode import encode, log_scale
+from pofx.table.frames import read_frame
+from pofx.table.infer import infer
+from pofx.table.joint import Joint
+from pofx.table.schema import Schema
+
+COMPONENTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+"""Numbers of components tried where none is named."""
+
+
+def fit(
+    data: Any,
+    model: str | None = None,
+    *,
+    schema: Mapping[str, Any] | Schema | None = None,
+    weights: str | Any = None,
+    validation: float = 0.1,
+    seed: int = 0,
+    restarts: int = 4,
+    tolerance: float = 1e-6,
+    steps: int = 1000,
+    progress: bool | None = None,
+    **options: Any,
+) -> Joint:
+    """Learns the distribution of a table's rows: p(x) by maximum likelihood.
+
+    `data` is a pandas, polars or pyarrow frame, a numpy array, or a mapping from names to arrays;
+    null and NaN are missing cells. `model` is a name that `pofx models` lists, with its options
+    (components=8, part="gaussian", latent=3, on="species", ...); None is a mixture of independent
+    columns whose number of components is chosen on a `validation` share of the rows. `schema`
+    overrides what is inferred of columns ({"year": "ordinal"}), or is another fit's own.
+    `weights` is a column's name or an array of row weights. `progress` shows a bar, by default on
+    a terminal. Raises PofxError for bad input, one line; no convergence is a warning.
+
+    >>> p = fit({"x": np.arange(20.0), "y": np.arange(20) % 2}, "independent")
+    >>> p
+    p(x, y)  Independent
+    """
+    name = model or "mixture"
+    cls = named("pofx.models", Statistical, "model", name)
+    if not isinstance(schema, Schema):
+        schema = infer(data, schema, numeric=lambda v: cls.carries(v, **options) == {"real"})
+    if isinstance(weights, str):
+        schema = schema.select(n for n in schema.names if n != weights)
+    x, weight = encode(schema, data), _weights(data, weights)
+    if weight is not None and len(weight) != len(x):
+        raise PofxError(f"weights: wanted one a row, {len(x)}; got {len(weight)}")
+    key, learning = jax.random.key(seed), {"tolerance": tolerance, "steps": steps}
+    units = _units(schema, x, weight)
+    board: list[Line] = []
+    with watch(progress, name, units) as report:
+        learning = {"restarts": restarts, "report": report, **learning}
+        if model or "components" in options:
+            start = _start(cls, name, schema, options)
+            result = learn(key, start, rows(x, weight=weight), **learning)
+        else:
+            result, board = _chosen(key, schema, x, weight, validation, options, learning)
+    told = {
+        "model": name,
+        "options": options,
+        "rows": len(x),
+        "missing": float(np.isnan(x).mean()),
+        "log_likelihood": result.log_likelihood - units,
+        "steps": len(result.history),
+        "history": [h - units for h in result.history[-200:]],
+        "converged": result.converged,
+        "seconds": round(result.seconds, 3),
+        "seed": seed,
+        "leaderboard": [line._asdict() for line in board],
+    }
+    return Joint(result.model, schema, np.full(schema.size, np.nan), (), told)
+
+
+def _chosen(
+    key: jax.Array,
+    schema: Schema,
+    x: np.ndarray,
+    weight: np.ndarray | None,
+    validation: float,
+    options: dict[str, Any],
+    learning: dict[str, Any],
+) -> tuple[Fit, list[Line]]:
+    """A mixture of as many components as held-out rows prefer, then learned on from all rows."""
+    if not 0 < validation < 1:
+        raise PofxError(f"validation: wanted a share between 0 and 1, got {validation}")
+    choose, go = jax.random.split(key)
+    order = np.asarray(jax.random.permutation(choose, len(x)))
+    held = order[: max(round(validation * len(x)), 1)]
+    train = np.setdiff1d(order, held)
+    few = [k for k in COMPONENTS if k == 1 or 5 * k <= len(train)]
+    candidates = [
+        Candidate(
+            f"{k} components", _start(Mixture, "mixture", schema, {**options, "components": k})
+        )
+        for k in few
+    ]
+    if not len(train):
+        return learn(go, candidates[0].start, rows(x, weight=weight), **learning), []
+
+    def part(index):
+        return rows(x[index], weight=None if weight is None else weight[index])
+
+    best, kept, board = select(go, candidates, part(train), part(held), **learning)
+    units = _units(schema, x[held], None if weight is None else weight[held])
+    board = [line._replace(log_likelihood=line.log_likelihood - units) for line in board]
+    options["components"] = few[best]
+    return learn(
+        go, lambda key, rows: kept.model, part(order), **{**learning, "restarts": 1}
+    ), board
+
+
+def _start(cls: type[Statistical], name: str, schema: Schema, options: Mapping[str, Any]) -> Start:
+    """The start of a model with these options, for a learner."""
+
+    def start(key: jax.Array, rows: Rows) -> Statistical:
+        try:
+            return cls.start(key, rows, schema.columns, **options)
+        except TypeError as error:
+            if "unexpected keyword" not in str(error):
+                raise
+            wrong = str(error).split("'")[1]
+            raise PofxError(f"model {name!r} has no option {wrong!r}; see `pofx models`") from None
+
+    return start
+
+
+def _units(schema: Schema, x: np.ndarray, weight: np.ndarray | None) -> float:
+    """What log-likelihoods lose a row by going from entries to the data's units."""
+    return float(np.average(log_scale(schema, x).sum(1), weights=weight)) if len(x) else 0.0
+
+
+def _weights(data: Any, weights: str | Any | None) -> np.ndarray | None:
+    """Row weights as an array, from the name of a column or from values."""
+    if weights is None:
+        return None
+    if isinstance(weights, str):
+        frame = read_frame(data, [weights])
+        if weights not in frame.cells:
+            raise unknown("column", weights, frame.names)
+        weights = frame.cells[weights].values
+    weight = np.asarray(weights, np.float64)
+    if weight.ndim != 1 or not np.isfinite(weight).all() or (weight < 0).any() or not weight.sum():
+        raise PofxError("weights: wanted finite numbers >= 0, one a row, not all of them zero")
+    return weight

@@ -1,0 +1,358 @@
+"""The named distribution that users hold."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from pofx.core.answer import Answer
+from pofx.core.distribution import Tractable
+from pofx.core.errors import PofxError
+from pofx.core.rows import rows
+from pofx.core.variables import Column
+from pofx.models.conditional import condition
+from pofx.queries import bayes, density, information, missing
+from pofx.table import store
+from pofx.table.encode import Unseen, decode, encode, encode_values, log_scale
+from pofx.table.schema import Schema, Variable
+
+Names = str | Sequence[str]
+
+
+@dataclass(frozen=True, repr=False)
+class Joint:
+    """A probability distribution over the variables of a table, by name.
+
+    `schema` says what the variables are, `model` is the distribution of their free entries, and
+    `fixed` holds the entries of partly given arrays (NaN: free). `fit` tells how it was learned.
+    Log-probabilities are in nats and in the data's own units: densities with respect to Lebesgue
+    measure for real and positive columns, counting measure for discrete ones, counts and spikes.
+    Methods never change it.
+    """
+
+    model: Tractable
+    schema: Schema
+    fixed: np.ndarray
+    evidence: tuple[str, ...] = ()
+    fit: Mapping[str, Any] = field(default_factory=dict)
+
+    # -- densities and draws
+
+    def log_prob(self, data: Any, *, unseen: Unseen = "error") -> Answer:
+        """log p(x_O) of each row: missing cells are integrated out.
+
+        An `Answer` that holds an array of shape (n,), in nats. A level never seen is an error, or
+        with unseen="missing" a missing cell.
+        """
+        x = encode(self.schema, data, unseen=unseen)
+        scale = log_scale(self.schema, x)[:, self._free]
+        x = x[:, self._free]
+        value = density.log_prob(self.model, rows(x)) - np.where(np.isnan(x), 0, scale).sum(1)
+        return Answer(value, how="closed form", unit="nats")
+
+    def sample(self, n: int = 1, *, seed: int = 0) -> Any:
+        """n new rows, of the kind of data that was learned from."""
+        if n < 1:
+            raise PofxError(f"n: wanted at least 1 row, got {n}")
+        draws = self._complete(np.full((n, self.model.size), np.nan), seed)
+        return decode(self.schema, self._whole(draws))
+
+    # -- other distributions
+
+    def given(self, evidence: Mapping[str, Any] | None = None, /, **values: Any) -> "Joint":
+        """p(rest | evidence), by names and values; a missing value (None, NaN) is no evidence.
+
+        Of an array the entries that are not NaN are given, and the others stay in play. Raises
+        PofxError for evidence of probability zero.
+        """
+        values = {**(evidence or {}), **values}
+        x = encode_values(self.schema, values)
+        observed = ~np.isnan(x) & self._free
+        if not observed.any():
+            return self
+        keep = (self._free & ~observed)[self._free]
+        if not keep.any():
+            raise PofxError("given: nothing is left to be random; use log_prob for its probability")
+        one = rows(np.where(observed, x, np.nan)[None, self._free])
+        if not density.log_prob(self.model, one)[0] > -np.inf:
+            told = ", ".join(f"{k}={_brief(v)}" for k, v in values.items())
+            raise PofxError(f"given: the evidence {told} has probability zero")
+        model = condition(self.model, x[self._free], observed[self._free], keep)
+        fixed = np.where(observed, x, self.fixed)
+        parts = self.schema.slices
+        names = [n for n in self.schema.names if np.isnan(fixed[parts[n]]).any()]
+        told = tuple(f"{k} = {_brief(v)}" for k, v in values.items() if v is not None)
+        return self._on(model, names, fixed, self.evidence + told)
+
+    def marginal(self, *names: str) -> "Joint":
+        """p(names), the other variables integrated out."""
+        entries = self._entries(names)
+        keep = entries[self._free]
+        nothing = np.zeros(self.model.size, bool)
+        model = condition(self.model, np.zeros(self.model.size), nothing, keep)
+        ordered = [n for n in self.schema.names if n in names]
+        return self._on(model, ordered, self.fixed, self.evidence)
+
+    # -- Bayes' rule and missing cells
+
+    def predict_proba(self, data: Any, target: str, *, unseen: Unseen = "error") -> Any:
+        """p(target | the other cells) of each row, whatever of them is missing.
+
+        One column a level, of the kind of data that was learned from; an array for an array.
+        """
+        variable = self._discrete(target)
+        posterior = self._posterior(data, target, unseen)
+        names = [str(level) for level in variable.levels]
+        table = Schema(
+            tuple(Variable(n, "real", dtype="float64") for n in names), self.schema.container
+        )
+        return (
+            posterior if self.schema.container in ("numpy", "vector") else decode(table, posterior)
+        )
+
+    def predict(
+        self, data: Any, target: str, *, unseen: Unseen = "error", draws: int = 100, seed: int = 0
+    ) -> np.ndarray:
+        """The most probable level of each row, or the conditional mean of a number.
+
+        A mean is taken over `draws` conditional draws.
+        """
+        variable, place = self.schema.variable(target), self.schema.slices[target]
+        if variable.discrete and not variable.shape:
+            best = self._posterior(data, target, unseen).argmax(1)
+            return np.array(variable.levels)[best]
+        x = self._without(data, target, unseen)
+        guess = self._whole(self._expect(x, draws, seed))[:, place]
+        return (guess * variable.scale + variable.shift).reshape(-1, *variable.shape)
+
+    def impute(
+        self, data: Any, *, draws: int | None = None, unseen: Unseen = "missing", seed: int = 0
+    ) -> Any:
+        """The data with missing cells filled in.
+
+        By default with one guess a cell, the conditional mean of a number or the most probable
+        level. With `draws=m`, a list of m tables, each cell a draw from p(x_M | x_O): what to
+        use where the uncertainty matters (Rubin 1987).
+        """
+        x = encode(self.schema, data, unseen=unseen)
+        free = x[:, self._free]
+        if draws is None:
+            return decode(self.schema, self._whole(self._expect(free, 100, seed)), like=data)
+        if draws < 1:
+            raise PofxError(f"draws: wanted at least 1, got {draws}")
+        return [
+            decode(self.schema, self._whole(self._complete(free, (seed, i))), like=data)
+            for i in range(draws)
+        ]
+
+    # -- information
+
+    def entropy(
+        self,
+        *names: str,
+        given: Names = (),
+        stderr: float | None = None,
+        max_draws: int = information.MAX_DRAWS,
+        seed: int = 0,
+    ) -> Answer:
+        """H(names | given) in nats, of all variables where none is named.
+
+        Differential for continuous columns, in the data's units. Exact where a closed form or an
+        enumeration gives it, else an estimate: to `stderr` if asked, within `max_draws`.
+        """
+        names = names or self.schema.names
+        a, b = self._mask(names), self._mask(_listed(given))
+        answer = information.conditional_entropy(
+            jax.random.key(seed),
+            self.model,
+            self._columns,
+            a,
+            b,
+            stderr=stderr,
+            max_draws=max_draws,
+        )
+        answer += self._log_units(a & ~b)
+        bar = f" | {', '.join(_listed(given))}" if given else ""
+        return replace(answer, what=f"H({', '.join(names)}{bar})")
+
+    def mutual_information(
+        self,
+        a: Names,
+        b: Names,
+        *,
+        given: Names = (),
+        stderr: float | None = None,
+        max_draws: int = information.MAX_DRAWS,
+        seed: int = 0,
+    ) -> Answer:
+        """I(a; b | given) in nats: what a and b tell about each other.
+
+        Exact where closed forms or enumerations give it, else an estimate.
+        """
+        listed = [_listed(names) for names in (a, b, given)]
+        both = set(listed[0]) & set(listed[1])
+        if both:
+            raise PofxError(
+                f"mutual_information: {both.pop()!r} stands on both sides; I(a; a) is H(a)"
+            )
+        answer = information.mutual_information(
+            jax.random.key(seed),
+            self.model,
+            self._columns,
+            *map(self._mask, listed),
+            stderr=stderr,
+            max_draws=max_draws,
+        )
+        one, other, bar = (", ".join(names) for names in listed)
+        return replace(answer, what=f"I({one}; {other}{' | ' + bar if bar else ''})")
+
+    # -- files
+
+    def save(self, path: str | Path) -> None:
+        """Writes a model file: arrays and a JSON header, whole or not at all."""
+        store.save(path, self.model, self._header())
+
+    def _header(self) -> dict[str, Any]:
+        return {
+            "schema": self.schema.to_json(),
+            "fixed": [None if np.isnan(v) else float(v) for v in self.fixed],
+            "evidence": list(self.evidence),
+            "fit": dict(self.fit),
+        }
+
+    def __repr__(self) -> str:
+        bar = f" | {', '.join(self.evidence)}" if self.evidence else ""
+        return f"p({', '.join(self.schema.names)}{bar})  {type(self.model).__name__}"
+
+    # -- names to entries
+
+    @property
+    def _free(self) -> np.ndarray:
+        return np.isnan(self.fixed)
+
+    @property
+    def _columns(self) -> list[Column]:
+        """The columns of the model."""
+        return [c for c, free in zip(self.schema.columns, self._free) if free]
+
+    def _entries(self, names: Sequence[str]) -> np.ndarray:
+        mask = np.zeros(self.schema.size, bool)
+        for name in names:
+            self.schema.variable(name)
+            mask[self.schema.slices[name]] = True
+        return mask
+
+    def _mask(self, names: Sequence[str]) -> np.ndarray:
+        return self._entries(names)[self._free]
+
+    def _on(self, model, names, fixed, evidence) -> "Joint":
+        entries = self._entries(names)
+        return Joint(model, self.schema.select(names), fixed[entries], evidence, self.fit)
+
+    def _whole(self, free: np.ndarray) -> np.ndarray:
+        """Rows of the model with the fixed entries put back."""
+        out = np.tile(self.fixed, (len(free), 1))
+        out[:, self._free] = free
+        return out
+
+    def _complete(self, free: np.ndarray, seed: int | tuple[int, ...]) -> np.ndarray:
+        return missing.complete(_key(seed), self.model, rows(free))
+
+    def _expect(self, free: np.ndarray, draws: int, seed: int) -> np.ndarray:
+        return missing.expect(_key(seed), self.model, rows(free), self._columns, draws)
+
+    def _without(self, data: Any, target: str, unseen: Unseen) -> np.ndarray:
+        """The free entries of the data, those of the target missing."""
+        inputs = [n for n in self.schema.names if n != target]
+        x = encode(self.schema, data, unseen=unseen, require=inputs)
+        x[:, self.schema.slices[target]] = np.nan
+        return x[:, self._free]
+
+    def _posterior(self, data: Any, target: str, unseen: Unseen) -> np.ndarray:
+        variable = self._discrete(target)
+        x = self._without(data, target, unseen)
+        place = int(np.flatnonzero(self._mask([target]))[0])
+        return bayes.posterior(self.model, rows(x), place, len(variable.levels))
+
+    def _discrete(self, target: str) -> Variable:
+        variable = self.schema.variable(target)
+        if not variable.discrete or variable.shape:
+            raise PofxError(
+                f"target: wanted a column of levels, and {target!r} is {variable.kind}"
+                f"{' of shape ' + str(variable.shape) if variable.shape else ''}"
+            )
+        return variable
+
+    def _log_units(self, asked: np.ndarray) -> Answer:
+        """What the units of the asked columns add to a differential entropy.
+
+        H(sx + t) = H(x) + log s, which a point mass does not share.
+        """
+        total = 0.0
+        scales = log_scale(self.schema, np.full((1, self.schema.size), 0.5))[0][self._free]
+        for j in np.flatnonzero(asked & (scales != 0)):
+            spikes = np.full((max(len(self._columns[j].spikes), 1), self.model.size), np.nan)
+            spikes[: len(self._columns[j].spikes), j] = self._columns[j].spikes
+            masses = np.exp(density.log_prob(self.model, rows(spikes)))
+            mass = masses[: len(self._columns[j].spikes)].sum()
+            total += (1 - mass) * scales[j]
+        return Answer(float(total), unit="nats")
+
+
+def kl(
+    p: Joint,
+    q: Joint,
+    *,
+    stderr: float | None = None,
+    max_draws: int = information.MAX_DRAWS,
+    seed: int = 0,
+) -> Answer:
+    """KL(p || q) = E_p[log p(x) - log q(x)] in nats, at least 0, and 0 for equals only.
+
+    Exact for Gaussians and for discrete variables that can be enumerated, else an estimate. Both
+    must speak of the same variables in the same units: fit one with `schema=` of the other.
+    """
+    if p.schema.variables != q.schema.variables or not np.array_equal(p._free, q._free):
+        raise PofxError(
+            "kl: wanted two distributions of the same variables in the same encoding; "
+            f"got {', '.join(p.schema.names)} and {', '.join(q.schema.names)}; "
+            "fit the second with schema=p.schema"
+        )
+    answer = information.kl(
+        jax.random.key(seed), p.model, q.model, p._columns, stderr=stderr, max_draws=max_draws
+    )
+    return replace(answer, what="KL(p || q)")
+
+
+def load(path: str | Path) -> Joint:
+    """The distribution in a model file, its answers the same to the bit.
+
+    Nothing in the file is run. Raises PofxError where it is not a model file of this version.
+    """
+    model, header = store.load(path)
+    with store.damaged(path):
+        schema = Schema.from_json(header["schema"])
+        fixed = np.array([np.nan if v is None else float(v) for v in header["fixed"]])
+        evidence = tuple(str(e) for e in header["evidence"])
+        if fixed.shape != (schema.size,) or model.size != np.isnan(fixed).sum():
+            raise ValueError("the model is not one of these columns")
+        return Joint(model, schema, fixed, evidence, dict(header["fit"]))
+
+
+def _key(seed: int | tuple[int, ...]) -> jax.Array:
+    first, *rest = (seed,) if isinstance(seed, int) else seed
+    key = jax.random.key(first)
+    for number in rest:
+        key = jax.random.fold_in(key, number)
+    return key
+
+
+def _listed(names: Names) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _brief(value: Any) -> str:
+    return str(value) if np.ndim(value) == 0 else f"array of shape {np.shape(value)}"

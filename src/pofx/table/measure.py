@@ -1,0 +1,70 @@
+"""What the numbers of a column look like: distinct values, spikes, skewness, resolution."""
+
+from decimal import Decimal
+from typing import cast
+
+import numpy as np
+
+MAX_SPIKES, SPIKE_SHARE, SPIKE_DROP, SPIKE_ROWS = 3, 0.1, 4, 5
+COUNTABLE = 1 << 20
+"""Many whole numbers below it are counted rather than sorted."""
+
+
+def distinct(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct numbers among `values` in order, and how often each occurs; NaN is left out.
+
+    >>> distinct(np.array([2.0, np.nan, 1.0, 2.0]))
+    (array([1., 2.]), array([1, 2]))
+    """
+    flat = values[~np.isnan(values)]
+    if flat.size > COUNTABLE and flat.min() >= 0 and flat.max() < COUNTABLE:
+        codes = flat.astype(np.int64)
+        if (codes == flat).all():
+            # images: counting is linear where sorting is not
+            counts = np.bincount(codes)
+            found = np.flatnonzero(counts)
+            return found.astype(np.float64), counts[found]
+    return np.unique(flat, return_counts=True)
+
+
+def spikes(values: np.ndarray, counts: np.ndarray) -> tuple[float, ...]:
+    """The values repeated so heavily that they are point masses, by the rule in `infer`.
+
+    >>> spikes(np.array([0.0, 3.5, 4.1]), np.array([90, 6, 4]))
+    (0.0,)
+    """
+    order = np.argsort(-counts, kind="stable")
+    ranked = [*counts[order[: MAX_SPIKES + 1]].tolist(), 0]
+    heavy = max(SPIKE_SHARE * counts.sum(), SPIKE_ROWS)
+    many = 0
+    for j in range(min(MAX_SPIKES, len(values))):
+        if ranked[j] >= heavy and ranked[j] >= SPIKE_DROP * ranked[j + 1]:
+            many = j + 1
+    return tuple(sorted(values[order[:many]].tolist()))
+
+
+def resolution(values: np.ndarray) -> float:
+    """The smallest gap between distinct values; of a single value, the unit of its last digit.
+
+    Gaps that rounding errors explain do not count. 0 where there is no value.
+
+    >>> resolution(np.array([39.1, 39.5, 40.3, 0.1 + 0.2, 0.3])), resolution(np.array([7.0, 7.0]))
+    (0.4, 1.0)
+    """
+    found = distinct(values)[0]
+    if not found.size:
+        return 0.0
+    gaps = np.diff(found)
+    gaps = gaps[gaps > 1e-14 * np.abs(found).max()]
+    if gaps.size:
+        return float(f"{gaps.min():.12g}")
+    exponent = Decimal(f"{found[0]:.7g}").normalize().as_tuple().exponent
+    return min(1.0, 10.0 ** cast(int, exponent))
+
+
+def skewness(values: np.ndarray, counts: np.ndarray) -> float:
+    """E[(v - E v)^3] / sd^3 of two or more distinct values with their counts."""
+    centred = values - np.average(values, weights=counts)
+    centred /= np.abs(centred).max()
+    spread = np.average(centred**2, weights=counts) ** 1.5
+    return float(np.average(centred**3, weights=counts) / spread)

@@ -1,0 +1,133 @@
+"""Tables from files and into files."""
+
+import gzip
+import io
+import os
+import sys
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+
+from pofx.core.errors import PofxError
+from pofx.table.frames import Frame, read_frame
+from pofx.table.restore import to_arrow
+from pofx.table.whole import write_whole
+
+MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL"]
+"""What an empty cell may be written as."""
+
+BLOCK = 1 << 28
+"""Bytes of a CSV file from which the types of its columns are told."""
+
+FORMATS = ".csv, .csv.gz, .tsv, .tsv.gz or .parquet"
+
+
+def read(path: str | os.PathLike[str]) -> pa.Table:
+    """The table in a CSV, TSV (either may be gzipped) or Parquet file, told by its name.
+
+    The first line of a CSV file names the columns; a cell that is empty, NA, N/A, NaN or null is
+    missing. Raises PofxError for a file that is absent, empty, of another name, or no such table.
+    """
+    path = Path(path)
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "there is no such file"
+        raise PofxError(f"{path}: wanted a file {FORMATS}; {what}")
+    kind = _kind(path)
+    try:
+        if kind == "parquet":
+            import pyarrow.parquet as pq
+
+            with path.open("rb") as file:
+                return pq.read_table(file)
+        with gzip.open(path) if kind.endswith(".gz") else path.open("rb") as file:
+            return _read_csv(path, file.read(), "\t" if kind.startswith("tsv") else ",")
+    except PofxError:
+        raise
+    except (OSError, EOFError, ValueError, pa.ArrowException) as error:
+        raise _unreadable(path, kind, str(error).splitlines()[0]) from None
+
+
+def write(data: Any, path: str | os.PathLike[str] | None = None) -> None:
+    """Data of any kind as CSV, TSV or Parquet in a file, or as CSV on standard output for None.
+
+    The file is written whole or not at all. Raises PofxError for a path that cannot be written or
+    has another ending, and for array variables, which have no place in such a file.
+    """
+    table = _as_table(data)
+    if path is None:
+        text = io.BytesIO()
+        _write_csv(table, text, ",")
+        sys.stdout.write(text.getvalue().decode())
+        return
+    path = Path(path)
+    kind = _kind(path)
+    write_whole(path, lambda file: _write(table, file, kind))
+
+
+def _kind(path: Path) -> str:
+    name = path.name.lower()
+    for kind in ("csv", "csv.gz", "tsv", "tsv.gz", "parquet"):
+        if name.endswith(f".{kind}"):
+            return kind
+    raise PofxError(f"{path}: wanted a file {FORMATS}, got {path.suffix or 'no ending'!r}")
+
+
+def _unreadable(path: Path, kind: str, why: str) -> PofxError:
+    return PofxError(f"{path}: cannot be read as {kind}: {why}")
+
+
+def _read_csv(path: Path, text: bytes, separator: str) -> pa.Table:
+    import pyarrow.csv as csv
+
+    if not text.strip():
+        raise PofxError(f"{path}: the file is empty; wanted a line of column names and rows")
+    table = csv.read_csv(
+        io.BytesIO(text),
+        csv.ReadOptions(block_size=min(max(len(text), 1 << 16), BLOCK)),
+        csv.ParseOptions(delimiter=separator, newlines_in_values=True),
+        csv.ConvertOptions(null_values=MISSING, strings_can_be_null=True),
+    )
+    junk = any(pa.types.is_binary(kind) for kind in table.schema.types) or b"\0" in text[:4096]
+    if junk:
+        raise PofxError(f"{path}: wanted text in UTF-8, got other bytes")
+    return table
+
+
+def _as_table(data: Any) -> pa.Table:
+    if isinstance(data, pa.Table):
+        return data
+    frame: Frame = read_frame(data)
+    for name, cells in frame.cells.items():
+        if cells.values.ndim > 1:
+            raise PofxError(
+                f"column {name!r}: a table file has no place for cells of shape "
+                f"{cells.values.shape[1:]}; save them with numpy.savez"
+            )
+    return pa.table({name: to_arrow(cells) for name, cells in frame.cells.items()})
+
+
+def _write(table: pa.Table, file: BinaryIO, kind: str) -> None:
+    if kind == "parquet":
+        import pyarrow.parquet as pq
+
+        pq.write_table(table, file)
+    elif kind.endswith(".gz"):
+        with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:
+            _write_csv(table, packed, "\t" if kind.startswith("tsv") else ",")
+    else:
+        _write_csv(table, file, "\t" if kind == "tsv" else ",")
+
+
+def _write_csv(table: pa.Table, file: Any, separator: str) -> None:
+    import pyarrow.csv as csv
+
+    options = csv.WriteOptions(delimiter=separator, quoting_style="needed")
+    csv.write_csv(pa.table([_plain(c) for c in table.columns], table.column_names), file, options)
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return column.cast(kind.value_type)
+    return column.cast(pa.float32()) if pa.types.is_float16(kind) else column

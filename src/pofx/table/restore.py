@@ -1,0 +1,159 @@
+"""Cells back into data of the kind they came as, with its dtypes and level names."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pofx.table.cells import Cells
+from pofx.table.dtypes import arrow_type
+
+
+def build(container: str, cells: Mapping[str, Cells], like: Any = None) -> Any:
+    """Data of the kind `container` that holds the cells, in order.
+
+    A missing cell is null, or what numpy and pandas use instead: NaN, which makes floats of
+    integers, or None, which makes objects of text and booleans. pandas or polars that is not
+    installed gives way to pyarrow. The pandas index is that of `like`, where it is a pandas frame
+    of as many rows.
+
+    >>> cells = {"a": Cells(np.array([1.0, np.nan]), None, "int64")}
+    >>> build("mapping", cells)
+    {'a': array([ 1., nan])}
+    """
+    if container in ("numpy", "vector", "mapping"):
+        arrays = {name: _numpy(c) for name, c in cells.items()}
+        if container == "mapping":
+            return arrays
+        table = np.stack(list(arrays.values()), axis=1)
+        return table[:, 0] if container == "vector" and table.shape[1] == 1 else table
+    try:
+        if container == "pandas":
+            return _pandas(cells, like)
+        if container == "polars":
+            return _polars(cells)
+    except ImportError:
+        pass
+    return pa.table({name: to_arrow(c) for name, c in cells.items()})
+
+
+def _pandas(cells: Mapping[str, Cells], like: Any) -> Any:
+    import pandas as pd
+
+    series = {name: _pandas_values(c, pd) for name, c in cells.items()}
+    frame = pd.DataFrame(series, columns=pd.Index(list(series)))
+    if isinstance(like, pd.DataFrame) and len(like) == len(frame):
+        frame.index = like.index
+    return frame
+
+
+def _pandas_values(cells: Cells, pd: Any) -> Any:
+    head, *rest = cells.dtype.split(":")
+    if head == "object":
+        return pd.Series(_objects(cells), dtype=object)
+    if head in ("category", "ordered") and cells.levels is not None:
+        levels = pd.Index(cells.levels, dtype=rest[0] if rest and rest[0] != "str" else None)
+        dtype = pd.CategoricalDtype(levels, ordered=head == "ordered")
+        return pd.Categorical.from_codes(
+            np.where(cells.missing, -1, cells.values).astype(int), dtype=dtype
+        )
+    array = to_arrow(cells)
+    if head == "arrow":
+        return array.to_pandas(types_mapper=pd.ArrowDtype)
+    if head == "str" and int(pd.__version__.split(".")[0]) < 3:
+        return pd.Series(_objects(cells), dtype=object)
+    if head[:1].isupper() or head in ("str", "string", "boolean"):
+        return array.to_pandas(types_mapper=lambda _: pd.api.types.pandas_dtype(head))
+    return np.array(array.to_numpy(zero_copy_only=False))
+
+
+def _polars(cells: Mapping[str, Cells]) -> Any:
+    import polars as pl
+
+    def series(name: str, c: Cells) -> Any:
+        values = pl.Series(name, pl.from_arrow(to_arrow(c)))
+        if c.levels is None or c.dtype not in ("enum", "category"):
+            return values
+        dtype = pl.Enum(list(map(str, c.levels))) if c.dtype == "enum" else pl.Categorical
+        return values.cast(pl.String).cast(dtype)
+
+    return pl.DataFrame([series(name, c) for name, c in cells.items()])
+
+
+def _numpy(cells: Cells) -> np.ndarray:
+    shape = cells.values.shape
+    if cells.dtype.startswith("object"):
+        return _objects(cells).reshape(shape)
+    array = to_arrow(cells)
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    values = np.array(array.to_numpy(zero_copy_only=False)).reshape(shape)
+    if cells.text and cells.dtype == "str" and not cells.missing.any():
+        return values.astype(str)
+    return values
+
+
+def _objects(cells: Cells) -> np.ndarray:
+    values = to_arrow(cells).to_pylist()
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
+
+
+def to_arrow(cells: Cells) -> pa.Array:
+    """The cells of a variable, one after the other, as the Arrow type nearest to their dtype.
+
+    >>> to_arrow(Cells(np.array([1.0, 0.0, np.nan]), ("no", "yes"), "str")).to_pylist()
+    ['yes', 'no', None]
+    >>> to_arrow(Cells(np.array([2.6, 300.0]), None, "uint8")).to_pylist()
+    [3, 255]
+    """
+    kind = arrow_type(cells.dtype)
+    values, missing = cells.values.ravel(), cells.missing.ravel()
+    dictionary = pa.types.is_dictionary(kind)
+    inner = kind.value_type if dictionary else kind
+    if cells.levels is None:
+        return _arrow_numbers(values, missing, inner)
+    if not (cells.text or dictionary):
+        levels = np.array([*cells.levels, np.nan], dtype=np.float64)
+        return _arrow_numbers(levels[np.where(missing, -1, values).astype(int)], missing, kind)
+    levels = pa.array(cells.levels)
+    # Arrow takes nothing from arrays of string_view: they are made at the very end
+    view = str(inner) == "string_view"
+    if not cells.levels or cells.text == _is_text(inner):
+        levels = levels.cast(pa.string() if view else inner, safe=False)
+    index = kind.index_type if dictionary else pa.int32()
+    if np.iinfo(index.to_pandas_dtype()).max < len(levels):
+        index = pa.int32()
+    codes = pa.array(np.where(missing, 0, values).astype(np.int32), mask=missing).cast(index)
+    array = pa.DictionaryArray.from_arrays(codes, levels, ordered=dictionary and kind.ordered)
+    if dictionary:
+        return array
+    return array.dictionary_decode().cast(pa.string_view()) if view else array.dictionary_decode()
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return str(kind) in ("string", "large_string", "string_view")
+
+
+def _arrow_numbers(values: np.ndarray, missing: np.ndarray, kind: pa.DataType) -> pa.Array:
+    filled = np.where(missing, 0.0, values)
+    if pa.types.is_boolean(kind):
+        return pa.array(filled > 0.5, mask=missing)
+    if pa.types.is_null(kind):
+        return pa.nulls(len(values)) if missing.all() else pa.array(values, mask=missing)
+    if pa.types.is_integer(kind):
+        dtype = kind.to_pandas_dtype()
+        return pa.array(_within(np.rint(filled), np.iinfo(dtype)).astype(dtype), mask=missing)
+    if pa.types.is_floating(kind):
+        dtype = kind.to_pandas_dtype()
+        return pa.array(_within(filled, np.finfo(dtype)).astype(dtype), mask=missing)
+    return pa.array(filled, mask=missing).cast(kind, safe=False)
+
+
+def _within(values: np.ndarray, limits: Any) -> np.ndarray:
+    low, high = float(limits.min), float(limits.max)
+    # the largest int64 rounds up to a float that is one too many
+    high = high if high <= limits.max else np.nextafter(high, 0)
+    return np.clip(values, low, high)

@@ -1,0 +1,144 @@
+"""Model files: one safetensors file, arrays and a JSON header, nothing that runs."""
+
+import json
+import os
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as to_bytes
+
+from pofx.core.discovery import discover
+from pofx.core.distribution import Tractable
+from pofx.core.errors import PofxError, PofxWarning
+from pofx.table.whole import write_whole
+
+FORMAT = 1
+"""Grows when older versions cannot read what this one writes."""
+HEADER = "pofx"
+LARGEST_HEADER = 64 * 2**20
+
+
+def save(path: str | Path, model: Tractable, header: Mapping[str, Any]) -> None:
+    """Writes a model and what its owner says of it (JSON), whole or not at all."""
+    arrays: dict[str, np.ndarray] = {}
+    tree = _describe(model, "model", arrays)
+    text = json.dumps({"format": FORMAT, "model": tree, **header}, allow_nan=False)
+    content = to_bytes(arrays, {HEADER: text})
+    write_whole(path, lambda file: file.write(content))
+
+
+def load(path: str | Path) -> tuple[Tractable, dict[str, Any]]:
+    """The model and the header; PofxError in one line for any other file."""
+    _check_sizes(path)
+    with damaged(path), safe_open(path, framework="numpy") as file:
+        header = json.loads((file.metadata() or {})[HEADER])
+        if header["format"] > FORMAT:
+            raise PofxError(
+                f"{path}: written in format {header['format']} by a newer pofx; this one reads up "
+                f"to {FORMAT}: upgrade pofx"
+            )
+        model = _build(header.pop("model"), file.get_tensor)
+        if not isinstance(model, Tractable):
+            raise TypeError("it holds no model")
+        # Shapes and settings that do not fit together are found here, at no cost in memory.
+        shapes = jax.ShapeDtypeStruct((model.size,), jnp.float32)
+        mask = jax.ShapeDtypeStruct((model.size,), jnp.bool_)
+        eqx.filter_eval_shape(lambda m, x, o: m.log_prob(x, o), model, shapes, mask)
+        eqx.filter_eval_shape(lambda m: m.sample(jax.random.key(0)), model)
+    return model, header
+
+
+@contextmanager
+def damaged(path: str | Path) -> Iterator[None]:
+    """Tells whatever a malformed file breaks as one line."""
+    try:
+        yield
+    except PofxError as error:
+        told = str(error)
+        raise PofxError(told if told.startswith(str(path)) else f"{path}: {told}") from None
+    except OSError as error:
+        raise PofxError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (
+        SafetensorError,
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        AttributeError,
+        RecursionError,
+        OverflowError,
+    ) as error:
+        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        raise PofxError(f"{path}: not a whole pofx model file ({reason})") from None
+
+
+def _check_sizes(path: str | Path) -> None:
+    """The header's stated length against the file's, before anything is read by it."""
+    with damaged(path):
+        size = os.path.getsize(path)
+        with open(path, "rb") as file:
+            stated = int.from_bytes(file.read(8), "little")
+        if size < 8 or stated > min(size - 8, LARGEST_HEADER):
+            raise ValueError("the stated size of its header is not that of the file")
+
+
+def _describe(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
+    """A module as JSON; its arrays go aside under dotted names."""
+    if isinstance(value, eqx.Module):
+        own = {
+            f.name: _describe(getattr(value, f.name), f"{name}.{f.name}", arrays)
+            for f in fields(value)
+        }
+        return {"class": type(value).__name__, "fields": own}
+    if isinstance(value, tuple):
+        return [_describe(v, f"{name}.{i}", arrays) for i, v in enumerate(value)]
+    if isinstance(value, jax.Array | np.ndarray):
+        arrays[name] = np.ascontiguousarray(value)
+        return {"array": name}
+    return value
+
+
+def _build(tree: Any, tensor: Callable[[str], np.ndarray]) -> Any:
+    """The inverse of `_describe`, for classes of this package only."""
+    if isinstance(tree, list):
+        return tuple(_build(v, tensor) for v in tree)
+    if not isinstance(tree, dict):
+        return tree
+    if set(tree) == {"array"}:
+        return _array(tensor(tree["array"]))
+    cls = _classes()[tree["class"]]
+    values = {k: _build(v, tensor) for k, v in tree["fields"].items()}
+    if set(values) != {f.name for f in fields(cls)}:
+        raise ValueError(f"the fields of {tree['class']} are others")
+    module = object.__new__(cls)
+    for key, value in values.items():
+        object.__setattr__(module, key, value)
+    return module
+
+
+def _array(value: np.ndarray) -> jax.Array:
+    if value.dtype.kind not in "fiub":
+        raise ValueError(f"an array of {value.dtype}")
+    if value.dtype == np.float64 and not jax.config.read("jax_enable_x64"):
+        warnings.warn(
+            "the model was saved in float64 and answers here in float32; "
+            "set JAX_ENABLE_X64=1 for the same answers to the bit",
+            PofxWarning,
+            stacklevel=2,
+        )
+        value = value.astype(np.float32)
+    return jnp.asarray(value)
+
+
+def _classes() -> dict[str, type]:
+    found = {**discover("pofx.models", eqx.Module), **discover("pofx.families", eqx.Module)}
+    return {cls.__name__: cls for cls in found.values()}

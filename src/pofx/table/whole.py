@@ -1,0 +1,26 @@
+"""Files written whole or not at all."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from pofx.core.errors import PofxError
+
+
+def write_whole(path: str | os.PathLike[str], fill: Callable[[BinaryIO], object]) -> None:
+    """Has `fill` write a temporary file beside `path`, then gives it that name.
+
+    Raises PofxError where that cannot be done, and then `path` is as it was.
+    """
+    path = Path(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        try:
+            with part.open("xb") as file:
+                fill(file)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise PofxError(f"{path}: cannot be written: {error.strerror or error}") from None

@@ -1,0 +1,59 @@
+"""Every family found by discovery, as its example, and inflations of other bases."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from pofx.core.discovery import discover
+from pofx.core.family import Family
+from pofx.core.variables import Column
+from pofx.families import Inflated
+
+FOUND = discover("pofx.families", Family)
+INFLATED = {"inflated_" + base: base for base in ("normal", "poisson", "negative_binomial")}
+
+
+def example(name):
+    if name in FOUND:
+        return FOUND[name].example(jax.random.key(3))
+    base, columns = FOUND[INFLATED[name]].example(jax.random.key(3))
+    columns = tuple(
+        Column(c.variable, c.kind, spikes=(4.0, 0.0), family=INFLATED[name]) for c in columns
+    )
+    points, masses = jnp.array([[4.0, 0.0]] * 2), jnp.array([[0.2, 0.3, 0.5], [0.1, 0.1, 0.8]])
+    return Inflated(points, masses, base), columns
+
+
+@jax.jit
+def draws(family, key):
+    return jax.vmap(family.sample)(jax.random.split(key, 2000))
+
+
+@pytest.fixture(name="draws")
+def draws_fixture():
+    """2000 draws of a family, given a key."""
+    return draws
+
+
+@pytest.fixture(scope="session", params=[*FOUND, *INFLATED])
+def case(request):
+    """Name, family, columns and 2000 draws."""
+    family, columns = example(request.param)
+    return request.param, family, columns, draws(family, jax.random.key(7))
+
+
+@pytest.fixture
+def wide():
+    """Float64 for the length of a test."""
+    with jax.enable_x64(True):
+        yield
+
+
+def widen(tree):
+    """The same numbers as float64; to be called where x64 is enabled."""
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), tree)
+
+
+@pytest.fixture(name="widen")
+def widen_fixture():
+    return widen

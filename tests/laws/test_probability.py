@@ -1,0 +1,170 @@
+"""The laws of probability, held against every tractable model."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from pofx.core import rules
+from pofx.models.conditional import condition
+from pofx.queries import information
+
+GRID = 801
+
+
+def support(case, j):
+    """Points of column j and their weights in a sum or a trapezoid integral over it."""
+    column = case.columns[j]
+    if column.discrete:
+        return np.arange(column.levels), np.ones(column.levels)
+    draws = case.sample(99, 2000)[:, j]
+    points = draws.mean() + 12 * draws.std() * np.linspace(-1, 1, GRID)
+    return points, np.full(GRID, points[1] - points[0])
+
+
+def patterns(case, n, seed):
+    """Rows of the model, and random patterns of observed entries."""
+    rng = np.random.default_rng(seed)
+    return case.sample(seed, n), rng.random((n, case.size)) < 0.5
+
+
+def test_nothing_observed_is_certain(case):
+    x = case.sample(0, 3)
+    assert case.log_prob(x, np.zeros_like(x, bool)) == pytest.approx(0, abs=1e-6)
+
+
+def test_sum_rule(case):
+    x, observed = patterns(case, 4, 1)
+    for j in range(case.size):
+        points, weight = support(case, j)
+        with_j = np.repeat(x, len(points), 0)
+        with_j[:, j] = np.tile(points, len(x))
+        seen, unseen = observed.copy(), observed.copy()
+        seen[:, j], unseen[:, j] = True, False
+        joint = np.exp(case.log_prob(with_j, np.repeat(seen, len(points), 0)))
+        total = joint.reshape(len(x), -1) @ weight
+        expected = np.exp(case.log_prob(x, unseen))
+        np.testing.assert_allclose(total, expected, rtol=max(case.tolerance, 1e-6))
+
+
+def test_product_rule_by_the_conditional_as_a_model(case):
+    x, observed = patterns(case, 3, 2)
+    for row, o in zip(x, observed):
+        if not o.any() or o.all():
+            continue
+        given = condition(case.model, row, o, ~o)
+        assert given.size == (~o).sum()
+        own = jnp.asarray(row[~o], jnp.zeros(()).dtype)
+        joint, evidence = case.log_prob(np.stack([row, row]), np.stack([o | True, o]))
+        expected = joint - evidence
+        tolerance = max(case.tolerance, 1e-7) * (1 + abs(joint) + abs(evidence))
+        assert float(given.log_prob(own)) == pytest.approx(expected, abs=tolerance)
+
+
+def test_marginal_as_a_model(case):
+    x, observed = patterns(case, 3, 3)
+    for row, o in zip(x, observed):
+        if not o.any() or o.all():
+            continue
+        nothing = np.zeros(case.size, bool)
+        marginal = condition(case.model, row, nothing, o)
+        own = jnp.asarray(row[o], jnp.zeros(()).dtype)
+        expected = case.log_prob(row[None], o[None])[0]
+        tolerance = max(case.tolerance, 1e-7) * (1 + abs(expected))
+        assert float(marginal.log_prob(own)) == pytest.approx(expected, abs=tolerance)
+
+
+def integral_transforms(case, draws, observed, seed):
+    """P(X_j <= x_j | the entries before it) of each draw, uniform where draws follow the density.
+
+    Of a discrete column, uniform within the step that the draw takes (Rosenblatt 1952).
+    """
+    rng = np.random.default_rng(seed)
+    before = np.tile(observed, (len(draws), 1))
+    for j in np.flatnonzero(~observed):
+        points, _ = support(case, j)
+        rows = np.repeat(draws, len(points), 0)
+        rows[:, j] = np.tile(points, len(draws))
+        now = before.copy()
+        now[:, j] = True
+        density = np.exp(case.log_prob(rows, np.repeat(now, len(points), 0)))
+        density = density.reshape(len(draws), -1)
+        if case.columns[j].discrete:
+            share = density / density.sum(1, keepdims=True)
+            at = draws[:, j].astype(int)
+            below = np.array([s[:k].sum() for s, k in zip(share, at)])
+            yield j, below + rng.random(len(draws)) * share[np.arange(len(draws)), at]
+        else:
+            middle = (density[:, 1:] + density[:, :-1]) / 2
+            cdf = np.concatenate([np.zeros((len(draws), 1)), middle.cumsum(1)], 1)
+            cdf /= cdf[:, -1:]
+            yield j, np.array([np.interp(d[j], points, c) for d, c in zip(draws, cdf)])
+        before = now
+
+
+def test_draws_follow_the_density(case):
+    draws = case.sample(4, 400)
+    for j, u in integral_transforms(case, draws, np.zeros(case.size, bool), 4):
+        assert stats.kstest(u, "uniform").pvalue > 1e-3, f"column {j}"
+
+
+def test_conditional_draws_follow_the_conditional(case):
+    if case.size == 1:
+        return
+    observed = np.arange(case.size) == case.size - 1
+    row = case.sample(5, 1)[0]
+    draws = case.sample(6, 400, row, observed)
+    np.testing.assert_array_equal(draws[:, observed], np.tile(row[observed], (400, 1)))
+    for j, u in integral_transforms(case, draws, observed, 6):
+        assert stats.kstest(u, "uniform").pvalue > 1e-3, f"column {j}"
+
+
+def test_missing_entries_may_hold_anything_and_gradients_are_finite(case):
+    x, observed = patterns(case, 1, 7)
+    observed[0, 0] = False
+    x[0, 0] = np.nan
+    row, mask = jnp.asarray(x[0], jnp.zeros(()).dtype), jnp.asarray(observed[0])
+    value, gradient = eqx.filter_value_and_grad(lambda m: m.log_prob(row, mask))(case.model)
+    assert np.isfinite(value)
+    assert all(bool(jnp.isfinite(g).all()) for g in jax.tree.leaves(gradient))
+
+
+def test_compiled_and_plain_agree(case):
+    x, observed = patterns(case, 1, 8)
+    row, mask = jnp.asarray(x[0], jnp.zeros(()).dtype), jnp.asarray(observed[0])
+    plain = float(case.model.log_prob(row, mask))
+    assert case.log_prob(x, observed)[0] == pytest.approx(plain, rel=10 * case.tolerance)
+
+
+def test_wrong_shape_raises(case):
+    with pytest.raises(ValueError, match=rf"wanted shape \({case.size},\)"):
+        case.model.log_prob(jnp.zeros(case.size + 1))
+    with pytest.raises(ValueError, match="observed: wanted shape"):
+        case.model.sample(jax.random.key(0), jnp.zeros(case.size), jnp.zeros((1,) * 2, bool))
+
+
+def test_exact_entropy_is_what_draws_say(case):
+    rule = rules.entropy.find(case.model)
+    asked = np.arange(case.size) < max(case.size - 1, 1)
+    value = information.exact_entropy(case.model, case.columns, asked)
+    if value is None:
+        assert rule is None
+        return
+    terms = [(1.0, asked)]
+    masks = jnp.asarray(np.stack([s for _, s in terms]))
+    draw = information._LogRatio(case.model, jnp.array([-1.0]), masks)
+    estimate = information.monte_carlo(jax.random.key(9), draw, stderr=None, max_draws=2048)
+    assert value.kind == "exact"
+    assert abs(float(value) - float(estimate)) < 4 * estimate.stderr
+
+
+def test_kl_of_equals_is_zero_and_of_others_positive(case):
+    again = jax.tree.map(lambda a: a, case.model)
+    same = information.kl(jax.random.key(0), case.model, again, case.columns, max_draws=2048)
+    assert float(same) == pytest.approx(0, abs=1e-5)
+    other = type(case.model).example(jax.random.key(5)).model
+    key = jax.random.key(0)
+    far = information.kl(key, case.model, other, case.columns, max_draws=2048)
+    assert float(far) > 0
