@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pofx.core.answer import Answer
     from pofx.core.errors import PofxError, PofxWarning
     from pofx.table.fit import fit
-    from pofx.table.joint import Joint, kl, load
+    from pofx.table.joint import Joint, compare, kl, load
     from pofx.table.schema import Schema, Variable
 
 __version__ = "0.1.0"
@@ -25,12 +25,24 @@ _HOMES = {
     "PofxWarning": "core.errors",
     "Schema": "table.schema",
     "Variable": "table.schema",
+    "compare": "table.joint",
     "fit": "table.fit",
     "kl": "table.joint",
     "load": "table.joint",
 }
 
-__all__ = ["Answer", "Joint", "PofxError", "PofxWarning", "Schema", "Variable", "fit", "kl", "load"]
+__all__ = [
+    "Answer",
+    "Joint",
+    "PofxError",
+    "PofxWarning",
+    "Schema",
+    "Variable",
+    "compare",
+    "fit",
+    "kl",
+    "load",
+]
 
 
 def __getattr__(name: str) -> object:

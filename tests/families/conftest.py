@@ -10,7 +10,7 @@ from pofx.core.variables import Column
 from pofx.families import Inflated
 
 FOUND = discover("pofx.families", Family)
-INFLATED = {"inflated_" + base: base for base in ("normal", "poisson", "negative_binomial")}
+INFLATED = {"inflated_" + base: base for base in ("normal", "poisson")}
 
 
 def example(name):

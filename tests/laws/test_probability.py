@@ -27,7 +27,7 @@ def support(case, j):
 def patterns(case, n, seed):
     """Rows of the model, and random patterns of observed entries."""
     rng = np.random.default_rng(seed)
-    return case.sample(seed, n), rng.random((n, case.size)) < 0.5
+    return case.sample(seed, n).copy(), rng.random((n, case.size)) < 0.5
 
 
 def test_nothing_observed_is_certain(case):

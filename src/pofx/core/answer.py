@@ -1,6 +1,7 @@
 """Answers: a number, and how far to trust it."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -26,9 +27,12 @@ class Answer:
     >>> print(a)
     H(sex) = 0.5 nats   exact
     >>> print(a - b)
-    0.3000 ± 0.0030 nats   estimate, 1000 draws
+    0.300 ± 0.003 nats   estimate, 1000 draws
     >>> round(float(a) + 1, 3)
     1.5
+
+    Functions of numpy see the value alone, but for sums and multiples: `np.exp(a)` is a plain
+    number.
     """
 
     value: Any
@@ -39,8 +43,13 @@ class Answer:
     unit: str = ""
     what: str = ""
 
-    __array_priority__ = 1000  # numpy leaves `array + answer` to us
-    __array_ufunc__ = None
+    def __array_ufunc__(self, function: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        if method == "__call__" and not options and function in _ARITHMETIC:
+            return _ARITHMETIC[function](*inputs)
+        return getattr(function, method)(*map(_value, inputs), **options)
+
+    def __bool__(self) -> bool:
+        return bool(self.value)
 
     def __float__(self) -> float:
         return float(self.value)
@@ -55,8 +64,11 @@ class Answer:
         stderr = self.stderr[index] if np.ndim(self.stderr) else self.stderr
         return self._with(self.value[index], stderr)
 
-    def mean(self) -> "Answer":
-        """The mean of an array of answers, whose errors are taken as independent."""
+    def mean(self, axis: None = None, dtype: None = None, out: None = None) -> "Answer":
+        """The mean of an array of answers, whose errors are taken as independent.
+
+        The arguments are those that `np.mean` passes on, and are not used.
+        """
         error = np.broadcast_to(self.stderr, np.shape(self.value))
         return self._with(float(np.mean(self.value)), math.sqrt((error**2).sum()) / error.size)
 
@@ -75,7 +87,7 @@ class Answer:
             stderr,
             kind=kind,
             draws=max(self.draws, other.draws),
-            how=self.how if self.how == other.how else "",
+            how=_same(self.how, other.how),
         )
 
     __radd__ = __add__
@@ -89,9 +101,12 @@ class Answer:
     def __mul__(self, factor: float) -> "Answer":
         if isinstance(factor, Answer):
             return NotImplemented
-        signed = -self if np.all(np.less(factor, 0)) else self
-        scaled = abs(factor)
-        return signed._with(signed.value * scaled, signed.stderr * scaled)
+        negative = np.less(factor, 0)
+        flipped = _FLIPPED.get(self.kind, self.kind)
+        value, stderr = self.value * factor, self.stderr * np.abs(factor)
+        if flipped != self.kind and negative.any() and not negative.all():
+            return self._with(value, math.nan, kind="estimate")
+        return self._with(value, stderr, kind=flipped if negative.all() else self.kind)
 
     __rmul__ = __mul__
 
@@ -99,7 +114,7 @@ class Answer:
         return NotImplemented if isinstance(divisor, Answer) else self * (1 / divisor)
 
     def __eq__(self, other: object) -> Any:
-        return np.equal(self.value, _value(other))
+        return self.value == _value(other)
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -128,8 +143,40 @@ class Answer:
     __repr__ = __str__
 
 
+def mean_over_rows(values: np.ndarray, weight: np.ndarray | None = None) -> Answer:
+    """The weighted mean of one number a row, with its standard error over rows, in nats.
+
+    Rows are taken as drawn independently: this is how far the mean of other such rows may lie.
+
+    >>> print(mean_over_rows(np.array([1.0, 2.0, 3.0])))
+    2.00 ± 0.58 nats   estimate, over 3 rows
+    """
+    values = np.asarray(values, np.float64)
+    share = np.ones(len(values)) if weight is None else np.asarray(weight, np.float64)
+    share = share / share.sum()
+    mean, effective = float(share @ values), 1 / (share**2).sum()
+    # One row says nothing of how rows vary.
+    spread = share @ (values - mean) ** 2 / (effective - 1) if effective > 1 + 1e-9 else math.nan
+    how = f"over {len(values)} rows"
+    return Answer(mean, math.sqrt(spread), "estimate", how=how, unit="nats")
+
+
 def _value(x: Any) -> Any:
     return x.value if isinstance(x, Answer) else x
+
+
+# What numpy calls for `array + answer` and the like.
+_ARITHMETIC: dict[np.ufunc, Callable[..., Any]] = {
+    np.add: lambda a, b: a + b if isinstance(a, Answer) else b + a,
+    np.subtract: lambda a, b: a - b if isinstance(a, Answer) else -b + a,
+    np.multiply: lambda a, b: a * b if isinstance(a, Answer) else b * a,
+    np.negative: lambda a: -a,
+}
+
+
+def _same(one: str, other: str) -> str:
+    """What both say, or the one that says something."""
+    return one or other if one == other or not (one and other) else ""
 
 
 def _sum_kind(a: Answer, b: Answer) -> tuple[Trust, Any]:
@@ -150,5 +197,7 @@ def _number(value: Any, stderr: Any) -> str:
     if not stderr > 0 or not math.isfinite(stderr):
         tail = " ± ?" if math.isnan(stderr) else ""
         return f"{float(value):.6g}{tail}"
-    digits = min(max(1 - math.floor(math.log10(stderr)), 0), 12)
+    first = f"{stderr:.1e}"  # an error that starts with 1 or 2 is told to two digits, others to one
+    digits = (first[0] in "12") - int(first.split("e")[1])
+    digits = min(max(digits, 0), 12)
     return f"{float(value):.{digits}f} ± {stderr:.{digits}f}"

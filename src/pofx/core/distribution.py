@@ -42,7 +42,7 @@ class Distribution(eqx.Module):
 
 
 class Tractable(Distribution):
-    """A distribution whose marginals and conditionals are exact, for any pattern of missing entries.
+    """A distribution with exact marginals and conditionals, for any pattern of missing entries.
 
     Everything in elementary probability follows from its two functions. What `observed` leaves out
     is integrated out by the one and drawn by the other; a missing entry may hold anything, NaN too.
@@ -71,7 +71,7 @@ class Tractable(Distribution):
 
     @abstractmethod
     def _sample(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
-        """`sample` with missing entries set to zero; what it returns for observed ones is unused."""
+        """`sample` with missing entries set to zero; its observed entries are not looked at."""
 
     def _checked(self, x: Row, observed: Mask | None) -> tuple[Row, Mask]:
         x = jnp.asarray(x)
@@ -130,7 +130,7 @@ class Statistical(Tractable):
     @classmethod
     @abstractmethod
     def carries(cls, variable: str, **options: Any) -> frozenset[Kind]:
-        """The kinds that a model started with these options can carry in the columns of a variable."""
+        """The kinds of column that a model with these options can carry in a variable."""
 
     @classmethod
     @abstractmethod

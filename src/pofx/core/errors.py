@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+SHOWN = 20
+"""The most names that an error lists."""
+
 
 class PofxError(ValueError):
     """A mistake in what was asked, told in one line.
@@ -26,5 +29,7 @@ def unknown(what: str, name: object, known: Iterable[object]) -> PofxError:
     """
     names = [str(k) for k in known]
     near = get_close_matches(str(name), names, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names) or 'none'}"
+    more = f", ... ({len(names)})" if len(names) > SHOWN else ""
+    there = (", ".join(names[:SHOWN]) or "none") + more
+    hint = f"did you mean {near[0]!r}?" if near else f"there are: {there}"
     return PofxError(f"no {what} {str(name)!r}; {hint}")

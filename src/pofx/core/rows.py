@@ -106,7 +106,7 @@ def rows(
     (3, (2, 2), 3.0)
     """
     x = np.atleast_2d(np.asarray(x))
-    n, d = x.shape
+    n = len(x)
     observed = ~np.isnan(x) if observed is None else np.asarray(observed, bool)
     weight = np.ones(n) if weight is None else np.asarray(weight)
     chunk, owner = _layout(observed)

@@ -92,13 +92,14 @@ def score(
     output: Out = None,
 ) -> None:
     """Log-probability of each row in nats, missing cells integrated out."""
-    from pofx.front.show import mean_line, print_error
+    from pofx.core.answer import mean_over_rows
+    from pofx.front.show import print_error
     from pofx.front.show import table as show_table
     from pofx.table.read import read
 
     answer = _given(model, given).log_prob(read(table), unseen=unseen)  # type: ignore[arg-type]
     show_table({"log_prob": answer.value}, output)
-    print_error(mean_line(answer.value))
+    print_error(f"mean log-probability of a row: {mean_over_rows(answer.value)}")
 
 
 @app.command()

@@ -75,13 +75,6 @@ def leaderboard(fit: Mapping[str, Any]) -> str:
     return "\n".join([head, *lines]) if lines else ""
 
 
-def mean_line(values: np.ndarray) -> str:
-    """The mean of log-probabilities with its standard error over rows."""
-    n = len(values)
-    error = f" ± {values.std(ddof=1) / np.sqrt(n):.4f}" if n > 1 else ""
-    return f"mean {values.mean():.4f}{error} nats a row over {n} rows"
-
-
 def taxonomy() -> str:
     """The models that can be fitted, each with its sentence, column kinds and options."""
     blocks = []

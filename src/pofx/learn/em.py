@@ -74,7 +74,7 @@ def em(
     while not done and len(history) < steps:
         limit = min(block, steps - len(history))
         start = time.perf_counter()
-        model, seen, trace, count, done = _advance(model, rows, seen, limit, tolerance)
+        model, seen, trace, count, done = _advance(model, rows, seen, jnp.asarray(limit), tolerance)
         history += np.asarray(trace)[: int(count)].tolist()
         if report:
             report(Progress(len(history), steps, history[-1]))

@@ -6,8 +6,9 @@ from typing import NamedTuple, TypeAlias
 
 import jax
 import numpy as np
-from jaxtyping import Float, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
+from pofx.core.answer import Answer, mean_over_rows
 from pofx.core.distribution import Statistical, Tractable
 from pofx.core.errors import PofxWarning
 from pofx.core.rows import Rows, per_row
@@ -82,10 +83,13 @@ def select(
     for i, candidate in enumerate(candidates):
         trial = fit(key, candidate.start, train, **options)
         score = per_row(log_prob, trial.model, valid)
-        mean, error = _mean(score, weight)
-        gain, gain_error = (0.0, 0.0) if scores is None else _mean(score - scores, weight)
-        better = kept is None or gain > gain_error
-        lines.append(Line(candidate.name, mean, error, gain, gain_error, better))
+        mean = mean_over_rows(score, weight)
+        gain = mean_over_rows(score - scores, weight) if scores is not None else Answer(0.0)
+        # A single held-out row has no standard error: its word is taken.
+        better = kept is None or gain.value > np.nan_to_num(gain.stderr)
+        lines.append(
+            Line(candidate.name, float(mean), mean.stderr, float(gain), gain.stderr, better)
+        )
         if better:
             best, kept, scores = i, trial, score
         elif i - best >= patience:
@@ -97,14 +101,3 @@ def select(
 def log_prob(model: Tractable, x, observed):
     """The log-density of a row, as a function of a module for `per_row`."""
     return model.log_prob(x, observed)
-
-
-def _mean(values: Float[np.ndarray, "n"], weight: Float[np.ndarray, "n"]) -> tuple[float, float]:
-    """The weighted mean, and its standard error."""
-    mean = np.average(values, weights=weight)
-    share = weight / weight.sum()
-    effective = 1 / (share**2).sum()
-    if effective <= 1:
-        return float(mean), float("inf")
-    spread = (share * (values - mean) ** 2).sum() / (effective - 1)
-    return float(mean), float(np.sqrt(spread))

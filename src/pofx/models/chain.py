@@ -18,7 +18,15 @@ from pofx.core.rows import Rows
 from pofx.core.rows import rows as make_rows
 from pofx.core.variables import DISCRETE, Column, Kind
 from pofx.models.gaussian import Gaussian
-from pofx.models.mixture import Mixture, part_statistics
+from pofx.models.mixture import Mixture
+from pofx.models.stacked import (
+    draws,
+    log_probs,
+    log_weights,
+    maximised,
+    part_statistics,
+    responsibilities,
+)
 
 FEW = 5
 
@@ -53,12 +61,9 @@ class Chain(Statistical):
 
     def _joint(self, x: Row, observed: Mask) -> Float[Array, "k"]:
         """log p(y, x_O) for each level y, -inf for the levels that x rules out."""
-        log_prob = over_components(lambda part, x, o: part.log_prob(x, o), shared=2)
-        levels = jnp.arange(len(self.log_prior))
-        possible = ~observed[self.on] | (levels == x[self.on])
-        given = log_prob(self.parts, self._others(x), self._others(observed))
-        joint = jax.nn.log_softmax(self.log_prior) + given
-        return jnp.where(possible, joint, -jnp.inf)
+        possible = ~observed[self.on] | (jnp.arange(len(self.log_prior)) == x[self.on])
+        given = log_probs(self.parts, self._others(x), self._others(observed))
+        return jnp.where(possible, jax.nn.log_softmax(self.log_prior) + given, -jnp.inf)
 
     def _others(self, x: Array) -> Array:
         return jnp.concatenate([x[..., : self.on], x[..., self.on + 1 :]], axis=-1)
@@ -66,25 +71,21 @@ class Chain(Statistical):
     def _sample(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
         choose, draw = jax.random.split(key)
         y = jax.random.categorical(choose, self._joint(x, observed))
-        sample = over_components(lambda part, *rest: part.sample(*rest), shared=3)
-        others = sample(self.parts, draw, self._others(x), self._others(observed))[y]
+        others = draws(self.parts, draw, self._others(x), self._others(observed))[y]
         return jnp.insert(others, self.on, y.astype(others.dtype))
 
     def _statistics(
         self, x: Float[Array, "n d"], observed: Mask, weight: Float[Array, "n"]
     ) -> tuple[Any, Float[Array, ""]]:
         joint = jax.vmap(self._joint, (0, None))(x, observed)
-        log_prob = jax.nn.logsumexp(joint, axis=1)
-        posterior = jnp.where(log_prob[:, None] > -jnp.inf, jnp.exp(joint - log_prob[:, None]), 0)
-        shares = weight * posterior.T
-        own, _ = part_statistics(self.parts, shares, self._others(x), self._others(observed))
-        return (shares.sum(1), own), jnp.where(weight > 0, weight * log_prob, 0).sum()
+        shares, log_likelihood = responsibilities(joint, weight)
+        own = part_statistics(self.parts, shares, self._others(x), self._others(observed))
+        return (shares.sum(1), own), log_likelihood
 
     def maximise(self, statistics: Any) -> "Chain":
         shares, own = statistics
-        parts = over_components(lambda part, s: part.maximise(s))(self.parts, own)
-        shares = shares + self.prior
-        return Chain(jnp.log(shares / shares.sum()), parts, self.on, self.prior)
+        log_prior = log_weights(shares, self.prior, self.log_prior)
+        return Chain(log_prior, maximised(self.parts, own), self.on, self.prior)
 
     @classmethod
     def carries(

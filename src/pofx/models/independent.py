@@ -1,5 +1,6 @@
 """Independent columns of any types."""
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -121,11 +122,13 @@ def _condition(
     new = np.cumsum(keep) - 1
     groups, anchors, places = [], [], []
     for family, anchor, place in zip(p.groups, p.anchors, p.places):
-        own = np.array([i for i, j in enumerate(place) if keep[j]], int)
-        if len(own):
-            groups.append(jax.tree.map(lambda a: a[own], family))
-            anchors.append(jax.tree.map(lambda a: a[own], anchor))
-            places.append(tuple(int(new[j]) for j in place if keep[j]))
+        if not keep[list(place)].any():
+            continue
+        own = np.flatnonzero(keep[list(place)])
+        kept, kept_anchor = jax.tree.map(operator.itemgetter(own), (family, anchor))
+        groups.append(kept)
+        anchors.append(kept_anchor)
+        places.append(tuple(int(new[j]) for j in place if keep[j]))
     return Independent(tuple(groups), tuple(anchors), tuple(places), p.prior)
 
 

@@ -18,6 +18,14 @@ from pofx.core.rows import Rows
 from pofx.core.variables import Column, Kind
 from pofx.models.gaussian import Gaussian
 from pofx.models.seeds import clusters
+from pofx.models.stacked import (
+    draws,
+    log_probs,
+    log_weights,
+    maximised,
+    part_statistics,
+    responsibilities,
+)
 
 
 class Mixture(Statistical):
@@ -49,33 +57,25 @@ class Mixture(Statistical):
 
     def _joint(self, x: Row, observed: Mask) -> Float[Array, "k"]:
         """log p(k, x_O) for each component k."""
-        log_prob = over_components(lambda part, x, o: part.log_prob(x, o), shared=2)
-        return jax.nn.log_softmax(self.log_weights) + log_prob(self.parts, x, observed)
+        return jax.nn.log_softmax(self.log_weights) + log_probs(self.parts, x, observed)
 
     def _sample(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
         choose, draw = jax.random.split(key)
         k = jax.random.categorical(choose, self._joint(x, observed))
-        # All parts draw with one key, for only one draw is kept: the noise is made once.
-        sample = over_components(lambda part, *rest: part.sample(*rest), shared=3)
-        return sample(self.parts, draw, x, observed)[k]
+        return draws(self.parts, draw, x, observed)[k]
 
     def _statistics(
         self, x: Float[Array, "n d"], observed: Mask, weight: Float[Array, "n"]
     ) -> tuple[Any, Float[Array, ""]]:
         joint = jax.vmap(self._joint, (0, None))(x, observed)
-        log_prob = jax.nn.logsumexp(joint, axis=1)
-        # A row impossible under every part has no posterior: it counts for none.
-        posterior = jnp.where(log_prob[:, None] > -jnp.inf, jnp.exp(joint - log_prob[:, None]), 0)
-        shares = weight * posterior.T
-        own, _ = part_statistics(self.parts, shares, x, observed)
-        return (shares.sum(1), own), jnp.where(weight > 0, weight * log_prob, 0).sum()
+        shares, log_likelihood = responsibilities(joint, weight)
+        own = part_statistics(self.parts, shares, x, observed)
+        return (shares.sum(1), own), log_likelihood
 
     def maximise(self, statistics: Any) -> "Mixture":
         shares, own = statistics
-        parts = over_components(lambda part, s: part.maximise(s))(self.parts, own)
-        return Mixture(
-            jnp.log((shares + self.prior) / (shares + self.prior).sum()), parts, self.prior
-        )
+        weights = log_weights(shares, self.prior, self.log_weights)
+        return Mixture(weights, maximised(self.parts, own), self.prior)
 
     @classmethod
     def carries(
@@ -105,15 +105,9 @@ class Mixture(Statistical):
         one = named("pofx.models", Statistical, "part", part)
         template = one.start(inner, rows, columns, prior=prior, **options)
         owner = clusters(seed, rows, columns, components, init)
-        shares = rows.split(np.eye(components, dtype=rows.x.dtype)[owner])
-        parts = stack([template] * components)
-
-        def sums(x, observed, weight, shares):
-            own, _ = part_statistics(parts, weight * shares.T, x, observed)
-            return (weight @ shares, own)
-
-        start = cls(jnp.zeros(components), parts, prior)
-        return start.maximise(eqx.filter_jit(rows.sum)(sums, shares))
+        shares = np.eye(components, dtype=rows.x.dtype)[owner]
+        unshared = cls(jnp.zeros(components), stack([template] * components), prior)
+        return _shared_out(unshared, rows, rows.split(shares))
 
     @classmethod
     def example(cls, key: PRNGKeyArray) -> Example:
@@ -128,12 +122,15 @@ class Mixture(Statistical):
         )
 
 
-def part_statistics(
-    parts: Any, weight: Float[Array, "k n"], x: Float[Array, "n d"], observed: Any
-) -> tuple[Any, Float[Array, "k"]]:
-    """The statistics of each part, with weights of its own."""
-    sums = over_components(lambda part, w, x, o: part.statistics(x, o, w), shared=2)
-    return sums(parts, weight, x, observed)
+@eqx.filter_jit
+def _shared_out(p: Mixture, rows: Rows, shares: Float[Array, "m c k"]) -> Mixture:
+    """The mixture at its maximum where each row belongs to components by these shares."""
+
+    def sums(x, observed, weight, shares):
+        own = part_statistics(p.parts, weight * shares.T, x, observed)
+        return weight @ shares, own
+
+    return p.maximise(rows.sum(sums, shares))
 
 
 @rules.condition.register(Mixture)
@@ -144,5 +141,5 @@ def _condition(
     if rule is None:
         return None
     parts = over_components(lambda part, x: rule(part, x, observed, keep), shared=1)(p.parts, x)
-    log_weights = jax.nn.log_softmax(p._joint(x, jnp.asarray(observed)))
-    return None if parts is None else Mixture(log_weights, parts, p.prior)
+    weights = jax.nn.log_softmax(p._joint(x, jnp.asarray(observed)))
+    return None if parts is None else Mixture(weights, parts, p.prior)

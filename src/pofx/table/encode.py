@@ -23,12 +23,14 @@ def encode(
     *,
     unseen: Unseen = "error",
     require: Collection[str] | None = None,
+    ignore: str | None = None,
 ) -> np.ndarray:
     """The rows of `data` as (n, d) float64, NaN where a cell is missing.
 
     Continuous entries are `(value - shift) / scale`, discrete ones level codes, counts
     themselves. `require` names the variables that `data` must have, None for all; the others count
-    as missing where they are absent. Further columns are ignored. Raises PofxError for an absent
+    as missing where they are absent. Cells of `ignore` count as missing whatever they hold, and
+    further columns are ignored. Raises PofxError for an absent
     column, text where numbers were (or the reverse), a value outside of its kind's support, an
     array of another shape, and a level never seen, unless `unseen="missing"`.
 
@@ -47,6 +49,8 @@ def encode(
             raise _absent(name, frame)
     x = np.full((frame.rows, schema.size), np.nan)
     for name, cells in frame.cells.items():
+        if name == ignore:
+            continue
         variable = schema.variable(name)
         if cells.values.shape[1:] != variable.shape:
             raise PofxError(

@@ -1,6 +1,7 @@
 """From a table to a distribution."""
 
 from collections.abc import Mapping
+from numbers import Integral, Real
 from typing import Any
 
 import jax
@@ -19,7 +20,10 @@ from pofx.table.encode import encode, log_scale
 from pofx.table.frames import read_frame
 from pofx.table.infer import infer
 from pofx.table.joint import Joint
+from pofx.table.options import check
 from pofx.table.schema import Schema
+from pofx.table.seeds import key_of
+from pofx.table.told import plain
 
 COMPONENTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 """Numbers of components tried where none is named."""
@@ -53,22 +57,30 @@ def fit(
     >>> p
     p(x, y)  Independent
     """
-    name = model or "mixture"
+    name = "mixture" if model is None else model
     cls = named("pofx.models", Statistical, "model", name)
+    check(name, options)
+    for what, value, least in (("restarts", restarts, 1), ("steps", steps, 1)):
+        if not isinstance(value, Integral) or value < least:
+            raise PofxError(f"{what}: wanted a whole number, at least {least}; got {value!r}")
+    if not isinstance(tolerance, Real) or not tolerance >= 0:
+        raise PofxError(f"tolerance: wanted a number, at least 0; got {tolerance!r}")
     if not isinstance(schema, Schema):
         schema = infer(data, schema, numeric=lambda v: cls.carries(v, **options) == {"real"})
     if isinstance(weights, str):
         schema = schema.select(n for n in schema.names if n != weights)
+        if not schema.names:
+            raise PofxError(f"data: wanted a column beside the weights {weights!r}")
     x, weight = encode(schema, data), _weights(data, weights)
     if weight is not None and len(weight) != len(x):
         raise PofxError(f"weights: wanted one a row, {len(x)}; got {len(weight)}")
-    key, learning = jax.random.key(seed), {"tolerance": tolerance, "steps": steps}
+    key, learning = key_of(seed), {"tolerance": tolerance, "steps": steps}
     units = _units(schema, x, weight)
     board: list[Line] = []
     with watch(progress, name, units) as report:
         learning = {"restarts": restarts, "report": report, **learning}
-        if model or "components" in options:
-            start = _start(cls, name, schema, options)
+        if model is not None or "components" in options:
+            start = _start(cls, schema, options)
             result = learn(key, start, rows(x, weight=weight), **learning)
         else:
             result, board = _chosen(key, schema, x, weight, validation, options, learning)
@@ -85,7 +97,7 @@ def fit(
         "seed": seed,
         "leaderboard": [line._asdict() for line in board],
     }
-    return Joint(result.model, schema, np.full(schema.size, np.nan), (), told)
+    return Joint(result.model, schema, np.full(schema.size, np.nan), (), plain(told))
 
 
 def _chosen(
@@ -98,17 +110,17 @@ def _chosen(
     learning: dict[str, Any],
 ) -> tuple[Fit, list[Line]]:
     """A mixture of as many components as held-out rows prefer, then learned on from all rows."""
-    if not 0 < validation < 1:
-        raise PofxError(f"validation: wanted a share between 0 and 1, got {validation}")
+    if not isinstance(validation, Real) or not 0 < validation < 1:
+        raise PofxError(f"validation: wanted a share between 0 and 1, got {validation!r}")
     choose, go = jax.random.split(key)
     order = np.asarray(jax.random.permutation(choose, len(x)))
-    held = order[: max(round(validation * len(x)), 1)]
+    if weight is not None:
+        order = order[weight[order] > 0]
+    held = order[: max(round(validation * len(order)), 1)]
     train = np.setdiff1d(order, held)
     few = [k for k in COMPONENTS if k == 1 or 5 * k <= len(train)]
     candidates = [
-        Candidate(
-            f"{k} components", _start(Mixture, "mixture", schema, {**options, "components": k})
-        )
+        Candidate(f"{k} components", _start(Mixture, schema, {**options, "components": k}))
         for k in few
     ]
     if not len(train):
@@ -126,17 +138,11 @@ def _chosen(
     ), board
 
 
-def _start(cls: type[Statistical], name: str, schema: Schema, options: Mapping[str, Any]) -> Start:
+def _start(cls: type[Statistical], schema: Schema, options: Mapping[str, Any]) -> Start:
     """The start of a model with these options, for a learner."""
 
     def start(key: jax.Array, rows: Rows) -> Statistical:
-        try:
-            return cls.start(key, rows, schema.columns, **options)
-        except TypeError as error:
-            if "unexpected keyword" not in str(error):
-                raise
-            wrong = str(error).split("'")[1]
-            raise PofxError(f"model {name!r} has no option {wrong!r}; see `pofx models`") from None
+        return cls.start(key, rows, schema.columns, **options)
 
     return start
 
@@ -154,8 +160,12 @@ def _weights(data: Any, weights: str | Any | None) -> np.ndarray | None:
         frame = read_frame(data, [weights])
         if weights not in frame.cells:
             raise unknown("column", weights, frame.names)
-        weights = frame.cells[weights].values
-    weight = np.asarray(weights, np.float64)
+        cells = frame.cells[weights]
+        weights = None if cells.levels is not None else cells.values
+    try:
+        weight = np.asarray(weights, np.float64)
+    except (TypeError, ValueError):
+        weight = np.zeros(0)
     if weight.ndim != 1 or not np.isfinite(weight).all() or (weight < 0).any() or not weight.sum():
         raise PofxError("weights: wanted finite numbers >= 0, one a row, not all of them zero")
     return weight

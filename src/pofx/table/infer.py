@@ -68,6 +68,11 @@ def infer(
     """
     frame = read_frame(data)
     _check_size(frame)
+    if overrides is not None and not isinstance(overrides, Mapping):
+        raise PofxError(
+            "schema: wanted a mapping from columns to kinds, or another fit's schema, got "
+            f"{type(overrides).__name__}"
+        )
     given = {name: _override(name, value, frame) for name, value in (overrides or {}).items()}
     variables = (_infer(n, c, given.get(n, {}), numeric(n)) for n, c in frame.cells.items())
     return Schema(tuple(variables), frame.container)

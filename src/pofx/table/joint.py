@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
-from pofx.core.answer import Answer
+from pofx.core.answer import Answer, mean_over_rows
 from pofx.core.distribution import Tractable
 from pofx.core.errors import PofxError
 from pofx.core.rows import rows
@@ -18,11 +18,13 @@ from pofx.queries import bayes, density, information, missing
 from pofx.table import store
 from pofx.table.encode import Unseen, decode, encode, encode_values, log_scale
 from pofx.table.schema import Schema, Variable
+from pofx.table.seeds import key_of
+from pofx.table.told import fits
 
 Names = str | Sequence[str]
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Joint:
     """A probability distribution over the variables of a table, by name.
 
@@ -47,7 +49,7 @@ class Joint:
         An `Answer` that holds an array of shape (n,), in nats. A level never seen is an error, or
         with unseen="missing" a missing cell.
         """
-        x = encode(self.schema, data, unseen=unseen)
+        x = self._read(data, unseen)
         scale = log_scale(self.schema, x)[:, self._free]
         x = x[:, self._free]
         value = density.log_prob(self.model, rows(x)) - np.where(np.isnan(x), 0, scale).sum(1)
@@ -55,8 +57,7 @@ class Joint:
 
     def sample(self, n: int = 1, *, seed: int = 0) -> Any:
         """n new rows, of the kind of data that was learned from."""
-        if n < 1:
-            raise PofxError(f"n: wanted at least 1 row, got {n}")
+        _at_least_one("n", n)
         draws = self._complete(np.full((n, self.model.size), np.nan), seed)
         return decode(self.schema, self._whole(draws))
 
@@ -69,7 +70,13 @@ class Joint:
         PofxError for evidence of probability zero.
         """
         values = {**(evidence or {}), **values}
+        for name in values:
+            known = [e for e in self.evidence if e.startswith(f"{name} = ")]
+            if known and name not in self.schema.names:
+                raise PofxError(f"given: {name!r} is given already: {known[0]}")
         x = encode_values(self.schema, values)
+        if (x != self.fixed)[~np.isnan(x) & ~self._free].any():
+            raise PofxError(f"given: {_told(values)} contradicts the evidence given before")
         observed = ~np.isnan(x) & self._free
         if not observed.any():
             return self
@@ -78,8 +85,7 @@ class Joint:
             raise PofxError("given: nothing is left to be random; use log_prob for its probability")
         one = rows(np.where(observed, x, np.nan)[None, self._free])
         if not density.log_prob(self.model, one)[0] > -np.inf:
-            told = ", ".join(f"{k}={_brief(v)}" for k, v in values.items())
-            raise PofxError(f"given: the evidence {told} has probability zero")
+            raise PofxError(f"given: the evidence {_told(values)} has probability zero")
         model = condition(self.model, x[self._free], observed[self._free], keep)
         fixed = np.where(observed, x, self.fixed)
         parts = self.schema.slices
@@ -89,6 +95,8 @@ class Joint:
 
     def marginal(self, *names: str) -> "Joint":
         """p(names), the other variables integrated out."""
+        if not names:
+            raise PofxError("marginal: wanted at least one column")
         entries = self._entries(names)
         keep = entries[self._free]
         nothing = np.zeros(self.model.size, bool)
@@ -137,14 +145,12 @@ class Joint:
         level. With `draws=m`, a list of m tables, each cell a draw from p(x_M | x_O): what to
         use where the uncertainty matters (Rubin 1987).
         """
-        x = encode(self.schema, data, unseen=unseen)
-        free = x[:, self._free]
+        free = self._read(data, unseen)[:, self._free]
         if draws is None:
             return decode(self.schema, self._whole(self._expect(free, 100, seed)), like=data)
-        if draws < 1:
-            raise PofxError(f"draws: wanted at least 1, got {draws}")
+        _at_least_one("draws", draws)
         return [
-            decode(self.schema, self._whole(self._complete(free, (seed, i))), like=data)
+            decode(self.schema, self._whole(self._complete(free, seed, i)), like=data)
             for i in range(draws)
         ]
 
@@ -166,7 +172,7 @@ class Joint:
         names = names or self.schema.names
         a, b = self._mask(names), self._mask(_listed(given))
         answer = information.conditional_entropy(
-            jax.random.key(seed),
+            key_of(seed),
             self.model,
             self._columns,
             a,
@@ -199,7 +205,7 @@ class Joint:
                 f"mutual_information: {both.pop()!r} stands on both sides; I(a; a) is H(a)"
             )
         answer = information.mutual_information(
-            jax.random.key(seed),
+            key_of(seed),
             self.model,
             self._columns,
             *map(self._mask, listed),
@@ -258,18 +264,23 @@ class Joint:
         out[:, self._free] = free
         return out
 
-    def _complete(self, free: np.ndarray, seed: int | tuple[int, ...]) -> np.ndarray:
-        return missing.complete(_key(seed), self.model, rows(free))
+    def _complete(self, free: np.ndarray, *seed: int) -> np.ndarray:
+        return missing.complete(key_of(*seed), self.model, rows(free))
 
     def _expect(self, free: np.ndarray, draws: int, seed: int) -> np.ndarray:
-        return missing.expect(_key(seed), self.model, rows(free), self._columns, draws)
+        return missing.expect(key_of(seed), self.model, rows(free), self._columns, draws)
+
+    def _read(self, data: Any, unseen: Unseen, **how: Any) -> np.ndarray:
+        """The rows of the data as entries."""
+        x = encode(self.schema, data, unseen=unseen, **how)
+        if not len(x):
+            raise PofxError("data: wanted at least one row, got no rows")
+        return x
 
     def _without(self, data: Any, target: str, unseen: Unseen) -> np.ndarray:
         """The free entries of the data, those of the target missing."""
         inputs = [n for n in self.schema.names if n != target]
-        x = encode(self.schema, data, unseen=unseen, require=inputs)
-        x[:, self.schema.slices[target]] = np.nan
-        return x[:, self._free]
+        return self._read(data, unseen, require=inputs, ignore=target)[:, self._free]
 
     def _posterior(self, data: Any, target: str, unseen: Unseen) -> np.ndarray:
         variable = self._discrete(target)
@@ -322,9 +333,19 @@ def kl(
             "fit the second with schema=p.schema"
         )
     answer = information.kl(
-        jax.random.key(seed), p.model, q.model, p._columns, stderr=stderr, max_draws=max_draws
+        key_of(seed), p.model, q.model, p._columns, stderr=stderr, max_draws=max_draws
     )
     return replace(answer, what="KL(p || q)")
+
+
+def compare(p: Joint, q: Joint, data: Any) -> Answer:
+    """The mean of log p(x) - log q(x) over rows, a paired difference with its standard error.
+
+    Positive where p gives the rows more probability; nats a row. On rows that neither learned
+    from, it says which model is better and how surely.
+    """
+    gains = np.asarray(p.log_prob(data)) - np.asarray(q.log_prob(data))
+    return replace(mean_over_rows(gains), what="E[log p(x) - log q(x)]")
 
 
 def load(path: str | Path) -> Joint:
@@ -335,23 +356,28 @@ def load(path: str | Path) -> Joint:
     model, header = store.load(path)
     with store.damaged(path):
         schema = Schema.from_json(header["schema"])
-        fixed = np.array([np.nan if v is None else float(v) for v in header["fixed"]])
-        evidence = tuple(str(e) for e in header["evidence"])
+        fixed = np.array([np.nan if v is None else v for v in header["fixed"]], np.float64)
         if fixed.shape != (schema.size,) or model.size != np.isnan(fixed).sum():
             raise ValueError("the model is not one of these columns")
-        return Joint(model, schema, fixed, evidence, dict(header["fit"]))
-
-
-def _key(seed: int | tuple[int, ...]) -> jax.Array:
-    first, *rest = (seed,) if isinstance(seed, int) else seed
-    key = jax.random.key(first)
-    for number in rest:
-        key = jax.random.fold_in(key, number)
-    return key
+        evidence, told = header["evidence"], header["fit"]
+        if not isinstance(evidence, list) or not all(type(e) is str for e in evidence):
+            raise ValueError("the evidence is no list of texts")
+        if not isinstance(told, dict) or not fits(told):
+            raise ValueError("what it says of its fit makes no sense")
+        return Joint(model, schema, fixed, tuple(evidence), told)
 
 
 def _listed(names: Names) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _at_least_one(name: str, number: Any) -> None:
+    if not isinstance(number, Integral) or number < 1:
+        raise PofxError(f"{name}: wanted a whole number, at least 1; got {number!r}")
+
+
+def _told(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{k}={_brief(v)}" for k, v in values.items() if v is not None)
 
 
 def _brief(value: Any) -> str:

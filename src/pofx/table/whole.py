@@ -13,8 +13,11 @@ def write_whole(path: str | os.PathLike[str], fill: Callable[[BinaryIO], object]
 
     Raises PofxError where that cannot be done, and then `path` is as it was.
     """
-    path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path = Path(path)
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    except (TypeError, ValueError):
+        raise PofxError(f"path: wanted the name of a file, got {str(path)!r}") from None
     try:
         try:
             with part.open("xb") as file:
@@ -22,5 +25,6 @@ def write_whole(path: str | os.PathLike[str], fill: Callable[[BinaryIO], object]
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
-    except OSError as error:
-        raise PofxError(f"{path}: cannot be written: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise PofxError(f"{path}: cannot be written: {reason}") from None

@@ -1,0 +1,91 @@
+"""The first half of the tour: a table of mixed types with missing cells."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import pofx
+from pofx.core.errors import PofxError
+from pofx.front import plot
+from pofx.front.demo import heading, timed
+from pofx.front.show import leaderboard, summary, table
+
+NUMBERS = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g")
+PAIRED = ("species", "island", "sex", *NUMBERS)
+
+
+def run(folder: Path) -> list[Path]:
+    """Learns p(penguin), asks it, and draws what it answers."""
+    try:
+        from palmerpenguins import load_penguins
+    except ImportError:
+        raise PofxError("the demo needs the penguins: pip install 'pofx[demo]'") from None
+    data = load_penguins()
+    heading("1. Palmer penguins: 344 rows, mixed types, missing cells")
+    held = np.random.default_rng(0).random(len(data)) < 0.2
+    train, test = data[~held], data[held]
+    p = timed("fit", lambda: pofx.fit(train))
+    base = pofx.fit(train, "independent", schema=p.schema)
+    print(f"{summary(p)}\n{leaderboard(p.fit)}\n\n{p.schema}")
+    _held_out(p, base, test)
+    _questions(p, test)
+    return [_picture(folder, p, data)]
+
+
+def _held_out(p: Any, base: Any, test: Any) -> None:
+    heading(f"Held-out log-likelihood, {len(test)} penguins never seen")
+    for name, model in (("p", p), ("independent columns", base)):
+        print(f"{name:>20}: {pofx.core.answer.mean_over_rows(model.log_prob(test).value)}")
+    print(f"{'paired difference':>20}: {pofx.compare(p, base, test)}")
+
+
+def _questions(p: Any, test: Any) -> None:
+    heading("Three penguins that never were")
+    table(p.sample(3, seed=1), None)
+    hole = test[test.sex.isna()].head(1)
+    heading("A penguin with a missing cell, and three ways it may have been")
+    table(hole, None)
+    for draw in p.impute(hole, draws=3):
+        table(draw, None)
+    bird = test.dropna().head(1).copy()
+    heading("P(species) as cells vanish")
+    for gone in ((), ("island",), ("island", "bill_length_mm", "flipper_length_mm")):
+        bird.loc[:, list(gone)] = np.nan
+        posterior = p.predict_proba(bird, "species").iloc[0]
+        told = "  ".join(f"{level} {share:.3f}" for level, share in posterior.items())
+        print(f"without {', '.join(gone) or 'nothing':<46} {told}")
+    heading("What columns tell of each other")
+    for answer in (
+        p.entropy("species"),
+        p.entropy("species", given="island"),
+        p.mutual_information("species", "island"),
+        p.mutual_information("species", "bill_length_mm", stderr=0.004),
+        p.entropy("bill_length_mm", stderr=0.01),
+        pofx.kl(p.given(species="Adelie"), p.given(species="Gentoo")),
+    ):
+        print(answer)
+
+
+def _picture(folder: Path, p: Any, data: Any) -> Path:
+    drawn, axes = plot.figure(1, 3, size=(4.2, 3.9))
+    levels = list(p.schema.variable("species").levels)
+    known = data.dropna()
+    for ax, rows, title in (
+        (axes[0, 0], known, f"{len(known)} penguins"),
+        (axes[0, 1], p.sample(len(known), seed=2), f"{len(known)} draws from p(x)"),
+    ):
+        plot.scatter(ax, rows.bill_length_mm, rows.flipper_length_mm, rows.species, levels)
+        ax.set(xlim=(30, 61), ylim=(168, 236), title=title)
+        ax.set(xlabel="bill length (mm)", ylabel="flipper length (mm)")
+    axes[0, 0].legend(frameon=False, fontsize=8, loc="upper left")
+    values = np.zeros((len(PAIRED), len(PAIRED)))
+    for i, a in enumerate(PAIRED):
+        for j, b in enumerate(PAIRED[:i]):
+            values[i, j] = values[j, i] = p.mutual_information(a, b)
+    names = [name.removesuffix("_mm").removesuffix("_g").replace("_", " ") for name in PAIRED]
+    plot.matrix(axes[0, 2], values, names, "nats")
+    axes[0, 2].set_title("mutual information")
+    path = folder / "penguins.png"
+    drawn.savefig(path)
+    return path

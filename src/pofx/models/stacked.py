@@ -1,0 +1,58 @@
+"""What models share that hold one part for each value of a category, seen or hidden."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from pofx.core.axes import over_components
+
+
+def log_probs(parts: Any, x: Float[Array, "d"], observed: Bool[Array, "d"]) -> Float[Array, "k"]:
+    """log p_k(x_O) of each part."""
+    return over_components(lambda part, x, o: part.log_prob(x, o), shared=2)(parts, x, observed)
+
+
+def draws(parts: Any, key: Any, x: Float[Array, "d"], observed: Bool[Array, "d"]) -> Array:
+    """A completion of x by each part, (k, d).
+
+    All parts draw with one key, for only one of the draws is kept: the noise is made once.
+    """
+    return over_components(lambda part, *rest: part.sample(*rest), shared=3)(
+        parts, key, x, observed
+    )
+
+
+def responsibilities(
+    joint: Float[Array, "n k"], weight: Float[Array, "n"]
+) -> tuple[Float[Array, "k n"], Float[Array, ""]]:
+    """Weights times the posterior of the category, and the weighted log-likelihood.
+
+    A row that is impossible whatever the category has no posterior: it counts for none.
+    """
+    log_prob = jax.nn.logsumexp(joint, axis=1)
+    possible = log_prob[:, None] > -jnp.inf
+    posterior = jnp.where(possible, jnp.exp(joint - log_prob[:, None]), 0)
+    return weight * posterior.T, jnp.where(weight > 0, weight * log_prob, 0).sum()
+
+
+def log_weights(
+    shares: Float[Array, "k"], prior: float, before: Float[Array, "k"]
+) -> Float[Array, "k"]:
+    """The most likely log-probabilities of the category; without rows, those of before."""
+    total = (shares + prior).sum()
+    return jnp.where(total > 0, jnp.log((shares + prior) / jnp.where(total > 0, total, 1)), before)
+
+
+def part_statistics(
+    parts: Any, weight: Float[Array, "k n"], x: Float[Array, "n d"], observed: Any
+) -> Any:
+    """The statistics of each part, with weights of its own."""
+    sums = over_components(lambda part, w, x, o: part.statistics(x, o, w)[0], shared=2)
+    return sums(parts, weight, x, observed)
+
+
+def maximised(parts: Any, statistics: Any) -> Any:
+    """Each part at its maximum."""
+    return over_components(lambda part, s: part.maximise(s))(parts, statistics)

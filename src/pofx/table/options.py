@@ -1,0 +1,57 @@
+"""Options of a model, checked before anything is learned."""
+
+import inspect
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from pofx.core.discovery import named
+from pofx.core.distribution import Statistical
+from pofx.core.errors import PofxError, unknown
+
+
+def options_of(model: str, part: Any = None) -> dict[str, inspect.Parameter]:
+    """The options that the start of a model takes, with those of its part.
+
+    >>> list(options_of("mixture", part="gaussian"))
+    ['components', 'part', 'init', 'prior', 'covariance']
+    """
+    start = named("pofx.models", Statistical, "model", model).start
+    parameters = inspect.signature(start).parameters.values()
+    own = {p.name: p for p in parameters if p.kind is p.KEYWORD_ONLY}
+    if "part" not in own or not any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return own
+    part = own["part"].default if part is None else part
+    return {**options_of(part), **own} if part != model else own
+
+
+def check(model: str, options: Mapping[str, Any]) -> None:
+    """Raises PofxError for an option that the model lacks, or a value of another type.
+
+    >>> check("mixture", {"components": "many"})
+    Traceback (most recent call last):
+    ...
+    pofx.core.errors.PofxError: components: wanted a whole number, got 'many'
+    """
+    known = options_of(model, options.get("part"))
+    for name, value in options.items():
+        if name not in known:
+            raise unknown(f"option of model {model!r}:", name, known)
+        wanted = _wanted(known[name].default, value)
+        if wanted:
+            raise PofxError(f"{name}: wanted {wanted}, got {value!r}")
+
+
+def _wanted(default: Any, value: Any) -> str:
+    """What a value should have been, by the option's default; empty if it is."""
+    number = isinstance(value, int | float | np.integer | np.floating)
+    if isinstance(default, bool):
+        return "" if isinstance(value, bool) else "true or false"
+    if isinstance(default, int):
+        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        return "" if whole else "a whole number"
+    if isinstance(default, float):
+        return "" if number and math.isfinite(value) and value >= 0 else "a number, at least 0"
+    return "" if isinstance(value, str) or value == default else "text"

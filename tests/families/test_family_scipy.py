@@ -1,0 +1,189 @@
+"""Each family against scipy's, and what only one family promises."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import optimize, stats
+
+from pofx.core.variables import Column
+from pofx.families import (
+    Bernoulli,
+    Categorical,
+    Gamma,
+    Inflated,
+    LogNormal,
+    NegativeBinomial,
+    Normal,
+    Poisson,
+)
+
+PEERS = {
+    "normal": lambda f: stats.norm(f.centre, f.variance**0.5),
+    "log_normal": lambda f: stats.lognorm(f.log.variance**0.5, scale=np.exp(f.log.centre)),
+    "gamma": lambda f: stats.gamma(f.shape, scale=1 / f.rate),
+    "poisson": lambda f: stats.poisson(f.rate),
+    "negative_binomial": lambda f: stats.nbinom(f.size, f.size / (f.size + f.rate)),
+    "bernoulli": lambda f: stats.bernoulli(1 / (1 + np.exp(-f.log_odds))),
+}
+learn = jax.jit(lambda family, x: family.maximise(family.statistics(x, jnp.ones_like(x))))
+log_prob = jax.jit(lambda family, x: family.log_prob(x))
+quantile = jax.jit(lambda family, u: family.quantile(u))
+learn_long = jax.jit(
+    lambda family, x: jax.lax.fori_loop(
+        0, 500, lambda _, f: f.maximise(f.statistics(x, jnp.ones_like(x))), family
+    )
+)
+U = np.array([[0.001, 0.01], [0.3, 0.5], [0.7, 0.9], [0.99, 0.999]])
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_agrees_with_scipy(case, wide, dtype):
+    name, family, _, _ = case
+    if name not in PEERS:
+        pytest.skip("no peer in scipy")
+    family = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), family)
+    peer = PEERS[name](jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), family))
+    x = peer.ppf(U)
+    log = peer.logpdf if hasattr(peer.dist, "pdf") else peer.logpmf
+
+    @jax.jit
+    def ours(family, x, u):
+        cells = jax.vmap(lambda x, u: (family.log_prob(x), family.cdf(x), family.quantile(u)))(x, u)
+        return cells, family.mean(), family.entropy()
+
+    cells, mean, entropy = ours(family, jnp.asarray(x, dtype), jnp.asarray(U, dtype))
+    exact = dtype == jnp.float64
+    x = np.asarray(jnp.asarray(x, dtype), np.float64)
+    np.testing.assert_allclose(cells[0], log(x), rtol=1e-9 if exact else 2e-5, atol=1e-6)
+    np.testing.assert_allclose(cells[1], peer.cdf(x), atol=1e-7 if exact else 5e-6)
+    np.testing.assert_allclose(cells[2], x, rtol=1e-5 if exact else 1e-3, atol=1e-5)
+    np.testing.assert_allclose(mean, peer.mean(), rtol=1e-9 if exact else 1e-5)
+    known = ~np.isnan(entropy)
+    assert known.all() or name in ("poisson", "negative_binomial")
+    np.testing.assert_allclose(entropy[known], peer.entropy()[known], rtol=2e-5, atol=1e-6)
+
+
+def test_normal_far_from_zero_is_what_float64_gives(wide):
+    x = np.array([[9999.0], [9998.9]], np.float32)
+    columns = [Column("a", "real")]
+
+    def fitted(dtype):
+        family = Normal.start(columns, x, np.ones_like(x))
+        family = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), family)
+        rows = jnp.asarray(x, dtype)
+        return family.maximise(family.statistics(rows, jnp.ones_like(rows)))
+
+    narrow, broad = fitted(jnp.float32), fitted(jnp.float64)
+    assert narrow.variance.dtype == jnp.float32
+    np.testing.assert_allclose(narrow.variance, broad.variance, rtol=1e-5)
+    np.testing.assert_allclose(broad.variance, np.var(x.astype(np.float64)), rtol=1e-9)
+
+
+def test_no_density_is_narrower_than_rounding():
+    x = np.array([[10.0, 20.0]] * 3 + [[10.0, 20.5]])
+    for cls, kind in ((Normal, "real"), (LogNormal, "positive"), (Gamma, "positive")):
+        columns = [Column(n, kind, resolution=r) for n, r in (("a", 0.6), ("b", 0.5))]
+        start = cls.start(columns, x, np.ones_like(x))
+        # All weight on equal rows: a density without a floor would be a spike.
+        family = learn(start, jnp.asarray(x[:3]))
+        deviation = np.asarray(
+            quantile(family, jnp.full(2, 0.84)) - quantile(family, jnp.full(2, 0.16))
+        )
+        np.testing.assert_allclose(deviation / 2, np.array([0.6, 0.5]) / 12**0.5, rtol=0.03)
+
+
+def test_gamma_maximises_in_one_step_as_scipy_does(wide):
+    rng = np.random.default_rng(0)
+    x = np.stack([rng.gamma(0.4, 3.0, 500), rng.gamma(300.0, 2.0, 500)], 1)
+    start = Gamma(jnp.ones(2), jnp.array([0.5, 0.002]), jnp.full(2, 1e-9))
+    family = learn(start, jnp.asarray(x))
+    for i, column in enumerate(x.T):
+        shape, _, scale = stats.gamma.fit(column, floc=0)
+        np.testing.assert_allclose(family.shape[i], shape, rtol=1e-5)
+        np.testing.assert_allclose(family.rate[i], 1 / scale, rtol=1e-5)
+
+
+def test_negative_binomial_converges_to_the_maximum(wide):
+    x = np.random.default_rng(0).negative_binomial(2.0, 0.2, (400, 1)).astype(float)
+    family = NegativeBinomial(jnp.ones(1), jnp.full(1, 0.3))
+    family = learn_long(family, jnp.asarray(x))
+    mean = x.mean()
+    best = optimize.minimize_scalar(
+        lambda r: -stats.nbinom.logpmf(x, r, r / (r + mean)).sum(), bounds=(0.1, 20)
+    )
+    np.testing.assert_allclose(family.rate, mean, rtol=1e-9)
+    np.testing.assert_allclose(family.size, best.x, rtol=1e-4)
+
+
+def test_counts_that_are_not_spread_reach_the_largest_size():
+    x = np.array([[3.0], [4.0], [3.0], [4.0]])
+    start = NegativeBinomial.start([Column("a", "count")], x, np.ones_like(x))
+    family = learn(start, jnp.asarray(x))
+    np.testing.assert_allclose(family.size, 1e4, rtol=0.01)
+    poisson = log_prob(Poisson(jnp.full(1, 3.5)), jnp.full(1, 3.0))
+    np.testing.assert_allclose(log_prob(family, jnp.full(1, 3.0)), poisson, atol=1e-3)
+
+
+def test_certain_codes_have_log_probability_zero_and_gradients():
+    family = Bernoulli(jnp.array([jnp.inf, -jnp.inf]))
+    family = family.maximise((jnp.array([0.0, 5.0]), jnp.array([5.0, 0.0])))
+    assert family.log_odds.tolist() == [jnp.inf, -jnp.inf]
+    assert family.log_prob(jnp.array([1.0, 0.0])).tolist() == [0, 0]
+    assert family.log_prob(jnp.array([0.0, 1.0])).tolist() == [-jnp.inf, -jnp.inf]
+    assert family.entropy().tolist() == [0, 0]
+    for x in (jnp.array([1.0, 0.0]), jnp.array([0.0, 1.0])):
+        slope = jax.grad(lambda f, x=x: f.log_prob(x)[0])(family)
+        assert jnp.isfinite(slope.log_odds).all()
+
+
+def test_absent_levels_stay_impossible():
+    columns = [Column("a", "categorical", levels=3), Column("b", "ordinal", levels=4)]
+    x = np.array([[0.0, 3.0], [2.0, 3.0], [np.nan, 1.0]])
+    weight = np.where(np.isnan(x), 0.0, 1.0)
+    start = Categorical.start(columns, x, weight)
+    third, quarter = 1 / 3, 1 / 4
+    wanted = [[(1 + third) / 3, third / 3, (1 + third) / 3, 0],
+              [quarter / 4, (1 + quarter) / 4, quarter / 4, (2 + quarter) / 4]]  # fmt: skip
+    np.testing.assert_allclose(start.probabilities, wanted, rtol=1e-6)
+    filled = jnp.where(weight > 0, x, 0)
+    fitted = start.maximise(start.statistics(filled, jnp.asarray(weight)))
+    np.testing.assert_allclose(fitted.probabilities, [[0.5, 0, 0.5, 0], [0, 1 / 3, 0, 2 / 3]])
+    shaken = start.unconstrained(jax.random.normal(jax.random.key(0), (2, 4)))
+    for family in (start, fitted, shaken):
+        assert family.log_prob(jnp.array([3.0, 3.0])).tolist()[0] == -jnp.inf
+        np.testing.assert_allclose(family.probabilities.sum(1), 1, rtol=1e-6)
+
+
+def test_bernoulli_is_a_categorical_of_two_levels():
+    column = Column("a", "binary", levels=2)
+    x, weight = np.array([[1.0], [1.0], [0.0]]), np.ones((3, 1))
+    two = [cls.start([column], x, weight) for cls in (Bernoulli, Categorical)]
+    for code in (0.0, 1.0):
+        a, b = (f.log_prob(jnp.full(1, code)) for f in two)
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+def test_zero_inflation_shares_zeros_between_spike_and_base(wide):
+    # The maximum of a zero-inflated Poisson: mean of the base from the law without its zeros.
+    rng = np.random.default_rng(0)
+    x = (rng.poisson(1.5, (1000, 1)) * (rng.random((1000, 1)) < 0.6)).astype(float)
+    column = Column("a", "count", spikes=(0.0,), family="poisson")
+    family = Inflated.start([column], x, np.ones_like(x))
+    family = learn_long(family, jnp.asarray(x))
+    positive = x[x > 0].mean()
+    rate = optimize.brentq(lambda m: m / -np.expm1(-m) - positive, 0.1, 10)
+    np.testing.assert_allclose(family.base.rate, rate, rtol=1e-6)
+    np.testing.assert_allclose(jnp.exp(family.log_prob(jnp.zeros(1))), (x == 0).mean(), rtol=1e-6)
+
+
+def test_a_spike_outside_the_support_of_the_base_is_no_trouble():
+    x = np.array([[0.0], [0.0], [1.0], [2.0]])
+    column = Column("rain", "positive", spikes=(0.0,), family="gamma")
+    family = Inflated.start([column], x, np.ones_like(x))
+    family = learn(family, jnp.asarray(x))
+    np.testing.assert_allclose(family.probabilities, [[0.5, 0.5]])
+    np.testing.assert_allclose(family.mean(), [0.75], rtol=1e-5)
+    np.testing.assert_allclose(quantile(family, jnp.array([0.4])), [0.0])
+    slope = jax.jit(jax.grad(lambda f: f.log_prob(jnp.zeros(1)).sum()))(family)
+    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(slope))

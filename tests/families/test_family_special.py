@@ -1,0 +1,91 @@
+"""Large arguments in float32."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import special as sp
+from scipy import stats
+
+from pofx.core.variables import Column
+from pofx.families import Poisson, special
+
+U = np.array([1e-3, 0.1, 0.5, 0.7, 0.99, 0.9999])
+
+
+log_poisson = jax.jit(special.log_poisson)
+poisson_cdf = jax.jit(special.poisson_cdf)
+gamma_cdf = jax.jit(special.gamma_cdf)
+log_negative_binomial = jax.jit(special.log_negative_binomial)
+negative_binomial_cdf = jax.jit(special.negative_binomial_cdf)
+poisson_slope = jax.jit(jax.vmap(jax.grad(special.log_poisson, 1)))
+negative_binomial_slopes = jax.jit(jax.vmap(jax.grad(special.log_negative_binomial, (0, 1, 2))))
+
+
+def single(x):
+    """As float32, and that number as float64."""
+    x = np.asarray(x, np.float32)
+    return jnp.asarray(x), x.astype(np.float64)
+
+
+@pytest.mark.parametrize("m", [1e-3, 1.0, 15.9, 1e4, 1e6])
+def test_poisson(m):
+    x, exact = single(stats.poisson.ppf(U, m))
+    m, mean = single(np.full(6, m))
+    wanted = stats.poisson.logpmf(exact, mean)
+    np.testing.assert_allclose(log_poisson(x, m), wanted, rtol=1e-5, atol=2e-5)
+    np.testing.assert_allclose(poisson_cdf(x, m), stats.poisson.cdf(exact, mean), atol=5e-5)
+    np.testing.assert_allclose(poisson_slope(x, m), exact / mean - 1, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("a", [1e-3, 0.1, 1.0, 10.0, 1e4, 1e6])
+def test_gamma_cdf(a):
+    t, exact = single(np.maximum(stats.gamma.ppf(U, a), 1e-30))
+    a, shape = single(np.full(6, a))
+    np.testing.assert_allclose(gamma_cdf(a, t), sp.gammainc(shape, exact), atol=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("r", "m"),
+    [(1e-3, 1.0), (0.1, 1e6), (1.0, 10.0), (1.0, 1e6), (100.0, 1e3), (1e4, 10.0), (1e4, 1e6)],
+)
+def test_negative_binomial(r, m):
+    r, size = single(np.full(6, r))
+    m, mean = single(np.full(6, m))
+    x, exact = single(stats.nbinom.ppf(U, size, size / (size + mean)))
+    wanted = stats.nbinom.logpmf(exact, size, size / (size + mean))
+    log = log_negative_binomial(x, m, r)
+    np.testing.assert_allclose(log, wanted, rtol=1e-5, atol=5e-5)
+    cdf = negative_binomial_cdf(x, m, r)
+    np.testing.assert_allclose(cdf, sp.betainc(size, exact + 1, size / (size + mean)), atol=2e-5)
+    slopes = negative_binomial_slopes(x, m, r)
+    assert np.isfinite(slopes).all()
+    by_size = sp.digamma(exact + size) - sp.digamma(size) + np.log(size / (size + mean))
+    by_size += (mean - exact) / (size + mean)
+    np.testing.assert_allclose(slopes[2], by_size, rtol=1e-3, atol=2e-5)
+
+
+def test_excess_keeps_its_digits():
+    t, exact = single([1e-6, -1e-3, 0.19, 0.21, -0.3, 50.0])
+    series = exact**2 / 2 - exact**3 / 3 + exact**4 / 4
+    wanted = np.where(abs(exact) < 1e-2, series, exact - np.log1p(exact))
+    np.testing.assert_allclose(special.excess(t), wanted, rtol=4e-6)
+
+
+def test_log_minus_digamma_and_its_slope():
+    a = np.geomspace(1e-3, 1e4, 15)
+    with jax.enable_x64(True):
+        value, slope = jax.vmap(jax.value_and_grad(special.log_minus_digamma))(jnp.asarray(a))
+        np.testing.assert_allclose(value, np.log(a) - sp.digamma(a), rtol=1e-9)
+        np.testing.assert_allclose(slope, 1 / a - sp.polygamma(1, a), rtol=1e-7)
+    narrow = special.log_minus_digamma(jnp.asarray(a, jnp.float32))
+    np.testing.assert_allclose(narrow, np.log(a) - sp.digamma(a), rtol=1e-6)
+
+
+def test_large_counts_keep_their_digits_through_the_family():
+    x = np.array([[1000000.0], [1000003.0]])
+    family = Poisson.start([Column("a", "count")], x, np.ones_like(x))
+    family = family.maximise(family.statistics(jnp.asarray(x), jnp.ones((2, 1))))
+    assert float(family.rate[0]) == 1000001.5
+    wanted = stats.poisson.logpmf(x[0], 1000001.5)
+    np.testing.assert_allclose(family.log_prob(jnp.asarray(x[0])), wanted, atol=1e-5)

@@ -1,0 +1,125 @@
+"""The chain p(y) p(x | y): Bayes' rule by hand, rows without y, levels without rows."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from pofx.core.errors import PofxError
+from pofx.core.rows import rows
+from pofx.core.variables import Column
+from pofx.models.chain import Chain
+from pofx.models.conditional import Conditional, condition
+from pofx.models.gaussian import Gaussian
+from pofx.models.mixture import Mixture
+from pofx.queries.bayes import posterior
+
+from .conftest import draws, learn, scores
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+Y = Column("y", "categorical", levels=3, family="categorical")
+COLUMNS = (Column("a", "real", family="normal"), Y, Column("b", "real", family="normal"))
+
+
+def table(n=150, seed=0, levels=3):
+    """Two numbers around a centre for each level of y, which stands in the middle."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, levels, n)
+    x = rng.normal(size=(n, 2)) @ [[1, 0.6], [0, 0.8]] + np.stack([3 * y, -2 * y], axis=1)
+    return np.stack([x[:, 0], y, x[:, 1]], axis=1)
+
+
+def test_it_classifies_as_bayes_rule_by_hand():
+    x = table()
+    fit = learn(Chain, x, COLUMNS, on="y", part="gaussian", prior=0.0)
+    assert len(fit.history) <= 3
+    others, y = x[:, [0, 2]], x[:, 1]
+    joint = []
+    for level in range(3):
+        own = others[y == level]
+        density = stats.multivariate_normal(own.mean(0), np.cov(own.T, bias=True))
+        joint.append(np.log((y == level).mean()) + density.logpdf(others))
+    joint = np.stack(joint, axis=1)
+    by_hand = np.exp(joint - np.logaddexp.reduce(joint, axis=1, keepdims=True))
+    np.testing.assert_allclose(posterior(fit.model, rows(x), 1, 3), by_hand, atol=1e-8)
+    np.testing.assert_allclose(scores(fit.model, x), joint[np.arange(len(x)), y.astype(int)])
+    hidden = np.where([False, True, False], np.nan, x)
+    np.testing.assert_allclose(scores(fit.model, hidden), np.logaddexp.reduce(joint, axis=1))
+
+
+def test_rows_without_y_teach_too():
+    few, many, fresh = table(12, 1), table(1500, 2), table(2000, 3)
+    many[:, 1] = np.nan
+    alone = learn(Chain, few, COLUMNS, on="y", part="gaussian", prior=1.0).model
+    fit = learn(Chain, np.concatenate([few, many]), COLUMNS, on="y", part="gaussian", prior=1.0)
+    assert (np.diff(fit.history) > -1e-9).all()
+    assert scores(fit.model, fresh).mean() > scores(alone, fresh).mean() + 0.1
+    guess = posterior(fit.model, rows(fresh), 1, 3).argmax(1)
+    assert (guess == fresh[:, 1]).mean() > 0.9
+
+
+@pytest.mark.parametrize("prior", [0.0, 1.0])
+def test_a_level_with_no_rows(prior):
+    x = table(40, 4, levels=2)
+    fit = learn(Chain, x, COLUMNS, on="y", part="gaussian", prior=prior)
+    assert np.isfinite(fit.history).all()
+    share = posterior(fit.model, rows(x), 1, 3)
+    assert np.isfinite(share).all()
+    assert share[:, 2].max() <= (1e-12 if prior == 0 else 0.2)
+    seen = draws(fit.model, 200)
+    assert np.isfinite(seen).all()
+    if prior == 0:
+        assert not (seen[:, 1] == 2).any()
+
+
+def test_a_mixture_for_each_level():
+    rng = np.random.default_rng(5)
+    y = rng.integers(0, 2, 300)
+    side = rng.choice([-1, 1], 300)
+    x = np.stack([np.where(y, 4 * side, 0) + rng.normal(size=300), y], axis=1)
+    columns = (COLUMNS[0], Column("y", "binary", levels=2, family="bernoulli"))
+    fit = learn(Chain, x, columns, on="y", part="mixture", components=2, prior=0.0)
+    one = learn(Chain, x, columns, on="y", part="independent", prior=0.0)
+    assert isinstance(fit.model.parts, Mixture)
+    assert fit.log_likelihood > one.log_likelihood + 0.2
+    # y = 1 lies on both sides of y = 0, which no single density for each level can say.
+    share = posterior(fit.model, rows(np.array([[-4.0, 0], [0, 0], [4, 0]])), 1, 2)
+    assert share.argmax(1).tolist() == [1, 0, 1]
+
+
+def test_conditionals_are_closed_and_equal_the_product_rule():
+    p = Chain.example(jax.random.key(1)).model
+    x = jnp.array([0.7, 1.0, -1.0, 0.2])
+    cases = {
+        "class hidden and kept": ([1, 0, 0, 0], [0, 1, 1, 1], Chain),
+        "class given": ([0, 1, 0, 1], [1, 0, 1, 0], Gaussian),
+        "class summed out": ([0, 0, 1, 0], [1, 0, 0, 1], Mixture),
+        "class alone": ([1, 0, 0, 0], [0, 1, 0, 0], Conditional),
+    }
+    for told, (observed, keep, cls) in cases.items():
+        observed, keep = np.array(observed, bool), np.array(keep, bool)
+        own = condition(p, np.asarray(x), observed, keep)
+        assert type(own) is cls, told
+        given = jnp.where(observed, x, 0)
+        plain = Conditional(p, given, jnp.asarray(observed), tuple(np.flatnonzero(keep).tolist()))
+        row = x[np.flatnonzero(keep)]
+        for seen in (np.ones(keep.sum(), bool), np.arange(keep.sum()) == 0):
+            expected = plain.log_prob(row, jnp.asarray(seen))
+            value = own.log_prob(row, jnp.asarray(seen))
+            np.testing.assert_allclose(value, expected, atol=1e-10, err_msg=told)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({}, "on: wanted the discrete column"),
+        ({"on": "yy"}, "did you mean 'y'"),
+        ({"on": "a"}, "'a' is not"),
+        ({"on": "y", "part": "gausian"}, "did you mean 'gaussian'"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(options, told):
+    with pytest.raises(PofxError, match=told):
+        learn(Chain, table(), COLUMNS, **options)
