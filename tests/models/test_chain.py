@@ -104,16 +104,16 @@ def test_conditionals_are_closed_and_equal_the_product_rule():
         assert type(own) is cls, told
         given = jnp.where(observed, x, 0)
         plain = Conditional(p, given, jnp.asarray(observed), tuple(np.flatnonzero(keep).tolist()))
-        row = x[np.flatnonzero(keep)]
-        for seen in (np.ones(keep.sum(), bool), np.arange(keep.sum()) == 0):
-            expected = plain.log_prob(row, jnp.asarray(seen))
-            value = own.log_prob(row, jnp.asarray(seen))
-            np.testing.assert_allclose(value, expected, atol=1e-10, err_msg=told)
+        row = np.asarray(x)[keep]
+        first = np.where(np.arange(len(row)) == 0, row, np.nan)
+        both = np.stack([row, first])
+        np.testing.assert_allclose(scores(own, both), scores(plain, both), atol=1e-10, err_msg=told)
 
 
 @pytest.mark.parametrize(
     ("options", "told"),
     [
+        ({"only": True, "on": "y"}, "on: wanted columns beside 'y'"),
         ({}, "on: wanted the discrete column"),
         ({"on": "yy"}, "did you mean 'y'"),
         ({"on": "a"}, "'a' is not"),
@@ -121,5 +121,6 @@ def test_conditionals_are_closed_and_equal_the_product_rule():
     ],
 )
 def test_mistakes_are_told_in_one_line(options, told):
+    x, columns = (table()[:, [1]], (Y,)) if options.pop("only", None) else (table(), COLUMNS)
     with pytest.raises(PofxError, match=told):
-        learn(Chain, table(), COLUMNS, **options)
+        learn(Chain, x, columns, **options)

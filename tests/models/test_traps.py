@@ -76,13 +76,24 @@ def test_every_table_has_a_finite_answer(name, wide):
 
 @pytest.mark.parametrize("x", [[[9999.0], [0.0]], [[9999.5], [9999.0]], [[0.1], [0.1], [0.1]]])
 def test_float32_gives_what_float64_gives(x):
+    columns = real(1, resolution=0.0 if np.ptp(x) else 0.1)
     narrow, wide = [], []
     for own, flag in ((narrow, False), (wide, True)):
         with jax.enable_x64(flag):
             for cls, options in (MODELS["gaussian"], MODELS["independent"]):
-                fit = learn(cls, x, real(1), **options)
+                fit = learn(cls, x, columns, **options)
                 own += [fit.log_likelihood, *scores(fit.model, x)]
     np.testing.assert_allclose(narrow, wide, rtol=1e-4)
+
+
+@pytest.mark.parametrize("value", [0.1, 1 / 3, -7.7])
+@pytest.mark.parametrize("name", ["gaussian", "independent"])
+def test_a_constant_column_buys_no_likelihood_from_the_rounding_of_its_mean(name, value, wide):
+    cls, options = MODELS[name]
+    x = np.full((3, 1), value)  # of these numbers the mean of three is not the number
+    fit = learn(cls, x, **options)
+    least = 1e-6 * min(1, value**2)
+    assert fit.log_likelihood < -0.5 * np.log(2 * np.pi * least) + 0.01
 
 
 @pytest.mark.parametrize("x", [[[9999.0], [0.0]], [[9999.1], [9999.0]], [[1e12 + 3], [1e12]]])
@@ -98,7 +109,9 @@ def test_float32_gives_what_float64_gives_through_fit(x):
 @pytest.mark.parametrize("model", ["gaussian", "ppca", "factor_analysis", None])
 @pytest.mark.usefixtures("lenient")
 def test_scale_of_the_data_moves_log_prob_by_its_jacobian_only(model, wide):
-    x = np.random.default_rng(3).normal(size=(40, 3)) @ np.array([[1, 0.5, 0], [0, 1, 0.5], [0, 0, 1]])
+    x = np.random.default_rng(3).normal(size=(40, 3)) @ np.array(
+        [[1, 0.5, 0], [0, 1, 0.5], [0, 0, 1]]
+    )
     x[3, 1] = NAN
     seen = []
     for scale in (1.0, 1e6, 1e-6):

@@ -149,15 +149,17 @@ def mean_over_rows(values: np.ndarray, weight: np.ndarray | None = None) -> Answ
     Rows are taken as drawn independently: this is how far the mean of other such rows may lie.
 
     >>> print(mean_over_rows(np.array([1.0, 2.0, 3.0])))
-    2.00 ± 0.58 nats   estimate, over 3 rows
+    2.0 ± 0.6 nats   estimate, over 3 rows
     """
-    values = np.asarray(values, np.float64)
+    values, how = np.asarray(values, np.float64), f"over {len(values)} rows"
     share = np.ones(len(values)) if weight is None else np.asarray(weight, np.float64)
     share = share / share.sum()
+    values = np.where(share > 0, values, 0)
+    if not np.isfinite(values).all():
+        return Answer(float(values.sum()), math.nan, "estimate", how=how, unit="nats")
     mean, effective = float(share @ values), 1 / (share**2).sum()
     # One row says nothing of how rows vary.
     spread = share @ (values - mean) ** 2 / (effective - 1) if effective > 1 + 1e-9 else math.nan
-    how = f"over {len(values)} rows"
     return Answer(mean, math.sqrt(spread), "estimate", how=how, unit="nats")
 
 
@@ -183,9 +185,8 @@ def _sum_kind(a: Answer, b: Answer) -> tuple[Trust, Any]:
     """The kind and error of a + b."""
     stderr = np.sqrt(np.square(a.stderr) + np.square(b.stderr))
     stderr = float(stderr) if np.ndim(stderr) == 0 else stderr
-    kinds = {a.kind, b.kind} - {"exact"}
-    if len(kinds) <= 1:
-        return (kinds.pop() if kinds else "exact"), stderr
+    if "exact" in (a.kind, b.kind) or a.kind == b.kind:
+        return (b.kind if a.kind == "exact" else a.kind), stderr
     # Two bounds of opposite sense, or a bound and an estimate: how far off nobody knows.
     return "estimate", math.nan
 

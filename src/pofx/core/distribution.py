@@ -1,7 +1,6 @@
 """What a model promises: the abstract classes."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
@@ -10,7 +9,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core.family import Statistics
-from pofx.core.rows import Rows
 from pofx.core.variables import Column, Kind
 
 Row = Float[Array, "d"]
@@ -134,7 +132,9 @@ class Statistical(Tractable):
 
     @classmethod
     @abstractmethod
-    def start(
-        cls, key: PRNGKeyArray, rows: Rows, columns: Sequence[Column], **options: Any
-    ) -> "Statistical":
-        """A start for EM near the data. Raises PofxError for columns it cannot carry."""
+    def start(cls, *arguments: Any, **options: Any) -> "Statistical":
+        """start(key, rows, columns, **options): a start for EM near the data.
+
+        `columns` says what each of the d entries holds; options are the model's own keywords.
+        Raises PofxError for columns it cannot carry.
+        """

@@ -58,7 +58,7 @@ class Family(eqx.Module):
         """Sums over rows of weight times the sufficient statistics; each leaf is (c, ...)."""
 
     @abstractmethod
-    def expected(self, other: "Family") -> Statistics:
+    def expected(self, other: Any) -> Statistics:
         """What `statistics` is expected to give for one row drawn from `other`, of the same class.
 
         A prior of a few pseudo-rows is this times their number.

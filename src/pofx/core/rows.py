@@ -102,8 +102,8 @@ def rows(
     """Rows from a table of entries; where `observed` is None, NaN is what is missing.
 
     >>> r = rows(np.array([[1.0, 2.0], [3.0, np.nan], [5.0, 6.0]]))
-    >>> r.count, r.observed.shape, float(r.total)
-    (3, (2, 2), 3.0)
+    >>> r.count, r.x.shape, float(r.total)
+    (3, (1, 16, 2), 3.0)
     """
     x = np.atleast_2d(np.asarray(x))
     n = len(x)
@@ -128,8 +128,9 @@ def rows(
     else:
         seen = np.repeat(patterns, [size // chunk for size in sizes], axis=0)
     filled = lay(np.where(observed, x, 0).astype(dtype))
-    laid = map(jnp.asarray, (filled, seen, lay(weight.astype(dtype))))
-    return Rows(*laid, lay(np.arange(n, dtype=np.int32), fill=-1))
+    heavy = lay(weight.astype(dtype))
+    index = lay(np.arange(n, dtype=np.int32), fill=-1)
+    return Rows(jnp.asarray(filled), jnp.asarray(seen), jnp.asarray(heavy), index)
 
 
 def _layout(observed: np.ndarray) -> tuple[int, np.ndarray | None]:
@@ -139,9 +140,10 @@ def _layout(observed: np.ndarray) -> tuple[int, np.ndarray | None]:
     pattern, or one for each row that is alone with its own), a step of the loop some 32.
     """
     n, d = observed.shape
-    packed = np.ascontiguousarray(np.packbits(observed, axis=1))
+    # A bit more, so that rows without columns have a pattern too.
+    packed = np.packbits(np.pad(observed, ((0, 0), (0, 1))), axis=1)
     _, owner, counts = np.unique(
-        packed.view([("", packed.dtype, packed.shape[1])]) if d else packed[:, :1],
+        np.ascontiguousarray(packed).view([("", packed.dtype, packed.shape[1])]),
         return_inverse=True,
         return_counts=True,
     )

@@ -126,7 +126,7 @@ class Gamma(Family):
         resolution = np.array([c.resolution for c in columns]) / np.exp(logs.mean)
         floor = narrowest(logs, resolution, unit=0.1)
         s = np.where(own.weight > 0, np.log(mean) - logs.mean, 0.5)
-        shape = np.minimum(_shape(np.maximum(s, floor / 4)), 1 / floor)
+        shape = np.minimum(_shape(jnp.asarray(np.maximum(s, floor / 4))), 1 / floor)
         return cls(jnp.asarray(shape), jnp.asarray(shape / mean), jnp.asarray(floor))
 
     @classmethod

@@ -3,12 +3,16 @@
 import json
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from pofx.core.errors import PofxError
+from pofx.core.errors import PofxError, PofxWarning
+
+UsageError: Any = typer.BadParameter.__mro__[1]
+"""What the parser of arguments raises: in `click`, or in typer's own copy of it."""
 
 app = typer.Typer(
     help="Learn p(x) from a table, then ask it any probability question.",
@@ -55,6 +59,9 @@ def fit(
     data = read(table)
     if not output.parent.is_dir():
         raise PofxError(f"{output}: cannot be written: no folder {output.parent}")
+    options = {name: _json(text) for name, text in _pairs("option", option).items()}
+    if taken := {"data", "model", "schema", "weights", "validation", "seed"} & set(options):
+        raise PofxError(f"--option: {taken.pop()!r} is no option of a model; see `pofx fit --help`")
     p = pofx.fit(
         data,
         model,
@@ -62,7 +69,7 @@ def fit(
         weights=weights,
         validation=validation,
         seed=seed,
-        **{name: _json(text) for name, text in _pairs("option", option).items()},
+        **options,
     )
     p.save(output)
     print(p.schema)
@@ -176,14 +183,39 @@ def _top(
 
 def main() -> None:
     """Runs the command line; a mistake is one line on standard error and exit code 2."""
-    try:
-        app()
-    except PofxError as error:
-        print(f"pofx: {error}", file=sys.stderr)
-        sys.exit(2)
-    except BrokenPipeError:
-        # The reader of our output has left, as `head` does.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with warnings.catch_warnings():
+        warnings.showwarning = _warn
+        try:
+            code = app(standalone_mode=False)
+            sys.stdout.flush()
+        except PofxError as error:
+            code = _say(error)
+        except UsageError as error:
+            # Without arguments a command prints its help, which is many lines.
+            help_ = type(error).__name__ == "NoArgsIsHelpError"
+            if help_:
+                error.show()
+            code = 2 if help_ else _say(error.format_message())
+        except (KeyboardInterrupt, typer.Abort):
+            code = 130
+        except OSError as error:
+            # A full disk, or a reader that has left, as `head` does: Python shall not try again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            left = isinstance(error, BrokenPipeError)
+            code = 0 if left else _say(f"cannot write or read: {error.strerror or error}")
+    if code:
+        sys.exit(code)
+
+
+def _say(message: object) -> int:
+    """One line on standard error; the exit code of a mistake."""
+    print("pofx:", " ".join(str(message).splitlines()), file=sys.stderr)
+    return 2
+
+
+def _warn(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+    if issubclass(category, PofxWarning):
+        _say(f"warning: {message}")
 
 
 def _load(path: Path) -> Any:
@@ -201,11 +233,13 @@ def _given(path: Path, given: list[str] | None) -> Any:
 
 
 def _pairs(option: str, texts: list[str] | None) -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     for text in texts or ():
         name, equals, value = text.partition("=")
-        if not equals or not name:
+        if not equals or not name.strip():
             raise PofxError(f"--{option}: wanted NAME=VALUE, got {text!r}")
+        if name.strip() in found:
+            raise PofxError(f"--{option}: {name.strip()!r} is given twice")
         found[name.strip()] = value
     return found
 

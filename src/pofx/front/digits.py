@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 import pofx
+from pofx.core.answer import mean_over_rows
 from pofx.front import plot
 from pofx.front.demo import heading, timed
 from pofx.front.show import summary
@@ -32,11 +33,11 @@ def run(folder: Path) -> list[Path]:
 def _split() -> tuple[dict[str, Any], dict[str, Any]]:
     from sklearn.datasets import load_digits
 
-    digits = load_digits()
-    held = np.random.default_rng(0).random(len(digits.target)) < 0.3
-    return tuple(
-        {"image": digits.images[part], "label": digits.target[part]} for part in (~held, held)
-    )
+    pixels, label = load_digits(return_X_y=True)
+    image = np.reshape(pixels, (-1, 8, 8))
+    held = np.random.default_rng(0).random(len(image)) < 0.3
+    train, test = ({"image": image[part], "label": label[part]} for part in (~held, held))
+    return train, test
 
 
 def _drawn(folder: Path, p: Any) -> Path:
@@ -88,7 +89,7 @@ def _classified(folder: Path, p: Any, train: dict[str, Any], test: dict[str, Any
     print(f"{'pixels missing':>24}  " + "".join(f"{share:>8.0%}" for share in MISSING))
     for name, hits in right.items():
         print(f"{name:>24}  " + "".join(f"{hit.mean():>8.1%}" for hit in hits))
-    paired = pofx.core.answer.mean_over_rows(
+    paired = mean_over_rows(
         np.subtract(*(np.asarray(hits[3], float) for hits in right.values()))
     )
     print(f"paired difference at 50 %: {100 * paired.value:.1f} ± {100 * paired.stderr:.1f} %")

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 import pofx
+from pofx.core.answer import mean_over_rows
 from pofx.core.errors import PofxError
 from pofx.front import plot
 from pofx.front.demo import heading, timed
-from pofx.front.show import leaderboard, summary, table
+from pofx.front.show import draw, leaderboard, summary
 
 NUMBERS = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g")
 PAIRED = ("species", "island", "sex", *NUMBERS)
@@ -36,25 +37,25 @@ def run(folder: Path) -> list[Path]:
 def _held_out(p: Any, base: Any, test: Any) -> None:
     heading(f"Held-out log-likelihood, {len(test)} penguins never seen")
     for name, model in (("p", p), ("independent columns", base)):
-        print(f"{name:>20}: {pofx.core.answer.mean_over_rows(model.log_prob(test).value)}")
+        print(f"{name:>20}: {mean_over_rows(model.log_prob(test).value)}")
     print(f"{'paired difference':>20}: {pofx.compare(p, base, test)}")
 
 
 def _questions(p: Any, test: Any) -> None:
     heading("Three penguins that never were")
-    table(p.sample(3, seed=1), None)
+    draw(p.sample(3, seed=1))
     hole = test[test.sex.isna()].head(1)
     heading("A penguin with a missing cell, and three ways it may have been")
-    table(hole, None)
-    for draw in p.impute(hole, draws=3):
-        table(draw, None)
+    draw(hole)
+    draw(*p.impute(hole, draws=3))
     bird = test.dropna().head(1).copy()
     heading("P(species) as cells vanish")
     for gone in ((), ("island",), ("island", "bill_length_mm", "flipper_length_mm")):
         bird.loc[:, list(gone)] = np.nan
         posterior = p.predict_proba(bird, "species").iloc[0]
+        missing = f"without {', '.join(gone)}" if gone else "every cell"
         told = "  ".join(f"{level} {share:.3f}" for level, share in posterior.items())
-        print(f"without {', '.join(gone) or 'nothing':<46} {told}")
+        print(f"{missing:<52} {told}")
     heading("What columns tell of each other")
     for answer in (
         p.entropy("species"),

@@ -1,6 +1,6 @@
 """Pictures: functions that draw on axes and return them, so that they compose."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -66,7 +66,7 @@ def matrix(ax: Any, values: np.ndarray, names: Sequence[str], unit: str) -> Any:
 
 
 def curves(
-    ax: Any, x: Sequence[float], lines: dict[str, tuple[Sequence[float], Sequence[float]]]
+    ax: Any, x: Sequence[float], lines: Mapping[str, tuple[Sequence[float], Sequence[float]]]
 ) -> Any:
     """Lines with bars of one standard error, a marker each."""
     for (name, (y, error)), colour, marker in zip(lines.items(), COLOURS, MARKERS):

@@ -15,31 +15,36 @@ from pofx.table.read import write
 
 SHOWN = 40
 """Rows of a table that a terminal is shown."""
+WIDTH = 120
+"""Characters in a line where no terminal says how many it has."""
 
 
 def table(data: Any, output: Path | None) -> None:
     """Writes data to a file, as CSV to a pipe, or drawn to a terminal."""
     if output is None and sys.stdout.isatty():
-        _draw(data)
+        draw(data)
     else:
         write(data, output)
 
 
-def _draw(data: Any) -> None:
+def draw(*tables: Any) -> None:
+    """Draws the rows of tables of the same columns, one below the other."""
     from rich.console import Console
     from rich.table import Table
 
     from pofx.table.frames import read_frame
 
-    frame = read_frame(data)
+    frames = [read_frame(data) for data in tables]
     drawn = Table(box=None, header_style="bold")
-    for name, cells in frame.cells.items():
+    for name, cells in frames[0].cells.items():
         drawn.add_column(name, justify="left" if cells.levels is not None else "right")
-    for row in range(min(frame.rows, SHOWN)):
-        drawn.add_row(*(_cell(cells, row) for cells in frame.cells.values()))
-    Console().print(drawn)
-    if frame.rows > SHOWN:
-        print(f"... {frame.rows - SHOWN} more rows; --output FILE or a pipe takes them all")
+    for frame in frames:
+        for row in range(min(frame.rows, SHOWN)):
+            drawn.add_row(*(_cell(cells, row) for cells in frame.cells.values()))
+    terminal = sys.stdout.isatty()
+    Console(width=None if terminal else WIDTH).print(drawn)
+    if frames[0].rows > SHOWN:
+        print(f"... {frames[0].rows - SHOWN} more rows; --output FILE or a pipe takes them all")
 
 
 def _cell(cells: Any, row: int) -> str:
@@ -52,27 +57,34 @@ def _cell(cells: Any, row: int) -> str:
 
 
 def summary(p: Joint) -> str:
-    """One line on how a model was learned."""
+    """One line on how a model was learned; empty where nobody knows."""
     fit = p.fit
+    if not fit:
+        return ""
     options = ", ".join(f"{k}={v}" for k, v in fit["options"].items())
     missing = f", {100 * fit['missing']:.1f} % of cells missing" if fit["missing"] else ""
     ended = "converged" if fit["converged"] else "not converged"
     return (
         f"{fit['model']}({options}) on {fit['rows']} rows{missing}: "
-        f"log-likelihood {fit['log_likelihood']:.4f} nats a row after {fit['steps']} steps, {ended}"
+        f"log-likelihood {_told(fit['log_likelihood'])} nats a row "
+        f"after {fit['steps']} steps, {ended}"
     )
 
 
 def leaderboard(fit: Mapping[str, Any]) -> str:
     """The models compared on held-out rows, one a line; empty where there was no choice."""
     lines = []
-    for line in fit["leaderboard"]:
-        gain = f"{line['gain']:+.4f} ± {line['gain_stderr']:.4f}" if lines else ""
+    for line in fit.get("leaderboard", ()):
+        gain = f"{_told(line['gain'], '+.4f')} ± {_told(line['gain_stderr'])}" if lines else ""
         kept = "kept" if line["kept"] else ""
-        score = f"{line['log_likelihood']:.4f} ± {line['stderr']:.4f}"
+        score = f"{_told(line['log_likelihood'])} ± {_told(line['stderr'])}"
         lines.append(f"{line['name']:>16}  {score:>22}  {gain:>20}  {kept}".rstrip())
     head = f"{'':>16}  {'held out, nats a row':>22}  {'gain over the kept':>20}"
     return "\n".join([head, *lines]) if lines else ""
+
+
+def _told(number: float | None, form: str = ".4f") -> str:
+    return "?" if number is None else format(number, form)
 
 
 def taxonomy() -> str:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pofx.core.distribution import Statistical
-from pofx.core.errors import PofxWarning
+from pofx.core.errors import PofxError, PofxWarning
 from pofx.core.rows import Rows
 
 BLOCK = 256
@@ -67,6 +67,8 @@ def em(
     1994), is below `tolerance` nats a unit of weight and below what the float type resolves. To
     run out of steps is a result and a warning.
     """
+    if steps < 1:
+        raise PofxError(f"steps: wanted at least 1, got {steps}")
     began = time.perf_counter()
     history: list[float] = []
     seen = jnp.full(3, -jnp.inf, rows.x.dtype)
@@ -90,12 +92,13 @@ def em(
         )
     elif not done:
         warnings.warn(
-            f"EM had not converged after {steps} steps (last gain {np.diff(history[-2:])} nats a "
-            "row); the model stands, more steps may better it",
+            f"EM had not converged after {steps} steps (last gain {_last_gain(history):.2g} nats "
+            "a row); the model stands, more steps may better it",
             PofxWarning,
             stacklevel=2,
         )
-    return Fit(model, history, bool(done), time.perf_counter() - began)
+    converged = bool(done and np.isfinite(history[-1]))
+    return Fit(model, history, converged, time.perf_counter() - began)
 
 
 def _last_gain(history: list[float]) -> float:
@@ -116,7 +119,8 @@ def _advance(model, rows, seen, limit, tolerance):
         arrays, seen, trace, count, _ = state
         new, now = step(eqx.combine(arrays, static), rows)
         seen = jnp.append(seen[1:], now)
-        done = _remaining(seen) < jnp.maximum(tolerance, resolved * jnp.abs(now))
+        settled = _remaining(seen) < jnp.maximum(tolerance, resolved * jnp.abs(now))
+        done = settled | ~jnp.isfinite(now)
         return eqx.filter(new, eqx.is_array), seen, trace.at[count].set(now), count + 1, done
 
     trace = jnp.zeros(BLOCK, rows.x.dtype)
@@ -126,11 +130,8 @@ def _advance(model, rows, seen, limit, tolerance):
 
 
 def _remaining(seen: jax.Array) -> jax.Array:
-    """The gain still to come if gains shrink geometrically, from the last three likelihoods.
-
-    A likelihood that is not finite leaves nothing to come.
-    """
+    """The gain still to come if gains shrink geometrically, from the last three likelihoods."""
     before, gain = seen[1] - seen[0], seen[2] - seen[1]
     rate = jnp.clip(gain / before, 0, 0.9999)
     rate = jnp.where(jnp.isfinite(rate), rate, 0.9)
-    return jnp.where(jnp.isfinite(seen[2]), gain / (1 - rate), 0)
+    return gain / (1 - rate)

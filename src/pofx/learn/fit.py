@@ -84,9 +84,9 @@ def select(
         trial = fit(key, candidate.start, train, **options)
         score = per_row(log_prob, trial.model, valid)
         mean = mean_over_rows(score, weight)
-        gain = mean_over_rows(score - scores, weight) if scores is not None else Answer(0.0)
+        gain = Answer(0.0) if scores is None else mean_over_rows(_more(score, scores), weight)
         # A single held-out row has no standard error: its word is taken.
-        better = kept is None or gain.value > np.nan_to_num(gain.stderr)
+        better = kept is None or bool(gain.value > np.nan_to_num(gain.stderr))
         lines.append(
             Line(candidate.name, float(mean), mean.stderr, float(gain), gain.stderr, better)
         )
@@ -96,6 +96,11 @@ def select(
             break
     assert kept is not None
     return best, kept, lines
+
+
+def _more(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a - b; a row that both hold impossible tells nothing between them."""
+    return np.subtract(a, b, out=np.zeros_like(a), where=a != b)
 
 
 def log_prob(model: Tractable, x, observed):

@@ -111,6 +111,8 @@ class Chain(Statistical):
         place = _place(columns, on)
         levels = columns[place].levels
         others = [c for j, c in enumerate(columns) if j != place]
+        if not others:
+            raise PofxError(f"on: wanted columns beside {on!r}, and there are none")
         x, observed, weight = rows.flat()
         model = named("pofx.models", Statistical, "part", part)
         y, seen = x[:, place], observed[:, place]

@@ -18,6 +18,7 @@ class Conditional(Tractable):
     The product rule for a model that has no closed form of its own; `given` is x_O in a row of the
     model, `observed` says where.
 
+    >>> import jax
     >>> p = Conditional.example(jax.random.key(0)).model
     >>> p.size
     1
@@ -60,6 +61,7 @@ def condition(
 
     Nothing observed, it is the marginal of K.
 
+    >>> import jax
     >>> p = Gaussian.example(jax.random.key(0)).model
     >>> q = condition(p, np.zeros(3), np.array([1, 0, 0], bool), np.array([0, 1, 1], bool))
     >>> type(q).__name__, q.size

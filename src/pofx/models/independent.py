@@ -30,7 +30,7 @@ class Independent(Statistical):
 
     >>> p = Independent.example(jax.random.key(0)).model
     >>> p.size
-    5
+    4
     """
 
     groups: tuple[Family, ...]
@@ -60,7 +60,8 @@ class Independent(Statistical):
     ) -> tuple[Any, Float[Array, ""]]:
         statistics = []
         for family, place in zip(self.groups, self.places):
-            seen = _take(observed, place)
+            # Rows of weight zero may lie outside the support: padding does, and 0 log 0 is NaN.
+            seen = _take(observed, place) & (weight > 0)[:, None]
             own = jnp.where(seen, _take(x, place), family.inside)
             statistics.append(family.statistics(own, weight[:, None] * seen))
         log_prob = jax.vmap(self._log_prob, (0, None))(x, observed)

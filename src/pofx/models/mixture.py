@@ -38,8 +38,8 @@ class Mixture(Statistical):
     and Rubin 1977). `prior` is a number of pseudo-rows added to each weight.
 
     >>> p = Mixture.example(jax.random.key(0)).model
-    >>> float(p.log_prob(jnp.zeros(p.size), jnp.zeros(p.size, bool)))
-    0.0
+    >>> p.size, p.log_weights.shape, p.parts.mean.shape
+    (3, (3,), (3, 3))
     """
 
     log_weights: Float[Array, "k"]

@@ -60,8 +60,13 @@ def scale_of(rows: Rows, columns: Sequence[Column]) -> tuple[Scale, Float[np.nda
     z = np.where(observed, x - centre, 0)
     variance = (weight * z**2).sum(0) / np.where(total > 0, total, 1)
     resolution = np.array([c.resolution for c in columns])
-    # A column of one value, or of none, has the scale of its resolution, else of one unit.
-    constant = variance <= 0
+    # A column of one value, or of none, has the scale of its resolution, else of one unit; not
+    # that of the rounding of its mean.
+    seen = weight > 0
+    low, high = (
+        f(x, axis=0, where=seen, initial=e) for f, e in ((np.min, np.inf), (np.max, -np.inf))
+    )
+    constant = (low >= high) | (variance <= 0)
     variance = np.where(constant, np.where(resolution > 0, resolution**2, 1.0), variance)
     relative = max(1e-6, 16 * len(columns) * np.finfo(rows.x.dtype).eps)
     floor = np.maximum(resolution**2 / 12, relative * variance)

@@ -1,6 +1,7 @@
 """Clusters to start a mixture from."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -36,11 +37,8 @@ def clusters(
     # Fewer distinct rows than clusters would leave k-means with empty ones: jitter parts them.
     some = some + 1e-6 * rng.standard_normal(some.shape)
     steps = 10 if init == "k-means++" else 1
-    return (
-        KMeans(components, init=init, n_init=1, max_iter=steps, random_state=seed)
-        .fit(some)
-        .predict(f)
-    )
+    settings: dict[str, Any] = {"n_init": 1, "max_iter": steps, "random_state": seed}
+    return np.asarray(KMeans(components, init=init, **settings).fit(some).predict(f))
 
 
 def features(rows: Rows, columns: Sequence[Column]) -> Float[np.ndarray, "n f"]:

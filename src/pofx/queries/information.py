@@ -10,6 +10,8 @@ by drawing rows once for all terms (Cover and Thomas 2006, ch. 2 and 8).
 
 import math
 from collections.abc import Sequence
+from functools import reduce
+from operator import add
 from typing import TypeAlias
 
 import equinox as eqx
@@ -78,8 +80,9 @@ def combination(
     """Σ_s c_s H(x_s) in nats, for pairs (c_s, the mask of columns s)."""
     terms = [(c, s) for c, s in terms if s.any()]
     exact = [exact_entropy(model, columns, s) for _, s in terms]
-    if all(e is not None for e in exact):
-        return sum((e * c for (c, _), e in zip(terms, exact)), Answer(0.0, unit="nats"))
+    known = [e * c for (c, _), e in zip(terms, exact) if e is not None]
+    if len(known) == len(terms):
+        return reduce(add, known) if known else Answer(0.0, unit="nats")
     signs = jnp.array([-c for c, _ in terms])
     masks = jnp.asarray(np.stack([s for _, s in terms]))
     return monte_carlo(key, _LogRatio(model, signs, masks), stderr=stderr, max_draws=max_draws)
@@ -123,7 +126,7 @@ def kl(
 
 def enumerate_levels(columns: Sequence[Column], asked: Columns) -> Float[np.ndarray, "n d"] | None:
     """One row for each joint level of the asked columns, or None where they are too many."""
-    own = [columns[j] for j in np.flatnonzero(asked)]
+    own = [c for c, seen in zip(columns, asked) if seen]
     if not all(c.discrete for c in own) or math.prod(c.levels for c in own) > ENUMERABLE:
         return None
     grids = np.meshgrid(*(np.arange(c.levels) for c in own), indexing="ij")

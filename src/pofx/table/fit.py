@@ -71,7 +71,7 @@ def fit(
         schema = schema.select(n for n in schema.names if n != weights)
         if not schema.names:
             raise PofxError(f"data: wanted a column beside the weights {weights!r}")
-    x, weight = encode(schema, data), _weights(data, weights)
+    weight, x = _weights(data, weights), encode(schema, data)
     if weight is not None and len(weight) != len(x):
         raise PofxError(f"weights: wanted one a row, {len(x)}; got {len(weight)}")
     key, learning = key_of(seed), {"tolerance": tolerance, "steps": steps}
@@ -157,6 +157,10 @@ def _weights(data: Any, weights: str | Any | None) -> np.ndarray | None:
     if weights is None:
         return None
     if isinstance(weights, str):
+        if isinstance(data, np.ndarray | list | tuple):
+            raise PofxError(
+                "weights: columns of an array have no names; pass the weights beside it"
+            )
         frame = read_frame(data, [weights])
         if weights not in frame.cells:
             raise unknown("column", weights, frame.names)

@@ -117,6 +117,7 @@ def _infer(name: str, cells: Cells, given: dict[str, Any], numeric: bool) -> Var
         cells = _as_numbers(cells)
     known = measure.distinct(cells.values)
     spikes = measure.spikes(*known) if not shape and cells.levels is None and not numeric else ()
+    spikes = tuple(sorted(float(v) for v in given.get("spikes", spikes)))
     kind = given.get("kind") or _kind(cells, known, spikes, numeric, given)
     family = given.get("family") or FAMILIES[kind]
     if kind in DISCRETE:
@@ -127,7 +128,6 @@ def _infer(name: str, cells: Cells, given: dict[str, Any], numeric: bool) -> Var
             f"schema: column {name!r}: kind {kind!r} wants numbers, got text such as "
             f"{(cells.levels or ('',))[0]!r}; try 'categorical'"
         )
-    spikes = tuple(sorted(float(v) for v in given.get("spikes", spikes)))
     return _continuous(name, kind, _as_numbers(cells), spikes, family, given)
 
 

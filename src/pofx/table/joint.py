@@ -132,6 +132,7 @@ class Joint:
         if variable.discrete and not variable.shape:
             best = self._posterior(data, target, unseen).argmax(1)
             return np.array(variable.levels)[best]
+        _at_least_one("draws", draws)
         x = self._without(data, target, unseen)
         guess = self._whole(self._expect(x, draws, seed))[:, place]
         return (guess * variable.scale + variable.shift).reshape(-1, *variable.shape)

@@ -25,7 +25,7 @@ FORMAT = 1
 """Grows when older versions cannot read what this one writes."""
 HEADER = "pofx"
 LARGEST_HEADER = 64 * 2**20
-DEEPEST = 16
+DEEPEST = 12
 """Modules and lists within one another."""
 
 
@@ -63,8 +63,10 @@ def load(path: str | Path) -> tuple[Tractable, dict[str, Any]]:
         # Shapes and settings that do not fit together are found here, at no cost in memory.
         shapes = jax.ShapeDtypeStruct((model.size,), jnp.float32)
         mask = jax.ShapeDtypeStruct((model.size,), jnp.bool_)
-        eqx.filter_eval_shape(lambda m, x, o: m.log_prob(x, o), model, shapes, mask)
-        eqx.filter_eval_shape(lambda m: m.sample(jax.random.key(0)), model)
+        value = eqx.filter_eval_shape(lambda m, x, o: m.log_prob(x, o), model, shapes, mask)
+        draw = eqx.filter_eval_shape(lambda m: m.sample(jax.random.key(0)), model)
+        if value.shape != () or draw.shape != (model.size,) or value.dtype.kind != "f":
+            raise ValueError("its arrays do not fit together")
     return model, header
 
 
@@ -78,6 +80,8 @@ def damaged(path: str | Path) -> Iterator[None]:
         raise PofxError(told if told.startswith(str(path)) else f"{path}: {told}") from None
     except OSError as error:
         raise PofxError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except PofxWarning:  # where warnings are errors
+        raise
     except Exception as error:  # what JAX, too, has to say of shapes that do not fit
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise PofxError(f"{path}: not a whole pofx model file ({reason})") from None

@@ -1,0 +1,36 @@
+"""How the benchmarks time: in turn, median of several rounds, the machine named."""
+
+import platform
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+
+
+def machine(*packages: str) -> str:
+    """The machine and the versions, for the head of a table."""
+    import os
+
+    found = []
+    for package in packages:
+        try:
+            found.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            found.append(f"{package} absent")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{cores} cores, {platform.machine()}, Python {platform.python_version()}, " + ", ".join(
+        found
+    )
+
+
+def in_turn(works: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Median seconds of each work; all of them once a round, after one round that is not counted."""
+    seconds: dict[str, list[float]] = {name: [] for name in works}
+    for i in range(rounds + 1):
+        for name, work in works.items():
+            began = time.perf_counter()
+            work()
+            if i:
+                seconds[name].append(time.perf_counter() - began)
+    return {name: float(np.median(each)) for name, each in seconds.items()}

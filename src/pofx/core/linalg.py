@@ -1,0 +1,93 @@
+"""Factorisations of symmetric matrices that are safe to batch.
+
+On a CPU, jaxlib 0.10 shares a large batch of LAPACK calls out over the very pool of threads that
+waits for it; two such batches at once, on two threads, wait for each other forever. Batches here
+go to LAPACK in portions too small to be shared out. Everything past the factor is a matrix
+product, gradients too.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.custom_batching import custom_vmap
+from jax.scipy.linalg import solve_triangular
+from jaxtyping import Array, Float
+
+INLINE = 100_000
+"""Operations of a batch that LAPACK's caller does itself; it shares out from twice as many."""
+
+
+@jax.custom_jvp
+def whitener(matrix: Float[Array, "... d d"]) -> Float[Array, "... d d"]:
+    """W, lower triangular, with W A Wᵀ = I for a positive definite A: the inverse Cholesky factor.
+
+    A⁻¹ = Wᵀ W, A = L Lᵀ with L = A Wᵀ, log det A = -2 Σ log W_ii. NaN where A is not positive
+    definite.
+
+    >>> w = whitener(jnp.array([[4.0, 0.0], [0.0, 9.0]]))
+    >>> jnp.diagonal(w).round(3).tolist()
+    [0.5, 0.3330000042915344]
+    """
+    return _whitener(matrix)
+
+
+@whitener.defjvp
+def _whitener_jvp(primals, tangents):
+    # With dL = L Φ(W dA Wᵀ), dW = -W dL W = -Φ(W dA Wᵀ) W, where Φ keeps the lower triangle and
+    # half of the diagonal (Murray 2016, eq. 8).
+    w = whitener(primals[0])
+    inner = w @ tangents[0] @ w.mT
+    half = jnp.tril(inner) - 0.5 * inner * jnp.eye(w.shape[-1], dtype=w.dtype)
+    return w, -half @ w
+
+
+def eigh(matrix: Float[Array, "... d d"]) -> tuple[Float[Array, "... d"], Float[Array, "... d d"]]:
+    """Eigenvalues in ascending order, and eigenvectors in columns, of a symmetric matrix."""
+    return _eigh(matrix)
+
+
+def half_log_det(w: Float[Array, "... d d"]) -> Float[Array, "..."]:
+    """Half the log-determinant of A, from its whitener."""
+    return -jnp.log(jnp.diagonal(w, axis1=-2, axis2=-1)).sum(-1)
+
+
+def _in_portions(cost: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Has a function of (n, d, d) called on portions of `cost` d³ operations a matrix in all."""
+
+    def wrap(f):
+        @custom_vmap
+        def g(matrix):
+            *batch, d, _ = matrix.shape
+            n = math.prod(batch)
+            portion = max(1, INLINE // (cost * d**3)) if jax.default_backend() == "cpu" else n
+            if n <= portion:
+                out = f(matrix.reshape(n, d, d))
+            else:
+                out = jax.lax.map(lambda m: f(m[None]), matrix.reshape(n, d, d), batch_size=portion)
+                out = jax.tree.map(lambda a: a.reshape(n, *a.shape[2:]), out)
+            return jax.tree.map(lambda a: a.reshape(*batch, *a.shape[1:]), out)
+
+        @g.def_vmap
+        def _(size, batched, matrix):
+            # A further batch is a further leading axis, and one whole with those before it.
+            out = g(matrix)
+            return out, jax.tree.map(lambda _: True, out)
+
+        return g
+
+    return wrap
+
+
+@_in_portions(cost=1)
+def _whitener(matrix):
+    factor = jnp.linalg.cholesky(matrix, symmetrize_input=False)
+    identity = jnp.broadcast_to(jnp.eye(matrix.shape[-1], dtype=matrix.dtype), matrix.shape)
+    return solve_triangular(factor, identity, lower=True)
+
+
+@_in_portions(cost=10)
+def _eigh(matrix):
+    return tuple(jnp.linalg.eigh(matrix))

@@ -1,0 +1,180 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pofx.core.answer import Answer, mean_over_rows
+
+EXACT = Answer(0.5, how="closed form", unit="nats", what="H(a)")
+ESTIMATE = Answer(0.2, 0.003, "estimate", draws=1000, unit="nats")
+LOWER = Answer(-3.0, 0.01, "lower bound", draws=10)
+UPPER = Answer(-2.0, 0.02, "upper bound")
+FINITE = st.floats(-1e6, 1e6)
+
+
+def quick(test):
+    return settings(max_examples=50, deadline=None, derandomize=True, database=None)(test)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "stderr"),
+    [
+        (EXACT + EXACT, "exact", 0),
+        (EXACT - EXACT, "exact", 0),
+        (EXACT + ESTIMATE, "estimate", 0.003),
+        (ESTIMATE - EXACT, "estimate", 0.003),
+        (ESTIMATE + ESTIMATE, "estimate", 0.003 * math.sqrt(2)),
+        (EXACT + 3, "exact", 0),
+        (3 - ESTIMATE, "estimate", 0.003),
+        (LOWER + 1, "lower bound", 0.01),
+        (LOWER + EXACT, "lower bound", 0.01),
+        (LOWER + LOWER, "lower bound", 0.01 * math.sqrt(2)),
+        (1 - LOWER, "upper bound", 0.01),
+        (UPPER - LOWER, "upper bound", math.hypot(0.01, 0.02)),
+        (LOWER - UPPER, "lower bound", math.hypot(0.01, 0.02)),
+        (-LOWER, "upper bound", 0.01),
+        (-UPPER, "lower bound", 0.02),
+        (-ESTIMATE, "estimate", 0.003),
+        (2 * LOWER, "lower bound", 0.02),
+        (LOWER * -2, "upper bound", 0.02),
+        (UPPER / 4, "upper bound", 0.005),
+        (UPPER / -4, "lower bound", 0.005),
+    ],
+)
+def test_kind_and_error(answer, kind, stderr):
+    assert answer.kind == kind
+    assert answer.stderr == pytest.approx(stderr)
+
+
+@pytest.mark.parametrize("answer", [LOWER - LOWER, LOWER + UPPER, LOWER + ESTIMATE])
+def test_what_is_no_bound_has_an_unknown_error(answer):
+    assert answer.kind == "estimate"
+    assert math.isnan(answer.stderr)
+    assert "± ?" in str(answer)
+
+
+def test_a_bound_times_numbers_of_both_signs_is_no_bound():
+    both = Answer(np.array([1.0, 2.0]), 0.1, "lower bound") * np.array([1, -1])
+    assert both.value.tolist() == [1, -2]
+    assert both.kind == "estimate"
+    assert math.isnan(both.stderr)
+
+
+def test_the_way_and_the_draws_are_kept():
+    assert (EXACT + EXACT).how == (0 + EXACT).how == "closed form"
+    assert (EXACT + Answer(1.0, how="by enumeration")).how == ""
+    assert (EXACT + ESTIMATE).draws == 1000
+    assert (EXACT + 1).unit == "nats"
+
+
+@quick
+@given(FINITE, FINITE, st.floats(0, 10), st.floats(0, 10), st.floats(-100, 100))
+def test_values_are_those_of_numbers(a, b, s, t, factor):
+    x, y = Answer(a, s, "estimate"), Answer(b, t, "estimate")
+    assert float(x + y) == a + b
+    assert float(x - y) == a - b
+    assert float(x * factor) == a * factor
+    assert (x + y).stderr == pytest.approx(math.hypot(s, t))
+    assert (x * factor).stderr == pytest.approx(s * abs(factor))
+    assert (x < y, x <= y, x > y, x >= y, x == y) == (a < b, a <= b, a > b, a >= b, a == b)
+
+
+def test_comparison_with_something_else():
+    assert EXACT != "a word"
+    assert EXACT != None  # noqa: E711
+    assert EXACT == 0.5
+    assert 0.4 < EXACT <= 0.5
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(EXACT)
+
+
+def test_answers_are_not_multiplied():
+    with pytest.raises(TypeError):
+        EXACT * EXACT
+    with pytest.raises(TypeError):
+        EXACT / EXACT
+
+
+def test_truth_is_that_of_the_value():
+    assert EXACT
+    assert not Answer(0.0)
+
+
+MANY = Answer(np.array([1.0, 2.0, 4.0]), np.array([0.3, 0.4, 0.0]), "estimate")
+
+
+def test_it_is_an_array_for_numpy():
+    np.testing.assert_array_equal(np.asarray(MANY), [1, 2, 4])
+    assert np.asarray(MANY, dtype=np.float32).dtype == np.float32
+    assert len(MANY) == 3
+    assert [float(a) for a in MANY] == [1, 2, 4]
+    assert (MANY[1].value, MANY[1].stderr, MANY[1].kind) == (2, 0.4, "estimate")
+    assert MANY[MANY > 1].value.tolist() == [2, 4]
+
+
+def test_functions_of_numpy_see_the_value():
+    np.testing.assert_array_equal(np.exp(MANY), np.exp([1, 2, 4]))
+    assert np.sum(MANY) == 7
+    assert np.maximum(MANY, 2).tolist() == [2, 2, 4]
+    assert math.exp(Answer(0.0)) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "value"),
+    [
+        (np.ones(3) + MANY, [2, 3, 5]),
+        (MANY + np.ones(3), [2, 3, 5]),
+        (np.ones(3) - MANY, [0, -1, -3]),
+        (2 * np.ones(3) * MANY, [2, 4, 8]),
+        (np.float64(2) * MANY, [2, 4, 8]),
+    ],
+)
+def test_an_array_on_the_left_keeps_kind_and_error(answer, value):
+    assert isinstance(answer, Answer)
+    assert answer.kind == "estimate"
+    assert answer.value.tolist() == value
+    assert answer.stderr[1] > 0
+
+
+def test_mean():
+    mean = MANY.mean()
+    assert float(mean) == pytest.approx(7 / 3)
+    assert mean.stderr == pytest.approx(0.5 / 3)
+    assert Answer(np.ones(4), 0.2, "estimate").mean().stderr == pytest.approx(0.1)
+    assert float(np.mean(MANY)) == float(mean)
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (Answer(0.73312, 0.004, "estimate", 20000), "0.733 ± 0.004   estimate, 20000 draws"),
+        (Answer(0.73312, 0.0123, "estimate"), "0.733 ± 0.012   estimate"),
+        (Answer(0.73312, 0.0996, "estimate"), "0.73 ± 0.10   estimate"),
+        (Answer(1234.5, 30.0, "estimate"), "1234 ± 30   estimate"),
+        (Answer(0.5, 0.0, "lower bound"), "0.5   lower bound"),
+        (Answer(math.inf, 0.0, "estimate"), "inf   estimate"),
+        (Answer(1.0, math.nan, "estimate"), "1 ± ?   estimate"),
+        (EXACT, "H(a) = 0.5 nats   exact, closed form"),
+        (Answer(np.array([1.0, 2.0])), "[1. 2.]   exact"),
+    ],
+)
+def test_print(answer, text):
+    assert str(answer) == repr(answer) == text
+
+
+def test_format():
+    assert f"{EXACT:.2f}" == "0.50"
+    assert f"{EXACT}" == str(EXACT)
+
+
+def test_mean_over_rows():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=50)
+    mean = mean_over_rows(values)
+    assert mean.value == pytest.approx(values.mean())
+    assert mean.stderr == pytest.approx(values.std(ddof=1) / math.sqrt(50))
+    assert math.isnan(mean_over_rows(values[:1]).stderr)
+    assert mean_over_rows(np.array([1.0, -np.inf])).value == -np.inf
+    assert mean_over_rows(np.array([1.0, -np.inf]), np.array([1, 0])).value == 1

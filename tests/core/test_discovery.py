@@ -1,0 +1,46 @@
+import inspect
+
+import pytest
+
+from pofx.core.discovery import discover, named, snake
+from pofx.core.distribution import Distribution
+from pofx.core.errors import PofxError
+from pofx.core.family import Family
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("FactorAnalysis", "factor_analysis"),
+        ("PPCA", "ppca"),
+        ("LogNormal", "log_normal"),
+        ("Gaussian", "gaussian"),
+    ],
+)
+def test_snake(name, text):
+    assert snake(name) == text
+
+
+@pytest.mark.parametrize(
+    ("package", "base"), [("pofx.models", Distribution), ("pofx.families", Family)]
+)
+def test_what_is_found(package, base):
+    found = discover(package, base)
+    assert found
+    assert list(found) == sorted(found)
+    for name, cls in found.items():
+        assert name == snake(cls.__name__)
+        assert cls.__module__.startswith(f"{package}.")
+        assert not inspect.isabstract(cls)
+
+
+def test_names_of_classes_are_unique():
+    # model files tell a class by its name alone
+    names = [*discover("pofx.models", object), *discover("pofx.families", object)]
+    assert len(names) == len(set(names))
+
+
+def test_named():
+    assert named("pofx.families", Family, "family", "normal").__name__ == "Normal"
+    with pytest.raises(PofxError, match="no family 'norml'; did you mean 'normal'"):
+        named("pofx.families", Family, "family", "norml")

@@ -1,0 +1,26 @@
+import pytest
+
+from pofx.core.errors import PofxError, unknown
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "text"),
+    [
+        ("specis", ["species", "island"], "no column 'specis'; did you mean 'species'?"),
+        ("zzz", ["species", "island"], "no column 'zzz'; there are: species, island"),
+        ("zzz", [], "no column 'zzz'; there are: none"),
+        (2010, [2007, 2008], "no column '2010'; did you mean '2008'?"),
+        ("a\nb", ["u"], "no column 'a\\nb'; there are: u"),
+    ],
+)
+def test_unknown(name, known, text):
+    assert str(unknown("column", name, known)) == text
+
+
+def test_long_lists_are_cut():
+    text = str(unknown("column", "zzz", [f"a{i}" for i in range(5000)]))
+    assert text.endswith("a19, ... (5000)")
+
+
+def test_it_is_a_value_error():
+    assert issubclass(PofxError, ValueError)

@@ -1,0 +1,141 @@
+"""Rows in chunks: nothing lost, nothing twice, whatever the pattern of missing entries."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from pofx.core.rows import BATCHED, CHUNKS, per_row, rows
+
+many = settings(max_examples=60, deadline=None, derandomize=True)
+
+
+@st.composite
+def tables(draw):
+    """Numbers, a mask from one of few patterns or from as many as rows, and weights."""
+    n, d = draw(st.integers(1, 90)), draw(st.integers(1, 9))
+    seed = draw(st.integers(0, 2**32 - 1))
+    rng = np.random.default_rng(seed)
+    count = draw(st.integers(1, 4))
+    few = draw(hnp.arrays(bool, (count, d)))
+    mask = few[rng.integers(0, count, n)]
+    if draw(st.booleans()):
+        mask = rng.random((n, d)) < 0.5
+    return rng.integers(-9, 9, (n, d)).astype(float), mask, rng.integers(0, 4, n).astype(float)
+
+
+@many
+@given(tables())
+def test_what_goes_in_comes_out_in_order(table):
+    x, mask, weight = table
+    r = rows(np.where(mask, x, np.nan), weight=weight)
+    flat, observed, own = r.flat()
+    np.testing.assert_array_equal(observed, mask)
+    np.testing.assert_array_equal(flat, np.where(mask, x, 0))
+    np.testing.assert_array_equal(own, weight)
+    assert r.count == len(x)
+    assert float(r.total) == weight.sum()
+    assert r.x.shape[1] in CHUNKS
+    assert (np.asarray(r.weight)[r.index < 0] == 0).all()
+    assert not np.isnan(np.asarray(r.x)).any()
+    # Rows of a chunk share its pattern, or each has its own.
+    assert r.observed.shape in ((len(r.x), x.shape[1]), r.x.shape)
+    np.testing.assert_array_equal(r.join(np.asarray(r.split(np.arange(len(x))))), np.arange(len(x)))
+
+
+@many
+@given(tables())
+def test_a_mask_says_what_nan_says(table):
+    x, mask, weight = table
+    by_nan, by_mask = rows(np.where(mask, x, np.nan), weight=weight), rows(x, mask, weight)
+    for a, b in zip(jax.tree.leaves(by_nan), jax.tree.leaves(by_mask), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@settings(max_examples=8, deadline=None, derandomize=True)
+@given(tables())
+def test_the_sum_over_chunks_is_the_sum_over_rows(table):
+    x, mask, weight = table
+    r = rows(x, mask, weight)
+
+    def f(x, observed, weight, more):
+        seen = jnp.where(observed, x, 0)
+        return (weight * more) @ seen, weight.sum()
+
+    more = np.arange(len(x), dtype=np.float32)
+    first, total = r.sum(f, r.split(more))
+    np.testing.assert_allclose(first, (weight * more) @ np.where(mask, x, 0), rtol=1e-5)
+    assert float(total) == weight.sum()
+
+
+def told(model, x, observed, *more):
+    return {"sum": model * jnp.where(observed, x, 0).sum(), "more": more, "seen": observed}
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3], ids=["patterns", "batched"])
+def test_per_row_answers_in_order(share):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(600, 12))
+    x[:, 3] = np.where(np.arange(600) % 3, x[:, 3], np.nan)
+    x[rng.random(x.shape) < share] = np.nan
+    r = rows(x)
+    assert (r.observed.ndim == 3) == (share > 0)
+    number = np.arange(600)
+    out = per_row(told, jnp.asarray(2.0), r, r.split(number))
+    np.testing.assert_allclose(out["sum"], 2 * np.nansum(x, 1), rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(out["more"][0], number)
+    np.testing.assert_array_equal(out["seen"], ~np.isnan(x))
+
+
+def test_few_patterns_share_a_chunk_and_many_do_not():
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(5000, 20))
+    five = rng.random((5, 20)) < 0.7
+    shared = rows(x, five[rng.integers(0, 5, 5000)])
+    assert shared.observed.shape == (len(shared.x), 20)
+    # Five patterns take little more room than one.
+    assert shared.x.shape[0] * shared.x.shape[1] < 1.3 * 5000
+    assert len(np.unique(np.asarray(shared.observed), axis=0)) == 5
+    own = rows(x, rng.random(x.shape) < 0.7)
+    assert own.observed.shape == (len(own.x), BATCHED, 20)
+
+
+@pytest.mark.parametrize("n", [1, 16, 17, 64, 1000, 1025, 5000])
+def test_padding_is_bounded(n):
+    r = rows(np.ones((n, 3)))
+    size = r.x.shape[0] * r.x.shape[1]
+    assert r.x.shape[1] in CHUNKS
+    assert size <= 4 * max(n, min(CHUNKS))
+    assert (r.index >= 0).sum() == n
+
+
+def test_edges():
+    one = rows(np.array([1.0, np.nan]))
+    assert one.count == 1
+    assert one.flat()[1].tolist() == [[True, False]]
+    blank = rows(np.full((3, 2), np.nan))
+    assert float(blank.x.sum()) == 0
+    assert not blank.flat()[1].any()
+    empty = rows(np.zeros((4, 3)), np.array([[True, False, True]] * 4))
+    assert empty.flat()[1].sum(0).tolist() == [4, 0, 4]
+    assert rows(np.ones((2, 1)), weight=np.array([0.0, 0.0])).total == 0
+    none = rows(np.zeros((0, 3)))
+    assert none.count == 0
+    assert none.flat()[0].shape == (0, 3)
+
+
+def test_rows_without_columns():
+    r = rows(np.zeros((5, 0)), weight=np.arange(5.0))
+    assert r.count == 5
+    assert r.flat()[0].shape == (5, 0)
+    np.testing.assert_array_equal(r.flat()[2], np.arange(5.0))
+
+
+def test_rows_take_the_float_type_of_the_day():
+    x = np.array([[9999.123456789]])
+    assert rows(x).x.dtype == jnp.float32
+    with jax.enable_x64(True):
+        assert float(rows(x).x[0, 0, 0]) == x[0, 0]

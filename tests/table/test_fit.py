@@ -1,0 +1,139 @@
+"""`pofx.fit`: weights, seeds, schemas, and the choice of a model."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import pofx
+from pofx import PofxError
+
+
+def test_weights_are_repetition(birds, p):
+    weight = np.arange(len(birds)) % 3
+    often = birds.iloc[np.repeat(np.arange(len(birds)), weight)]
+    one = pofx.fit(birds, "independent", weights=weight, schema=p.schema)
+    other = pofx.fit(often, "independent", schema=p.schema)
+    np.testing.assert_allclose(one.log_prob(birds), other.log_prob(birds), rtol=1e-4, atol=1e-4)
+
+
+def test_weights_from_a_column(birds):
+    weight = np.arange(len(birds)) % 3
+    one = pofx.fit(birds.assign(w=weight), "independent", weights="w")
+    other = pofx.fit(birds, "independent", weights=weight.tolist())
+    assert "w" not in one.schema.names
+    np.testing.assert_array_equal(one.log_prob(birds), other.log_prob(birds))
+
+
+def test_the_schema_is_overridden_column_by_column(birds):
+    p = pofx.fit(birds, "independent", schema={"eggs": "count", "gain": {"spikes": []}})
+    kinds = {v.name: v.kind for v in p.schema.variables}
+    assert kinds["eggs"] == "count"
+    assert kinds["sex"] == "binary"
+    assert p.schema.variable("gain").spikes == ()
+
+
+def test_the_schema_of_another_fit(birds, p):
+    q = pofx.fit(birds.iloc[10:40], "independent", schema=p.schema)
+    assert q.schema is p.schema
+    assert pofx.kl(p, q) > 0
+
+
+def test_equal_seeds_give_equal_bits(numbers):
+    fits = [pofx.fit(numbers, "mixture", components=2, seed=s, restarts=1) for s in (3, 3, 4)]
+    one, again, other = (np.asarray(f.log_prob(numbers)) for f in fits)
+    np.testing.assert_array_equal(one, again)
+    assert (one != other).any()
+    assert fits[0].fit["seed"] == 3
+
+
+@pytest.fixture(scope="module")
+def chosen():
+    rng = np.random.default_rng(0)
+    two = np.where(rng.random(120) < 0.5, -10, 10) + rng.normal(size=120)
+    data = pd.DataFrame({"x": two, "y": two + rng.normal(size=120)})
+    return pofx.fit(data, restarts=1), data
+
+
+def test_without_a_model_held_out_rows_choose(chosen):
+    p, _ = chosen
+    board = p.fit["leaderboard"]
+    assert p.fit["model"] == "mixture"
+    assert p.fit["options"]["components"] >= 2
+    assert [line["name"] for line in board][:2] == ["1 components", "2 components"]
+    kept = [line for line in board if line["kept"]][-1]
+    assert kept["name"] == f"{p.fit['options']['components']} components"
+    assert board[1]["gain"] > board[1]["gain_stderr"] > 0
+
+
+def test_what_a_fit_tells(chosen):
+    p, data = chosen
+    told = p.fit
+    assert (told["rows"], told["missing"], told["converged"]) == (120, 0, True)
+    assert told["log_likelihood"] == pytest.approx(p.log_prob(data).value.mean(), abs=1e-3)
+    assert told["history"][-1] == told["log_likelihood"]
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_a_few_rows(birds, tmp_path, n):
+    p = pofx.fit(birds.head(n))
+    p.save(tmp_path / "p.pofx")
+    assert np.isfinite(p.log_prob(birds.head(n))).all()
+    assert pofx.load(tmp_path / "p.pofx").fit == p.fit
+
+
+def test_rows_of_weight_zero_choose_nothing(birds):
+    weight = (np.arange(len(birds)) < 2).astype(float)
+    assert np.isfinite(pofx.fit(birds, weights=weight).log_prob(birds.head(2))).all()
+
+
+def test_a_column_all_missing(birds):
+    p = pofx.fit(birds.assign(mass=np.nan), "independent")
+    assert np.isfinite(p.log_prob(birds.assign(mass=np.nan))).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"model": "mixtur"}, "no model 'mixtur'; did you mean 'mixture'"),
+        ({"model": ""}, "no model ''; there are: "),
+        ({"model": "mixture", "components": 61}, "components: wanted 1 to 60.*rows; got 61"),
+        ({"components": 0}, "components: wanted 1 to 60"),
+        ({"components": "many"}, "components: wanted a whole number, got 'many'"),
+        ({"components": 2.5}, "components: wanted a whole number, got 2.5"),
+        ({"component": 2}, "no option of model 'mixture': 'component'; did you mean 'components'"),
+        ({"model": "mixture", "prior": np.nan}, "prior: wanted a number, at least 0, got nan"),
+        ({"model": "mixture", "part": "gausian"}, "no .* 'gausian'; did you mean 'gaussian'"),
+        ({"model": "chain", "on": "specis"}, "no column 'specis'; did you mean 'species'"),
+        ({"model": "chain"}, "on: wanted the discrete column .* species, sex, eggs"),
+        ({"model": "gaussian"}, "column 'species' is categorical"),
+        ({"validation": 1.5}, "validation: wanted a share between 0 and 1, got 1.5"),
+        ({"steps": 0}, "steps: wanted a whole number, at least 1; got 0"),
+        ({"restarts": 0}, "restarts: wanted a whole number, at least 1; got 0"),
+        ({"tolerance": -1}, "tolerance: wanted a number, at least 0; got -1"),
+        ({"seed": 0.5}, "seed: wanted a whole number of 64 bits, got 0.5"),
+        ({"schema": "ordinal"}, "schema: wanted a mapping from columns to kinds.* got str"),
+        ({"schema": {"mas": "real"}}, "no column 'mas'; did you mean 'mass'"),
+        ({"schema": {"mass": {"family": "poisson"}}}, "mass: family 'poisson' does not carry real"),
+        ({"weights": "mas"}, "no column 'mas'; did you mean 'mass'"),
+        ({"weights": "sex"}, "weights: wanted finite numbers >= 0"),
+        ({"weights": "mass"}, "weights: wanted finite numbers >= 0"),
+        ({"weights": ["a"] * 60}, "weights: wanted finite numbers >= 0"),
+        ({"weights": np.zeros(60)}, "weights: .* not all of them zero"),
+        ({"weights": -np.ones(60)}, "weights: wanted finite numbers >= 0"),
+        ({"weights": np.ones(3)}, "weights: wanted one a row, 60; got 3"),
+    ],
+)
+def test_bad_request(birds, options, message):
+    with pytest.raises(PofxError, match=message) as caught:
+        pofx.fit(birds, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_by_name_of_an_array(numbers):
+    with pytest.raises(PofxError, match="weights: columns of an array have no names"):
+        pofx.fit(numbers.to_numpy(), weights="x0")
+
+
+def test_nothing_beside_the_weights():
+    with pytest.raises(PofxError, match="wanted a column beside the weights 'w'"):
+        pofx.fit({"w": [1.0, 2.0]}, weights="w")

@@ -1,0 +1,158 @@
+"""Model files with headers that somebody wrote: refused in one line, nothing run."""
+
+import copy
+import json
+import time
+
+import numpy as np
+import pytest
+from safetensors.numpy import save as to_bytes
+
+
+def pack(header, arrays):
+    return to_bytes(arrays, {"pofx": header if isinstance(header, str) else json.dumps(header)})
+
+
+def test_newer(refused, parts):
+    header, arrays = parts
+    refused(
+        pack({**header, "format": 2}, arrays),
+        "written in format 2 by a newer pofx; this one reads up to 1: upgrade pofx",
+    )
+
+
+def class_of(name):
+    return lambda h: h["model"].update({"class": name})
+
+
+def fields(**changes):
+    return lambda h: h["model"]["fields"].update(changes)
+
+
+def variable(**changes):
+    return lambda h: h["schema"]["variables"][0].update(changes)
+
+
+def nested(depth):
+    def change(header):
+        for _ in range(depth):
+            header["model"] = {
+                "class": "Mixture",
+                "fields": {**header["model"]["fields"], "parts": header["model"]},
+            }
+
+    return change
+
+
+CHANGES = {
+    "no format": lambda h: h.pop("format"),
+    "a format of text": lambda h: h.update(format="1"),
+    "a format of true": lambda h: h.update(format=True),
+    "an older format": lambda h: h.update(format=0),
+    "no schema": lambda h: h.pop("schema"),
+    "no model": lambda h: h.pop("model"),
+    "a model of text": lambda h: h.update(model="Mixture"),
+    "a family as model": lambda h: h.update(model=h["model"]["fields"]["parts"]),
+    "an unknown class": class_of("Nothing"),
+    "a class of another module": class_of("pathlib.Path"),
+    "a class of a standard module": class_of("os.system"),
+    "an abstract class": class_of("Tractable"),
+    "a class that is no text": class_of(["Mixture"]),
+    "another class": class_of("Gaussian"),
+    "no fields": lambda h: h["model"].pop("fields"),
+    "a field more": fields(more=1),
+    "a field less": lambda h: h["model"]["fields"].pop("prior"),
+    "a dunder": fields(__class__="int"),
+    "an absent tensor": fields(log_weights={"array": "nothing"}),
+    "a tensor twice": lambda h: h["model"]["fields"].update(parts={"array": "model.log_weights"}),
+    "text for a tensor": fields(log_weights="zero"),
+    "nothing for a part": fields(parts=None),
+    "nested deep": nested(40),
+    "an absent variable": lambda h: h["schema"]["variables"].pop(),
+    "a variable more": lambda h: h["schema"]["variables"].append(
+        {**h["schema"]["variables"][0], "name": "z"}
+    ),
+    "two of one name": variable(name="b"),
+    "an unknown kind": variable(kind="image"),
+    "a shape too large": variable(shape=[2**40]),
+    "a shape that overflows": variable(shape=[2**62, 2**62]),
+    "a negative shape": variable(shape=[-1]),
+    "levels of two types": variable(levels=[0, "one"]),
+    "levels of lists": variable(levels=[[0], [1]]),
+    "levels that are one text": variable(levels="ab"),
+    "a level twice": variable(levels=[0, 0]),
+    "a scale of zero": variable(scale=0),
+    "a scale of text": variable(scale="1"),
+    "a huge scale": variable(scale=10**400),
+    "a dtype of nobody": variable(dtype="V999999"),
+    "a family of nobody": variable(family="../normal"),
+    "an unknown field": variable(code="import os"),
+    "an unknown container": lambda h: h["schema"].update(container="torch"),
+    "fixed entries too few": lambda h: h.update(fixed=[]),
+    "a fixed entry": lambda h: h.update(fixed=[1.0, None, None]),
+    "fixed entries of text": lambda h: h.update(fixed=["x", None, None]),
+    "evidence of numbers": lambda h: h.update(evidence=[1]),
+    "evidence of text": lambda h: h.update(evidence="a = 1"),
+    "a fit of text": lambda h: h.update(fit="well"),
+    "a fit without fields": lambda h: h.update(fit={"model": "mixture"}),
+    "a leaderboard of text": lambda h: h["fit"].update(leaderboard=["first"]),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_header(refused, parts, change):
+    header, arrays = copy.deepcopy(parts)
+    CHANGES[change](header)
+    refused(pack(header, arrays))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "null",
+        "[]",
+        "{",
+        "1e999",
+        "[" * 100_000,
+        '{"format":' * 100_000,
+        "[" * 100_000 + "]" * 100_000,
+    ],
+    ids=["empty", "null", "list", "cut", "number", "deep", "deep objects", "deep and whole"],
+)
+def test_a_header_that_is_none(refused, text):
+    refused(pack(text, {}), "not a whole pofx model file")
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_numbers_that_are_none(refused, parts, number):
+    header, arrays = parts
+    text = json.dumps(header).replace('"prior": 1.0', f'"prior": {number}')
+    assert number in text
+    refused(pack(text, arrays), f"a number of its header is {number}")
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("model.log_weights", lambda a: a[:-1]),
+        ("model.log_weights", lambda a: a[:, None]),
+        ("model.log_weights", lambda a: a[:0]),
+        ("model.parts.groups.0", lambda a: a[:-1]),
+        ("model.parts.groups.0", lambda a: a[None]),
+        ("model.parts.groups.1", lambda a: a[:0]),
+    ],
+)
+def test_shapes_that_disagree(refused, parts, name, make):
+    header, arrays = parts
+    full = next(known for known in arrays if known.startswith(name))
+    refused(pack(header, {**arrays, full: np.ascontiguousarray(make(arrays[full]))}))
+
+
+def test_one_tensor_for_many(refused, parts):
+    header, arrays = copy.deepcopy(parts)
+    big = np.zeros(2**20, np.float32)
+    header["model"]["fields"]["log_weights"] = [{"array": "big"}] * 100_000
+    began = time.perf_counter()
+    refused(pack(header, {**arrays, "big": big}))
+    assert time.perf_counter() - began < 5
