@@ -53,9 +53,9 @@ def sklearn_mixture(x, means, covariances):
     model.weights_ = np.full(len(means), 1 / len(means), x.dtype)
     model.means_ = means.astype(x.dtype)
     model.covariances_ = covariances.astype(x.dtype)
-    model.precisions_cholesky_ = np.linalg.inv(np.linalg.cholesky(covariances)).transpose(
-        0, 2, 1
-    ).astype(x.dtype)
+    model.precisions_cholesky_ = (
+        np.linalg.inv(np.linalg.cholesky(covariances)).transpose(0, 2, 1).astype(x.dtype)
+    )
     return model
 
 
@@ -119,8 +119,10 @@ def main():
     print(machine("pofx", "jax", "scikit-learn", "pomegranate", "torch"))
     print(f"{a.rows} rows, {a.columns} columns, {a.components} components, full covariance")
     x, *start = data(a.rows, a.columns, a.components)
-    print(f"{'':>14} {'':>8} {'EM step, ms':>12} {'ratio':>6} {'scoring, ms':>12} {'ratio':>6} "
-          f"{'log-likelihood after a step':>28}")
+    print(
+        f"{'':>14} {'':>8} {'EM step, ms':>12} {'ratio':>6} {'scoring, ms':>12} {'ratio':>6} "
+        f"{'log-likelihood after a step':>28}"
+    )
     for dtype in (np.float32, np.float64):
         with jax.enable_x64(dtype == np.float64):
             steps, scores, reached, compiled = compare(x, start, dtype, a.rounds)

@@ -29,7 +29,12 @@ def main():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", pofx.PofxWarning)
             p = pofx.fit(
-                x, "mixture", part=part, components=a.components, restarts=1, steps=a.steps,
+                x,
+                "mixture",
+                part=part,
+                components=a.components,
+                restarts=1,
+                steps=a.steps,
                 schema={f"x{i}": "real" for i in range(a.columns)},
             )
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

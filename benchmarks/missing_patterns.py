@@ -26,7 +26,9 @@ def main():
     print(machine("pofx", "jax"))
     rng = np.random.default_rng(0)
     half = rng.normal(size=(a.columns, a.columns))
-    model = gaussian(jnp.zeros(a.columns), jnp.asarray(half @ half.T / a.columns + np.eye(a.columns)))
+    model = gaussian(
+        jnp.zeros(a.columns), jnp.asarray(half @ half.T / a.columns + np.eye(a.columns))
+    )
     x = np.asarray(jax.vmap(model.sample)(jax.random.split(jax.random.key(0), a.rows)))
     own = rng.random(x.shape) < 0.3
     few = own[:5][rng.integers(0, 5, a.rows)]
@@ -52,8 +54,10 @@ def main():
     sample = {name: log_prob(model, grouped[name])[:3] for name in tables}
     for name, table in tables.items():
         observed = ~np.isnan(table[:3])
-        direct = [float(model.log_prob(jnp.asarray(r), jnp.asarray(o)))
-                  for r, o in zip(np.nan_to_num(table[:3]), observed)]
+        direct = [
+            float(model.log_prob(jnp.asarray(r), jnp.asarray(o)))
+            for r, o in zip(np.nan_to_num(table[:3]), observed)
+        ]
         np.testing.assert_allclose(sample[name], direct, rtol=1e-4)
 
 

@@ -62,7 +62,7 @@ def _in_portions(cost: int) -> Callable[[Callable[..., Any]], Callable[..., Any]
         def g(matrix):
             *batch, d, _ = matrix.shape
             n = math.prod(batch)
-            portion = max(1, INLINE // (cost * d**3)) if jax.default_backend() == "cpu" else n
+            portion = max(1, INLINE // max(cost * d**3, 1)) if jax.default_backend() == "cpu" else n
             if n <= portion:
                 out = f(matrix.reshape(n, d, d))
             else:

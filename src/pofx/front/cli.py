@@ -191,11 +191,10 @@ def main() -> None:
         except PofxError as error:
             code = _say(error)
         except UsageError as error:
-            # Without arguments a command prints its help, which is many lines.
-            help_ = type(error).__name__ == "NoArgsIsHelpError"
-            if help_:
-                error.show()
-            code = 2 if help_ else _say(error.format_message())
+            if type(error).__name__ == "NoArgsIsHelpError":
+                error.show()  # the help, which is many lines
+                sys.exit(2)
+            code = _say(error.format_message())
         except (KeyboardInterrupt, typer.Abort):
             code = 130
         except OSError as error:
@@ -203,8 +202,7 @@ def main() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             left = isinstance(error, BrokenPipeError)
             code = 0 if left else _say(f"cannot write or read: {error.strerror or error}")
-    if code:
-        sys.exit(code)
+    sys.exit(code or 0)
 
 
 def _say(message: object) -> int:

@@ -89,9 +89,7 @@ def _classified(folder: Path, p: Any, train: dict[str, Any], test: dict[str, Any
     print(f"{'pixels missing':>24}  " + "".join(f"{share:>8.0%}" for share in MISSING))
     for name, hits in right.items():
         print(f"{name:>24}  " + "".join(f"{hit.mean():>8.1%}" for hit in hits))
-    paired = mean_over_rows(
-        np.subtract(*(np.asarray(hits[3], float) for hits in right.values()))
-    )
+    paired = mean_over_rows(np.subtract(*(np.asarray(hits[3], float) for hits in right.values())))
     print(f"paired difference at 50 %: {100 * paired.value:.1f} ± {100 * paired.stderr:.1f} %")
     drawn, axes = plot.figure(size=(4.4, 3.4))
     lines = {

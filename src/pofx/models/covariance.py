@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from pofx.core.axes import pooled
+from pofx.core.linalg import eigh
 
 Matrix = Float[Array, "d d"]
 Floor = Float[Array, "d"]
@@ -18,7 +19,7 @@ def full(scatter: Matrix, weight: Float[Array, ""], floor: Floor) -> Matrix:
     F^(-1/2) S F^(-1/2) at one (Won et al. 2013, for F = I).
     """
     unit = jnp.sqrt(floor)
-    values, vectors = jnp.linalg.eigh(scatter / weight / jnp.outer(unit, unit))
+    values, vectors = eigh(scatter / weight / jnp.outer(unit, unit))
     half = vectors * jnp.sqrt(jnp.maximum(values, 1)) * unit[:, None]
     return half @ half.T
 

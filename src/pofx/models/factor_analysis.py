@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core import rules
 from pofx.core.distribution import Example, Mask, Row, Statistical
+from pofx.core.linalg import whitener
 from pofx.core.rows import Rows
 from pofx.core.variables import Column, Kind
 from pofx.models.latent_linear import LOG_2PI, Posterior, check_latent, principal
@@ -84,7 +85,8 @@ class FactorAnalysis(Statistical):
         s, identity = statistics, jnp.eye(self.loading.shape[-1] + 1, dtype=self.mean.dtype)
         seen = s.weight > 0
         latent = jnp.where(seen[:, None, None], s.latent, identity)
-        slope = jnp.linalg.solve(latent, s.cross[..., None])[..., 0]
+        w = whitener(latent)
+        slope = (w.mT @ (w @ s.cross[..., None]))[..., 0]
         left = s.square - (slope * s.cross).sum(1) + self.prior * self.scale.variance
         weight = s.weight + self.prior
         noise = jnp.maximum(left / jnp.where(weight > 0, weight, 1), self.scale.floor)
@@ -141,8 +143,8 @@ def _latent_moments(
     mean = moments[-1] / jnp.where(some, total, 1)
     covariance = moments[:-1, :-1] / jnp.where(some, total, 1) - jnp.outer(mean[:-1], mean[:-1])
     identity = jnp.eye(len(covariance), dtype=covariance.dtype)
-    root = jnp.linalg.cholesky(jnp.where(some, covariance, identity))
-    return jnp.where(some, mean[:-1], 0), root
+    covariance = jnp.where(some, covariance, identity)
+    return jnp.where(some, mean[:-1], 0), covariance @ whitener(covariance).T
 
 
 @rules.condition.register(FactorAnalysis)

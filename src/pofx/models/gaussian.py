@@ -7,12 +7,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core import rules
 from pofx.core.distribution import Example, Mask, Row, Statistical
 from pofx.core.errors import unknown
+from pofx.core.linalg import half_log_det, whitener
 from pofx.core.rows import Rows
 from pofx.core.variables import Column, Kind
 from pofx.models.covariance import STRUCTURES
@@ -50,34 +50,28 @@ class Gaussian(Statistical):
         return self.mean.shape[-1]
 
     def _log_prob(self, x: Row, observed: Mask) -> Float[Array, ""]:
-        whiten, log_det = self._whiten(observed)
-        r = whiten @ jnp.where(observed, x - self.mean, 0)
-        return -0.5 * (r @ r + observed.sum() * LOG_2PI) - log_det
+        w = self._whiten(observed)
+        r = w @ jnp.where(observed, x - self.mean, 0)
+        return -0.5 * (r @ r + observed.sum() * LOG_2PI) - half_log_det(w)
 
     def _sample(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
         # Matheron's rule: a draw of all columns, moved by the regression on what it got wrong.
         noise = jax.random.normal(key, (self.size,), self.mean.dtype)
-        draw = self.mean + jnp.linalg.cholesky(self.covariance) @ noise
+        root = self.covariance @ whitener(self.covariance).T
+        draw = self.mean + root @ noise
         return draw + self._regression(observed) @ jnp.where(observed, x - draw, 0)
 
-    def _whiten(self, observed: Mask) -> tuple[Float[Array, "d d"], Float[Array, ""]]:
-        """The inverse of the Cholesky factor of Σ_OO, and half its log-determinant.
-
-        Rows and columns not observed are those of the identity, so that shapes stay the same.
-        """
+    def _whiten(self, observed: Mask) -> Float[Array, "d d"]:
+        """W with W Σ_OO Wᵀ = I; rows and columns not observed are those of the identity."""
         both = observed[:, None] & observed
         identity = jnp.eye(self.size, dtype=self.covariance.dtype)
-        factor = jnp.linalg.cholesky(jnp.where(both, self.covariance, identity))
-        return (
-            solve_triangular(factor, identity, lower=True),
-            jnp.log(jnp.diagonal(factor)).sum(),
-        )
+        return whitener(jnp.where(both, self.covariance, identity))
 
     def _regression(self, observed: Mask) -> Float[Array, "d d"]:
         """G = Σ_MO Σ_OO⁻¹, laid out in all rows and columns, zero elsewhere."""
-        whiten, _ = self._whiten(observed)
+        w = self._whiten(observed)
         across = ~observed[:, None] & observed
-        return jnp.where(across, self.covariance, 0) @ (whiten.T @ whiten)
+        return jnp.where(across, self.covariance, 0) @ (w.T @ w)
 
     def _statistics(
         self, x: Float[Array, "n d"], observed: Mask, weight: Float[Array, "n"]
@@ -157,8 +151,9 @@ def _condition(
 ) -> Gaussian:
     k, o = np.flatnonzero(keep), np.flatnonzero(observed)
     s = p.covariance
-    half = solve_triangular(jnp.linalg.cholesky(s[np.ix_(o, o)]), s[np.ix_(o, k)], lower=True)
-    whitened = solve_triangular(jnp.linalg.cholesky(s[np.ix_(o, o)]), (x - p.mean)[o], lower=True)
+    w = whitener(s[np.ix_(o, o)])
+    half = w @ s[np.ix_(o, k)]
+    whitened = w @ (x - p.mean)[o]
     scale = jax.tree.map(lambda a: a[k], p.scale)
     mean, covariance = p.mean[k] + half.T @ whitened, s[np.ix_(k, k)] - half.T @ half
     return Gaussian(mean, covariance, scale, p.structure, p.prior)
@@ -167,7 +162,7 @@ def _condition(
 @rules.entropy.register(Gaussian)
 def _entropy(p: Gaussian, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""]:
     # H = 1/2 log det 2πeΣ (Cover and Thomas 2006, theorem 8.4.1)
-    _, log_det = p._whiten(jnp.asarray(asked))
+    log_det = half_log_det(p._whiten(jnp.asarray(asked)))
     return 0.5 * asked.sum() * (1 + LOG_2PI) + log_det
 
 
@@ -175,9 +170,8 @@ def _entropy(p: Gaussian, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""]:
 def _kl(p: Gaussian, q: Gaussian, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""]:
     # 1/2 [tr(Σq⁻¹ Σp) + |μp - μq|²_Σq - d + log det Σq / det Σp]
     a = np.flatnonzero(asked)
-    factor = jnp.linalg.cholesky(q.covariance[np.ix_(a, a)])
-    other = jnp.linalg.cholesky(p.covariance[np.ix_(a, a)])
-    ratio = solve_triangular(factor, other, lower=True)
-    r = solve_triangular(factor, (p.mean - q.mean)[a], lower=True)
-    log_dets = jnp.log(jnp.diagonal(factor) / jnp.diagonal(other)).sum()
+    w, own = whitener(q.covariance[np.ix_(a, a)]), whitener(p.covariance[np.ix_(a, a)])
+    ratio = w @ p.covariance[np.ix_(a, a)] @ own.T
+    r = w @ (p.mean - q.mean)[a]
+    log_dets = half_log_det(w) - half_log_det(own)
     return 0.5 * ((ratio**2).sum() + r @ r - len(a)) + log_dets

@@ -5,11 +5,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.linalg import cho_solve, solve_triangular
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core.distribution import Mask, Row
 from pofx.core.errors import PofxError
+from pofx.core.linalg import eigh, half_log_det, whitener
 
 LOG_2PI = float(np.log(2 * np.pi))
 
@@ -22,34 +22,32 @@ class Posterior(NamedTuple):
 
     loading: Float[Array, "d q"]
     precision: Float[Array, "d"]
-    factor: Float[Array, "q q"]
+    whiten: Float[Array, "q q"]
 
     @staticmethod
     def of(loading: Float[Array, "d q"], noise: Row, observed: Mask) -> "Posterior":
         """`noise` holds the diagonal of Ψ."""
         precision = jnp.where(observed, 1 / noise, 0)
-        inner = jnp.eye(loading.shape[1], dtype=loading.dtype)
-        inner += (loading.T * precision) @ loading
-        return Posterior(loading, precision, jnp.linalg.cholesky(inner))
+        identity = jnp.eye(loading.shape[1], dtype=loading.dtype)
+        inner = identity + (loading.T * precision) @ loading
+        return Posterior(loading, precision, whitener(inner))
 
     def mean(self, z: Row) -> Float[Array, "q"]:
         """m, for a row z of deviations from μ."""
-        return cho_solve((self.factor, True), self.loading.T @ (self.precision * z))
+        return self.whiten.T @ (self.whiten @ (self.loading.T @ (self.precision * z)))
 
     def covariance(self) -> Float[Array, "q q"]:
         """V."""
-        half = self.root()
-        return half @ half.T
+        return self.whiten.T @ self.whiten
 
     def root(self) -> Float[Array, "q q"]:
         """A matrix whose product with its transpose is V."""
-        identity = jnp.eye(len(self.factor), dtype=self.factor.dtype)
-        return solve_triangular(self.factor, identity, lower=True, trans="T")
+        return self.whiten.T
 
     def log_det(self) -> Float[Array, ""]:
         """Half the log-determinant of the covariance of x_O (matrix determinant lemma)."""
         scaled = jnp.log(jnp.where(self.precision > 0, self.precision, 1))
-        return jnp.log(jnp.diagonal(self.factor)).sum() - 0.5 * scaled.sum()
+        return half_log_det(self.whiten) - 0.5 * scaled.sum()
 
     def log_prob(self, z: Row) -> Float[Array, ""]:
         """log N(z_O; 0, Λ_O Λ_Oᵀ + Ψ_O).
@@ -64,7 +62,7 @@ class Posterior(NamedTuple):
     def sample(self, key: PRNGKeyArray, z: Row, noise: Row) -> Row:
         """A draw of all deviations given the observed ones."""
         hidden, own = jax.random.split(key)
-        latent = self.mean(z) + self.root() @ jax.random.normal(hidden, (len(self.factor),))
+        latent = self.mean(z) + self.root() @ jax.random.normal(hidden, self.whiten.shape[:1])
         return self.loading @ latent + jnp.sqrt(noise) * jax.random.normal(own, z.shape)
 
 
@@ -81,6 +79,6 @@ def principal(
 
     σ² is the mean of the eigenvalues left out (Tipping and Bishop 1999, eqs. 7 and 8).
     """
-    values, vectors = jnp.linalg.eigh(covariance)
+    values, vectors = eigh(covariance)
     noise = jnp.maximum(values[:-latent].mean(), floor)
     return vectors[:, -latent:] * jnp.sqrt(jnp.maximum(values[-latent:] - noise, 0)), noise

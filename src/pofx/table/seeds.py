@@ -15,7 +15,7 @@ def key_of(seed: Any, *numbers: int) -> PRNGKeyArray:
     >>> key_of(3) == jax.random.key(3)
     Array(True, dtype=bool)
     """
-    if not isinstance(seed, Integral) or not -(2**63) <= seed < 2**63:
+    if not isinstance(seed, Integral) or not -(2**63) <= int(seed) < 2**63:
         raise PofxError(f"seed: wanted a whole number of 64 bits, got {seed!r}")
     key = jax.random.key(int(seed))
     for number in numbers:
