@@ -25,7 +25,7 @@ def machine(*packages: str) -> str:
 
 
 def in_turn(works: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median seconds of each work; all of them once a round, after one round that is not counted."""
+    """Median seconds of each work; each once a round, after a round that is not counted."""
     seconds: dict[str, list[float]] = {name: [] for name in works}
     for i in range(rounds + 1):
         for name, work in works.items():

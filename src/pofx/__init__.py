@@ -1,7 +1,7 @@
 """p of x: learn a distribution from a table or from images once, then ask it anything.
 
 >>> import numpy as np, pofx
->>> p = pofx.fit({"x": np.arange(20.0), "y": np.arange(20) % 2}, "independent")
+>>> p = pofx.fit({"x": np.linspace(-1, 1, 20), "y": np.arange(20) % 2}, "independent")
 >>> print(p.mutual_information("x", "y"))
 I(x; y) = 0 nats   exact, closed form
 """
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from pofx.core.answer import Answer
     from pofx.core.errors import PofxError, PofxWarning
     from pofx.table.fit import fit
-    from pofx.table.joint import Joint, compare, kl, load
+    from pofx.table.joint import Joint
+    from pofx.table.pairs import compare, kl
+    from pofx.table.saved import load
     from pofx.table.schema import Schema, Variable
 
 __version__ = "0.1.0"
@@ -25,10 +27,10 @@ _HOMES = {
     "PofxWarning": "core.errors",
     "Schema": "table.schema",
     "Variable": "table.schema",
-    "compare": "table.joint",
+    "compare": "table.pairs",
     "fit": "table.fit",
-    "kl": "table.joint",
-    "load": "table.joint",
+    "kl": "table.pairs",
+    "load": "table.saved",
 }
 
 __all__ = [

@@ -142,7 +142,7 @@ def test_a_spike_buys_no_unbounded_likelihood(wide):
     rng = np.random.default_rng(5)
     gain = np.where(rng.random(200) < 0.9, 0.0, np.exp(rng.normal(7, 1, 200)))
     table = {"gain": gain, "age": rng.normal(40, 9, 200).round()}
-    p = pofx.fit(table, components=4, restarts=1, steps=300)
+    p = pofx.fit(table, components=4, restarts=1)
     scores = np.asarray(p.log_prob(table))
     # A point mass is at most certain, and age is rounded to whole years.
     assert (scores[gain == 0] <= -0.5 * np.log(2 * np.pi / 12) + 1e-3).all()

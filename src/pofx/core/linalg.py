@@ -39,7 +39,7 @@ def _whitener_jvp(primals, tangents):
     # With dL = L Φ(W dA Wᵀ), dW = -W dL W = -Φ(W dA Wᵀ) W, where Φ keeps the lower triangle and
     # half of the diagonal (Murray 2016, eq. 8).
     w = whitener(primals[0])
-    inner = w @ tangents[0] @ w.mT
+    inner = w @ (tangents[0] + tangents[0].mT) @ w.mT / 2
     half = jnp.tril(inner) - 0.5 * inner * jnp.eye(w.shape[-1], dtype=w.dtype)
     return w, -half @ w
 

@@ -71,7 +71,7 @@ def em(
         raise PofxError(f"steps: wanted at least 1, got {steps}")
     began = time.perf_counter()
     history: list[float] = []
-    seen = jnp.full(3, -jnp.inf, rows.x.dtype)
+    seen = jnp.full(4, -jnp.inf, rows.x.dtype)
     done, block = False, 4
     while not done and len(history) < steps:
         limit = min(block, steps - len(history))
@@ -109,7 +109,6 @@ def _last_gain(history: list[float]) -> float:
 def _advance(model, rows, seen, limit, tolerance):
     """Up to `limit` steps in one compiled loop, and the log-likelihoods met."""
     arrays, static = eqx.partition(model, eqx.is_array)
-    resolved = 4 * jnp.finfo(rows.x.dtype).eps
 
     def proceed(state):
         _, _, _, count, done = state
@@ -119,8 +118,7 @@ def _advance(model, rows, seen, limit, tolerance):
         arrays, seen, trace, count, _ = state
         new, now = step(eqx.combine(arrays, static), rows)
         seen = jnp.append(seen[1:], now)
-        settled = _remaining(seen) < jnp.maximum(tolerance, resolved * jnp.abs(now))
-        done = settled | ~jnp.isfinite(now)
+        done = _settled(seen, tolerance) | ~jnp.isfinite(now)
         return eqx.filter(new, eqx.is_array), seen, trace.at[count].set(now), count + 1, done
 
     trace = jnp.zeros(BLOCK, rows.x.dtype)
@@ -129,9 +127,18 @@ def _advance(model, rows, seen, limit, tolerance):
     return eqx.combine(arrays, static), *rest
 
 
-def _remaining(seen: jax.Array) -> jax.Array:
-    """The gain still to come if gains shrink geometrically, from the last three likelihoods."""
-    before, gain = seen[1] - seen[0], seen[2] - seen[1]
-    rate = jnp.clip(gain / before, 0, 0.9999)
-    rate = jnp.where(jnp.isfinite(rate), rate, 0.9)
-    return gain / (1 - rate)
+def _settled(seen: jax.Array, tolerance: float) -> jax.Array:
+    """Whether the last four likelihoods promise no change beyond `tolerance`.
+
+    So it is if changes that shrink geometrically will sum to less (Aitken); if the float type does
+    not resolve them; or if they only go up and down, which is rounding. They count by their size:
+    under a prior the likelihood may fall while the posterior density rises.
+    """
+    changes = jnp.diff(seen)
+    size = jnp.abs(changes)
+    rate = jnp.minimum(size[2] / size[1], 0.9999)
+    remaining = size[2] / (1 - jnp.where(jnp.isfinite(rate), rate, 0.9))
+    unresolved = size[2] < 4 * jnp.finfo(seen.dtype).eps * jnp.abs(seen[-1])
+    turns = jnp.sign(changes[1:]) * jnp.sign(changes[:-1])
+    rounding = jnp.isfinite(changes).all() & (turns < 0).all()
+    return (remaining < tolerance) | unresolved | rounding

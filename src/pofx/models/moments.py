@@ -49,9 +49,9 @@ def scale_of(rows: Rows, columns: Sequence[Column]) -> tuple[Scale, Float[np.nda
         if column.kind != "real" or column.spikes:
             what = f"{column.kind} with point masses" if column.spikes else column.kind
             raise PofxError(
-                f"column {column.variable!r} is {what}, and a Gaussian model carries real columns; "
-                f"read it as a number with schema={{{column.variable!r}: 'real'}}, "
-                "or use model='mixture'"
+                f"column {column.variable!r} is {what}, and a Gaussian carries real columns only; "
+                "use model='mixture', or where it holds numbers "
+                f"schema={{{column.variable!r}: {{'kind': 'real', 'spikes': []}}}}"
             )
     x, observed, weight = rows.flat()
     x, weight = x.astype(np.float64), observed * weight[:, None].astype(np.float64)

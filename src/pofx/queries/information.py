@@ -10,6 +10,7 @@ by drawing rows once for all terms (Cover and Thomas 2006, ch. 2 and 8).
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import reduce
 from operator import add
 from typing import TypeAlias
@@ -23,6 +24,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from pofx.core import rules
 from pofx.core.answer import Answer
 from pofx.core.distribution import Tractable
+from pofx.core.errors import PofxError
 from pofx.core.variables import Column
 
 Columns: TypeAlias = Bool[np.ndarray, "d"]
@@ -65,7 +67,12 @@ def mutual_information(
 ) -> Answer:
     """I(a; b | c) = H(a, c) + H(b, c) - H(a, b, c) - H(c)."""
     terms = [(1.0, a | c), (1.0, b | c), (-1.0, a | b | c), (-1.0, c)]
-    return combination(key, model, columns, terms, **request)
+    return _not_below_zero(combination(key, model, columns, terms, **request))
+
+
+def _not_below_zero(answer: Answer) -> Answer:
+    """An exact answer that only rounding took below the least it can be."""
+    return replace(answer, value=max(answer.value, 0.0)) if answer.kind == "exact" else answer
 
 
 def combination(
@@ -114,14 +121,14 @@ def kl(
     """KL(p || q) = E_p[log p(x) - log q(x)] over all columns, in nats."""
     asked = np.ones(len(columns), bool)
     if rule := rules.kl.find(p, q):
-        return Answer(float(rule(p, q, asked)), how="closed form", unit="nats")
+        return _not_below_zero(Answer(float(rule(p, q, asked)), how="closed form", unit="nats"))
     cells = enumerate_levels(columns, asked)
     if cells is None:
         return monte_carlo(key, _LogRatioOfTwo(p, q), stderr=stderr, max_draws=max_draws)
     log_p = _log_probs(p, jnp.asarray(cells), jnp.asarray(asked))
     log_q = _log_probs(q, jnp.asarray(cells), jnp.asarray(asked))
     terms = jnp.where(log_p > -jnp.inf, jnp.exp(log_p) * (log_p - log_q), 0)
-    return Answer(float(terms.sum()), how="by enumeration", unit="nats")
+    return _not_below_zero(Answer(float(terms.sum()), how="by enumeration", unit="nats"))
 
 
 def enumerate_levels(columns: Sequence[Column], asked: Columns) -> Float[np.ndarray, "n d"] | None:
@@ -166,6 +173,10 @@ def monte_carlo(
     Without a request, after a fixed number of draws. A request that the budget did not meet is
     answered with what was reached, and marked.
     """
+    if max_draws < 2:
+        raise PofxError(f"max_draws: wanted at least 2, got {max_draws}")
+    if stderr is not None and not stderr > 0:
+        raise PofxError(f"stderr: wanted a number > 0, in nats; got {stderr}")
     least = min(DRAWS, max_draws)
     count, mean, square = 0, 0.0, 0.0
     error = math.inf

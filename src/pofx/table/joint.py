@@ -1,25 +1,26 @@
 """The named distribution that users hold."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pofx.core.answer import Answer, mean_over_rows
+from pofx.core.answer import Answer
 from pofx.core.distribution import Tractable
-from pofx.core.errors import PofxError
+from pofx.core.errors import PofxError, PofxWarning
 from pofx.core.rows import rows
-from pofx.core.variables import Column
 from pofx.models.conditional import condition
 from pofx.queries import bayes, density, information, missing
 from pofx.table import store
 from pofx.table.encode import Unseen, decode, encode, encode_values, log_scale
+from pofx.table.entries import Entries
 from pofx.table.schema import Schema, Variable
 from pofx.table.seeds import key_of
-from pofx.table.told import fits
 
 Names = str | Sequence[str]
 
@@ -50,8 +51,8 @@ class Joint:
         with unseen="missing" a missing cell.
         """
         x = self._read(data, unseen)
-        scale = log_scale(self.schema, x)[:, self._free]
-        x = x[:, self._free]
+        scale = log_scale(self.schema, x)[:, self.entries.free]
+        x = x[:, self.entries.free]
         value = density.log_prob(self.model, rows(x)) - np.where(np.isnan(x), 0, scale).sum(1)
         return Answer(value, how="closed form", unit="nats")
 
@@ -59,7 +60,7 @@ class Joint:
         """n new rows, of the kind of data that was learned from."""
         _at_least_one("n", n)
         draws = self._complete(np.full((n, self.model.size), np.nan), seed)
-        return decode(self.schema, self._whole(draws))
+        return decode(self.schema, self.entries.whole(draws))
 
     # -- other distributions
 
@@ -75,18 +76,18 @@ class Joint:
             if known and name not in self.schema.names:
                 raise PofxError(f"given: {name!r} is given already: {known[0]}")
         x = encode_values(self.schema, values)
-        if (x != self.fixed)[~np.isnan(x) & ~self._free].any():
+        if (x != self.fixed)[~np.isnan(x) & ~self.entries.free].any():
             raise PofxError(f"given: {_told(values)} contradicts the evidence given before")
-        observed = ~np.isnan(x) & self._free
+        observed = ~np.isnan(x) & self.entries.free
         if not observed.any():
             return self
-        keep = (self._free & ~observed)[self._free]
+        keep = (self.entries.free & ~observed)[self.entries.free]
         if not keep.any():
             raise PofxError("given: nothing is left to be random; use log_prob for its probability")
-        one = rows(np.where(observed, x, np.nan)[None, self._free])
+        one = rows(np.where(observed, x, np.nan)[None, self.entries.free])
         if not density.log_prob(self.model, one)[0] > -np.inf:
             raise PofxError(f"given: the evidence {_told(values)} has probability zero")
-        model = condition(self.model, x[self._free], observed[self._free], keep)
+        model = condition(self.model, x[self.entries.free], observed[self.entries.free], keep)
         fixed = np.where(observed, x, self.fixed)
         parts = self.schema.slices
         names = [n for n in self.schema.names if np.isnan(fixed[parts[n]]).any()]
@@ -97,8 +98,8 @@ class Joint:
         """p(names), the other variables integrated out."""
         if not names:
             raise PofxError("marginal: wanted at least one column")
-        entries = self._entries(names)
-        keep = entries[self._free]
+        entries = self.entries.of(names)
+        keep = entries[self.entries.free]
         nothing = np.zeros(self.model.size, bool)
         model = condition(self.model, np.zeros(self.model.size), nothing, keep)
         ordered = [n for n in self.schema.names if n in names]
@@ -130,11 +131,11 @@ class Joint:
         """
         variable, place = self.schema.variable(target), self.schema.slices[target]
         if variable.discrete and not variable.shape:
-            best = self._posterior(data, target, unseen).argmax(1)
+            best = np.nan_to_num(self._posterior(data, target, unseen)).argmax(1)
             return np.array(variable.levels)[best]
         _at_least_one("draws", draws)
         x = self._without(data, target, unseen)
-        guess = self._whole(self._expect(x, draws, seed))[:, place]
+        guess = self.entries.whole(self._expect(x, draws, seed))[:, place]
         return (guess * variable.scale + variable.shift).reshape(-1, *variable.shape)
 
     def impute(
@@ -146,12 +147,12 @@ class Joint:
         level. With `draws=m`, a list of m tables, each cell a draw from p(x_M | x_O): what to
         use where the uncertainty matters (Rubin 1987).
         """
-        free = self._read(data, unseen)[:, self._free]
+        free = self._read(data, unseen)[:, self.entries.free]
         if draws is None:
-            return decode(self.schema, self._whole(self._expect(free, 100, seed)), like=data)
+            return decode(self.schema, self.entries.whole(self._expect(free, 100, seed)), like=data)
         _at_least_one("draws", draws)
         return [
-            decode(self.schema, self._whole(self._complete(free, seed, i)), like=data)
+            decode(self.schema, self.entries.whole(self._complete(free, seed, i)), like=data)
             for i in range(draws)
         ]
 
@@ -171,17 +172,17 @@ class Joint:
         enumeration gives it, else an estimate: to `stderr` if asked, within `max_draws`.
         """
         names = names or self.schema.names
-        a, b = self._mask(names), self._mask(_listed(given))
+        a, b = self.entries.mask(names), self.entries.mask(_listed(given))
         answer = information.conditional_entropy(
             key_of(seed),
             self.model,
-            self._columns,
+            self.entries.columns,
             a,
             b,
             stderr=stderr,
             max_draws=max_draws,
         )
-        answer += self._log_units(a & ~b)
+        answer += self.entries.entropy_units(self.model, a & ~b)
         bar = f" | {', '.join(_listed(given))}" if given else ""
         return replace(answer, what=f"H({', '.join(names)}{bar})")
 
@@ -208,8 +209,8 @@ class Joint:
         answer = information.mutual_information(
             key_of(seed),
             self.model,
-            self._columns,
-            *map(self._mask, listed),
+            self.entries.columns,
+            *map(self.entries.mask, listed),
             stderr=stderr,
             max_draws=max_draws,
         )
@@ -234,42 +235,22 @@ class Joint:
         bar = f" | {', '.join(self.evidence)}" if self.evidence else ""
         return f"p({', '.join(self.schema.names)}{bar})  {type(self.model).__name__}"
 
-    # -- names to entries
+    # -- from data to entries
 
-    @property
-    def _free(self) -> np.ndarray:
-        return np.isnan(self.fixed)
-
-    @property
-    def _columns(self) -> list[Column]:
-        """The columns of the model."""
-        return [c for c, free in zip(self.schema.columns, self._free) if free]
-
-    def _entries(self, names: Sequence[str]) -> np.ndarray:
-        mask = np.zeros(self.schema.size, bool)
-        for name in names:
-            self.schema.variable(name)
-            mask[self.schema.slices[name]] = True
-        return mask
-
-    def _mask(self, names: Sequence[str]) -> np.ndarray:
-        return self._entries(names)[self._free]
+    @cached_property
+    def entries(self) -> Entries:
+        """Where the variables stand in a row, and which entries are random."""
+        return Entries(self.schema, self.fixed)
 
     def _on(self, model, names, fixed, evidence) -> "Joint":
-        entries = self._entries(names)
+        entries = self.entries.of(names)
         return Joint(model, self.schema.select(names), fixed[entries], evidence, self.fit)
-
-    def _whole(self, free: np.ndarray) -> np.ndarray:
-        """Rows of the model with the fixed entries put back."""
-        out = np.tile(self.fixed, (len(free), 1))
-        out[:, self._free] = free
-        return out
 
     def _complete(self, free: np.ndarray, *seed: int) -> np.ndarray:
         return missing.complete(key_of(*seed), self.model, rows(free))
 
     def _expect(self, free: np.ndarray, draws: int, seed: int) -> np.ndarray:
-        return missing.expect(key_of(seed), self.model, rows(free), self._columns, draws)
+        return missing.expect(key_of(seed), self.model, rows(free), self.entries.columns, draws)
 
     def _read(self, data: Any, unseen: Unseen, **how: Any) -> np.ndarray:
         """The rows of the data as entries."""
@@ -281,13 +262,22 @@ class Joint:
     def _without(self, data: Any, target: str, unseen: Unseen) -> np.ndarray:
         """The free entries of the data, those of the target missing."""
         inputs = [n for n in self.schema.names if n != target]
-        return self._read(data, unseen, require=inputs, ignore=target)[:, self._free]
+        return self._read(data, unseen, require=inputs, ignore=target)[:, self.entries.free]
 
     def _posterior(self, data: Any, target: str, unseen: Unseen) -> np.ndarray:
         variable = self._discrete(target)
         x = self._without(data, target, unseen)
-        place = int(np.flatnonzero(self._mask([target]))[0])
-        return bayes.posterior(self.model, rows(x), place, len(variable.levels))
+        place = int(np.flatnonzero(self.entries.mask([target]))[0])
+        posterior = bayes.posterior(self.model, rows(x), place, len(variable.levels))
+        lost = np.flatnonzero(np.isnan(posterior).any(1))
+        if len(lost):
+            warnings.warn(
+                f"{len(lost)} rows (the first is row {lost[0]}, counted from 0) have probability "
+                f"zero whatever {target!r} is; their posterior is NaN, their prediction arbitrary",
+                PofxWarning,
+                stacklevel=3,
+            )
+        return posterior
 
     def _discrete(self, target: str) -> Variable:
         variable = self.schema.variable(target)
@@ -297,75 +287,6 @@ class Joint:
                 f"{' of shape ' + str(variable.shape) if variable.shape else ''}"
             )
         return variable
-
-    def _log_units(self, asked: np.ndarray) -> Answer:
-        """What the units of the asked columns add to a differential entropy.
-
-        H(sx + t) = H(x) + log s, which a point mass does not share.
-        """
-        total = 0.0
-        scales = log_scale(self.schema, np.full((1, self.schema.size), 0.5))[0][self._free]
-        for j in np.flatnonzero(asked & (scales != 0)):
-            spikes = np.full((max(len(self._columns[j].spikes), 1), self.model.size), np.nan)
-            spikes[: len(self._columns[j].spikes), j] = self._columns[j].spikes
-            masses = np.exp(density.log_prob(self.model, rows(spikes)))
-            mass = masses[: len(self._columns[j].spikes)].sum()
-            total += (1 - mass) * scales[j]
-        return Answer(float(total), unit="nats")
-
-
-def kl(
-    p: Joint,
-    q: Joint,
-    *,
-    stderr: float | None = None,
-    max_draws: int = information.MAX_DRAWS,
-    seed: int = 0,
-) -> Answer:
-    """KL(p || q) = E_p[log p(x) - log q(x)] in nats, at least 0, and 0 for equals only.
-
-    Exact for Gaussians and for discrete variables that can be enumerated, else an estimate. Both
-    must speak of the same variables in the same units: fit one with `schema=` of the other.
-    """
-    if p.schema.variables != q.schema.variables or not np.array_equal(p._free, q._free):
-        raise PofxError(
-            "kl: wanted two distributions of the same variables in the same encoding; "
-            f"got {', '.join(p.schema.names)} and {', '.join(q.schema.names)}; "
-            "fit the second with schema=p.schema"
-        )
-    answer = information.kl(
-        key_of(seed), p.model, q.model, p._columns, stderr=stderr, max_draws=max_draws
-    )
-    return replace(answer, what="KL(p || q)")
-
-
-def compare(p: Joint, q: Joint, data: Any) -> Answer:
-    """The mean of log p(x) - log q(x) over rows, a paired difference with its standard error.
-
-    Positive where p gives the rows more probability; nats a row. On rows that neither learned
-    from, it says which model is better and how surely.
-    """
-    gains = np.asarray(p.log_prob(data)) - np.asarray(q.log_prob(data))
-    return replace(mean_over_rows(gains), what="E[log p(x) - log q(x)]")
-
-
-def load(path: str | Path) -> Joint:
-    """The distribution in a model file, its answers the same to the bit.
-
-    Nothing in the file is run. Raises PofxError where it is not a model file of this version.
-    """
-    model, header = store.load(path)
-    with store.damaged(path):
-        schema = Schema.from_json(header["schema"])
-        fixed = np.array([np.nan if v is None else v for v in header["fixed"]], np.float64)
-        if fixed.shape != (schema.size,) or model.size != np.isnan(fixed).sum():
-            raise ValueError("the model is not one of these columns")
-        evidence, told = header["evidence"], header["fit"]
-        if not isinstance(evidence, list) or not all(type(e) is str for e in evidence):
-            raise ValueError("the evidence is no list of texts")
-        if not isinstance(told, dict) or not fits(told):
-            raise ValueError("what it says of its fit makes no sense")
-        return Joint(model, schema, fixed, tuple(evidence), told)
 
 
 def _listed(names: Names) -> tuple[str, ...]:
