@@ -9,8 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-CHUNKS = (16, 64, 256, 1024)
-"""Sizes of a chunk: few, for each new shape is compiled anew, and small enough for the cache."""
+CHUNKS = (16, 64, 256)
+"""Rows in a chunk: few sizes, for each new shape is compiled anew."""
+LARGEST = 8192
+"""Bytes of a column in one more size, the largest, that its temporaries stay in the cache."""
+BLOCKS = (64, 8, 1)
+"""Numbers of chunks that one compiled call takes."""
 BATCHED = 256
 """Rows in a chunk whose rows each carry their own pattern, and so their own factorisation."""
 
@@ -69,29 +73,40 @@ class Rows(eqx.Module):
         return jax.lax.scan(add, zero, chunks)[0]
 
 
-def per_row(f: Callable[..., Any], model: Any, rows: "Rows", *more: Any) -> Any:
+def per_row(f: Callable[..., Any], model: Any, rows: Rows, *more: Any) -> Any:
     """f(model, x, observed, *more) of each row, in order, on the host.
 
-    Chunks go one by one through one compiled function, so that memory and compilation do not grow
-    with the rows; `more` is laid out as the chunks are. `f` is a function of a module, for a new
-    one would be compiled anew.
+    A few sizes of block go through one compiled function each, so that neither memory nor
+    compilation grows with the rows; `more` is laid out as the chunks are. `f` is a function of a
+    module, for a new one would be compiled anew.
+
+    >>> r = rows(np.array([[1.0, np.nan], [3.0, 4.0]]))
+    >>> per_row(_observed_count, None, r).tolist()
+    [1, 2]
     """
-    chunks = [
-        jax.device_get(_chunk(f, model, rows.x[i], rows.observed[i], *(a[i] for a in more)))
-        for i in range(len(rows.x))
-    ]
-    return jax.tree.map(lambda *parts: rows.join(np.stack(parts)), *chunks)
+    out, begin = [], 0
+    while begin < len(rows.x):
+        size = next(s for s in BLOCKS if s <= len(rows.x) - begin)
+        block = (a[begin : begin + size] for a in (rows.x, rows.observed, *more))
+        out.append(_block(f, model, *block))
+        begin += size
+    return jax.tree.map(lambda *a: rows.join(np.concatenate(a)), *jax.device_get(out))
 
 
 @eqx.filter_jit
-def _chunk(f, model, x, observed, *more):
-    axes = (None, 0, 0 if observed.ndim == 2 else None, *(0 for _ in more))
+def _block(f, model, x, observed, *more):
     arrays, static = eqx.partition(model, eqx.is_array)
 
-    def one(arrays, *row):
-        return f(eqx.combine(arrays, static), *row)
+    def chunk(chunk):
+        _, observed, *more = chunk
+        axes = (None, 0, 0 if observed.ndim == 2 else None, *(0 for _ in more))
+        return jax.vmap(lambda a, *row: f(eqx.combine(a, static), *row), axes)(arrays, *chunk)
 
-    return jax.vmap(one, axes)(arrays, x, observed, *more)
+    return jax.lax.map(chunk, (x, observed, *more))
+
+
+def _observed_count(model, x, observed):
+    return observed.sum()
 
 
 def rows(
@@ -109,14 +124,14 @@ def rows(
     n = len(x)
     observed = ~np.isnan(x) if observed is None else np.asarray(observed, bool)
     weight = np.ones(n) if weight is None else np.asarray(weight)
-    chunk, owner = _layout(observed)
+    dtype = jnp.zeros(()).dtype
+    chunk, owner = _layout(observed, (*CHUNKS, LARGEST // dtype.itemsize))
     patterns, members = _members(observed, owner)
     sizes = [-(-len(rows) // chunk) * chunk for rows in members]
     place = np.empty(n, np.int64)
     for begin, rows_ in zip(np.cumsum([0, *sizes[:-1]]), members):
         place[rows_] = begin + np.arange(len(rows_))
     m = sum(sizes) // chunk
-    dtype = jnp.zeros(()).dtype
 
     def lay(values, fill=0):
         out = np.full((m * chunk, *values.shape[1:]), fill, values.dtype)
@@ -133,7 +148,7 @@ def rows(
     return Rows(jnp.asarray(filled), jnp.asarray(seen), jnp.asarray(heavy), index)
 
 
-def _layout(observed: np.ndarray) -> tuple[int, np.ndarray | None]:
+def _layout(observed: np.ndarray, chunks: tuple[int, ...]) -> tuple[int, np.ndarray | None]:
     """The size of a chunk, and the pattern of each row where sharing patterns pays.
 
     In units of d^2 operations a row costs 1, a factorisation about d (one a chunk of a shared
@@ -152,9 +167,9 @@ def _layout(observed: np.ndarray) -> tuple[int, np.ndarray | None]:
     def cost(chunk):
         return int(np.ceil(counts / chunk).sum()) * (d + chunk + 32)
 
-    best = min(CHUNKS, key=cost)
+    best = min(chunks, key=cost)
     if cost(best) > n * (d + 1) or (len(counts) > 1 and len(counts) > n / 2):
-        return min([c for c in CHUNKS if c >= min(n, BATCHED)]), None
+        return min(c for c in chunks if c >= min(n, BATCHED)), None
     return best, owner
 
 

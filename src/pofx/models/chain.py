@@ -77,7 +77,7 @@ class Chain(Statistical):
     def _statistics(
         self, x: Float[Array, "n d"], observed: Mask, weight: Float[Array, "n"]
     ) -> tuple[Any, Float[Array, ""]]:
-        joint = jax.vmap(self._joint, (0, None))(x, observed)
+        joint = jax.vmap(self._joint, (0, None), 1)(x, observed)
         shares, log_likelihood = responsibilities(joint, weight)
         own = part_statistics(self.parts, shares, self._others(x), self._others(observed))
         return (shares.sum(1), own), log_likelihood

@@ -21,6 +21,7 @@ from pofx.models.seeds import clusters
 from pofx.models.stacked import (
     draws,
     log_probs,
+    log_probs_of_rows,
     log_weights,
     maximised,
     part_statistics,
@@ -67,7 +68,8 @@ class Mixture(Statistical):
     def _statistics(
         self, x: Float[Array, "n d"], observed: Mask, weight: Float[Array, "n"]
     ) -> tuple[Any, Float[Array, ""]]:
-        joint = jax.vmap(self._joint, (0, None))(x, observed)
+        weights = jax.nn.log_softmax(self.log_weights)
+        joint = weights[:, None] + log_probs_of_rows(self.parts, x, observed)
         shares, log_likelihood = responsibilities(joint, weight)
         own = part_statistics(self.parts, shares, x, observed)
         return (shares.sum(1), own), log_likelihood

@@ -14,6 +14,17 @@ def log_probs(parts: Any, x: Float[Array, "d"], observed: Bool[Array, "d"]) -> F
     return over_components(lambda part, x, o: part.log_prob(x, o), shared=2)(parts, x, observed)
 
 
+def log_probs_of_rows(
+    parts: Any, x: Float[Array, "n d"], observed: Bool[Array, "d"]
+) -> Float[Array, "k n"]:
+    """log p_k(x_O) of rows that share one pattern.
+
+    Parts first, rows last: the layout in which the weighted sums that follow run fastest.
+    """
+    score = over_components(lambda part, x, o: jax.vmap(part.log_prob, (0, None))(x, o), shared=2)
+    return score(parts, x, observed)
+
+
 def draws(parts: Any, key: Any, x: Float[Array, "d"], observed: Bool[Array, "d"]) -> Array:
     """A completion of x by each part, (k, d).
 
@@ -25,16 +36,15 @@ def draws(parts: Any, key: Any, x: Float[Array, "d"], observed: Bool[Array, "d"]
 
 
 def responsibilities(
-    joint: Float[Array, "n k"], weight: Float[Array, "n"]
+    joint: Float[Array, "k n"], weight: Float[Array, "n"]
 ) -> tuple[Float[Array, "k n"], Float[Array, ""]]:
     """Weights times the posterior of the category, and the weighted log-likelihood.
 
     A row that is impossible whatever the category has no posterior: it counts for none.
     """
-    log_prob = jax.nn.logsumexp(joint, axis=1)
-    possible = log_prob[:, None] > -jnp.inf
-    posterior = jnp.where(possible, jnp.exp(joint - log_prob[:, None]), 0)
-    return weight * posterior.T, jnp.where(weight > 0, weight * log_prob, 0).sum()
+    log_prob = jax.nn.logsumexp(joint, axis=0)
+    posterior = jnp.where(log_prob > -jnp.inf, jnp.exp(joint - log_prob), 0)
+    return weight * posterior, jnp.where(weight > 0, weight * log_prob, 0).sum()
 
 
 def log_weights(
