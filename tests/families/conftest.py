@@ -35,7 +35,14 @@ def draws_fixture():
     return draws
 
 
-@pytest.fixture(scope="session", params=[*FOUND, *INFLATED])
+SLOW = ("inflated_poisson",)
+CASES = [
+    pytest.param(name, marks=pytest.mark.slow if name in SLOW else ())
+    for name in (*FOUND, *INFLATED)
+]
+
+
+@pytest.fixture(scope="session", params=CASES)
 def case(request):
     """Name, family, columns and 2000 draws."""
     family, columns = example(request.param)

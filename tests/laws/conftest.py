@@ -74,6 +74,13 @@ def wide(request):
         yield request.param
 
 
+def pytest_collection_modifyitems(items):
+    """Laws on hundreds of integrals run quickly in float64 only, and in float32 with slow tests."""
+    for item in items:
+        if "draws_follow" in item.name and "float32" in item.name and "laws" in item.nodeid:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(params=sorted(TRACTABLE))
 def case(request, wide):
     """Each tractable model."""
