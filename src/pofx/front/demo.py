@@ -1,11 +1,10 @@
 """`pofx demo`: penguins with missing cells, then digits as images."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from pofx.core.errors import PofxError
+from pofx.front.show import heading
 
 
 def run(folder: Path) -> None:
@@ -22,22 +21,3 @@ def run(folder: Path) -> None:
     for path in paths:
         print(path)
     print(f"\nThe whole tour took {time.perf_counter() - began:.0f} s.")
-
-
-def heading(text: str) -> None:
-    """A line over what follows."""
-    print(f"\n\033[1m{text}\033[0m\n" if _terminal() else f"\n{text}\n{'-' * len(text)}\n")
-
-
-def timed(what: str, work: Callable[[], Any]) -> Any:
-    """The result of some work, and a line on how long it took."""
-    began = time.perf_counter()
-    result = work()
-    print(f"{what}: {time.perf_counter() - began:.1f} s, compilation included")
-    return result
-
-
-def _terminal() -> bool:
-    import sys
-
-    return sys.stdout.isatty()

@@ -8,8 +8,7 @@ import numpy as np
 import pofx
 from pofx.core.answer import mean_over_rows
 from pofx.front import plot
-from pofx.front.demo import heading, timed
-from pofx.front.show import summary
+from pofx.front.show import heading, summary, timed
 
 MISSING = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
 LATENT = 15

@@ -9,8 +9,7 @@ import pofx
 from pofx.core.answer import mean_over_rows
 from pofx.core.errors import PofxError
 from pofx.front import plot
-from pofx.front.demo import heading, timed
-from pofx.front.show import draw, leaderboard, summary
+from pofx.front.show import draw, heading, leaderboard, summary, timed
 
 NUMBERS = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g")
 PAIRED = ("species", "island", "sex", *NUMBERS)

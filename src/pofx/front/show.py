@@ -2,7 +2,8 @@
 
 import inspect
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -105,3 +106,16 @@ def print_error(*lines: str) -> None:
     for line in lines:
         if line:
             print(line, file=sys.stderr)
+
+
+def heading(text: str) -> None:
+    """A line over what follows."""
+    print(f"\n\033[1m{text}\033[0m\n" if sys.stdout.isatty() else f"\n{text}\n{'-' * len(text)}\n")
+
+
+def timed(what: str, work: Callable[[], Any]) -> Any:
+    """The result of some work, and a line on how long it took."""
+    began = time.perf_counter()
+    result = work()
+    print(f"{what}: {time.perf_counter() - began:.1f} s, compilation included")
+    return result

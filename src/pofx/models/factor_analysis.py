@@ -1,5 +1,6 @@
 """Factor analysis: a few latent numbers explain how columns vary together."""
 
+import operator
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from pofx.core.distribution import Example, Mask, Row, Statistical
 from pofx.core.linalg import whitener
 from pofx.core.rows import Rows
 from pofx.core.variables import Column, Kind
-from pofx.models.latent_linear import LOG_2PI, Posterior, check_latent, principal
+from pofx.models.latent_linear import Posterior, check_latent, principal
 from pofx.models.moments import Scale, scale_of
 
 
@@ -151,15 +152,12 @@ def _latent_moments(
 def _condition(
     p: FactorAnalysis, x: Row, observed: Bool[np.ndarray, "d"], keep: Bool[np.ndarray, "d"]
 ) -> FactorAnalysis:
-    # z | x_O is Gaussian, so p(x_M | x_O) is again of the same form.
-    posterior = p._posterior(jnp.asarray(observed))
-    move = p.loading @ posterior.mean(jnp.where(observed, x - p.mean, 0))
+    given = p._posterior(jnp.asarray(observed)).given(jnp.where(observed, x - p.mean, 0))
     k = np.flatnonzero(keep)
-    scale = jax.tree.map(lambda a: a[k], p.scale)
-    loading = (p.loading @ posterior.root())[k]
-    return FactorAnalysis((p.mean + move)[k], loading, p.noise[k], scale, p.prior)
+    move, loading, scale = jax.tree.map(operator.itemgetter(k), (*given, p.scale))
+    return FactorAnalysis(p.mean[k] + move, loading, p.noise[k], scale, p.prior)
 
 
 @rules.entropy.register(FactorAnalysis)
 def _entropy(p: FactorAnalysis, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""]:
-    return 0.5 * asked.sum() * (1 + LOG_2PI) + p._posterior(jnp.asarray(asked)).log_det()
+    return p._posterior(jnp.asarray(asked)).entropy()

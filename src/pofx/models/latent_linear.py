@@ -59,6 +59,17 @@ class Posterior(NamedTuple):
         quadratic = (self.precision * left) @ left + m @ m
         return -0.5 * (quadratic + (self.precision > 0).sum() * LOG_2PI) - self.log_det()
 
+    def given(self, z: Row) -> tuple[Row, Float[Array, "d q"]]:
+        """How p(x_M | x_O) differs from p(x): the move of μ, and the new Λ.
+
+        For z | x_O is Gaussian, and so x_M | x_O of the same form, its noise as before.
+        """
+        return self.loading @ self.mean(z), self.loading @ self.root()
+
+    def entropy(self) -> Float[Array, ""]:
+        """H(x_O) = 1/2 log det 2πe(ΛΛᵀ + Ψ)_OO in nats."""
+        return 0.5 * (self.precision > 0).sum() * (1 + LOG_2PI) + self.log_det()
+
     def sample(self, key: PRNGKeyArray, z: Row, noise: Row) -> Row:
         """A draw of all deviations given the observed ones."""
         hidden, own = jax.random.split(key)

@@ -1,5 +1,6 @@
 """Probabilistic principal components: factor analysis with one noise variance."""
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from pofx.core import rules
 from pofx.core.distribution import Example, Mask, Row, Statistical
 from pofx.core.rows import Rows
 from pofx.core.variables import Column, Kind
-from pofx.models.latent_linear import LOG_2PI, Posterior, check_latent, principal
+from pofx.models.latent_linear import Posterior, check_latent, principal
 from pofx.models.moments import Moments, Scale, scale_of
 
 
@@ -113,15 +114,12 @@ class PPCA(Statistical):
 def _condition(
     p: PPCA, x: Row, observed: Bool[np.ndarray, "d"], keep: Bool[np.ndarray, "d"]
 ) -> PPCA:
-    # z | x_O is Gaussian, so p(x_M | x_O) is again of the same form.
-    posterior = p._posterior(jnp.asarray(observed))
-    move = p.loading @ posterior.mean(jnp.where(observed, x - p.mean, 0))
+    given = p._posterior(jnp.asarray(observed)).given(jnp.where(observed, x - p.mean, 0))
     k = np.flatnonzero(keep)
-    scale = jax.tree.map(lambda a: a[k], p.scale)
-    loading = (p.loading @ posterior.root())[k]
-    return PPCA((p.mean + move)[k], loading, p.noise, scale, p.prior)
+    move, loading, scale = jax.tree.map(operator.itemgetter(k), (*given, p.scale))
+    return PPCA(p.mean[k] + move, loading, p.noise, scale, p.prior)
 
 
 @rules.entropy.register(PPCA)
 def _entropy(p: PPCA, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""]:
-    return 0.5 * asked.sum() * (1 + LOG_2PI) + p._posterior(jnp.asarray(asked)).log_det()
+    return p._posterior(jnp.asarray(asked)).entropy()
