@@ -8,15 +8,15 @@ import pytest
 from pofx.core.discovery import discover
 from pofx.core.errors import PofxError
 from pofx.core.family import Family
-from pofx.core.variables import KINDS, Column
-from pofx.families import DEFAULT, Categorical, Inflated, Normal, family_class, stack, start
+from pofx.core.variables import DEFAULT_FAMILY, KINDS, Column
+from pofx.families import Categorical, Inflated, Normal, family_class, stack, start
 
 
 def test_every_kind_has_a_default_that_carries_it():
     for kind in KINDS:
         column = Column("a", kind, levels=2)
         assert kind in family_class(column).kinds
-        assert kind in discover("pofx.families", Family)[DEFAULT[kind]].kinds
+        assert kind in discover("pofx.families", Family)[DEFAULT_FAMILY[kind]].kinds
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ MISTAKES = {
     "sample p.pofx -o no/draws.csv": "no/draws.csv: cannot be written: No such file",
     "sample image.pofx": "column 'image': a table file has no place for cells of shape",
     "score p.pofx other.csv": "no column 'size'; did you mean 'sise'",
-    "score p.pofx violet.csv": "no level 'violet'.* in row 0",
+    "score p.pofx violet.csv": "in row 0 .*: no level 'violet'",
     "score p.pofx heads.csv": "data: wanted at least one row, got no rows",
     "score p.pofx whole.csv --unseen no": "unseen: wanted 'error' or 'missing', got 'no'",
     "impute p.pofx holes.csv --draws 0 -o a.csv": "draws: wanted a whole number, at least 1",

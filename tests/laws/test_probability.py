@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pofx.core import rules
 from pofx.models.conditional import condition
 from pofx.queries import information
 
@@ -146,12 +145,10 @@ def test_wrong_shape_raises(case):
 
 
 def test_exact_entropy_is_what_draws_say(case):
-    rule = rules.entropy.find(case.model)
     asked = np.arange(case.size) < max(case.size - 1, 1)
     value = information.exact_entropy(case.model, case.columns, asked)
     if value is None:
-        assert rule is None
-        return
+        pytest.skip("no closed form")
     terms = [(1.0, asked)]
     masks = jnp.asarray(np.stack([s for _, s in terms]))
     draw = information._LogRatio(case.model, jnp.array([-1.0]), masks)

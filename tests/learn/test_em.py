@@ -9,7 +9,7 @@ from pofx.core.errors import PofxError, PofxWarning
 from pofx.core.rows import rows
 from pofx.core.variables import Column
 from pofx.learn.em import em, step
-from pofx.learn.fit import Candidate, fit, log_prob, select
+from pofx.learn.fit import Candidate, fit, select
 from pofx.models.independent import Independent
 from pofx.models.mixture import Mixture
 
@@ -128,12 +128,12 @@ def candidates(counts, **options):
 def test_selection_finds_the_number_of_components():
     x = blobs(n=400, k=3)
     best, kept, lines = select(
-        KEY, candidates((1, 2, 3, 4, 6)), rows(x[:320]), rows(x[320:]), restarts=2
+        KEY, candidates((1, 2, 3, 4, 6)), [(rows(x[:320]), rows(x[320:]))], restarts=2
     )
     assert best == 2
-    assert len(kept.model.log_weights) == 3
+    assert len(kept[0].model.log_weights) == 3
     assert [line.kept for line in lines] == [True, True, True, False, False]
-    scores = np.asarray(jax.vmap(lambda r: log_prob(kept.model, r, jnp.ones(2, bool)))(x[320:]))
+    scores = np.asarray(jax.vmap(lambda r: kept[0].model.log_prob(r, jnp.ones(2, bool)))(x[320:]))
     assert lines[2].log_likelihood == pytest.approx(scores.mean(), abs=1e-4)
     assert lines[2].stderr == pytest.approx(scores.std(ddof=1) / np.sqrt(80), rel=1e-3)
     gain = lines[2].log_likelihood - lines[1].log_likelihood
@@ -143,7 +143,7 @@ def test_selection_finds_the_number_of_components():
 def test_selection_takes_one_component_of_pure_noise_and_stops():
     x = blobs(n=400, k=1, seed=3)
     best, _, lines = select(
-        KEY, candidates((1, 2, 3, 4, 6)), rows(x[:320]), rows(x[320:]), patience=2
+        KEY, candidates((1, 2, 3, 4, 6)), [(rows(x[:320]), rows(x[320:]))], patience=2
     )
     assert best == 0
     assert len(lines) == 3
@@ -158,7 +158,7 @@ def test_a_candidate_that_holds_held_out_rows_impossible_loses():
 
     trials = [Candidate("sure", start(0.0)), Candidate("open", start(1.0))]
     for order in (trials, trials[::-1], [trials[0], *trials]):
-        best, _, lines = select(KEY, order, train, valid)
+        best, _, lines = select(KEY, order, [(train, valid)])
         assert order[best].name == "open"
         assert [line.name for line in lines] == [t.name for t in order]
         assert {type(line.kept) for line in lines} == {bool}

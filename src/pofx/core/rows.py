@@ -105,6 +105,15 @@ def _block(f, model, x, observed, *more):
     return jax.lax.map(chunk, (x, observed, *more))
 
 
+def log_prob(model: Any, rows: Rows) -> Float[np.ndarray, "n"]:
+    """log p(x_O) of each row under a tractable model, in nats."""
+    return per_row(_log_prob, model, rows)
+
+
+def _log_prob(model, x, observed):
+    return model.log_prob(x, observed)
+
+
 def _observed_count(model, x, observed):
     return observed.sum()
 

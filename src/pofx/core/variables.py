@@ -8,6 +8,16 @@ Kind = Literal["real", "positive", "count", "binary", "categorical", "ordinal"]
 KINDS: tuple[Kind, ...] = ("real", "positive", "count", "binary", "categorical", "ordinal")
 DISCRETE: frozenset[Kind] = frozenset({"binary", "categorical", "ordinal"})
 
+DEFAULT_FAMILY: dict[Kind, str] = {
+    "real": "normal",
+    "positive": "log_normal",
+    "count": "negative_binomial",
+    "binary": "bernoulli",
+    "categorical": "categorical",
+    "ordinal": "categorical",
+}
+"""The family of a column that names none, by its kind."""
+
 
 @dataclass(frozen=True)
 class Column:

@@ -2,7 +2,7 @@
 
 from pofx.families.bernoulli import Bernoulli
 from pofx.families.categorical import Categorical
-from pofx.families.choose import DEFAULT, base_class, family_class, stack, start
+from pofx.families.choose import base_class, family_class, stack, start
 from pofx.families.gamma import Gamma
 from pofx.families.inflated import Inflated
 from pofx.families.log_normal import LogNormal
@@ -11,7 +11,6 @@ from pofx.families.normal import Normal
 from pofx.families.poisson import Poisson
 
 __all__ = [
-    "DEFAULT",
     "Bernoulli",
     "Categorical",
     "Gamma",

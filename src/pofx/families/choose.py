@@ -8,17 +8,7 @@ from jaxtyping import Float
 from pofx.core.discovery import discover, named
 from pofx.core.errors import PofxError, unknown
 from pofx.core.family import Family
-from pofx.core.variables import Column, Kind
-
-DEFAULT: dict[Kind, str] = {
-    "real": "normal",
-    "positive": "log_normal",
-    "count": "negative_binomial",
-    "binary": "bernoulli",
-    "categorical": "categorical",
-    "ordinal": "categorical",
-}
-"""The family of a column that names none, by its kind."""
+from pofx.core.variables import DEFAULT_FAMILY, Column
 
 _PACKAGE = "pofx.families"
 _INFLATED = "inflated"
@@ -35,7 +25,7 @@ def base_class(column: Column) -> type[Family]:
     pofx.core.errors.PofxError: height: family 'poisson' does not carry real; these do: normal
     """
     families = {k: v for k, v in discover(_PACKAGE, Family).items() if k != _INFLATED}
-    name = column.family or DEFAULT[column.kind]
+    name = column.family or DEFAULT_FAMILY[column.kind]
     able = [known for known, cls in families.items() if column.kind in cls.kinds]
     if name not in families:
         raise unknown(f"family for {column.variable} ({column.kind}):", name, able)

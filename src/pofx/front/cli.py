@@ -11,6 +11,8 @@ import typer
 
 from pofx.core.errors import PofxError, PofxWarning
 
+LINE = 600
+"""Characters of the longest message."""
 UsageError: Any = typer.BadParameter.__mro__[1]
 """What the parser of arguments raises: in `click`, or in typer's own copy of it."""
 
@@ -207,7 +209,10 @@ def main() -> None:
 
 def _say(message: object) -> int:
     """One line on standard error; the exit code of a mistake."""
-    print("pofx:", " ".join(str(message).splitlines()), file=sys.stderr)
+    text = " ".join(str(message).splitlines())
+    # Text of a file may hold what a terminal would obey.
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    print("pofx:", text if len(text) <= LINE else f"{text[:LINE]} ...", file=sys.stderr)
     return 2
 
 

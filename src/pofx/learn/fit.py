@@ -9,9 +9,10 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from pofx.core.answer import Answer, mean_over_rows
-from pofx.core.distribution import Statistical, Tractable
+from pofx.core.distribution import Statistical
 from pofx.core.errors import PofxWarning
-from pofx.core.rows import Rows, per_row
+from pofx.core.rows import Rows
+from pofx.core.rows import log_prob as scores_of
 from pofx.learn.em import Fit, Report, em
 
 Start: TypeAlias = Callable[[PRNGKeyArray, Rows], Statistical]
@@ -21,7 +22,7 @@ TRIAL = 15
 
 
 class Candidate(NamedTuple):
-    """A model under comparison: its name, its start, and how it did."""
+    """A model under comparison: its name and its start."""
 
     name: str
     start: Start
@@ -67,42 +68,36 @@ def fit(
 def select(
     key: PRNGKeyArray,
     candidates: Sequence[Candidate],
-    train: Rows,
-    valid: Rows,
+    splits: Sequence[tuple[Rows, Rows]],
     *,
     patience: int = 2,
     **options,
-) -> tuple[int, Fit, list[Line]]:
-    """The candidate that held-out rows prefer, in order of growing size.
+) -> tuple[int, list[Fit], list[Line]]:
+    """The candidate that held-out rows prefer, in order of growing size, and its fits.
 
-    A larger one is kept where its mean paired gain exceeds one standard error, so that noise alone
-    buys no parameters; after `patience` that are not, the search ends.
+    Each split holds rows to learn from and rows held out; the held-out rows of all of them judge
+    together. A larger candidate is kept where its mean paired gain exceeds one standard error, so
+    that noise alone buys no parameters; after `patience` that are not, the search ends.
     """
-    best, kept, scores, lines = 0, None, None, []
-    weight = valid.flat()[2].astype(np.float64)
+    best, kept, scores, lines = 0, [], None, []
+    weight = np.concatenate([valid.flat()[2] for _, valid in splits])
     for i, candidate in enumerate(candidates):
-        trial = fit(key, candidate.start, train, **options)
-        score = per_row(log_prob, trial.model, valid)
+        trials = [fit(key, candidate.start, train, **options) for train, _ in splits]
+        score = np.concatenate([scores_of(t.model, v) for t, (_, v) in zip(trials, splits)])
         mean = mean_over_rows(score, weight)
         gain = Answer(0.0) if scores is None else mean_over_rows(_more(score, scores), weight)
         # A single held-out row has no standard error: its word is taken.
-        better = kept is None or bool(gain.value > np.nan_to_num(gain.stderr))
+        better = scores is None or bool(gain.value > np.nan_to_num(gain.stderr))
         lines.append(
             Line(candidate.name, float(mean), mean.stderr, float(gain), gain.stderr, better)
         )
         if better:
-            best, kept, scores = i, trial, score
+            best, kept, scores = i, trials, score
         elif i - best >= patience:
             break
-    assert kept is not None
     return best, kept, lines
 
 
 def _more(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """a - b; a row that both hold impossible tells nothing between them."""
     return np.subtract(a, b, out=np.zeros_like(a), where=a != b)
-
-
-def log_prob(model: Tractable, x, observed):
-    """The log-density of a row, as a function of a module for `per_row`."""
-    return model.log_prob(x, observed)

@@ -145,3 +145,12 @@ def _condition(
     parts = over_components(lambda part, x: rule(part, x, observed, keep), shared=1)(p.parts, x)
     weights = jax.nn.log_softmax(p._joint(x, jnp.asarray(observed)))
     return None if parts is None else Mixture(weights, parts, p.prior)
+
+
+@rules.entropy.register(Mixture)
+def _entropy(p: Mixture, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""] | None:
+    # Of one component it is that component's; of more there is no closed form.
+    rule = rules.entropy.find(p.parts)
+    if rule is None or len(p.log_weights) > 1:
+        return None
+    return rule(jax.tree.map(lambda a: a[0], p.parts), asked)

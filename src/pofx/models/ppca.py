@@ -23,7 +23,10 @@ class PPCA(Statistical):
 
     Exact marginals and conditionals at a cost linear in the columns. On complete rows learned in
     closed form, Λ = U (L - σ²I)^(1/2) from the eigenvectors and eigenvalues of the covariance
-    (Tipping and Bishop 1999); with missing cells by EM over those cells, z integrated out.
+    (Tipping and Bishop 1999); with missing cells by EM over those cells, z integrated out. Learning
+    holds the d by d covariance; factor analysis does not. The noise is the same for all columns as
+    the model sees them: `pofx.fit` standardises plain columns, so there it is that of the
+    correlation matrix, and all pixels of an image by one scale.
 
     >>> p = PPCA.example(jax.random.key(0)).model
     >>> p.loading.shape

@@ -32,13 +32,15 @@ def clusters(
 
     seed = int(jax.random.randint(key, (), 0, 2**31 - 1))
     rng = np.random.default_rng(seed)
-    f = features(rows, columns)
-    some = f if len(f) <= ENOUGH else f[rng.choice(len(f), ENOUGH, replace=False)]
+    f, weight = features(rows, columns), rows.flat()[2]
+    few = len(f) <= ENOUGH
+    chosen = np.arange(len(f)) if few else rng.choice(len(f), ENOUGH, replace=False)
     # Fewer distinct rows than clusters would leave k-means with empty ones: jitter parts them.
-    some = some + 1e-6 * rng.standard_normal(some.shape)
+    some = f[chosen] + 1e-6 * rng.standard_normal((len(chosen), f.shape[1]))
     steps = 10 if init == "k-means++" else 1
     settings: dict[str, Any] = {"n_init": 1, "max_iter": steps, "random_state": seed}
-    return np.asarray(KMeans(components, init=init, **settings).fit(some).predict(f))
+    means = KMeans(components, init=init, **settings).fit(some, sample_weight=weight[chosen])
+    return np.asarray(means.predict(f))
 
 
 def features(rows: Rows, columns: Sequence[Column]) -> Float[np.ndarray, "n f"]:

@@ -4,7 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from pofx.core.distribution import Mask, Row, Tractable
 from pofx.core.rows import Rows, per_row
@@ -17,11 +17,11 @@ def posterior(
 
     A row that is impossible whatever y is has no posterior: NaN.
     """
-    return per_row(_Posterior(target, levels), model, rows)
+    return per_row(_Posterior(jnp.asarray(target), levels), model, rows)
 
 
 class _Posterior(eqx.Module):
-    target: int = eqx.field(static=True)
+    target: Int[Array, ""]
     levels: int = eqx.field(static=True)
 
     def __call__(self, model: Tractable, x: Row, observed: Mask) -> Float[Array, "levels"]:

@@ -3,14 +3,10 @@
 import numpy as np
 from jaxtyping import Float
 
+from pofx.core import rows
 from pofx.core.distribution import Tractable
-from pofx.core.rows import Rows, per_row
 
 
-def log_prob(model: Tractable, rows: Rows) -> Float[np.ndarray, "n"]:
+def log_prob(model: Tractable, table: rows.Rows) -> Float[np.ndarray, "n"]:
     """log p(x_O) of each row in nats, missing entries integrated out."""
-    return per_row(_log_prob, model, rows)
-
-
-def _log_prob(model, x, observed):
-    return model.log_prob(x, observed)
+    return rows.log_prob(model, table)

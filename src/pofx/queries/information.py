@@ -106,7 +106,7 @@ def exact_entropy(model: Tractable, columns: Sequence[Column], asked: Columns) -
         return None
     log_prob = _log_probs(model, jnp.asarray(cells), jnp.asarray(asked))
     value = -float(jnp.where(log_prob > -jnp.inf, jnp.exp(log_prob) * log_prob, 0).sum())
-    return Answer(value, how="by enumeration", unit="nats")
+    return _not_below_zero(Answer(value, how="by enumeration", unit="nats"))
 
 
 def kl(
@@ -202,4 +202,5 @@ def _draw_block(draw, key):
 
 @eqx.filter_jit
 def _log_probs(model, x, asked):
-    return jax.vmap(model.log_prob, (0, None))(x, asked)
+    # All levels there are: what their sum differs from one is rounding.
+    return jax.nn.log_softmax(jax.vmap(model.log_prob, (0, None))(x, asked))

@@ -8,7 +8,9 @@ from jaxtyping import Float, PRNGKeyArray
 
 from pofx.core.distribution import Tractable
 from pofx.core.rows import Rows, per_row
+from pofx.core.rows import rows as make_rows
 from pofx.core.variables import Column
+from pofx.queries.bayes import posterior
 
 
 def complete(key: PRNGKeyArray, model: Tractable, rows: Rows) -> Float[np.ndarray, "n d"]:
@@ -23,20 +25,20 @@ def expect(
 ) -> Float[np.ndarray, "n d"]:
     """Each row with its missing entries at their conditional mean, or most probable level.
 
-    Both are taken over `draws` conditional draws.
+    A mean is taken over `draws` conditional draws; a level's probability is exact.
     """
-    discrete = np.array([c.discrete for c in columns])
-    levels = max([c.levels for c in columns if c.discrete], default=0)
-    total = np.zeros((rows.count, len(columns)))
-    votes = np.zeros((rows.count, int(discrete.sum()), levels), np.int32)
-    for k in jax.random.split(key, draws):
-        x = complete(k, model, rows)
-        total += x
-        votes += x[:, discrete, None] == np.arange(levels)
-    out = total / draws
-    out[:, discrete] = votes.argmax(-1) if levels else 0
     x, observed, _ = rows.flat()
-    return np.where(observed, x, out)
+    discrete = np.array([c.discrete for c in columns])
+    out = x.astype(np.float64)
+    if (~observed[:, ~discrete]).any():
+        total = sum(complete(k, model, rows) for k in jax.random.split(key, draws))
+        out = np.where(observed, x, total / draws)
+    for j, column in enumerate(columns):
+        own = np.flatnonzero(~observed[:, j])
+        if column.discrete and len(own):
+            some = make_rows(x[own], observed[own])
+            out[own, j] = np.nan_to_num(posterior(model, some, j, column.levels)).argmax(1)
+    return out
 
 
 def _sample(model, x, observed, key):

@@ -112,13 +112,13 @@ def parse_value(variable: Variable, text: str) -> str | int | float | bool | Non
     return variable.levels[variable.levels.index(number)] if variable.discrete else number
 
 
-def decode(schema: Schema, x: np.ndarray, *, like: Any = None) -> Any:
+def decode(schema: Schema, x: np.ndarray, *, like: Any = None, index: Any = None) -> Any:
     """Data of the schema's container that holds the rows `x`, (n, d); NaN is a missing cell.
 
     The inverse of `encode`: dtypes, level names and column order are those of the data that the
     schema came from; integers are rounded, into the range of their dtype. With `like`, data of as
-    many rows, numbers that stand there are kept to the last bit, and its pandas index too. Raises
-    PofxError for another width.
+    many rows, numbers that stand there are kept to the last bit, and its pandas index too; with
+    `index`, the index only. Raises PofxError for another width.
 
     >>> schema = Schema((Variable("a", "real", shift=5, scale=2, dtype="int64"),), "mapping")
     >>> decode(schema, np.array([[0.0], [1.1]]))
@@ -133,7 +133,7 @@ def decode(schema: Schema, x: np.ndarray, *, like: Any = None) -> Any:
             if own.levels is None and cells[name].levels is None:
                 values = np.where(own.missing, cells[name].values, own.values)
                 cells[name] = Cells(values, None, cells[name].dtype)
-    return build(schema.container, cells, like)
+    return build(schema.container, cells, index if like is None else like)
 
 
 def log_scale(schema: Schema, x: np.ndarray) -> np.ndarray:
@@ -175,8 +175,9 @@ def _codes(variable: Variable, cells: Cells, unseen: Unseen) -> np.ndarray:
         _check_type(variable, cells, value, row)
         if unseen == "error":
             raise PofxError(
-                f"column {variable.name!r}: {unknown('level', value, variable.levels)}"
-                f"{_at(cells, row)}; to integrate such cells out, pass unseen='missing'"
+                f"column {variable.name!r}{_at(cells, row)}: "
+                f"{unknown('level', value, variable.levels)}; such cells are integrated out by "
+                "unseen='missing' where a call takes it (--unseen missing)"
             )
     return codes
 

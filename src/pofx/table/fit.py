@@ -27,6 +27,8 @@ from pofx.table.told import plain
 
 COMPONENTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 """Numbers of components tried where none is named."""
+JUDGES, FOLDS = 200, 5
+"""Held-out rows wanted to choose by, and the most splits made to come by them."""
 
 
 def fit(
@@ -48,10 +50,11 @@ def fit(
     `data` is a pandas, polars or pyarrow frame, a numpy array, or a mapping from names to arrays;
     null and NaN are missing cells. `model` is a name that `pofx models` lists, with its options
     (components=8, part="gaussian", latent=3, on="species", ...); None is a mixture of independent
-    columns whose number of components is chosen on a `validation` share of the rows. `schema`
-    overrides what is inferred of columns ({"year": "ordinal"}), or is another fit's own.
-    `weights` is a column's name or an array of row weights. `progress` shows a bar, by default on
-    a terminal. Raises PofxError for bad input, one line; no convergence is a warning.
+    columns whose number of components is chosen on a `validation` share of the rows (on up to five
+    such shares in turn, where one has fewer than 200 rows). `schema` overrides what is inferred of
+    columns ({"year": "ordinal"}), or is another fit's own. `weights` is a column's name or an array
+    of row weights; they enter learning, not the schema. `progress` shows a bar, by default on a
+    terminal. Raises PofxError for bad input, one line; no convergence is a warning.
 
     >>> p = fit({"x": np.arange(20.0), "y": np.arange(20) % 2}, "independent")
     >>> p
@@ -116,25 +119,28 @@ def _chosen(
     order = np.asarray(jax.random.permutation(choose, len(x)))
     if weight is not None:
         order = order[weight[order] > 0]
-    held = order[: max(round(validation * len(order)), 1)]
-    train = np.setdiff1d(order, held)
-    few = [k for k in COMPONENTS if k == 1 or 5 * k <= len(train)]
+    size = max(round(validation * len(order)), 1)
+    folds = max(min(-(-JUDGES // size), FOLDS, len(order) // size), 1)
+    held = [order[i * size : (i + 1) * size] for i in range(folds)]
+    few = [k for k in COMPONENTS if k == 1 or 5 * k <= len(order) - size]
     candidates = [
         Candidate(f"{k} components", _start(Mixture, schema, {**options, "components": k}))
         for k in few
     ]
-    if not len(train):
+    if len(order) == size:
         return learn(go, candidates[0].start, rows(x, weight=weight), **learning), []
 
     def part(index):
         return rows(x[index], weight=None if weight is None else weight[index])
 
-    best, kept, board = select(go, candidates, part(train), part(held), **learning)
-    units = _units(schema, x[held], None if weight is None else weight[held])
+    splits = [(part(np.setdiff1d(order, own)), part(own)) for own in held]
+    best, kept, board = select(go, candidates, splits, **learning)
+    judges = np.concatenate(held)
+    units = _units(schema, x[judges], None if weight is None else weight[judges])
     board = [line._replace(log_likelihood=line.log_likelihood - units) for line in board]
     options["components"] = few[best]
     return learn(
-        go, lambda key, rows: kept.model, part(order), **{**learning, "restarts": 1}
+        go, lambda key, rows: kept[0].model, part(order), **{**learning, "restarts": 1}
     ), board
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from pofx.core.errors import PofxError, unknown
-from pofx.core.variables import DISCRETE, KINDS, Kind
+from pofx.core.variables import DEFAULT_FAMILY, DISCRETE, KINDS, Kind
 from pofx.table import measure
 from pofx.table.cells import Cells
 from pofx.table.frames import Frame, read_frame
@@ -14,16 +14,6 @@ from pofx.table.schema import Schema, Variable
 
 FIELDS = ("kind", "family", "levels", "spikes", "resolution")
 """What may be overridden, column by column."""
-
-FAMILIES: dict[Kind, str] = {
-    "real": "normal",
-    "positive": "log_normal",
-    "count": "negative_binomial",
-    "binary": "bernoulli",
-    "categorical": "categorical",
-    "ordinal": "categorical",
-}
-"""The family of each kind, where none is asked for."""
 
 MAX_ORDINAL, ROWS_A_LEVEL, ROWS_A_RARE_LEVEL = 20, 5, 2
 MIN_RATIO = 10
@@ -119,7 +109,7 @@ def _infer(name: str, cells: Cells, given: dict[str, Any], numeric: bool) -> Var
     spikes = measure.spikes(*known) if not shape and cells.levels is None and not numeric else ()
     spikes = tuple(sorted(float(v) for v in given.get("spikes", spikes)))
     kind = given.get("kind") or _kind(cells, known, spikes, numeric, given)
-    family = given.get("family") or FAMILIES[kind]
+    family = given.get("family") or DEFAULT_FAMILY[kind]
     if kind in DISCRETE:
         levels = _levels(name, kind, cells, known[0], given)
         return Variable(name, kind, shape, levels, family=family, dtype=cells.dtype)

@@ -114,13 +114,10 @@ class Joint:
         """
         variable = self._discrete(target)
         posterior = self._posterior(data, target, unseen)
-        names = [str(level) for level in variable.levels]
-        table = Schema(
-            tuple(Variable(n, "real", dtype="float64") for n in names), self.schema.container
-        )
-        return (
-            posterior if self.schema.container in ("numpy", "vector") else decode(table, posterior)
-        )
+        if self.schema.container in ("numpy", "vector"):
+            return posterior
+        levels = (Variable(str(level), "real", dtype="float64") for level in variable.levels)
+        return decode(Schema(tuple(levels), self.schema.container), posterior, index=data)
 
     def predict(
         self, data: Any, target: str, *, unseen: Unseen = "error", draws: int = 100, seed: int = 0
@@ -143,9 +140,9 @@ class Joint:
     ) -> Any:
         """The data with missing cells filled in.
 
-        By default with one guess a cell, the conditional mean of a number or the most probable
-        level. With `draws=m`, a list of m tables, each cell a draw from p(x_M | x_O): what to
-        use where the uncertainty matters (Rubin 1987).
+        By default with one guess a cell: the mean of 100 conditional draws of a number, or the most
+        probable level. With `draws=m`, a list of m tables, each cell a draw from p(x_M | x_O):
+        what to use where the uncertainty matters (Rubin 1987).
         """
         free = self._read(data, unseen)[:, self.entries.free]
         if draws is None:

@@ -9,6 +9,7 @@ from pofx.core.answer import Answer, mean_over_rows
 from pofx.core.errors import PofxError
 from pofx.queries import information
 from pofx.table.joint import Joint
+from pofx.table.schema import Variable
 from pofx.table.seeds import key_of
 
 
@@ -47,7 +48,8 @@ def compare(p: Joint, q: Joint, data: Any) -> Answer:
     """The mean of log p(x) - log q(x) over rows, a paired difference with its standard error.
 
     Positive where p gives the rows more probability; nats a row. On rows that neither learned
-    from, it says which model is better and how surely.
+    from, it says which model is better and how surely. Raises PofxError where the two give a
+    column densities with respect to different measures (counts, levels, point masses, lengths).
 
     >>> import pofx
     >>> data = {"a": [0, 1] * 10}
@@ -55,5 +57,22 @@ def compare(p: Joint, q: Joint, data: Any) -> Answer:
     >>> float(compare(p, p, data))
     0.0
     """
+    for name in p.schema.names:
+        one, other = _measure(p.schema.variable(name)), _measure(q.schema.variable(name))
+        if one != other:
+            raise PofxError(
+                f"compare: column {name!r} is {one} to the first and {other} to the second, whose "
+                "densities do not compare; fit one with schema= of the other"
+            )
     gains = np.asarray(p.log_prob(data)) - np.asarray(q.log_prob(data))
     return replace(mean_over_rows(gains), what="E[log p(x) - log q(x)]")
+
+
+def _measure(variable: Variable) -> str:
+    """What a column's density is a density with respect to."""
+    if variable.discrete:
+        return f"one of {len(variable.levels)} levels"
+    if variable.kind == "count":
+        return "a count"
+    spikes = ", ".join(f"{spike:g}" for spike in variable.spikes)
+    return f"a number with point masses at {spikes}" if spikes else "a number"

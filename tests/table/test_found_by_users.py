@@ -1,0 +1,75 @@
+"""What fresh eyes found wrong once."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import pofx
+from pofx.front import cli
+
+
+@pytest.fixture(scope="module")
+def frame():
+    rng = np.random.default_rng(0)
+    kind = rng.integers(0, 3, 120)
+    wing = kind + 0.3 * rng.normal(size=120)
+    return pd.DataFrame({"kind": np.array(["a", "b", "c"])[kind], "wing": wing})
+
+
+@pytest.fixture(scope="module")
+def p(frame):
+    return pofx.fit(frame, "mixture", components=3, restarts=1)
+
+
+def test_densities_of_other_measures_do_not_compare():
+    rng = np.random.default_rng(1)
+    table = {"gain": np.where(rng.random(100) < 0.5, 0.0, rng.normal(30, 1, 100))}
+    spiked, plain = pofx.fit(table, "independent"), pofx.fit(table, "gaussian")
+    with pytest.raises(pofx.PofxError, match="'gain' is a number with point masses at 0"):
+        pofx.compare(spiked, plain, table)
+    again = pofx.fit(table, "gaussian", schema=plain.schema)
+    assert float(pofx.compare(plain, again, table)) == 0
+
+
+def test_few_rows_are_held_out_in_turn(frame):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", pofx.PofxWarning)
+        chosen = {pofx.fit(frame, seed=s, restarts=2).fit["options"]["components"] for s in (0, 1)}
+    assert min(chosen) >= 3
+
+
+def test_posterior_keeps_the_index(p, frame):
+    some = frame[frame.wing > 1]
+    assert p.predict_proba(some, "kind").index.equals(some.index)
+
+
+def test_imputed_levels_are_the_predicted_ones(p, frame):
+    holes = frame.assign(kind=None)
+    predicted = p.predict(holes, "kind")
+    assert (p.impute(holes)["kind"] == predicted).all()
+    assert (p.impute(holes, seed=9)["kind"] == predicted).all()
+
+
+def test_weights_place_the_clusters():
+    rng = np.random.default_rng(2)
+    x = np.concatenate([rng.normal(0, 1, 50), rng.normal(40, 1, 50), rng.normal(1e3, 1, 3)])
+    weight = np.concatenate([np.ones(100), np.zeros(3)])
+    q = pofx.fit({"x": x}, "mixture", components=2, weights=weight, restarts=1, prior=0.0)
+    centres = np.sort(np.ravel(q.model.parts.groups[0].centre) * q.schema.variables[0].scale)
+    assert centres[1] - centres[0] == pytest.approx(40, abs=1)
+
+
+def test_one_component_has_exact_entropies(frame):
+    q = pofx.fit(frame, "mixture", components=1)
+    assert q.entropy("kind", "wing").kind == "exact"
+    assert q.mutual_information("kind", "wing").value == pytest.approx(0, abs=1e-5)
+
+
+def test_a_message_shows_what_a_terminal_would_obey(capsys):
+    assert cli._say("level '\x1b[31mx\x07' " + "y" * 5000) == 2
+    told = capsys.readouterr().err
+    assert "\x1b" not in told
+    assert "\\x1b[31mx\\x07" in told
+    assert len(told) < 700
