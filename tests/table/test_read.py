@@ -65,7 +65,7 @@ def test_type_is_told_from_all_rows(tmp_path):
 
 def test_standard_output(capsys):
     write(TABLE.select(["a", "d"]))
-    assert capsys.readouterr().out == '"a","d"\n1,true\n,false\n3,\n'
+    assert capsys.readouterr().out == "a,d\n1,true\n,false\n3,\n"
 
 
 def junk(path):
@@ -128,3 +128,11 @@ def test_bad_target(tmp_path):
     with pytest.raises(PofxError, match=r"column 'i': .* no place for cells of shape \(2, 2\)"):
         write({"i": np.zeros((3, 2, 2))}, tmp_path / "u.csv")
     assert [p.name for p in tmp_path.iterdir()] == ["t.csv"]
+
+
+def test_text_is_quoted_where_it_must_be(capsys, tmp_path):
+    plain, tricky = pa.table({"a b": ["x", None]}), pa.table({'a,"b"': ['x, "y"', "z\nw"]})
+    write(plain)
+    assert capsys.readouterr().out == "a b\nx\n\n"
+    write(tricky, tmp_path / "t.csv")
+    assert read(tmp_path / "t.csv").to_pydict() == tricky.to_pydict()

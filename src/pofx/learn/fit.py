@@ -62,7 +62,9 @@ def fit(
         models = [model, *(start(k, rows) for k in keys[1:])]
         trials = [em(m, rows, tolerance=tolerance, steps=TRIAL) for m in models]
     best = max(trials, key=lambda t: np.nan_to_num(t.log_likelihood, nan=-np.inf))
-    return em(best.model, rows, tolerance=tolerance, steps=steps, report=report)
+    last = em(best.model, rows, tolerance=tolerance, steps=steps, report=report)
+    seconds = last.seconds + sum(t.seconds for t in trials)
+    return last._replace(history=[*best.history, *last.history], seconds=seconds)
 
 
 def select(

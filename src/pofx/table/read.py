@@ -4,6 +4,7 @@ import gzip
 import io
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -120,10 +121,28 @@ def _write(table: pa.Table, file: BinaryIO, kind: str) -> None:
 
 
 def _write_csv(table: pa.Table, file: Any, separator: str) -> None:
+    import csv as texts
+
     import pyarrow.csv as csv
 
-    options = csv.WriteOptions(delimiter=separator, quoting_style="needed")
-    csv.write_csv(pa.table([_plain(c) for c in table.columns], table.column_names), file, options)
+    columns = [_plain(c) for c in table.columns]
+    head = io.StringIO()
+    texts.writer(head, delimiter=separator, lineterminator="\n").writerow(table.column_names)
+    file.write(head.getvalue().encode())
+    # Arrow quotes all text or none: none where no cell would be misread for it.
+    quoting = "needed" if any(_needs_quotes(c, separator) for c in columns) else "none"
+    options = csv.WriteOptions(include_header=False, delimiter=separator, quoting_style=quoting)
+    csv.write_csv(pa.table(columns, table.column_names), file, options)
+
+
+def _needs_quotes(column: pa.ChunkedArray, separator: str) -> bool:
+    # Its functions are made when it is imported, where type checkers do not see them.
+    compute: Any = import_module("pyarrow.compute")
+    kind = column.type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        return str(kind) == "string_view"
+    found = compute.match_substring_regex(column, f'["\r\n{separator}]')
+    return bool(compute.any(found, min_count=0).as_py())
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
