@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+import pofx
 from pofx.core.errors import PofxError
 from pofx.core.rows import rows
 from pofx.core.variables import Column
@@ -124,3 +125,17 @@ def test_mistakes_are_told_in_one_line(options, told):
     x, columns = (table()[:, [1]], (Y,)) if options.pop("only", None) else (table(), COLUMNS)
     with pytest.raises(PofxError, match=told):
         learn(Chain, x, columns, **options)
+
+
+def test_a_part_has_a_part_of_its_own():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 120)
+    x = rng.normal(size=(120, 4)) @ rng.normal(size=(4, 4)) + 3 * y[:, None]
+    table = {"y": y, **{f"x{i}": x[:, i] for i in range(4)}}
+    p = pofx.fit(
+        table, "chain", on="y", part="mixture.factor_analysis", components=2, latent=1, restarts=1
+    )
+    assert type(p.model.parts.parts).__name__ == "FactorAnalysis"
+    assert np.isfinite(p.log_prob(table).value).all()
+    with pytest.raises(pofx.PofxError, match="no model 'gausian'"):
+        pofx.fit(table, "chain", on="y", part="mixture.gausian")

@@ -5,7 +5,7 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -106,7 +106,7 @@ def score(
     from pofx.front.show import table as show_table
     from pofx.table.read import read
 
-    answer = _given(model, given).log_prob(read(table), unseen=unseen)  # type: ignore[arg-type]
+    answer = _given(model, given).log_prob(read(table), unseen=cast(Any, unseen))
     show_table({"log_prob": answer.value}, output)
     print_error(f"mean log-probability of a row: {mean_over_rows(answer.value)}")
 
@@ -127,7 +127,7 @@ def impute(
     from pofx.table.read import read
 
     p = _load(model)
-    filled = p.impute(read(table), draws=draws, unseen=unseen, seed=seed)  # type: ignore[arg-type]
+    filled = p.impute(read(table), draws=draws, unseen=cast(Any, unseen), seed=seed)
     if draws is None:
         show_table(filled, output)
         return

@@ -11,7 +11,6 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core import rules
 from pofx.core.axes import over_components, stack
-from pofx.core.discovery import named
 from pofx.core.distribution import Example, Mask, Row, Statistical, Tractable
 from pofx.core.errors import PofxError, unknown
 from pofx.core.rows import Rows
@@ -24,6 +23,7 @@ from pofx.models.stacked import (
     log_probs,
     log_weights,
     maximised,
+    part_class,
     part_statistics,
     responsibilities,
 )
@@ -93,7 +93,8 @@ class Chain(Statistical):
     ) -> frozenset[Kind]:
         if variable == on:
             return DISCRETE
-        return named("pofx.models", Statistical, "part", part).carries(variable, **options)
+        one, options = part_class(part, options)
+        return one.carries(variable, **options)
 
     @classmethod
     def start(
@@ -114,7 +115,7 @@ class Chain(Statistical):
         if not others:
             raise PofxError(f"on: wanted columns beside {on!r}, and there are none")
         x, observed, weight = rows.flat()
-        model = named("pofx.models", Statistical, "part", part)
+        model, options = part_class(part, options)
         y, seen = x[:, place], observed[:, place]
         x, observed = np.delete(x, place, 1), np.delete(observed, place, 1)
         parts = []

@@ -11,7 +11,6 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core import rules
 from pofx.core.axes import over_components, stack
-from pofx.core.discovery import named
 from pofx.core.distribution import Example, Mask, Row, Statistical, Tractable
 from pofx.core.errors import PofxError
 from pofx.core.rows import Rows
@@ -24,6 +23,7 @@ from pofx.models.stacked import (
     log_probs_of_rows,
     log_weights,
     maximised,
+    part_class,
     part_statistics,
     responsibilities,
 )
@@ -83,7 +83,8 @@ class Mixture(Statistical):
     def carries(
         cls, variable: str, *, part: str = "independent", **options: Any
     ) -> frozenset[Kind]:
-        return named("pofx.models", Statistical, "part", part).carries(variable, **options)
+        one, options = part_class(part, options)
+        return one.carries(variable, **options)
 
     @classmethod
     def start(
@@ -104,7 +105,7 @@ class Mixture(Statistical):
                 f"components: wanted 1 to {rows.count}, the number of rows; got {components}"
             )
         seed, inner = jax.random.split(key)
-        one = named("pofx.models", Statistical, "part", part)
+        one, options = part_class(part, options)
         template = one.start(inner, rows, columns, prior=prior, **options)
         owner = clusters(seed, rows, columns, components, init)
         shares = np.eye(components, dtype=rows.x.dtype)[owner]

@@ -7,6 +7,20 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from pofx.core.axes import over_components
+from pofx.core.discovery import named
+from pofx.core.distribution import Statistical
+
+
+def part_class(part: str, options: dict[str, Any]) -> tuple[type[Statistical], dict[str, Any]]:
+    """The class of a part and the options of its start; a part of its own stands after a dot.
+
+    >>> cls, options = part_class("mixture.factor_analysis", {"latent": 2})
+    >>> cls.__name__, options
+    ('Mixture', {'latent': 2, 'part': 'factor_analysis'})
+    """
+    name, _, inner = part.partition(".")
+    cls = named("pofx.models", Statistical, "part", name)
+    return cls, {**options, "part": inner} if inner else options
 
 
 def log_probs(parts: Any, x: Float[Array, "d"], observed: Bool[Array, "d"]) -> Float[Array, "k"]:

@@ -24,7 +24,8 @@ def options_of(model: str, part: Any = None) -> dict[str, inspect.Parameter]:
     if "part" not in own or not any(p.kind is p.VAR_KEYWORD for p in parameters):
         return own
     part = own["part"].default if part is None else part
-    return own | options_of(part) | own if part != model else own
+    name, _, inner = part.partition(".")
+    return own | options_of(name, inner or None) | own if name != model else own
 
 
 def check(model: str, options: Mapping[str, Any]) -> None:
