@@ -7,10 +7,12 @@ import pytest
 
 from pofx.core.errors import PofxError
 from pofx.core.rows import rows
+from pofx.core.variables import Column
 from pofx.models.conditional import Conditional, condition
 from pofx.models.independent import Independent
 from pofx.models.mixture import Mixture
 from pofx.models.ppca import PPCA
+from pofx.models.seeds import features
 
 from .conftest import learn, real, scores
 
@@ -152,3 +154,12 @@ def test_mistakes_are_told_in_one_line(options, told):
         started(x, **{"components": 2, **options})
     assert told in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_column_of_many_levels_starts_without_an_axis_a_level():
+    columns = (Column("id", "categorical", levels=5000, family="categorical"),)
+    codes = np.arange(5000.0)[:, None]
+    f = features(rows(codes), columns)
+    assert f.shape == (5000, 32)
+    distance = np.linalg.norm(f[:50, None] - f[None, :50], axis=-1)[~np.eye(50, dtype=bool)]
+    assert distance.mean() == pytest.approx(1, abs=0.1)

@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 from scipy import stats
 
 from pofx.core.axes import stack
+from pofx.core.discovery import discover
+from pofx.core.distribution import Tractable
 from pofx.core.rows import rows
 from pofx.core.variables import Column
 from pofx.families.bernoulli import Bernoulli
@@ -185,3 +188,26 @@ def test_divergence_is_infinite_where_q_holds_p_impossible():
     p, q = (em(Independent.start(KEY, r, columns, prior=0.0), r).model for r in (both, one))
     assert float(information.kl(KEY, p, q, columns)) == math.inf
     assert float(information.kl(KEY, q, p, columns)) == pytest.approx(math.log(2), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["gaussian", "ppca", "factor_analysis"])
+def test_linear_gaussian_entropies_are_closed(name):
+    model, columns = discover("pofx.models", Tractable)[name].example(jax.random.key(0))
+    answer = information.exact_entropy(model, columns, np.ones(model.size, bool))
+    assert answer is not None
+    assert (answer.kind, answer.how) == ("exact", "closed form")
+
+
+def test_what_is_not_finite_is_not_passed_off_as_an_estimate():
+    class Draw(eqx.Module):
+        value: float
+
+        def __call__(self, key):
+            return jnp.where(jax.random.uniform(key) < 0.5, self.value, 1.0)
+
+    key = jax.random.key(0)
+    for value, told in ((np.inf, "infinite"), (np.nan, "undefined")):
+        answer = information.monte_carlo(key, Draw(value), stderr=None, max_draws=2048)
+        assert not np.isfinite(answer.value)
+        assert np.isnan(answer.stderr)
+        assert told in answer.how

@@ -104,7 +104,7 @@ def whole(discrete, folder):
 def parts(whole, folder):
     """Its header and its arrays."""
     with safe_open(folder / "whole.pofx", "numpy") as file:
-        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        arrays = {name: file.get_tensor(name) for name in sorted(file.keys())}
         return json.loads(file.metadata()["pofx"]), arrays
 
 

@@ -12,13 +12,13 @@ from pofx.front.show import heading, summary, timed
 
 MISSING = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
 LATENT = 15
-"""Chosen by cross-validation on the training part."""
+"""Chosen by cross-validation on the training part: benchmarks/digits.py prints it."""
 
 
 def run(folder: Path) -> list[Path]:
     """Learns p(image, label), draws, completes and classifies."""
     heading("2. Digits: p(image, label) = p(label) p(image | label)")
-    train, test = _split()
+    train, test = split()
     p = timed(
         "fit",
         lambda: pofx.fit(
@@ -29,7 +29,8 @@ def run(folder: Path) -> list[Path]:
     return [_drawn(folder, p), _completed(folder, p, test), _classified(folder, p, train, test)]
 
 
-def _split() -> tuple[dict[str, Any], dict[str, Any]]:
+def split() -> tuple[dict[str, Any], dict[str, Any]]:
+    """The digits to learn from, and those held out for the end."""
     from sklearn.datasets import load_digits
 
     pixels, label = load_digits(return_X_y=True)
@@ -86,15 +87,13 @@ def _classified(folder: Path, p: Any, train: dict[str, Any], test: dict[str, Any
             right[name].append(guess == test["label"])
     heading(f"Accuracy on {len(flat['b'])} digits never seen, as pixels vanish")
     print(f"{'pixels missing':>24}  " + "".join(f"{share:>8.0%}" for share in MISSING))
-    for name, hits in right.items():
-        print(f"{name:>24}  " + "".join(f"{hit.mean():>8.1%}" for hit in hits))
+    rates = {name: [mean_over_rows(hit) for hit in hits] for name, hits in right.items()}
+    for name, rate in rates.items():
+        print(f"{name:>24}  " + "".join(f"{r.value:>8.1%}" for r in rate))
     paired = mean_over_rows(np.subtract(*(np.asarray(hits[3], float) for hits in right.values())))
     print(f"paired difference at 50 %: {100 * paired.value:.1f} ± {100 * paired.stderr:.1f} %")
     drawn, axes = plot.figure(size=(4.4, 3.4))
-    lines = {
-        name: ([h.mean() for h in hits], [h.std() / len(h) ** 0.5 for h in hits])
-        for name, hits in right.items()
-    }
+    lines = {n: ([r.value for r in rate], [r.stderr for r in rate]) for n, rate in rates.items()}
     plot.curves(axes[0, 0], MISSING, lines)
     axes[0, 0].set(xlabel="share of pixels missing", ylabel="accuracy", ylim=(0, 1.02))
     axes[0, 0].legend(frameon=False, fontsize=8, loc="lower left")

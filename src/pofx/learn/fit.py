@@ -60,9 +60,10 @@ def fit(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PofxWarning)  # a trial need not converge
         models = [model, *(start(k, rows) for k in keys[1:])]
-        trials = [em(m, rows, tolerance=tolerance, steps=TRIAL) for m in models]
+        trials = [em(m, rows, tolerance=tolerance, steps=min(TRIAL, steps)) for m in models]
     best = max(trials, key=lambda t: np.nan_to_num(t.log_likelihood, nan=-np.inf))
-    last = em(best.model, rows, tolerance=tolerance, steps=steps, report=report)
+    left = max(steps - len(best.history), 1)
+    last = em(best.model, rows, tolerance=tolerance, steps=left, report=report)
     seconds = last.seconds + sum(t.seconds for t in trials)
     return last._replace(history=[*best.history, *last.history], seconds=seconds)
 

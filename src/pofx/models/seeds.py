@@ -12,6 +12,8 @@ from pofx.core.rows import Rows
 from pofx.core.variables import Column
 
 STARTS = ("k-means++", "random")
+WIDE = 32
+"""Levels beyond which a column takes random directions instead of one axis a level."""
 ENOUGH = 20_000
 """Rows that place the centres; the others are only assigned to them."""
 
@@ -50,7 +52,7 @@ def features(rows: Rows, columns: Sequence[Column]) -> Float[np.ndarray, "n f"]:
     for j, column in enumerate(columns):
         seen = observed[:, j]
         if column.discrete:
-            hot = np.eye(column.levels)[np.where(seen, x[:, j], 0).astype(int)]
+            hot = _places(column.levels)[np.where(seen, x[:, j], 0).astype(int)]
             hot[~seen] = hot[seen].mean(0) if seen.any() else 0
             out.append(hot / np.sqrt(2))
         else:
@@ -59,3 +61,14 @@ def features(rows: Rows, columns: Sequence[Column]) -> Float[np.ndarray, "n f"]:
             mean, sd = (v[seen].mean(), v[seen].std()) if seen.any() else (0.0, 1.0)
             out.append(np.where(seen, (v - mean) / (sd or 1.0), 0)[:, None])
     return np.concatenate(out, axis=1).astype(np.float64)
+
+
+def _places(levels: int) -> Float[np.ndarray, "levels f"]:
+    """Points at distance √2 or so from each other, one a level.
+
+    Of many levels in few random directions, which keep distances (Johnson and Lindenstrauss 1984)
+    and spare the memory of an axis a level for each row.
+    """
+    if levels <= WIDE:
+        return np.eye(levels)
+    return np.random.default_rng(levels).standard_normal((levels, WIDE)) / np.sqrt(WIDE)

@@ -184,7 +184,9 @@ def monte_carlo(
         key, own = jax.random.split(key)
         values = np.asarray(_draw_block(draw, own), np.float64)
         if not np.isfinite(values).all():
-            return Answer(math.inf, 0.0, "estimate", count, "p has mass where q has none", "nats")
+            # Of infinity the mean is infinite; of what is no number nothing is known.
+            how = "infinite at a draw" if not np.isnan(values).any() else "undefined at a draw"
+            return Answer(float(values.mean()), math.nan, "estimate", count + BLOCK, how, "nats")
         # Chan, Golub and LeVeque (1983): means and squared deviations of two samples as one.
         total, shift = count + len(values), values.mean() - mean
         square += values.var() * len(values) + shift**2 * count * len(values) / total
