@@ -24,10 +24,12 @@ MAY_IMPORT = {
     "families": {"core"},
     "nets": {"core"},
     "models": {"core", "families", "nets"},
+    "estimate": {"core"},
     "learn": {"core"},
+    "notation": {"core"},
     "queries": {"core"},
-    "table": {"core", "families", "models", "learn", "queries"},
-    "front": {"core", "families", "models", "learn", "queries", "table"},
+    "table": {"core", "estimate", "families", "learn", "models", "notation", "queries"},
+    "front": {"core", "estimate", "families", "learn", "models", "notation", "queries", "table"},
 }
 
 

@@ -8,7 +8,8 @@ import pytest
 from scipy import stats
 
 from pofx.models.conditional import condition
-from pofx.queries import information
+from pofx.queries import divergence, information
+from pofx.queries.monte_carlo import monte_carlo
 
 GRID = 801
 
@@ -149,19 +150,19 @@ def test_exact_entropy_is_what_draws_say(case):
     value = information.exact_entropy(case.model, case.columns, asked)
     if value is None:
         pytest.skip("no closed form")
-    terms = [(1.0, asked)]
-    masks = jnp.asarray(np.stack([s for _, s in terms]))
-    draw = information._LogRatio(case.model, jnp.array([-1.0]), masks)
-    estimate = information.monte_carlo(jax.random.key(9), draw, stderr=None, max_draws=2048)
+    draw = information.LogRatio.of(case.model, case.columns, np.array([-1.0]), asked[None], {})
+    estimate = monte_carlo(jax.random.key(9), draw, stderr=None, max_draws=2048)
     assert value.kind == "exact"
     assert abs(float(value) - float(estimate)) < 4 * estimate.stderr
 
 
 def test_kl_of_equals_is_zero_and_of_others_positive(case):
-    again = jax.tree.map(lambda a: a, case.model)
-    same = information.kl(jax.random.key(0), case.model, again, case.columns, max_draws=2048)
+    again, every = jax.tree.map(lambda a: a, case.model), np.ones(case.size, bool)
+    same = divergence.kl(
+        jax.random.key(0), case.model, again, case.columns, every, max_draws=2048
+    )
     assert float(same) == pytest.approx(0, abs=1e-5)
     other = type(case.model).example(jax.random.key(5)).model
     key = jax.random.key(0)
-    far = information.kl(key, case.model, other, case.columns, max_draws=2048)
+    far = divergence.kl(key, case.model, other, case.columns, every, max_draws=2048)
     assert float(far) > 0

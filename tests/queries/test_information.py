@@ -22,8 +22,8 @@ from pofx.models.conditional import Conditional
 from pofx.models.gaussian import Gaussian, gaussian
 from pofx.models.independent import Independent
 from pofx.models.mixture import Mixture
-from pofx.queries import information
-from pofx.queries.information import BLOCK, DRAWS
+from pofx.queries import divergence, information
+from pofx.queries.monte_carlo import BLOCK, DRAWS, monte_carlo
 
 KEY = jax.random.key(0)
 
@@ -169,7 +169,7 @@ def test_information_between_a_class_and_a_number_is_the_integral():
 def test_divergence_of_gaussians_by_draws_and_in_closed_form():
     p, q = (Gaussian.example(jax.random.key(i)).model for i in (3, 7))
     columns = Gaussian.example(KEY).columns
-    exact = information.kl(KEY, p, q, columns)
+    exact = divergence.kl(KEY, p, q, columns, np.ones(len(columns), bool))
     assert exact.kind == "exact"
     s, t = (np.asarray(m.covariance, np.float64) for m in (p, q))
     off = np.asarray(q.mean - p.mean, np.float64)
@@ -177,7 +177,7 @@ def test_divergence_of_gaussians_by_draws_and_in_closed_form():
     log_dets = np.linalg.slogdet(t)[1] - np.linalg.slogdet(s)[1]
     by_hand = 0.5 * (np.trace(ti @ s) + off @ ti @ off - 3 + log_dets)
     assert float(exact) == pytest.approx(by_hand, rel=1e-3)
-    drawn = information.kl(KEY, unruled(p), unruled(q), columns)
+    drawn = divergence.kl(KEY, unruled(p), unruled(q), columns, np.ones(len(columns), bool))
     assert drawn.kind == "estimate"
     assert abs(float(drawn) - by_hand) < 4 * drawn.stderr
 
@@ -186,8 +186,10 @@ def test_divergence_is_infinite_where_q_holds_p_impossible():
     columns = (Column("c", "categorical", levels=2, family="categorical"),)
     both, one = rows(np.array([[0.0], [1.0]])), rows(np.array([[0.0], [0.0]]))
     p, q = (em(Independent.start(KEY, r, columns, prior=0.0), r).model for r in (both, one))
-    assert float(information.kl(KEY, p, q, columns)) == math.inf
-    assert float(information.kl(KEY, q, p, columns)) == pytest.approx(math.log(2), abs=1e-6)
+    every = np.ones(1, bool)
+    assert float(divergence.kl(KEY, p, q, columns, every)) == math.inf
+    back = float(divergence.kl(KEY, q, p, columns, every))
+    assert back == pytest.approx(math.log(2), abs=1e-6)
 
 
 @pytest.mark.parametrize("name", ["gaussian", "ppca", "factor_analysis"])
@@ -207,7 +209,7 @@ def test_what_is_not_finite_is_not_passed_off_as_an_estimate():
 
     key = jax.random.key(0)
     for value, told in ((np.inf, "infinite"), (np.nan, "undefined")):
-        answer = information.monte_carlo(key, Draw(value), stderr=None, max_draws=2048)
+        answer = monte_carlo(key, Draw(value), stderr=None, max_draws=2048)
         assert not np.isfinite(answer.value)
         assert np.isnan(answer.stderr)
         assert told in answer.how

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, TypeAlias
 
 import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
@@ -42,6 +43,14 @@ class Family(eqx.Module):
         """P(X <= x), column by column."""
 
     @abstractmethod
+    def survival(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
+        """P(X > x), column by column, to its own relative error far out."""
+
+    @abstractmethod
+    def _between(self, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:
+        """`between` where low < high, down to rounding below zero."""
+
+    @abstractmethod
     def quantile(self, u: Float[Array, "c"]) -> Float[Array, "c"]:
         """The smallest x with P(X <= x) >= u, column by column."""
 
@@ -50,8 +59,16 @@ class Family(eqx.Module):
         """E[X], column by column."""
 
     @abstractmethod
+    def variance(self) -> Float[Array, "c"]:
+        """Var[X], column by column; of a level, that of its code."""
+
+    @abstractmethod
+    def mode(self) -> Float[Array, "c"]:
+        """The smallest x of highest mass or density, column by column."""
+
+    @abstractmethod
     def entropy(self) -> Float[Array, "c"]:
-        """H(X) in nats where a closed form exists, else NaN."""
+        """H(X) in nats, exact to rounding, or NaN where it is not known."""
 
     @abstractmethod
     def statistics(self, x: Float[Array, "n c"], weight: Float[Array, "n c"]) -> Statistics:
@@ -99,3 +116,14 @@ class Family(eqx.Module):
     @abstractmethod
     def example(cls, key: PRNGKeyArray) -> "tuple[Family, tuple[Column, ...]]":
         """A small instance with at least two columns, for the laws."""
+
+
+def between(family: Family, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:
+    """P(low < X <= high), column by column, to its own relative error; zero where low >= high.
+
+    Ends may be infinite, and intervals narrow or far out in a tail.
+    """
+    some = low < high
+    # The whole line stands for nothing: of its probability the gradient is zero.
+    p = family._between(jnp.where(some, low, -jnp.inf), jnp.where(some, high, jnp.inf))
+    return jnp.where(some, jnp.maximum(p, 0), 0)

@@ -12,9 +12,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.custom_batching import custom_vmap
 from jax.scipy.linalg import solve_triangular
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 INLINE = 100_000
 """Operations of a batch that LAPACK's caller does itself; it shares out from twice as many."""
@@ -52,6 +53,28 @@ def eigh(matrix: Float[Array, "... d d"]) -> tuple[Float[Array, "... d"], Float[
 def half_log_det(w: Float[Array, "... d d"]) -> Float[Array, "..."]:
     """Half the log-determinant of A, from its whitener."""
     return -jnp.log(jnp.diagonal(w, axis1=-2, axis2=-1)).sum(-1)
+
+
+def normal_kl(
+    p: tuple[Float[Array, "d"], Float[Array, "d d"]],
+    q: tuple[Float[Array, "d"], Float[Array, "d d"]],
+    asked: Bool[np.ndarray, "d"],
+) -> Float[Array, ""]:
+    """KL in nats of two Gaussians, each its mean and covariance, over the asked columns.
+
+    1/2 [tr(Σq⁻¹ Σp) + |μp - μq|²_Σq - d + log det Σq / det Σp]
+
+    >>> one = jnp.zeros(1), jnp.eye(1)
+    >>> round(float(normal_kl(one, (jnp.ones(1), jnp.eye(1)), np.ones(1, bool))), 4)
+    0.5
+    """
+    a = np.flatnonzero(asked)
+    own, other = p[1][np.ix_(a, a)], q[1][np.ix_(a, a)]
+    w_p, w_q = whitener(own), whitener(other)
+    # Σp = L Lᵀ with L = Σp Wᵀ, so the trace is a sum of squares.
+    ratio = w_q @ own @ w_p.T
+    r = w_q @ (p[0] - q[0])[a]
+    return 0.5 * ((ratio**2).sum() + r @ r - len(a)) + half_log_det(w_q) - half_log_det(w_p)
 
 
 def _in_portions(cost: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

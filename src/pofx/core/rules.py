@@ -36,10 +36,28 @@ class Rule(Generic[R]):
 
 
 entropy: Rule = Rule("entropy")
-"""entropy(p, asked): H in nats of the asked columns, a mask; None where not closed after all."""
+"""entropy(p, asked): H in nats of the asked columns, a mask; None or NaN where not closed."""
 
 kl: Rule = Rule("kl")
-"""kl(p, q, asked): KL(p || q) in nats over the asked columns."""
+"""kl(p, q, asked): KL(p || q) in nats over the asked columns; None or NaN where not closed.
+
+Of two families it is kl(p, q), column by column.
+"""
 
 condition: Rule = Rule("condition")
-"""condition(p, x, observed): p(x_M | x_O) over the columns that are not observed, in order."""
+"""condition(p, x, observed, keep): p(x_K | x_O) over the columns K, in order."""
+
+normal: Rule = Rule("normal")
+"""normal(p): mean and covariance of a model that is a Gaussian by another name, else None."""
+
+moments: Rule = Rule("moments")
+"""moments(p): E[x] and Cov[x] of all entries; None where not closed."""
+
+column: Rule = Rule("column")
+"""column(p, x, observed, j): p(x_j | x_O) as `Atoms`; traceable, but for the number j."""
+
+box: Rule = Rule("box")
+"""box(p, x, observed, place, low, high): log P(x_O, low < x_B <= high), B the columns `place`."""
+
+expectation: Rule = Rule("expectation")
+"""expectation(p, x, observed): E[x_j | x_O] of each missing entry j; others hold anything."""

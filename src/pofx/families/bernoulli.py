@@ -6,11 +6,12 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import entr
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from pofx.core import rules
 from pofx.core.family import Family
 from pofx.core.variables import Column, Kind
+from pofx.families.special import divergence, entr
 from pofx.families.starting import summary
 
 Counts = tuple[Float[Array, "c"], Float[Array, "c"]]
@@ -44,11 +45,25 @@ class Bernoulli(Family):
         zero = jax.nn.sigmoid(-self.log_odds)
         return jnp.where(x >= 1, 1, jnp.where(x >= 0, zero, 0))
 
+    def survival(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
+        return jnp.where(x < 0, 1, jnp.where(x < 1, self.mean(), 0))
+
+    def _between(self, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:
+        zero, one = (low < 0) & (high >= 0), (low < 1) & (high >= 1)
+        both = jnp.where(zero, jax.nn.sigmoid(-self.log_odds), 0)
+        return both + jnp.where(one, self.mean(), 0)
+
     def quantile(self, u: Float[Array, "c"]) -> Float[Array, "c"]:
         return jnp.where(u <= jax.nn.sigmoid(-self.log_odds), 0.0, 1.0).astype(u.dtype)
 
     def mean(self) -> Float[Array, "c"]:
         return jax.nn.sigmoid(self.log_odds)
+
+    def variance(self) -> Float[Array, "c"]:
+        return self.mean() * jax.nn.sigmoid(-self.log_odds)
+
+    def mode(self) -> Float[Array, "c"]:
+        return jnp.where(self.log_odds > 0, 1, 0).astype(self.log_odds.dtype)
 
     def entropy(self) -> Float[Array, "c"]:
         return entr(jax.nn.sigmoid(self.log_odds)) + entr(jax.nn.sigmoid(-self.log_odds))
@@ -92,3 +107,9 @@ class Bernoulli(Family):
     def example(cls, key: PRNGKeyArray) -> "tuple[Bernoulli, tuple[Column, ...]]":
         columns = tuple(Column(name, "binary", levels=2, family="bernoulli") for name in "ab")
         return cls(jax.random.normal(key, (2,))), columns
+
+
+@rules.kl.register(Bernoulli, Bernoulli)
+def _kl(p: Bernoulli, q: Bernoulli) -> Float[Array, "c"]:
+    zero = divergence(jax.nn.sigmoid(-p.log_odds), jax.nn.sigmoid(-q.log_odds))
+    return zero + divergence(p.mean(), q.mean())

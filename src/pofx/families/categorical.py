@@ -6,12 +6,12 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import entr
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from pofx.core import rules
 from pofx.core.family import Family
 from pofx.core.variables import Column, Kind
-from pofx.families.special import log
+from pofx.families.special import divergence, entr, log
 
 
 class Categorical(Family):
@@ -50,6 +50,15 @@ class Categorical(Family):
         below = self._levels() <= x[:, None]
         return jnp.where(below, self.probabilities, 0).sum(-1)
 
+    def survival(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
+        above = self._levels() > x[:, None]
+        return jnp.where(above, self.probabilities, 0).sum(-1)
+
+    def _between(self, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:
+        levels = self._levels()
+        within = (levels > low[:, None]) & (levels <= high[:, None])
+        return jnp.where(within, self.probabilities, 0).sum(-1)
+
     def quantile(self, u: Float[Array, "c"]) -> Float[Array, "c"]:
         short = jnp.cumsum(self.probabilities, -1) < u[:, None]
         # Rounding may leave the whole sum short of u.
@@ -58,6 +67,13 @@ class Categorical(Family):
 
     def mean(self) -> Float[Array, "c"]:
         return (self.probabilities * self._levels()).sum(-1)
+
+    def variance(self) -> Float[Array, "c"]:
+        off = self._levels() - self.mean()[:, None]
+        return (self.probabilities * off**2).sum(-1)
+
+    def mode(self) -> Float[Array, "c"]:
+        return jnp.argmax(self.probabilities, -1).astype(self.probabilities.dtype)
 
     def entropy(self) -> Float[Array, "c"]:
         return entr(self.probabilities).sum(-1)
@@ -112,3 +128,8 @@ class Categorical(Family):
         )
         absent = jnp.array([[0.0, 0.0, 0.0, -jnp.inf], [0.0, 0.0, 0.0, 0.0]])
         return cls(jax.nn.softmax(jax.random.normal(key, (2, 4)) + absent, -1)), columns
+
+
+@rules.kl.register(Categorical, Categorical)
+def _kl(p: Categorical, q: Categorical) -> Float[Array, "c"]:
+    return divergence(p.probabilities, q.probabilities).sum(-1)

@@ -10,19 +10,12 @@ import numpy as np
 from jax.scipy.special import gammaln
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from pofx.core import rules
 from pofx.core.family import Family
 from pofx.core.variables import Column, Kind
-from pofx.families.special import (
-    bisect,
-    excess,
-    floored,
-    gamma_cdf,
-    highest,
-    log_minus_digamma,
-    log_poisson,
-    stirling,
-)
+from pofx.families.special import excess, floored, log_minus_digamma, log_poisson, stirling
 from pofx.families.starting import narrowest, summary
+from pofx.families.tails import bisect, gamma_tails, highest, positive_interval
 
 Moments = tuple[Float[Array, "c"], Float[Array, "c"], Float[Array, "c"]]
 
@@ -66,7 +59,17 @@ class Gamma(Family):
         return jnp.maximum(x, jnp.finfo(x.dtype).tiny)
 
     def cdf(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
-        return jnp.where(x > 0, gamma_cdf(self.shape, self.rate * jnp.maximum(x, 0)), 0)
+        positive = x > 0
+        below, _ = gamma_tails(self.shape, self.rate * jnp.where(positive, x, 1))
+        return jnp.where(positive, below, 0)
+
+    def survival(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
+        positive = x > 0
+        _, above = gamma_tails(self.shape, self.rate * jnp.where(positive, x, 1))
+        return jnp.where(positive, above, 1)
+
+    def _between(self, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:
+        return positive_interval(self, low, high)
 
     def quantile(self, u: Float[Array, "c"]) -> Float[Array, "c"]:
         # P(X <= x) <= (rate x)^shape / Gamma(shape + 1) bounds the logarithm from below.
@@ -74,11 +77,19 @@ class Gamma(Family):
         v = jnp.where(within, u, 0.5)
         low = (jnp.log(v) + gammaln(self.shape + 1)) / self.shape - 1e-3
         high = jnp.log(highest(v, self.shape, jnp.sqrt(self.shape)))
-        t = bisect(lambda y: gamma_cdf(self.shape, jnp.exp(y)), v, low, high)
+        t = bisect(lambda y: gamma_tails(self.shape, jnp.exp(y))[0], v, low, high)
         return jnp.where(within, jnp.exp(t) / self.rate, jnp.where(u > 0, jnp.inf, 0))
 
     def mean(self) -> Float[Array, "c"]:
         return self.shape / self.rate
+
+    def variance(self) -> Float[Array, "c"]:
+        return self.shape / self.rate**2
+
+    def mode(self) -> Float[Array, "c"]:
+        """The x of highest density; where it falls from 0 on, the least that floats carry."""
+        least = 2 * jnp.finfo(self.rate.dtype).tiny * jnp.maximum(1, 1 / self.rate)
+        return jnp.maximum((self.shape - 1) / self.rate, least)
 
     def entropy(self) -> Float[Array, "c"]:
         # shape - log rate + log Gamma(shape) + (1 - shape) psi(shape), without its cancellation.
@@ -147,3 +158,14 @@ class Gamma(Family):
         columns = tuple(Column(name, "positive", family="gamma") for name in ("a", "b"))
         rate = jnp.exp(jax.random.normal(key, (2,)))
         return cls(jnp.array([0.7, 5.0]), rate, jnp.full(2, 1e-6)), columns
+
+
+@rules.kl.register(Gamma, Gamma)
+def _kl(p: Gamma, q: Gamma) -> Float[Array, "c"]:
+    # Of log p(x) = log(shape / x) - shape excess(x / mean - 1) - stirling(shape) - ..., and
+    # E_p[excess(x / mean_q - 1)] = excess(mean_p / mean_q - 1) + log shape_p - psi(shape_p).
+    _, _, far = q.expected(p)
+    own = log_minus_digamma(p.shape)
+    shapes = 0.5 * excess((q.shape - p.shape) / p.shape, q.shape / p.shape)
+    shapes += (q.shape - p.shape) * (own - 0.5 / p.shape) + stirling(q.shape) - stirling(p.shape)
+    return jnp.maximum(q.shape * (far - own) + shapes, 0)

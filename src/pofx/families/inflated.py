@@ -6,13 +6,13 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import entr
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx.core.family import Family, Statistics
+from pofx.core import rules
+from pofx.core.family import Family, Statistics, between
 from pofx.core.variables import Column, Kind
 from pofx.families.choose import base_class
-from pofx.families.special import log
+from pofx.families.special import divergence, entr, log
 
 
 class Inflated(Family):
@@ -51,17 +51,19 @@ class Inflated(Family):
         filled = x if self.counts else jnp.where(hit.any(-1), self.base.inside, x)
         return hit, filled
 
-    def _base_at_points(self) -> Float[Array, "c s"]:
-        """The mass that the base gives to each spike."""
+    def _masses(self, x: Float[Array, "c m"]) -> tuple[Float[Array, "c m"], Float[Array, "c m"]]:
+        """The mass that the spikes give to each x, and that which the base gives."""
+        hit = x[:, :, None] == self.points[:, None]
+        spikes = jnp.where(hit, self.probabilities[:, None, :-1], 0).sum(-1)
         if not self.counts:
-            return jnp.zeros_like(self.points)
-        at = jax.vmap(self.base.log_prob, 1, 1)(self.points)
-        return self.probabilities[:, -1:] * jnp.exp(at)
+            return spikes, jnp.zeros_like(spikes)
+        at = jax.vmap(self.base.log_prob, 1, 1)(x)
+        return spikes, self.probabilities[:, -1:] * jnp.exp(at)
 
     def _share(self) -> Float[Array, "c s"]:
         """The posterior probability that a cell which equals a spike came from it."""
-        own = self.probabilities[:, :-1]
-        both = own + self._base_at_points()
+        own, base = self._masses(self.points)
+        both = own + base
         return jnp.where(both > 0, own / jnp.where(both > 0, both, 1), 0)
 
     def log_prob(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
@@ -83,6 +85,15 @@ class Inflated(Family):
         spikes = jnp.where(self.points <= x[:, None], self.probabilities[:, :-1], 0).sum(-1)
         return spikes + self.probabilities[:, -1] * self.base.cdf(x)
 
+    def survival(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
+        spikes = jnp.where(self.points > x[:, None], self.probabilities[:, :-1], 0).sum(-1)
+        return spikes + self.probabilities[:, -1] * self.base.survival(x)
+
+    def _between(self, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:
+        within = (self.points > low[:, None]) & (self.points <= high[:, None])
+        spikes = jnp.where(within, self.probabilities[:, :-1], 0).sum(-1)
+        return spikes + self.probabilities[:, -1] * between(self.base, low, high)
+
     def quantile(self, u: Float[Array, "c"]) -> Float[Array, "c"]:
         # Between two spikes the cdf is the base's, scaled and raised: in each gap the first x that
         # reaches u is the base's quantile or the spike on the left, if the gap holds it.
@@ -103,11 +114,25 @@ class Inflated(Family):
         spikes = (self.probabilities[:, :-1] * self.points).sum(-1)
         return spikes + self.probabilities[:, -1] * self.base.mean()
 
+    def variance(self) -> Float[Array, "c"]:
+        mean, share = self.mean(), self.probabilities[:, -1]
+        spikes = (self.probabilities[:, :-1] * (self.points - mean[:, None]) ** 2).sum(-1)
+        return spikes + share * (self.base.variance() + (self.base.mean() - mean) ** 2)
+
+    def mode(self) -> Float[Array, "c"]:
+        """The smallest x of greatest mass: no density has any, however high it is."""
+        x = jnp.concatenate([self.points, self.base.mode()[:, None]], 1).sort(1)
+        spikes, base = self._masses(x)
+        mass = spikes + base
+        best = jnp.take_along_axis(x, mass.argmax(1)[:, None], 1)[:, 0]
+        return jnp.where(mass.max(1) > 0, best, self.base.mode())
+
     def entropy(self) -> Float[Array, "c"]:
-        # Continuous: which part a cell came from can be seen, so that entropies add.
-        parts = entr(self.probabilities).sum(-1)
-        whole = parts + self.probabilities[:, -1] * self.base.entropy()
-        return jnp.full_like(whole, jnp.nan) if self.counts else whole
+        # Were no mass at the spikes but the base's, E[-log p] would be the base's, scaled.
+        own, base = self._masses(self.points)
+        share = self.probabilities[:, -1]
+        apart = entr(share) + share * self.base.entropy()
+        return apart + (entr(own + base) - entr(base)).sum(-1)
 
     def statistics(self, x: Float[Array, "n c"], weight: Float[Array, "n c"]) -> Statistics:
         hit, filled = self._split(x)
@@ -119,18 +144,18 @@ class Inflated(Family):
         return counts, self.base.statistics(filled, rest)
 
     def expected(self, other: "Inflated") -> Statistics:
-        mass = other.probabilities[:, :-1] + other._base_at_points()
-        spikes = mass * self._share()
+        own, base = other._masses(other.points)
+        spikes = (own + base) * self._share()
         counts = jnp.concatenate([spikes, 1 - spikes.sum(-1, keepdims=True)], 1)
         share = other.probabilities[:, -1]
-        base = jax.tree.map(
+        rest = jax.tree.map(
             lambda leaf: leaf * share.reshape(-1, *[1] * (leaf.ndim - 1)),
             self.base.expected(other.base),
         )
         # Statistics are linear in the weights: move what changes hands at the spikes.
         _, filled = self._split(self.points.T)
-        moved = self.base.statistics(filled, (other.probabilities[:, :-1] - spikes).T)
-        return counts, jax.tree.map(jnp.add, base, moved)
+        moved = self.base.statistics(filled, (own - spikes).T)
+        return counts, jax.tree.map(jnp.add, rest, moved)
 
     def maximise(self, statistics: Statistics) -> "Inflated":
         counts, base = statistics
@@ -180,3 +205,19 @@ class Inflated(Family):
         )
         base, _ = base_class(columns[0]).example(key)
         return cls(jnp.zeros((2, 1)), jnp.array([[0.3, 0.7], [0.6, 0.4]]), base), columns
+
+
+@rules.kl.register(Inflated, Inflated)
+def _kl(p: Inflated, q: Inflated) -> Float[Array, "c"]:
+    share, other = p.probabilities[:, -1], q.probabilities[:, -1]
+    rule = rules.kl.find(p.base, q.base)
+    if rule is None:
+        return jnp.full_like(share, jnp.nan)
+    # The KL of the bases, scaled, and at the spikes of either what differs from that.
+    x, seen = jnp.concatenate([p.points, q.points], 1), p.points.shape[1]
+    again = (x[:, :, None] == p.points[:, None]).any(-1) & (jnp.arange(x.shape[1]) >= seen)
+    (own_p, base_p), (own_q, base_q) = p._masses(x), q._masses(x)
+    spikes = divergence(own_p + base_p, own_q + base_q) - divergence(base_p, base_q)
+    apart = divergence(share, other) + jnp.where(share > 0, share * rule(p.base, q.base), 0)
+    whole = jnp.maximum(apart + jnp.where(again, 0, spikes).sum(-1), 0)
+    return jnp.where((share > 0) & (other == 0), jnp.inf, whole)

@@ -7,16 +7,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from pofx.core import rules
 from pofx.core.family import Family
 from pofx.core.variables import Column, Kind
 from pofx.families.normal import Moments, Normal
 from pofx.families.starting import narrowest, summary
+from pofx.families.tails import positive_interval
 
 
 class LogNormal(Family):
     """The distribution of a positive number whose logarithm is normal.
 
-    log p(x) = log N(log x; centre, variance) - log x
+    log p(x) = log N(log x; centre, dispersion) - log x
 
     `log` is the normal distribution of log x, its parameters of shape (c,). Johnson, Kotz and
     Balakrishnan, Continuous Univariate Distributions 1 (1994), chapter 14.
@@ -33,8 +35,8 @@ class LogNormal(Family):
 
     def log_prob(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
         positive = x > 0
-        log = jnp.log(jnp.where(positive, x, 1))
-        return jnp.where(positive, self.log.log_prob(log) - log, -jnp.inf)
+        y = jnp.log(jnp.where(positive, x, 1))
+        return jnp.where(positive, self.log.log_prob(y) - y, -jnp.inf)
 
     def sample(self, key: PRNGKeyArray) -> Float[Array, "c"]:
         return jnp.exp(self.log.sample(key))
@@ -43,11 +45,24 @@ class LogNormal(Family):
         positive = x > 0
         return jnp.where(positive, self.log.cdf(jnp.log(jnp.where(positive, x, 1))), 0)
 
+    def survival(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
+        positive = x > 0
+        return jnp.where(positive, self.log.survival(jnp.log(jnp.where(positive, x, 1))), 1)
+
+    def _between(self, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:
+        return positive_interval(self, low, high)
+
     def quantile(self, u: Float[Array, "c"]) -> Float[Array, "c"]:
         return jnp.exp(self.log.quantile(u))
 
     def mean(self) -> Float[Array, "c"]:
-        return jnp.exp(self.log.centre + self.log.variance / 2)
+        return jnp.exp(self.log.centre + self.log.dispersion / 2)
+
+    def variance(self) -> Float[Array, "c"]:
+        return jnp.expm1(self.log.dispersion) * self.mean() ** 2
+
+    def mode(self) -> Float[Array, "c"]:
+        return jnp.exp(self.log.centre - self.log.dispersion)
 
     def entropy(self) -> Float[Array, "c"]:
         return self.log.entropy() + self.log.centre
@@ -91,3 +106,10 @@ class LogNormal(Family):
         normal, columns = Normal.example(key)
         columns = tuple(Column(c.variable, "positive", family="log_normal") for c in columns)
         return cls(Normal(normal.centre / 3, jnp.array([0.1, 0.5]), normal.floor)), columns
+
+
+@rules.kl.register(LogNormal, LogNormal)
+def _kl(p: LogNormal, q: LogNormal) -> Float[Array, "c"]:
+    rule = rules.kl.find(p.log, q.log)
+    assert rule is not None
+    return rule(p.log, q.log)

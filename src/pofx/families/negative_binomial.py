@@ -1,6 +1,7 @@
 """The negative binomial family."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import ClassVar
 
 import jax
@@ -8,18 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from pofx.core import rules
 from pofx.core.family import Family
 from pofx.core.variables import Column, Kind
+from pofx.families.counting import expectation, gamma_reach, poisson_reach, total
 from pofx.families.poisson import LEAST
-from pofx.families.special import (
-    count_quantile,
-    excess,
-    floored,
-    log_minus_digamma,
-    log_negative_binomial,
-    negative_binomial_cdf,
-)
+from pofx.families.special import excess, floored, log_minus_digamma, log_negative_binomial
 from pofx.families.starting import summary
+from pofx.families.tails import count_quantile, interval, negative_binomial_tails
 
 SMALLEST, LARGEST = 1e-3, 1e4
 """Bounds of the size; where counts spread no wider than a Poisson's, the upper one is reached."""
@@ -51,8 +48,19 @@ class NegativeBinomial(Family):
 
     def log_prob(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
         count = (x >= 0) & (x == jnp.floor(x))
-        value = log_negative_binomial(jnp.where(count, x, 0), self.rate, self.size)
-        return jnp.where(count, value, -jnp.inf)
+        return jnp.where(count, self._smooth(jnp.where(count, x, 0)), -jnp.inf)
+
+    def _smooth(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
+        """`log_prob` between the counts, too."""
+        return log_negative_binomial(x, self.rate, self.size)
+
+    def _expectation(self, g: Callable) -> Float[Array, "c"]:
+        """E[g(X, log p(X))] of a function that is smooth between the counts."""
+        low, high = gamma_reach(self.size)
+        scale = self.rate / self.size
+        low, _ = poisson_reach(low * scale)
+        _, high = poisson_reach(high * scale)
+        return expectation(self._smooth, g, low, high)
 
     def sample(self, key: PRNGKeyArray) -> Float[Array, "c"]:
         mixing, counting = jax.random.split(key)
@@ -60,17 +68,30 @@ class NegativeBinomial(Family):
         return jax.random.poisson(counting, gamma / self.size * self.rate).astype(self.rate.dtype)
 
     def cdf(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
-        return negative_binomial_cdf(x, self.rate, self.size)
+        return negative_binomial_tails(x, self.rate, self.size)[0]
+
+    def survival(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
+        return negative_binomial_tails(x, self.rate, self.size)[1]
+
+    def _between(self, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:
+        return interval(self, low, high, partial(total, self._smooth))
 
     def quantile(self, u: Float[Array, "c"]) -> Float[Array, "c"]:
-        deviation = jnp.sqrt(self.rate + self.rate**2 / self.size)
-        return count_quantile(self.cdf, u, self.rate, deviation)
+        return count_quantile(self.cdf, u, self.rate, jnp.sqrt(self.variance()))
 
     def mean(self) -> Float[Array, "c"]:
         return self.rate
 
+    def variance(self) -> Float[Array, "c"]:
+        return self.rate + self.rate**2 / self.size
+
+    def mode(self) -> Float[Array, "c"]:
+        # p(x) > p(x - 1) as long as x < rate (size - 1) / size.
+        falling = self.rate * (self.size - 1) / self.size
+        return jnp.maximum(jnp.ceil(falling) - 1, 0)
+
     def entropy(self) -> Float[Array, "c"]:
-        return jnp.full_like(self.rate, jnp.nan)
+        return self._expectation(lambda _, log_p: -log_p)
 
     def statistics(self, x: Float[Array, "n c"], weight: Float[Array, "n c"]) -> Moments:
         # x - r (psi(x + r) - psi(r)), which is small for a large size where its terms are not.
@@ -145,3 +166,8 @@ class NegativeBinomial(Family):
         family = "negative_binomial"
         columns = tuple(Column(name, "count", resolution=1.0, family=family) for name in "ab")
         return cls(jnp.exp(1 + 0.5 * jax.random.normal(key, (2,))), jnp.array([1.5, 6.0])), columns
+
+
+@rules.kl.register(NegativeBinomial, NegativeBinomial)
+def _kl(p: NegativeBinomial, q: NegativeBinomial) -> Float[Array, "c"]:
+    return jnp.maximum(p._expectation(lambda x, log_p: log_p - q._smooth(x)), 0)

@@ -9,10 +9,12 @@ import numpy as np
 from jax.scipy.special import ndtr, ndtri
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from pofx.core import rules
 from pofx.core.family import Family
 from pofx.core.variables import Column, Kind
-from pofx.families.special import floored
+from pofx.families.special import excess, floored
 from pofx.families.starting import narrowest, summary
+from pofx.families.tails import integral, interval
 
 Moments = tuple[Float[Array, "c"], Float[Array, "c"], Float[Array, "c"]]
 
@@ -20,42 +22,58 @@ Moments = tuple[Float[Array, "c"], Float[Array, "c"], Float[Array, "c"]]
 class Normal(Family):
     """The normal distribution of a real number.
 
-    log p(x) = -(x - centre)^2 / (2 variance) - log(2 pi variance) / 2
+    log p(x) = -(x - centre)^2 / (2 dispersion) - log(2 pi dispersion) / 2
 
-    `centre` is in the units of x; `variance` and its lower bound `floor` are in their square; all
-    have shape (c,). Bishop, Pattern Recognition and Machine Learning (2006), section 2.3.
+    `centre` is in the units of x; `dispersion`, the variance, and its lower bound `floor` are in
+    their square; all have shape (c,). Bishop, Pattern Recognition and Machine Learning (2006),
+    section 2.3.
 
     >>> one = jnp.ones(1)
-    >>> print(f"{Normal(2 * one, variance=4 * one, floor=0.1 * one).log_prob(2 * one)[0]:.4f}")
+    >>> print(f"{Normal(2 * one, dispersion=4 * one, floor=0.1 * one).log_prob(2 * one)[0]:.4f}")
     -1.6121
     """
 
     centre: Float[Array, "c"]
-    variance: Float[Array, "c"]
+    dispersion: Float[Array, "c"]
     floor: Float[Array, "c"]
 
     kinds: ClassVar[frozenset[Kind]] = frozenset({"real"})
     inside: ClassVar[float] = 0.0
 
     def log_prob(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
-        z = (x - self.centre) / jnp.sqrt(self.variance)
-        return -0.5 * (z * z + jnp.log(2 * np.pi * self.variance))
+        z = (x - self.centre) / jnp.sqrt(self.dispersion)
+        return -0.5 * (z * z + jnp.log(2 * np.pi * self.dispersion))
 
     def sample(self, key: PRNGKeyArray) -> Float[Array, "c"]:
         z = jax.random.normal(key, self.centre.shape, self.centre.dtype)
-        return self.centre + jnp.sqrt(self.variance) * z
+        return self.centre + jnp.sqrt(self.dispersion) * z
 
     def cdf(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
-        return ndtr((x - self.centre) / jnp.sqrt(self.variance))
+        return ndtr((x - self.centre) / jnp.sqrt(self.dispersion))
+
+    def survival(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
+        return ndtr((self.centre - x) / jnp.sqrt(self.dispersion))
+
+    def _between(self, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:
+        def narrow(low, high):
+            return integral(lambda x: jnp.exp(self.log_prob(x)), low, high - low)
+
+        return interval(self, low, high, narrow)
 
     def quantile(self, u: Float[Array, "c"]) -> Float[Array, "c"]:
-        return self.centre + jnp.sqrt(self.variance) * ndtri(u)
+        return self.centre + jnp.sqrt(self.dispersion) * ndtri(u)
 
     def mean(self) -> Float[Array, "c"]:
         return self.centre
 
+    def variance(self) -> Float[Array, "c"]:
+        return self.dispersion
+
+    def mode(self) -> Float[Array, "c"]:
+        return self.centre
+
     def entropy(self) -> Float[Array, "c"]:
-        return 0.5 * jnp.log(2 * np.pi * np.e * self.variance)
+        return 0.5 * jnp.log(2 * np.pi * np.e * self.dispersion)
 
     def statistics(self, x: Float[Array, "n c"], weight: Float[Array, "n c"]) -> Moments:
         # About the own centre, else float32 loses the variance of a column far from zero.
@@ -64,7 +82,7 @@ class Normal(Family):
 
     def expected(self, other: "Normal") -> Moments:
         d = other.centre - self.centre
-        return jnp.ones_like(d), d, other.variance + d * d
+        return jnp.ones_like(d), d, other.dispersion + d * d
 
     def maximise(self, statistics: Moments) -> "Normal":
         total, first, second = statistics
@@ -74,7 +92,7 @@ class Normal(Family):
         variance = jnp.maximum(second / n - d * d, self.floor)
         return Normal(
             self.centre + jnp.where(some, d, 0),
-            jnp.where(some, variance, self.variance),
+            jnp.where(some, variance, self.dispersion),
             self.floor,
         )
 
@@ -101,11 +119,18 @@ class Normal(Family):
 
     def unconstrained(self, raw: Float[Array, "c size"]) -> "Normal":
         own = jax.lax.stop_gradient(self)
-        centre = own.centre + jnp.sqrt(own.variance) * raw[:, 0]
-        return Normal(centre, floored(own.variance, own.floor, raw[:, 1]), own.floor)
+        centre = own.centre + jnp.sqrt(own.dispersion) * raw[:, 0]
+        return Normal(centre, floored(own.dispersion, own.floor, raw[:, 1]), own.floor)
 
     @classmethod
     def example(cls, key: PRNGKeyArray) -> "tuple[Normal, tuple[Column, ...]]":
         columns = tuple(Column(name, "real", family="normal") for name in ("a", "b"))
         centre = 3 * jax.random.normal(key, (2,))
         return cls(centre, jnp.array([0.5, 4.0]), jnp.full(2, 1e-6)), columns
+
+
+@rules.kl.register(Normal, Normal)
+def _kl(p: Normal, q: Normal) -> Float[Array, "c"]:
+    wider = (p.dispersion - q.dispersion) / q.dispersion
+    off = (p.centre - q.centre) ** 2 / q.dispersion
+    return 0.5 * (excess(wider, p.dispersion / q.dispersion) + off)

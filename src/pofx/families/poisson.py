@@ -1,6 +1,7 @@
 """The Poisson family."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar
 
 import jax
@@ -8,10 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from pofx.core import rules
 from pofx.core.family import Family
 from pofx.core.variables import Column, Kind
-from pofx.families.special import count_quantile, floored, log_poisson, poisson_cdf
+from pofx.families.counting import expectation, poisson_reach, total
+from pofx.families.special import divergence, floored, log_poisson
 from pofx.families.starting import summary
+from pofx.families.tails import count_quantile, interval, poisson_tails
 
 LEAST = 1e-6
 """The least mean of a count: no count is impossible because none has been seen."""
@@ -38,13 +42,23 @@ class Poisson(Family):
 
     def log_prob(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
         count = (x >= 0) & (x == jnp.floor(x))
-        return jnp.where(count, log_poisson(jnp.where(count, x, 0), self.rate), -jnp.inf)
+        return jnp.where(count, self._smooth(jnp.where(count, x, 0)), -jnp.inf)
+
+    def _smooth(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
+        """`log_prob` between the counts, too."""
+        return log_poisson(x, self.rate)
 
     def sample(self, key: PRNGKeyArray) -> Float[Array, "c"]:
         return jax.random.poisson(key, self.rate).astype(self.rate.dtype)
 
     def cdf(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
-        return poisson_cdf(x, self.rate)
+        return poisson_tails(x, self.rate)[0]
+
+    def survival(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
+        return poisson_tails(x, self.rate)[1]
+
+    def _between(self, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:
+        return interval(self, low, high, partial(total, self._smooth))
 
     def quantile(self, u: Float[Array, "c"]) -> Float[Array, "c"]:
         return count_quantile(self.cdf, u, self.rate, jnp.sqrt(self.rate))
@@ -52,8 +66,14 @@ class Poisson(Family):
     def mean(self) -> Float[Array, "c"]:
         return self.rate
 
+    def variance(self) -> Float[Array, "c"]:
+        return self.rate
+
+    def mode(self) -> Float[Array, "c"]:
+        return jnp.maximum(jnp.ceil(self.rate) - 1, 0)
+
     def entropy(self) -> Float[Array, "c"]:
-        return jnp.full_like(self.rate, jnp.nan)
+        return expectation(self._smooth, lambda _, log_p: -log_p, *poisson_reach(self.rate))
 
     def statistics(self, x: Float[Array, "n c"], weight: Float[Array, "n c"]) -> Moments:
         return weight.sum(0), (weight * (x - self.rate)).sum(0)
@@ -92,3 +112,8 @@ class Poisson(Family):
     def example(cls, key: PRNGKeyArray) -> "tuple[Poisson, tuple[Column, ...]]":
         columns = tuple(Column(name, "count", resolution=1.0, family="poisson") for name in "ab")
         return cls(jnp.exp(jax.random.normal(key, (2,)))), columns
+
+
+@rules.kl.register(Poisson, Poisson)
+def _kl(p: Poisson, q: Poisson) -> Float[Array, "c"]:
+    return divergence(p.rate, q.rate)

@@ -7,9 +7,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.scipy.special import entr, rel_entr
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core import rules
+from pofx.core.atoms import Atoms
 from pofx.core.axes import over_components, stack
 from pofx.core.distribution import Example, Mask, Row, Statistical, Tractable
 from pofx.core.errors import PofxError, unknown
@@ -23,6 +25,10 @@ from pofx.models.stacked import (
     log_probs,
     log_weights,
     maximised,
+    mixed_box,
+    mixed_column,
+    mixed_expectation,
+    mixed_moments,
     part_class,
     part_statistics,
     responsibilities,
@@ -171,3 +177,70 @@ def _condition(
     if keep[p.on]:
         return Chain(log_prior, parts, int(keep[: p.on].sum()), p.prior)
     return Mixture(log_prior, parts, p.prior)
+
+
+@rules.entropy.register(Chain)
+def _entropy(p: Chain, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""] | None:
+    # H(x, y) = H(y) + Σ_y p(y) H(x | y); without y it is a mixture's, which is not closed.
+    rule, others = rules.entropy.find(p.parts), np.delete(asked, p.on)
+    if rule is None or not asked[p.on]:
+        return None
+    prior = jax.nn.softmax(p.log_prior)
+    given = over_components(lambda part: rule(part, others))(p.parts)
+    return None if given is None else entr(prior).sum() + prior @ given
+
+
+@rules.kl.register(Chain, Chain)
+def _kl(p: Chain, q: Chain, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""] | None:
+    # KL(p(x, y) || q(x, y)) = KL(p(y) || q(y)) + Σ_y p(y) KL(p(x | y) || q(x | y))
+    rule, others = rules.kl.find(p.parts, q.parts), np.delete(asked, p.on)
+    if rule is None or p.on != q.on or not asked[p.on]:
+        return None
+    given = over_components(lambda one, other: rule(one, other, others))(p.parts, q.parts)
+    prior, log_q = jax.nn.softmax(p.log_prior), jax.nn.log_softmax(q.log_prior)
+    return None if given is None else rel_entr(prior, jnp.exp(log_q)).sum() + prior @ given
+
+
+@rules.moments.register(Chain)
+def _moments(p: Chain) -> tuple[Row, Float[Array, "d d"]] | None:
+    rule = rules.moments.find(p.parts)
+    own = over_components(rule)(p.parts) if rule else None
+    if own is None:
+        return None
+    levels = jnp.arange(len(p.log_prior), dtype=own[0].dtype)
+    mean = jnp.insert(own[0], p.on, levels, axis=1)
+    covariance = jnp.insert(jnp.insert(own[1], p.on, 0, axis=1), p.on, 0, axis=2)
+    return mixed_moments(p.log_prior, mean, covariance)
+
+
+@rules.column.register(Chain)
+def _column(p: Chain, x: Row, observed: Mask, j: int) -> Atoms | None:
+    if j == p.on:
+        return None
+    others = p._others(x), p._others(observed)
+    return mixed_column(p._joint(x, observed), p.parts, *others, j - (j > p.on))
+
+
+@rules.box.register(Chain)
+def _box(
+    p: Chain,
+    x: Row,
+    observed: Mask,
+    place: tuple[int, ...],
+    low: Float[Array, "b"],
+    high: Float[Array, "b"],
+) -> Float[Array, ""] | None:
+    if p.on in place:
+        return None
+    possible = ~observed[p.on] | (jnp.arange(len(p.log_prior)) == x[p.on])
+    weights = jnp.where(possible, jax.nn.log_softmax(p.log_prior), -jnp.inf)
+    place = tuple(j - (j > p.on) for j in place)
+    return mixed_box(weights, p.parts, p._others(x), p._others(observed), place, low, high)
+
+
+@rules.expectation.register(Chain)
+def _expectation(p: Chain, x: Row, observed: Mask) -> Row | None:
+    joint = p._joint(x, observed)
+    own = mixed_expectation(joint, p.parts, p._others(x), p._others(observed))
+    levels = jnp.arange(len(joint), dtype=x.dtype)
+    return None if own is None else jnp.insert(own, p.on, jax.nn.softmax(joint) @ levels)

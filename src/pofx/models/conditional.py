@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core import rules
+from pofx.core.atoms import Atoms
 from pofx.core.distribution import Example, Mask, Row, Tractable
 from pofx.models.gaussian import Gaussian
 
@@ -73,3 +74,31 @@ def condition(
     if closed is not None:
         return closed
     return Conditional(model, given, jnp.asarray(observed), tuple(np.flatnonzero(keep).tolist()))
+
+
+@rules.column.register(Conditional)
+def _column(p: Conditional, x: Row, observed: Mask, j: int) -> Atoms | None:
+    rule = rules.column.find(p.model)
+    return rule and rule(p.model, *p._row(x, observed), p.keep[j])
+
+
+@rules.box.register(Conditional)
+def _box(
+    p: Conditional,
+    x: Row,
+    observed: Mask,
+    place: tuple[int, ...],
+    low: Float[Array, "b"],
+    high: Float[Array, "b"],
+) -> Float[Array, ""] | None:
+    rule = rules.box.find(p.model)
+    inside = tuple(p.keep[j] for j in place)
+    both = rule and rule(p.model, *p._row(x, observed), inside, low, high)
+    return None if both is None else both - p.model.log_prob(p.given, p.observed)
+
+
+@rules.expectation.register(Conditional)
+def _expectation(p: Conditional, x: Row, observed: Mask) -> Row | None:
+    rule = rules.expectation.find(p.model)
+    whole = rule and rule(p.model, *p._row(x, observed))
+    return None if whole is None else whole[np.array(p.keep)]

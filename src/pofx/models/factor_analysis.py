@@ -11,10 +11,12 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core import rules
+from pofx.core.atoms import Atoms
 from pofx.core.distribution import Example, Mask, Row, Statistical
 from pofx.core.linalg import whitener
 from pofx.core.rows import Rows
 from pofx.core.variables import Column, Kind
+from pofx.models.gaussian import one_normal
 from pofx.models.latent_linear import Posterior, check_latent, principal
 from pofx.models.moments import Scale, scale_of
 
@@ -161,3 +163,23 @@ def _condition(
 @rules.entropy.register(FactorAnalysis)
 def _entropy(p: FactorAnalysis, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""]:
     return p._posterior(jnp.asarray(asked)).entropy()
+
+
+@rules.normal.register(FactorAnalysis)
+@rules.moments.register(FactorAnalysis)
+def _moments(p: FactorAnalysis) -> tuple[Row, Float[Array, "d d"]]:
+    return p.mean, p.loading @ p.loading.T + jnp.diag(p.noise)
+
+
+@rules.column.register(FactorAnalysis)
+def _column(p: FactorAnalysis, x: Row, observed: Mask, j: int) -> Atoms:
+    given = p._posterior(observed).given(jnp.where(observed, x - p.mean, 0))
+    move, loading = jax.tree.map(operator.itemgetter(j), given)
+    variance = loading @ loading + p.noise[j]
+    return one_normal(p.mean[j] + move, variance, variance)
+
+
+@rules.expectation.register(FactorAnalysis)
+def _expectation(p: FactorAnalysis, x: Row, observed: Mask) -> Row:
+    z = jnp.where(observed, x - p.mean, 0)
+    return p.mean + p.loading @ p._posterior(observed).mean(z)

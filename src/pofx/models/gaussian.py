@@ -10,11 +10,13 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core import rules
+from pofx.core.atoms import Atoms
 from pofx.core.distribution import Example, Mask, Row, Statistical
 from pofx.core.errors import unknown
 from pofx.core.linalg import half_log_det, whitener
 from pofx.core.rows import Rows
 from pofx.core.variables import Column, Kind
+from pofx.families.normal import Normal
 from pofx.models.covariance import STRUCTURES
 from pofx.models.moments import Moments, Scale, scale_of
 
@@ -166,12 +168,29 @@ def _entropy(p: Gaussian, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""]:
     return 0.5 * asked.sum() * (1 + LOG_2PI) + log_det
 
 
-@rules.kl.register(Gaussian, Gaussian)
-def _kl(p: Gaussian, q: Gaussian, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""]:
-    # 1/2 [tr(Σq⁻¹ Σp) + |μp - μq|²_Σq - d + log det Σq / det Σp]
-    a = np.flatnonzero(asked)
-    w, own = whitener(q.covariance[np.ix_(a, a)]), whitener(p.covariance[np.ix_(a, a)])
-    ratio = w @ p.covariance[np.ix_(a, a)] @ own.T
-    r = w @ (p.mean - q.mean)[a]
-    log_dets = half_log_det(w) - half_log_det(own)
-    return 0.5 * ((ratio**2).sum() + r @ r - len(a)) + log_dets
+@rules.normal.register(Gaussian)
+@rules.moments.register(Gaussian)
+def _moments(p: Gaussian) -> tuple[Row, Float[Array, "d d"]]:
+    return p.mean, p.covariance
+
+
+@rules.column.register(Gaussian)
+def _column(p: Gaussian, x: Row, observed: Mask, j: int) -> Atoms:
+    w = p._whiten(observed)
+    half = w @ jnp.where(observed, p.covariance[j], 0)
+    centre = p.mean[j] + half @ (w @ jnp.where(observed, x - p.mean, 0))
+    return one_normal(centre, p.covariance[j, j] - half @ half, p.covariance[j, j])
+
+
+def one_normal(
+    centre: Float[Array, ""], variance: Float[Array, ""], prior: Float[Array, ""]
+) -> Atoms:
+    """The normal distribution of one entry; what rounding took from its variance is given back."""
+    least = jnp.finfo(prior.dtype).eps * prior
+    family = Normal(centre[None], jnp.maximum(variance, least)[None], least[None])
+    return Atoms(jnp.zeros(1, prior.dtype), family)
+
+
+@rules.expectation.register(Gaussian)
+def _expectation(p: Gaussian, x: Row, observed: Mask) -> Row:
+    return p.mean + p._regression(observed) @ jnp.where(observed, x - p.mean, 0)

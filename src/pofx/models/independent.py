@@ -11,12 +11,14 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core import rules
+from pofx.core.atoms import Atoms
 from pofx.core.discovery import discover
 from pofx.core.distribution import Example, Mask, Row, Statistical
-from pofx.core.family import Family
+from pofx.core.family import Family, between
 from pofx.core.rows import Rows
 from pofx.core.variables import KINDS, Column, Kind
 from pofx.families import choose
+from pofx.families.normal import Normal
 
 
 class Independent(Statistical):
@@ -134,9 +136,66 @@ def _condition(
 
 
 @rules.entropy.register(Independent)
-def _entropy(p: Independent, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""] | None:
+def _entropy(p: Independent, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""]:
     total = jnp.zeros(())
     for family, place in zip(p.groups, p.places):
         total += jnp.where(_take(jnp.asarray(asked), place), family.entropy(), 0).sum()
-    # A family without a closed form says NaN.
-    return None if bool(jnp.isnan(total)) else total
+    return total
+
+
+@rules.kl.register(Independent, Independent)
+def _kl(p: Independent, q: Independent, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""] | None:
+    total = jnp.zeros(())
+    if p.places != q.places:
+        return None
+    for one, other, place in zip(p.groups, q.groups, p.places):
+        rule = rules.kl.find(one, other)
+        if rule is None:
+            return None
+        total += jnp.where(_take(jnp.asarray(asked), place), rule(one, other), 0).sum()
+    return total
+
+
+@rules.moments.register(Independent)
+def _moments(p: Independent) -> tuple[Row, Float[Array, "d d"]]:
+    means, variances = ([f.mean() for f in p.groups], [f.variance() for f in p.groups])
+    dtype = means[0].dtype
+    return _put(means, p.places, dtype), jnp.diag(_put(variances, p.places, dtype))
+
+
+@rules.column.register(Independent)
+def _column(p: Independent, x: Row, observed: Mask, j: int) -> Atoms:
+    family, i = _home(p, j)
+    return Atoms(jnp.zeros(1, x.dtype), jax.tree.map(lambda a: a[i : i + 1], family))
+
+
+@rules.box.register(Independent)
+def _box(
+    p: Independent,
+    x: Row,
+    observed: Mask,
+    place: tuple[int, ...],
+    low: Float[Array, "b"],
+    high: Float[Array, "b"],
+) -> Float[Array, ""]:
+    total = p.log_prob(x, observed)
+    for j, a, b in zip(place, low, high):
+        family, i = _home(p, j)
+        one = jax.tree.map(lambda leaf: leaf[i : i + 1], family)  # noqa: B023
+        total += jnp.log(between(one, a[None], b[None])[0])
+    return total
+
+
+def _home(p: Independent, j: int) -> tuple[Family, int]:
+    """The group that column j belongs to, and its number there."""
+    return next((f, place.index(j)) for f, place in zip(p.groups, p.places) if j in place)
+
+
+@rules.normal.register(Independent)
+def _normal(p: Independent) -> tuple[Row, Float[Array, "d d"]] | None:
+    return _moments(p) if all(isinstance(f, Normal) for f in p.groups) else None
+
+
+@rules.expectation.register(Independent)
+def _expectation(p: Independent, x: Row, observed: Mask) -> Row:
+    return _put([family.mean() for family in p.groups], p.places, x.dtype)

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core import rules
+from pofx.core.atoms import Atoms
 from pofx.core.axes import over_components, stack
 from pofx.core.distribution import Example, Mask, Row, Statistical, Tractable
 from pofx.core.errors import PofxError
@@ -23,6 +24,10 @@ from pofx.models.stacked import (
     log_probs_of_rows,
     log_weights,
     maximised,
+    mixed_box,
+    mixed_column,
+    mixed_expectation,
+    mixed_moments,
     part_class,
     part_statistics,
     responsibilities,
@@ -155,3 +160,38 @@ def _entropy(p: Mixture, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""] | Non
     if rule is None or len(p.log_weights) > 1:
         return None
     return rule(jax.tree.map(lambda a: a[0], p.parts), asked)
+
+
+@rules.moments.register(Mixture)
+def _moments(p: Mixture) -> tuple[Row, Float[Array, "d d"]] | None:
+    rule = rules.moments.find(p.parts)
+    return rule and mixed_moments(p.log_weights, *over_components(rule)(p.parts))
+
+
+@rules.column.register(Mixture)
+def _column(p: Mixture, x: Row, observed: Mask, j: int) -> Atoms | None:
+    return mixed_column(p._joint(x, observed), p.parts, x, observed, j)
+
+
+@rules.box.register(Mixture)
+def _box(
+    p: Mixture,
+    x: Row,
+    observed: Mask,
+    place: tuple[int, ...],
+    low: Float[Array, "b"],
+    high: Float[Array, "b"],
+) -> Float[Array, ""] | None:
+    weights = jax.nn.log_softmax(p.log_weights)
+    return mixed_box(weights, p.parts, x, observed, place, low, high)
+
+
+@rules.normal.register(Mixture)
+def _normal(p: Mixture) -> tuple[Row, Float[Array, "d d"]] | None:
+    rule = rules.normal.find(p.parts)
+    return rule(jax.tree.map(lambda a: a[0], p.parts)) if rule and len(p.log_weights) == 1 else None
+
+
+@rules.expectation.register(Mixture)
+def _expectation(p: Mixture, x: Row, observed: Mask) -> Row | None:
+    return mixed_expectation(p._joint(x, observed), p.parts, x, observed)

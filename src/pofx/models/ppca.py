@@ -11,9 +11,11 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core import rules
+from pofx.core.atoms import Atoms
 from pofx.core.distribution import Example, Mask, Row, Statistical
 from pofx.core.rows import Rows
 from pofx.core.variables import Column, Kind
+from pofx.models.gaussian import one_normal
 from pofx.models.latent_linear import Posterior, check_latent, principal
 from pofx.models.moments import Moments, Scale, scale_of
 
@@ -126,3 +128,23 @@ def _condition(
 @rules.entropy.register(PPCA)
 def _entropy(p: PPCA, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""]:
     return p._posterior(jnp.asarray(asked)).entropy()
+
+
+@rules.normal.register(PPCA)
+@rules.moments.register(PPCA)
+def _moments(p: PPCA) -> tuple[Row, Float[Array, "d d"]]:
+    return p.mean, p.loading @ p.loading.T + p.noise * jnp.eye(p.size, dtype=p.loading.dtype)
+
+
+@rules.column.register(PPCA)
+def _column(p: PPCA, x: Row, observed: Mask, j: int) -> Atoms:
+    given = p._posterior(observed).given(jnp.where(observed, x - p.mean, 0))
+    move, loading = jax.tree.map(operator.itemgetter(j), given)
+    variance = loading @ loading + p.noise
+    return one_normal(p.mean[j] + move, variance, variance)
+
+
+@rules.expectation.register(PPCA)
+def _expectation(p: PPCA, x: Row, observed: Mask) -> Row:
+    z = jnp.where(observed, x - p.mean, 0)
+    return p.mean + p.loading @ p._posterior(observed).mean(z)

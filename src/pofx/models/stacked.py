@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from pofx.core import rules
+from pofx.core.atoms import Atoms, flattened
 from pofx.core.axes import over_components
 from pofx.core.discovery import named
 from pofx.core.distribution import Statistical
@@ -80,3 +82,57 @@ def part_statistics(
 def maximised(parts: Any, statistics: Any) -> Any:
     """Each part at its maximum."""
     return over_components(lambda part, s: part.maximise(s))(parts, statistics)
+
+
+def mixed_moments(
+    log_weights: Float[Array, "k"], mean: Float[Array, "k d"], covariance: Float[Array, "k d d"]
+) -> tuple[Float[Array, "d"], Float[Array, "d d"]]:
+    """E[x] and Cov[x] = E[Cov[x | k]] + Cov[E[x | k]] (laws of total mean and covariance)."""
+    w = jax.nn.softmax(log_weights)
+    centre = w @ mean
+    off = mean - centre
+    return centre, jnp.tensordot(w, covariance, 1) + (w * off.T) @ off
+
+
+def mixed_column(
+    joint: Float[Array, "k"],
+    parts: Any,
+    x: Float[Array, "d"],
+    observed: Bool[Array, "d"],
+    j: int,
+) -> Atoms | None:
+    """p(x_j | x_O) = Σ_k p(k | x_O) p_k(x_j | x_O), with log p(k, x_O) in `joint`."""
+    rule = rules.column.find(parts)
+    if rule is None:
+        return None
+    own = over_components(lambda part, x, o: rule(part, x, o, j), shared=2)(parts, x, observed)
+    return own and flattened(jax.nn.log_softmax(joint), own)
+
+
+def mixed_expectation(
+    joint: Float[Array, "k"], parts: Any, x: Float[Array, "d"], observed: Bool[Array, "d"]
+) -> Float[Array, "d"] | None:
+    """E[x_M | x_O] = Σ_k p(k | x_O) E_k[x_M | x_O], with log p(k, x_O) in `joint`."""
+    rule = rules.expectation.find(parts)
+    if rule is None:
+        return None
+    own = over_components(rule, shared=2)(parts, x, observed)
+    return None if own is None else jax.nn.softmax(joint) @ own
+
+
+def mixed_box(
+    log_weights: Float[Array, "k"],
+    parts: Any,
+    x: Float[Array, "d"],
+    observed: Bool[Array, "d"],
+    place: tuple[int, ...],
+    low: Float[Array, "b"],
+    high: Float[Array, "b"],
+) -> Float[Array, ""] | None:
+    """log Σ_k w_k P_k(x_O, low < x_B <= high)."""
+    rule = rules.box.find(parts)
+    if rule is None:
+        return None
+    score = over_components(lambda part, x, o, a, b: rule(part, x, o, place, a, b), shared=4)
+    own = score(parts, x, observed, low, high)
+    return None if own is None else jax.nn.logsumexp(log_weights + own)

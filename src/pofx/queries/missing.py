@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
+from pofx.core import rules
 from pofx.core.distribution import Tractable
 from pofx.core.rows import Rows, per_row
 from pofx.core.rows import rows as make_rows
@@ -25,20 +28,38 @@ def expect(
 ) -> Float[np.ndarray, "n d"]:
     """Each row with its missing entries at their conditional mean, or most probable level.
 
-    A mean is taken over `draws` conditional draws; a level's probability is exact.
+    A mean is exact where the model has a rule for it, else taken over `draws` conditional draws; a
+    level's probability is exact.
     """
     x, observed, _ = rows.flat()
     discrete = np.array([c.discrete for c in columns])
     out = x.astype(np.float64)
     if (~observed[:, ~discrete]).any():
-        total = sum(complete(k, model, rows) for k in jax.random.split(key, draws))
-        out = np.where(observed, x, total / draws)
+        means = _means(model, rows)
+        if means is None:
+            keys = jax.random.split(key, draws)
+            means = sum(complete(k, model, rows) for k in keys) / draws
+        out = np.where(observed, x, means)
     for j, column in enumerate(columns):
         own = np.flatnonzero(~observed[:, j])
         if column.discrete and len(own):
             some = make_rows(x[own], observed[own])
             out[own, j] = np.nan_to_num(posterior(model, some, j, column.levels)).argmax(1)
     return out
+
+
+def _means(model: Tractable, rows: Rows) -> Float[np.ndarray, "n d"] | None:
+    """E[x_M | x_O] of each row where it is closed."""
+    rule, row = rules.expectation.find(model), jnp.zeros(model.size)
+    # Traced, not computed: a rule may say only then that one of its parts has none.
+    if rule is None or eqx.filter_eval_shape(rule, model, row, row > 0) is None:
+        return None
+    return per_row(_expectation, model, rows)
+
+
+def _expectation(model, x, observed):
+    rule = rules.expectation.find(model)
+    return None if rule is None else rule(model, jnp.where(observed, x, 0), observed)
 
 
 def _sample(model, x, observed, key):

@@ -1,0 +1,140 @@
+"""The distribution of one entry as a finite mixture of one-column families."""
+
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from pofx.core.family import Family, between
+from pofx.core.variables import Column
+
+HALVINGS = 60
+"""Steps of bisection: more than the digits of a float, for the bracket may begin wide."""
+GRID = 256
+"""Quantiles among which the highest density is looked for."""
+
+
+class Atoms(eqx.Module):
+    """p(x) = Σ_k w_k f_k(x) of one entry x, the f_k being the k columns of one family.
+
+    What every closed conditional of one column comes to. `log_weights` need not be normalised.
+
+    >>> from pofx.families.normal import Normal
+    >>> ones = jnp.ones(2)
+    >>> p = Atoms(jnp.zeros(2), Normal(jnp.array([-1.0, 1.0]), ones, ones))
+    >>> float(p.mean()), float(p.variance())
+    (0.0, 2.0)
+    """
+
+    log_weights: Float[Array, "k"]
+    family: Family
+
+    @property
+    def weights(self) -> Float[Array, "k"]:
+        """w_k, which sum to one."""
+        return jax.nn.softmax(self.log_weights)
+
+    def log_prob(self, x: Float[Array, ""]) -> Float[Array, ""]:
+        """log p(x) in nats."""
+        normalised = jax.nn.log_softmax(self.log_weights)
+        return jax.nn.logsumexp(normalised + self.family.log_prob(self._all(x)))
+
+    def cdf(self, x: Float[Array, ""]) -> Float[Array, ""]:
+        """P(X <= x)."""
+        return self.weights @ self.family.cdf(self._all(x))
+
+    def between(self, low: Float[Array, ""], high: Float[Array, ""]) -> Float[Array, "k"]:
+        """P(low < X <= high) and component k, whose sum is the probability of the interval."""
+        return self.weights * between(self.family, self._all(low), self._all(high))
+
+    def mean(self) -> Float[Array, ""]:
+        """E[X]."""
+        return self.weights @ self.family.mean()
+
+    def variance(self) -> Float[Array, ""]:
+        """Var[X] = E[Var[X | k]] + Var[E[X | k]]."""
+        mean = self.family.mean()
+        return self.weights @ (self.family.variance() + (mean - self.weights @ mean) ** 2)
+
+    def quantile(self, u: Float[Array, ""], column: Column) -> Float[Array, ""]:
+        """The smallest x with P(X <= x) >= u, by bisection between the components' own."""
+        return _bisect(self.cdf, u, self.family.quantile(self._all(u)), self.weights > 0, column)
+
+    def mode(self, column: Column) -> Float[Array, ""]:
+        """The highest density, to the resolution of a search; of point masses the heaviest."""
+        candidates = self.family.mode()
+        if column.kind != "count" and not column.spikes and len(candidates) > 1:
+            # A mixture's density may be highest between the modes of its components.
+            u = jnp.linspace(0, 1, GRID + 2, dtype=candidates.dtype)[1:-1]
+            grid = jax.vmap(lambda u: self.quantile(u, column))(u)
+            candidates = jnp.sort(jnp.concatenate([candidates, grid]))
+            return _climb(self.log_prob, candidates)
+        return candidates[jnp.argmax(jax.vmap(self.log_prob)(candidates))]
+
+    def truncated(
+        self, key: PRNGKeyArray, low: Float[Array, "i"], high: Float[Array, "i"]
+    ) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        """A draw given that X is in one of the intervals (low_i, high_i], and log P of that."""
+        mass = jax.vmap(self.between)(low, high)
+        choose, draw = jax.random.split(key)
+        which = jax.random.categorical(choose, jnp.log(mass.ravel()))
+        i, k = jnp.divmod(which, len(self.log_weights))
+        ends = self.family.cdf(self._all(low[i]))[k], self.family.cdf(self._all(high[i]))[k]
+        u = jax.random.uniform(draw, (), self.log_weights.dtype, *ends)
+        x = jnp.clip(self.family.quantile(self._all(u))[k], low[i], high[i])
+        return x, jnp.log(mass.sum())
+
+    def _all(self, x: Float[Array, ""]) -> Float[Array, "k"]:
+        return jnp.broadcast_to(jnp.asarray(x, self.log_weights.dtype), self.log_weights.shape)
+
+
+def _bisect(cdf, u, own, some, column: Column):
+    """The smallest x with cdf(x) >= u, between the least and the largest of `own`."""
+    low = jnp.where(some, own, jnp.inf).min()
+    high = jnp.where(some, own, -jnp.inf).max()
+
+    def halve(_, ends):
+        low, high = ends
+        middle = low + (high - low) / 2
+        enough = cdf(middle) >= u
+        return jnp.where(enough, low, middle), jnp.where(enough, middle, high)
+
+    # The least of the components' quantiles may be the answer itself.
+    x = jnp.where(cdf(low) >= u, low, jax.lax.fori_loop(0, HALVINGS, halve, (low, high))[1])
+    return _on_support(x, cdf, u, column)
+
+
+def _on_support(x, cdf, u, column: Column):
+    """Where the cdf jumps, the place of the jump: bisection stops a rounding above it."""
+    if column.discrete or column.kind == "count":
+        return jnp.round(x)
+    spikes: Sequence[float] = column.spikes
+    for spike in spikes:
+        reached = cdf(jnp.asarray(spike, x.dtype)) >= u
+        x = jnp.where(reached, jnp.minimum(x, spike), x)
+    return x
+
+
+def _climb(log_prob, grid):
+    """The highest point between the neighbours of the highest of a grid, by ternary search."""
+    best = jnp.argmax(jax.vmap(log_prob)(grid))
+    ends = grid[jnp.maximum(best - 1, 0)], grid[jnp.minimum(best + 1, len(grid) - 1)]
+
+    def narrow(_, ends):
+        low, high = ends
+        one, other = low + (high - low) / 3, high - (high - low) / 3
+        up = log_prob(one) < log_prob(other)
+        return jnp.where(up, one, low), jnp.where(up, high, other)
+
+    low, high = jax.lax.fori_loop(0, HALVINGS, narrow, ends)
+    found = low + (high - low) / 2
+    return jnp.where(log_prob(found) > log_prob(grid[best]), found, grid[best])
+
+
+def flattened(log_weights: Float[Array, "k"], parts: Atoms) -> Atoms:
+    """The mixture of mixtures as one: `parts` has a leading axis of k."""
+    weights = log_weights[:, None] + jax.nn.log_softmax(parts.log_weights, axis=-1)
+    family = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), parts.family)
+    return Atoms(weights.ravel(), family)

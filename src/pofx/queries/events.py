@@ -1,0 +1,266 @@
+"""The probability of an event: each of some entries lies in a set of its own.
+
+P(x_B in S_B) is a sum over the cells of the event, one for each choice of a level or an interval of
+every entry. A cell is closed where the model has a rule for boxes, or where one continuous entry is
+left whose distribution is known. Else it is the mean weight of draws that walk into the event,
+
+    P(x_B in S_B) = E[Π_i P(x_i in S_i | x_1..x_i-1)],   x_i drawn from within S_i,
+
+which is unbiased and keeps its relative error where the event is rare (Geweke 1991, Hajivassiliou
+and McFadden 1998, Keane 1994).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import product
+from typing import NamedTuple, TypeAlias
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from pofx.core import rules
+from pofx.core.answer import Answer
+from pofx.core.distribution import Mask, Row, Tractable
+from pofx.core.errors import PofxError
+from pofx.core.variables import Column
+from pofx.queries.column import atoms, closed
+from pofx.queries.enumeration import ENUMERABLE, enumerate_levels, log_probs
+from pofx.queries.monte_carlo import MAX_DRAWS, monte_carlo
+
+CELLS = 1024
+"""The most joint levels that stand in for draws."""
+
+Pieces: TypeAlias = tuple[tuple[float, float], ...]
+"""Disjoint intervals (low, high] in the units of an entry; a level c is (c - 1/2, c + 1/2]."""
+Event: TypeAlias = Mapping[int, Pieces]
+"""What each of some entries lies in, by the number of the entry."""
+
+
+class Weighted(NamedTuple):
+    """Draws x with weights that sum to one: of p(x_B | x_B in S_B), `observed` telling B."""
+
+    x: Float[Array, "n d"]
+    observed: Mask
+    weights: Float[np.ndarray, "n"]
+
+
+def probability(
+    key: PRNGKeyArray,
+    model: Tractable,
+    columns: Sequence[Column],
+    event: Event,
+    *,
+    stderr: float | None = None,
+    max_draws: int = MAX_DRAWS,
+) -> Answer:
+    """P(x_B in S_B), other entries integrated out: exact where closed, else an estimate."""
+    cells = exact_cells(model, columns, [event])
+    if cells is not None:
+        return Answer(min(float(cells[0]), 1.0), how=_how(columns, event))
+    walk = _walk(model, columns, event)
+    found = monte_carlo(key, _Weight(walk), stderr=stderr, max_draws=max_draws, unit="")
+    # That no draw met the event says little of how rare it is.
+    return found if found.value > 0 else replace(found, stderr=math.nan, how="met by no draw")
+
+
+def exact_cells(
+    model: Tractable, columns: Sequence[Column], events: Sequence[Event]
+) -> Float[np.ndarray, "e"] | None:
+    """The probability of each of some events over the same entries; None where not closed."""
+    place = sorted(events[0])
+    levels = [j for j in place if columns[j].discrete]
+    others = tuple(j for j in place if not columns[j].discrete)
+    count = sum(math.prod(len(event[j]) for j in place) for event in events)
+    if count > ENUMERABLE or not _box_closed(model, columns, others):
+        return None
+    cells = [[*product(*(event[j] for j in levels + list(others)))] for event in events]
+    ends = np.array([c for own in cells for c in own], np.float64).reshape(count, len(place), 2)
+    x = np.zeros((count, len(columns)))
+    x[:, levels] = ends[:, : len(levels)].mean(2)
+    observed = np.isin(np.arange(len(columns)), levels)
+    low, high = np.moveaxis(ends[:, len(levels) :], 2, 0)
+    log_prob = np.asarray(
+        _boxes(
+            model, jnp.asarray(x), jnp.asarray(observed), others, *map(jnp.asarray, (low, high))
+        ),
+        np.float64,
+    )
+    owner = np.repeat(np.arange(len(events)), [len(own) for own in cells])
+    return np.bincount(owner, np.exp(log_prob), len(events))
+
+
+def draws(
+    key: PRNGKeyArray, model: Tractable, columns: Sequence[Column], event: Event, n: int
+) -> Weighted:
+    """n weighted draws of the entries of the event, given that it happens."""
+    walk = _walk(model, columns, event)
+    x, log_weights = _draws(walk, jax.random.split(key, n))
+    log_weights = np.asarray(log_weights, np.float64)
+    if not log_weights.max() > -math.inf:
+        raise PofxError(f"the evidence was met by none of {n} draws: its probability is about zero")
+    weights = np.exp(log_weights - log_weights.max())
+    observed = _asked(columns, event) | isinstance(walk, _Rejection)
+    return Weighted(x, jnp.asarray(observed), weights / weights.sum())
+
+
+def cells(model: Tractable, columns: Sequence[Column], event: Event) -> Weighted | None:
+    """All joint levels in an event of levels, for draws, weighted by their probability given it.
+
+    None where the event is of numbers too, or of very many levels.
+    """
+    asked = _asked(columns, event)
+    x = enumerate_levels(columns, asked, CELLS)
+    if x is None:
+        return None
+    inside = np.ones(len(x), bool)
+    for j, pieces in event.items():
+        inside &= np.any([(x[:, j] > low) & (x[:, j] <= high) for low, high in pieces], 0)
+    weights = np.exp(log_probs(model, x, asked))[inside]
+    if not weights.sum() > 0:
+        raise PofxError("the evidence has probability zero")
+    return Weighted(jnp.asarray(x[inside]), jnp.asarray(asked), weights / weights.sum())
+
+
+def completed(
+    key: PRNGKeyArray, model: Tractable, columns: Sequence[Column], event: Event, n: int
+) -> Weighted:
+    """n weighted draws of all entries given that the event happens."""
+    walking, completing = jax.random.split(key)
+    found = draws(walking, model, columns, event, n)
+    x = _complete(model, jax.random.split(completing, n), found.x, found.observed)
+    return found._replace(x=x, observed=jnp.ones_like(found.observed))
+
+
+def _how(columns: Sequence[Column], event: Event) -> str:
+    return "by enumeration" if all(columns[j].discrete for j in event) else "closed form"
+
+
+def _box_closed(model: Tractable, columns: Sequence[Column], others: tuple[int, ...]) -> bool:
+    if not others:
+        return True
+    rule, x = rules.box.find(model), jnp.zeros(model.size)
+    ends = jnp.zeros(len(others))
+    # Traced, not computed: a rule may say only then that one of its parts has none.
+    if rule and eqx.filter_eval_shape(rule, model, x, x > 0, others, ends, ends) is not None:
+        return True
+    return len(others) == 1 and closed(model, columns[others[0]], others[0])
+
+
+@eqx.filter_jit
+def _boxes(model, x, observed, others, low, high):
+    rule = rules.box.find(model) if others else None
+
+    def one(x, low, high):
+        both = rule(model, x, observed, others, low, high) if rule else None
+        if both is not None:
+            return both
+        log_prob = model.log_prob(x, observed)
+        if not others:
+            return log_prob
+        own = atoms(model, x, observed, others[0])
+        assert own is not None
+        return log_prob + jnp.log(own.between(low[0], high[0]).sum())
+
+    return jax.lax.map(lambda cell: one(*cell), (x, low, high), batch_size=1024)
+
+
+def _walk(model: Tractable, columns: Sequence[Column], event: Event) -> eqx.Module:
+    """How to draw with weights from within the event."""
+    place = sorted(event, key=lambda j: (not columns[j].discrete, j))
+    most = max((len(event[j]) for j in place), default=0)
+    # Empty intervals fill up the rest.
+    ends = np.full((len(place), most, 2), np.inf)
+    for i, j in enumerate(place):
+        ends[i, : len(event[j])] = event[j]
+    low, high = map(jnp.asarray, np.moveaxis(ends, 2, 0))
+    walks = all(columns[j].discrete or closed(model, columns[j], j) for j in place)
+    kind = _Walk if walks else _Rejection
+    return kind(model, tuple(columns), tuple(place), low, high)
+
+
+def _asked(columns: Sequence[Column], event: Event) -> np.ndarray:
+    return np.isin(np.arange(len(columns)), sorted(event))
+
+
+class _Walk(eqx.Module):
+    """One draw of the entries of the event, each from within its set, and its log-weight."""
+
+    model: Tractable
+    columns: tuple[Column, ...] = eqx.field(static=True)
+    place: tuple[int, ...] = eqx.field(static=True)
+    low: Float[Array, "b i"]
+    high: Float[Array, "b i"]
+
+    def __call__(self, key: PRNGKeyArray) -> tuple[Row, Float[Array, ""]]:
+        x, total = jnp.zeros(self.model.size), jnp.zeros(())
+        observed = jnp.zeros(self.model.size, bool)
+        keys = jax.random.split(key, len(self.place))
+        for j, key, low, high in zip(self.place, keys, self.low, self.high):
+            step = self._level if self.columns[j].discrete else self._number
+            value, log_mass = step(key, x, observed, j, low, high)
+            total += log_mass
+            x, observed = x.at[j].set(value), observed.at[j].set(True)
+        return x, total
+
+    def _level(self, key, x, observed, j, low, high):
+        levels = jnp.arange(self.columns[j].levels, dtype=x.dtype)
+        seen = observed.at[j].set(True)
+        joint = jax.vmap(lambda level: self.model.log_prob(x.at[j].set(level), seen))(levels)
+        inside = ((levels[:, None] > low) & (levels[:, None] <= high)).any(1)
+        allowed = jnp.where(inside, jax.nn.log_softmax(joint), -jnp.inf)
+        return jax.random.categorical(key, allowed), jax.nn.logsumexp(allowed)
+
+    def _number(self, key, x, observed, j, low, high):
+        own = atoms(self.model, x, observed, j)
+        assert own is not None
+        value, log_mass = own.truncated(key, low, high)
+        return _whole(value, low, high) if self.columns[j].kind == "count" else value, log_mass
+
+
+def _whole(x, low, high):
+    """A count from within the set: rounding may take one to the end of an interval, a half."""
+    up = jnp.ceil(x)
+    return jnp.where(((up > low) & (up <= high)).any(), up, jnp.floor(x))
+
+
+class _Rejection(eqx.Module):
+    """A draw of all entries, of weight one within the event and none outside.
+
+    For a model whose conditional distributions have no closed form.
+    """
+
+    model: Tractable
+    columns: tuple[Column, ...] = eqx.field(static=True)
+    place: tuple[int, ...] = eqx.field(static=True)
+    low: Float[Array, "b i"]
+    high: Float[Array, "b i"]
+
+    def __call__(self, key: PRNGKeyArray) -> tuple[Row, Float[Array, ""]]:
+        x = self.model.sample(key)
+        own = x[np.array(self.place)][:, None]
+        inside = ((own > self.low) & (own <= self.high)).any(1).all()
+        return x, jnp.where(inside, 0.0, -jnp.inf)
+
+
+class _Weight(eqx.Module):
+    walk: eqx.Module
+
+    def __call__(self, key: PRNGKeyArray) -> Float[Array, ""]:
+        return jnp.exp(self.walk(key)[1])  # type: ignore[operator]
+
+
+@eqx.filter_jit
+def _draws(walk, keys):
+    return jax.lax.map(walk, keys, batch_size=256)
+
+
+@eqx.filter_jit
+def _complete(model, keys, x, observed):
+    def one(pair):
+        return model.sample(pair[0], pair[1], observed)
+
+    return jax.lax.map(one, (keys, x), batch_size=256)

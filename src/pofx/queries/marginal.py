@@ -1,0 +1,273 @@
+"""The distribution of one entry given an event: its moments, quantiles and mode, with their trust.
+
+Without an event, and where the model has a rule, it is a closed mixture of atoms. An event of other
+entries makes it an average of such mixtures: over its levels, which is closed again, or where it is
+of intervals over weighted draws, each exact given its draw. Where there is no rule it is the
+weighted draws themselves.
+"""
+
+import math
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, PRNGKeyArray
+
+from pofx.core.answer import Answer
+from pofx.core.atoms import Atoms, flattened
+from pofx.core.distribution import Tractable
+from pofx.core.variables import Column
+from pofx.queries import events
+from pofx.queries.column import atoms, closed
+from pofx.queries.enumeration import ENUMERABLE, enumerate_levels, log_probs
+from pofx.queries.events import Event
+
+DRAWS = 4096
+
+
+@dataclass(frozen=True)
+class Marginal:
+    """p(x_j | event) of a continuous entry or a count, in the units of entries.
+
+    An average over parts with `weights` that sum to one; an answer of one part is exact, of many an
+    estimate by self-normalised importance sampling (Owen 2013, section 9.2).
+    """
+
+    column: Column
+    weights: Float[np.ndarray, "n"]
+
+    @abstractmethod
+    def _mean(self) -> np.ndarray:
+        """E[X] in each part."""
+
+    @abstractmethod
+    def _square(self, centre: float) -> np.ndarray:
+        """E[(X - centre)²] in each part."""
+
+    @abstractmethod
+    def _cdf(self, x: float) -> np.ndarray:
+        """P(X <= x) in each part."""
+
+    @abstractmethod
+    def _quantile(self, u: float) -> float:
+        """The smallest x with P(X <= x) >= u."""
+
+    @abstractmethod
+    def mode(self) -> Answer:
+        """The value of highest density, or the heaviest point mass."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether it is closed."""
+        return False
+
+    def mean(self) -> Answer:
+        """E[X]."""
+        return self._average(self._mean())
+
+    def variance(self) -> Answer:
+        """Var[X]."""
+        return self._average(self._square(float(self.weights @ self._mean())))
+
+    def cdf(self, x: float) -> Answer:
+        """P(X <= x)."""
+        return self._average(self._cdf(x))
+
+    def quantile(self, u: float) -> Answer:
+        """The smallest x with P(X <= x) >= u."""
+        x = self._quantile(u)
+        error = float(self.cdf(x).stderr)
+        low, high = np.clip([u - error, u + error], 1e-6, 1 - 1e-6)
+        spread = (self._quantile(high) - self._quantile(low)) / 2 if error > 0 else 0.0
+        return self._answer(x, spread)
+
+    def _average(self, each: np.ndarray) -> Answer:
+        mean = float(self.weights @ each)
+        return self._answer(mean, float(np.sqrt((self.weights**2) @ (each - mean) ** 2)))
+
+    def _answer(self, value: float, stderr: float) -> Answer:
+        if self.exact:
+            return Answer(value, how="closed form")
+        return Answer(value, stderr, "estimate", len(self.weights))
+
+
+@dataclass(frozen=True)
+class _Mixed(Marginal):
+    """Of parts that are mixtures of atoms."""
+
+    parts: Atoms
+    closed: bool
+
+    @property
+    def exact(self) -> bool:
+        return self.closed
+
+    def _mean(self) -> np.ndarray:
+        return np.asarray(_each(Atoms.mean, self.parts), np.float64)
+
+    def _square(self, centre: float) -> np.ndarray:
+        variance = np.asarray(_each(Atoms.variance, self.parts), np.float64)
+        return variance + (self._mean() - centre) ** 2
+
+    def _cdf(self, x: float) -> np.ndarray:
+        return np.asarray(_each(Atoms.cdf, self.parts, jnp.asarray(x)), np.float64)
+
+    def _quantile(self, u: float) -> float:
+        return float(_quantile(self._whole, jnp.asarray(u), self.column))
+
+    def log_prob(self, x: np.ndarray) -> np.ndarray:
+        """log p(x) in nats of each of some values."""
+        return np.asarray(jax.vmap(self._whole.log_prob)(jnp.asarray(x)))
+
+    def mode(self) -> Answer:
+        return self._answer(float(_mode(self._whole, self.column)), np.nan)
+
+    @cached_property
+    def _whole(self) -> Atoms:
+        """All parts as one mixture."""
+        return flattened(jnp.log(jnp.asarray(self.weights)), self.parts)
+
+
+@dataclass(frozen=True)
+class _Drawn(Marginal):
+    """Of single values."""
+
+    values: Float[np.ndarray, "n"]
+
+    def _mean(self) -> np.ndarray:
+        return self.values
+
+    def _square(self, centre: float) -> np.ndarray:
+        return (self.values - centre) ** 2
+
+    def _cdf(self, x: float) -> np.ndarray:
+        return (self.values <= x).astype(np.float64)
+
+    def _quantile(self, u: float) -> float:
+        order = np.argsort(self.values)
+        reached = np.searchsorted(np.cumsum(self.weights[order]), u * (1 - 1e-12))
+        return float(self.values[order[min(reached, len(order) - 1)]])
+
+    def mode(self) -> Answer:
+        """The heaviest value, or where the shortest interval of a tenth of the draws lies."""
+        values, owner = np.unique(self.values, return_inverse=True)
+        mass = np.bincount(owner, self.weights)
+        if mass.max() > 2 / len(self.values):
+            return self._answer(float(values[mass.argmax()]), np.nan)
+        total = np.cumsum(mass)
+        ends = np.minimum(np.searchsorted(total, total + 0.1), len(values) - 1)
+        inside = total + 0.1 <= 1
+        best = np.argmin(np.where(inside, values[ends] - values, np.inf))
+        return self._answer(float(values[best] + values[ends[best]]) / 2, np.nan)
+
+
+def marginal(
+    key: PRNGKeyArray,
+    model: Tractable,
+    columns: Sequence[Column],
+    j: int,
+    event: Event | None = None,
+    draws: int = DRAWS,
+) -> Marginal:
+    """p(x_j | event) for the entry j, which is not one of level codes."""
+    column, known = columns[j], closed(model, columns[j], j)
+    if known and not event:
+        nothing = jnp.zeros((1, model.size)), jnp.zeros(model.size, bool)
+        return _Mixed(column, np.ones(1), _atoms(model, *nothing, j), True)
+    if known and event and j not in event:
+        cells = events.cells(model, columns, event)
+        found = cells or events.draws(key, model, columns, event, draws)
+        own = _atoms(model, found.x, found.observed, j)
+        return _Mixed(column, found.weights, own, cells is not None)
+    ask = events.draws if event and j in event else events.completed
+    found = ask(key, model, columns, event or {}, draws)
+    return _Drawn(column, found.weights, np.asarray(found.x[:, j], np.float64))
+
+
+def levels(
+    key: PRNGKeyArray,
+    model: Tractable,
+    columns: Sequence[Column],
+    asked: np.ndarray,
+    event: Event | None = None,
+    draws: int = DRAWS,
+) -> Answer | None:
+    """p(x_A | event) of all joint levels of the asked discrete columns, in order of their codes.
+
+    An `Answer` that holds an array of one axis a column; None for more levels than are summed.
+    """
+    cells = enumerate_levels(columns, asked)
+    if cells is None:
+        return None
+    shape = [columns[j].levels for j in np.flatnonzero(asked).tolist()]
+    if not event:
+        return Answer(np.exp(log_probs(model, cells, asked)).reshape(shape), how="closed form")
+    found = _exact_levels(model, columns, asked, cells, event)
+    if found is not None:
+        return Answer(found.reshape(shape), how="closed form")
+    drawn = events.draws(key, model, columns, event, draws)
+    each = _conditional_levels(model, jnp.asarray(cells), jnp.asarray(asked), *drawn[:2])
+    each = np.asarray(each, np.float64)
+    mean = drawn.weights @ each
+    error = np.sqrt((drawn.weights**2) @ (each - mean) ** 2)
+    return Answer(mean.reshape(shape), error.reshape(shape), "estimate", draws)
+
+
+def _exact_levels(model, columns, asked, cells, event):
+    """By the probability of each cell together with the event."""
+    if len(cells) * math.prod(len(s) for s in event.values()) > ENUMERABLE:
+        return None
+    inside, place = np.ones(len(cells), bool), np.flatnonzero(asked).tolist()
+    for j in set(place) & set(event):
+        inside &= np.any([(cells[:, j] > a) & (cells[:, j] <= b) for a, b in event[j]], 0)
+    own = ({j: ((cell[j] - 0.5, cell[j] + 0.5),) for j in place} for cell in cells)
+    joint = [{**event, **levels} for levels in own]
+    found = events.exact_cells(model, columns, joint)
+    if found is None:
+        return None
+    found = np.where(inside, found, 0)
+    return found / found.sum() if found.sum() > 0 else None
+
+
+@eqx.filter_jit
+def _conditional_levels(model, cells, asked, x, observed):
+    def one(x):
+        def joint(cell):
+            # A column of the event has its level from the draw.
+            consistent = jnp.where(asked & observed, cell == x, True).all()
+            log_prob = model.log_prob(jnp.where(asked, cell, x), asked | observed)
+            return jnp.where(consistent, log_prob, -jnp.inf)
+
+        return jax.nn.softmax(jax.vmap(joint)(cells.astype(x.dtype)))
+
+    return jax.lax.map(one, x, batch_size=64)
+
+
+@eqx.filter_jit
+def _atoms(model, x, observed, j):
+    def one(x):
+        own = atoms(model, x, observed, j)
+        assert own is not None
+        return own
+
+    return jax.vmap(one)(x)
+
+
+@eqx.filter_jit
+def _each(f, parts, *x):
+    return jax.vmap(lambda own: f(own, *x))(parts)
+
+
+@eqx.filter_jit
+def _quantile(whole, u, column):
+    return whole.quantile(u, column)
+
+
+@eqx.filter_jit
+def _mode(whole, column):
+    return whole.mode(column)
