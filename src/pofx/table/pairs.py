@@ -1,5 +1,6 @@
 """Two distributions beside each other."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -7,7 +8,9 @@ import numpy as np
 
 from pofx.core.answer import Answer, mean_over_rows
 from pofx.core.errors import PofxError
-from pofx.queries import information
+from pofx.queries import divergence
+from pofx.queries.monte_carlo import MAX_DRAWS
+from pofx.table.informs import in_nats, in_unit
 from pofx.table.joint import Joint
 from pofx.table.schema import Variable
 from pofx.table.seeds import key_of
@@ -16,32 +19,107 @@ from pofx.table.seeds import key_of
 def kl(
     p: Joint,
     q: Joint,
-    *,
+    *names: str,
+    unit: str = "nats",
     stderr: float | None = None,
-    max_draws: int = information.MAX_DRAWS,
+    max_draws: int = MAX_DRAWS,
     seed: int = 0,
 ) -> Answer:
-    """KL(p || q) = E_p[log p(x) - log q(x)] in nats, at least 0, and 0 for equals only.
+    """KL(p || q) = E_p[log p(x) - log q(x)], at least 0, and 0 for equals only.
 
-    Exact for Gaussians and for discrete variables that can be enumerated, else an estimate. Both
-    must speak of the same variables in the same units: fit one with `schema=` of the other.
+    Over the variables named, all of them where none is. Exact where a closed form is known for the
+    pair (Gaussians and what is Gaussian by another name, independent columns of families that have
+    one, chains of such) and for levels that can be enumerated, else an estimate. Both must speak of
+    the same variables in the same units: fit one with `schema=` of the other (Kullback and Leibler
+    1951).
 
     >>> import pofx
     >>> p = pofx.fit({"a": [0, 1] * 10}, "independent")
     >>> print(kl(p, p))
-    KL(p || q) = 0 nats   exact, by enumeration
+    KL(p || q) = 0 nats   exact, closed form
     """
+    request = {"unit": unit, "stderr": stderr, "max_draws": max_draws, "seed": seed}
+    return _between("KL", divergence.kl, p, q, names, **request)
+
+
+def jensen_shannon(
+    p: Joint,
+    q: Joint,
+    *names: str,
+    unit: str = "nats",
+    stderr: float | None = None,
+    max_draws: int = MAX_DRAWS,
+    seed: int = 0,
+) -> Answer:
+    """JS(p || q) = KL(p || m) / 2 + KL(q || m) / 2 with m = (p + q) / 2, from 0 to log 2.
+
+    Symmetric, and finite where KL is not (Lin 1991). Arguments as for `kl`.
+
+    >>> import pofx
+    >>> p = pofx.fit({"a": [0, 1] * 10}, "independent")
+    >>> print(jensen_shannon(p, p, unit="bits"))
+    JS(p || q) = 0 bits   exact, by enumeration
+    """
+    request = {"unit": unit, "stderr": stderr, "max_draws": max_draws, "seed": seed}
+    return _between("JS", divergence.jensen_shannon, p, q, names, **request)
+
+
+def cross_entropy(
+    p: Joint,
+    q: Joint,
+    *names: str,
+    unit: str = "nats",
+    stderr: float | None = None,
+    max_draws: int = MAX_DRAWS,
+    seed: int = 0,
+) -> Answer:
+    """CE(p || q) = -E_p[log q(x)] = H(p) + KL(p || q): what q pays on average for rows of p.
+
+    Of continuous variables it is in the data's units, as an entropy is. Arguments as for `kl`.
+
+    >>> import pofx
+    >>> p = pofx.fit({"a": [0, 1] * 10}, "independent")
+    >>> print(cross_entropy(p, p, unit="bits"))
+    CE(p || q) = 1 bits   exact, closed form
+    """
+    request = {"unit": unit, "stderr": stderr, "max_draws": max_draws, "seed": seed}
+    answer = _between("CE", divergence.cross_entropy, p, q, names, **request)
+    units = p.entries.entropy_units(p.model, p.entries.mask(names or p.schema.names))
+    return replace(answer, value=answer.value + float(units) / in_nats(1.0, unit))
+
+
+def _between(
+    what: str,
+    query: Callable[..., Answer],
+    p: Joint,
+    q: Joint,
+    names: tuple[str, ...],
+    *,
+    unit: str,
+    stderr: float | None,
+    max_draws: int,
+    seed: int,
+) -> Answer:
+    """The answer of a query that takes both models, in the unit asked for."""
     free = np.array_equal(p.entries.free, q.entries.free)
     if p.schema.variables != q.schema.variables or not free:
         raise PofxError(
-            "kl: wanted two distributions of the same variables in the same encoding; "
-            f"got {', '.join(p.schema.names)} and {', '.join(q.schema.names)}; "
+            f"{query.__name__}: wanted two distributions of the same variables in the same "
+            f"encoding; got {', '.join(p.schema.names)} and {', '.join(q.schema.names)}; "
             "fit the second with schema=p.schema"
         )
-    answer = information.kl(
-        key_of(seed), p.model, q.model, p.entries.columns, stderr=stderr, max_draws=max_draws
+    asked = p.entries.mask(names or p.schema.names)
+    answer = query(
+        key_of(seed),
+        p.model,
+        q.model,
+        p.entries.columns,
+        asked,
+        stderr=in_nats(stderr, unit),
+        max_draws=max_draws,
     )
-    return replace(answer, what="KL(p || q)")
+    over = f"({', '.join(names)})" if names else ""
+    return in_unit(answer, unit, f"{what}(p{over} || q{over})")
 
 
 def compare(p: Joint, q: Joint, data: Any) -> Answer:

@@ -1,0 +1,87 @@
+"""Commands that learn a model and tell what was learned."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pofx.core.errors import PofxError
+from pofx.front.app import app
+from pofx.front.arguments import ModelFile, Seed, Table, json_of, load, pairs
+
+
+@app.command()
+def fit(
+    table: Table,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The model file to write.")],
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="A name that `pofx models` lists.")
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", "-p", metavar="NAME=VALUE", help="An option of the model."),
+    ] = None,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option("--kind", "-k", metavar="COLUMN=KIND", help="Overrides a column's kind."),
+    ] = None,
+    weights: Annotated[str | None, typer.Option(help="The column that holds row weights.")] = None,
+    validation: Annotated[float, typer.Option(help="Share of rows held out to choose by.")] = 0.1,
+    seed: Seed = 0,
+) -> None:
+    """Learn the distribution of a table's rows and save it."""
+    import pofx
+    from pofx.front.show import leaderboard, print_error, summary
+    from pofx.table.read import read
+
+    data = read(table)
+    if not output.parent.is_dir():
+        raise PofxError(f"{output}: cannot be written: no folder {output.parent}")
+    options = {name: json_of(text) for name, text in pairs("option", option).items()}
+    if taken := {"data", "model", "schema", "weights", "validation", "seed"} & set(options):
+        raise PofxError(f"--option: {taken.pop()!r} is no option of a model; see `pofx fit --help`")
+    p = pofx.fit(
+        data,
+        model,
+        schema=pairs("kind", kind),
+        weights=weights,
+        validation=validation,
+        seed=seed,
+        **options,
+    )
+    p.save(output)
+    print(p.schema)
+    print_error(leaderboard(p.fit), summary(p), f"saved to {output}")
+
+
+@app.command()
+def info(model: ModelFile) -> None:
+    """What a model file holds: schema, model, and how it was learned."""
+    from pofx.front.show import leaderboard, summary
+
+    p = load(model)
+    print(p)
+    print()
+    print(p.schema)
+    print()
+    for line in (leaderboard(p.fit), summary(p)):
+        if line:
+            print(line)
+
+
+@app.command()
+def models() -> None:
+    """The models that `pofx fit --model` knows, with their options."""
+    from pofx.front.show import taxonomy
+
+    print(taxonomy())
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Where pictures go.")] = Path("demo"),
+) -> None:
+    """Penguins with missing cells, then digits as images: the whole tour in a minute."""
+    from pofx.front.demo import run
+
+    run(folder)

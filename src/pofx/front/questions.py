@@ -1,0 +1,142 @@
+"""Commands that put questions to a model."""
+
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+from pofx.core.errors import PofxError
+from pofx.front.app import app
+from pofx.front.arguments import (
+    Given,
+    ModelFile,
+    Out,
+    Seed,
+    Table,
+    Unseen,
+    given_of,
+    json_of,
+    load,
+    pairs,
+)
+
+
+@app.command()
+def ask(
+    model: ModelFile,
+    questions: Annotated[
+        list[str], typer.Argument(metavar="QUESTION...", help='As "P(a > 3 | b = x)".')
+    ],
+    beside: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="NAME=MODEL", help="Another model, as q in KL(p || q)."),
+    ] = None,
+    unit: Annotated[str, typer.Option(help="Of information: 'nats' or 'bits'.")] = "nats",
+    stderr: Annotated[
+        float | None, typer.Option(help="The standard error that an estimate shall reach.")
+    ] = None,
+    seed: Seed = 0,
+) -> None:
+    """Answer questions in the notation of textbooks (see docs/notation.md)."""
+    others = {name: load(Path(path)) for name, path in pairs("with", beside).items()}
+    p = load(model)
+    for question in questions:
+        print(p.ask(question, unit=unit, stderr=stderr, seed=seed, **others))
+
+
+@app.command()
+def predict(
+    model: ModelFile,
+    table: Table,
+    target: Annotated[str, typer.Option("--target", "-t", help="The column to decide on.")],
+    cost: Annotated[
+        str | None,
+        typer.Option(help="JSON: a matrix, {act: {level: cost}}, 'squared' or 'absolute'."),
+    ] = None,
+    reject: Annotated[
+        float | None, typer.Option(help="The cost of not deciding; turns refusal on.")
+    ] = None,
+    strange: Annotated[
+        float, typer.Option(help="Refuse rows whose surprise is below this probability.")
+    ] = 0.01,
+    unseen: Unseen = "error",
+    seed: Seed = 0,
+    output: Out = None,
+) -> None:
+    """Choose the act of least expected cost for each row, or refuse and say why."""
+    from pofx.front.show import print_error
+    from pofx.front.show import table as show_table
+    from pofx.table.read import read
+
+    decisions = load(model).decide(
+        read(table),
+        target,
+        cost=None if cost is None else json_of(cost),
+        reject=reject,
+        strange=strange,
+        unseen=cast(Any, unseen),
+        seed=seed,
+    )
+    show_table(decisions.columns(), output)
+    print_error(str(decisions))
+
+
+@app.command()
+def sample(
+    model: ModelFile,
+    n: Annotated[int, typer.Option("-n", help="How many rows.")] = 10,
+    given: Given = None,
+    seed: Seed = 0,
+    output: Out = None,
+) -> None:
+    """Draw new rows, given evidence or none."""
+    from pofx.front.show import table
+
+    table(given_of(model, given).sample(n, seed=seed), output)
+
+
+@app.command()
+def score(
+    model: ModelFile,
+    table: Table,
+    given: Given = None,
+    unseen: Unseen = "error",
+    output: Out = None,
+) -> None:
+    """Log-probability of each row in nats, missing cells integrated out."""
+    from pofx.core.answer import mean_over_rows
+    from pofx.front.show import print_error
+    from pofx.front.show import table as show_table
+    from pofx.table.read import read
+
+    answer = given_of(model, given).log_prob(read(table), unseen=cast(Any, unseen))
+    show_table({"log_prob": answer.value}, output)
+    print_error(f"mean log-probability of a row: {mean_over_rows(answer.value)}")
+
+
+@app.command()
+def impute(
+    model: ModelFile,
+    table: Table,
+    draws: Annotated[
+        int | None, typer.Option(help="Draw so many whole tables, instead of one best guess.")
+    ] = None,
+    unseen: Unseen = "missing",
+    seed: Seed = 0,
+    output: Out = None,
+) -> None:
+    """Fill the missing cells of a table."""
+    from pofx.front.show import table as show_table
+    from pofx.table.read import read
+
+    p = load(model)
+    filled = p.impute(read(table), draws=draws, unseen=cast(Any, unseen), seed=seed)
+    if draws is None:
+        show_table(filled, output)
+        return
+    if output is None:
+        raise PofxError("--output: wanted a file name for --draws; each table is numbered after it")
+    for i, one in enumerate(filled, 1):
+        name = output.with_name(f"{output.stem}.{i}{output.suffix}")
+        show_table(one, name)
+        print(name)

@@ -1,0 +1,162 @@
+"""Names, values, and what a question says of a name; where it stood is no part of equality."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from math import inf
+
+PLAIN = re.compile(r"[^\W\d]\w*(\.\w+)*")
+"""A name that needs no backquotes, as in the grammar."""
+
+WORD = re.compile(r"[^\W\d]\w*")
+"""Text that needs no quotes as a value."""
+
+
+@dataclass(frozen=True)
+class Name:
+    """A column or a distribution, and at which character of the text it stood.
+
+    >>> print(Name("bill length (mm)"))
+    `bill length (mm)`
+    """
+
+    text: str
+    at: int = field(default=0, compare=False)
+
+    def __str__(self) -> str:
+        if PLAIN.fullmatch(self.text) and self.text != "inf":
+            return self.text
+        return "`" + self.text.replace("`", "``") + "`"
+
+
+@dataclass(frozen=True)
+class Value:
+    """A number or text, and at which character it stood; a bare word, `true` too, is text.
+
+    >>> print(Value("Adelie"), Value("A-1"), Value(2.5))
+    Adelie 'A-1' 2.5
+    """
+
+    content: str | int | float
+    at: int = field(default=0, compare=False)
+
+    def __str__(self) -> str:
+        if not isinstance(self.content, str):
+            return repr(self.content)
+        if WORD.fullmatch(self.content) and self.content != "inf":
+            return self.content
+        return "'" + self.content.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+@dataclass(frozen=True)
+class Free:
+    """A name alone: all that it may be.
+
+    >>> print(Free(Name("a")))
+    a
+    """
+
+    name: Name
+
+    def __str__(self) -> str:
+        return str(self.name)
+
+
+@dataclass(frozen=True)
+class Point:
+    """`name = value`.
+
+    >>> print(Point(Name("a"), Value("yes")))
+    a = yes
+    """
+
+    name: Name
+    value: Value
+
+    def __str__(self) -> str:
+        return f"{self.name} = {self.value}"
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """`name = ?`: the cell is missing; only where it is given.
+
+    >>> print(Unknown(Name("a")))
+    a = ?
+    """
+
+    name: Name
+
+    def __str__(self) -> str:
+        return f"{self.name} = ?"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The numbers between two ends, each of them in or out; None for no end, which is out.
+
+    >>> print(Interval(Name("a"), low=2) & Interval(Name("a"), high=5, high_closed=True))
+    2 < a <= 5
+    """
+
+    name: Name
+    low: float | None = None
+    high: float | None = None
+    low_closed: bool = False
+    high_closed: bool = False
+
+    @property
+    def empty(self) -> bool:
+        """Whether no number is inside."""
+        low = -inf if self.low is None else self.low
+        high = inf if self.high is None else self.high
+        return low > high or (low == high and not (self.low_closed and self.high_closed))
+
+    def __and__(self, other: "Interval") -> "Interval":
+        """The numbers inside both, under this one's name."""
+        both = (self, other)
+        low = max(both, key=lambda i: (-inf if i.low is None else i.low, not i.low_closed))
+        high = min(both, key=lambda i: (inf if i.high is None else i.high, i.high_closed))
+        closed = {"low_closed": low.low_closed, "high_closed": high.high_closed}
+        return replace(self, low=low.low, high=high.high, **closed)
+
+    def __str__(self) -> str:
+        below = "<=" if self.high_closed else "<"
+        if self.low is None and self.high is None:
+            return f"{self.name} in (-inf, inf)"
+        if self.low is None:
+            return f"{self.name} {below} {self.high}"
+        if self.high is None:
+            return f"{self.name} {'>=' if self.low_closed else '>'} {self.low}"
+        return f"{self.low} {'<=' if self.low_closed else '<'} {self.name} {below} {self.high}"
+
+
+@dataclass(frozen=True)
+class Members:
+    """One of some values, or none of them (`inside` False, which `!=` is too).
+
+    >>> print(Members(Name("a"), (Value("x"), Value("y"))), Members(Name("a"), (Value(1),), False))
+    a in {x, y} a != 1
+    """
+
+    name: Name
+    values: tuple[Value, ...]
+    inside: bool = True
+
+    def __str__(self) -> str:
+        if not self.inside and len(self.values) == 1:
+            return f"{self.name} != {self.values[0]}"
+        return f"{self.name} {'in' if self.inside else 'not in'} {{{listed(self.values)}}}"
+
+
+Term = Free | Point | Unknown | Interval | Members
+Given = tuple[Term, ...]
+
+
+def listed(items: Iterable[object]) -> str:
+    """As they are printed, with commas between.
+
+    >>> listed([Name("a"), Point(Name("b"), Value(1))])
+    'a, b = 1'
+    """
+    return ", ".join(str(item) for item in items)

@@ -1,0 +1,253 @@
+"""Bayes' rule at work: posteriors, predictions, decisions, refusals."""
+
+from numbers import Real
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from pofx.core.answer import Answer
+from pofx.core.errors import PofxError, unknown
+from pofx.core.rows import rows
+from pofx.queries import column, decision, missing
+from pofx.table.decisions import STRANGE, UNSURE, Decisions, costs
+from pofx.table.encode import Unseen, decode
+from pofx.table.held import Held, at_least_one
+from pofx.table.schema import Schema, Variable
+from pofx.table.seeds import key_of
+
+LOSSES = ("squared", "absolute")
+"""Costs of a guess of a number."""
+GRID = 64
+"""Quantiles over which the mean absolute deviation is an average."""
+
+
+class _Acts(NamedTuple):
+    act: np.ndarray
+    cost: np.ndarray
+
+
+class Decides(Held):
+    """Predictions and decisions from a distribution, whatever cells are missing."""
+
+    def predict_proba(self, data: Any, target: str, *, unseen: Unseen = "error") -> Any:
+        """p(target | the other cells) of each row, whatever of them is missing.
+
+        One column a level, of the kind of data that was learned from; an array for an array.
+        """
+        variable = self._discrete(target)
+        posterior = self._posterior(data, target, unseen)
+        if self.schema.container in ("numpy", "vector"):
+            return posterior
+        return self._numbers([str(level) for level in variable.levels], posterior, data)
+
+    def predict(
+        self,
+        data: Any,
+        target: str,
+        *,
+        cost: Any = None,
+        reject: float | None = None,
+        strange: float = 0.01,
+        among: Any = None,
+        unseen: Unseen = "error",
+        draws: int = 100,
+        seed: int = 0,
+    ) -> np.ndarray:
+        """The act of least expected cost in each row; None (NaN for a number) where refused.
+
+        By default the most probable level, or the conditional mean of a number. `decide`, which
+        takes the same arguments, tells costs and reasons too.
+        """
+        variable = self.schema.variable(target)
+        if variable.shape:
+            return self._array(data, target, variable, unseen, draws, seed)
+        return self.decide(
+            data,
+            target,
+            cost=cost,
+            reject=reject,
+            strange=strange,
+            among=among,
+            unseen=unseen,
+            draws=draws,
+            seed=seed,
+        ).act
+
+    def decide(
+        self,
+        data: Any,
+        target: str,
+        *,
+        cost: Any = None,
+        reject: float | None = None,
+        strange: float = 0.01,
+        among: Any = None,
+        unseen: Unseen = "error",
+        draws: int = 100,
+        seed: int = 0,
+    ) -> Decisions:
+        """The act of least expected cost, argmin_a E[cost(a, target) | the other cells], or none.
+
+        For a column of levels `cost` is a matrix with a row for each level as an act and a column
+        for each as the truth, or a mapping from acts of any name to such rows; by default 1 for
+        any mistake. For a number it is "squared" (the act is the mean, its expected cost the
+        variance, in squared units) or "absolute" (the median, the mean absolute deviation).
+
+        `reject` is the cost of not deciding: rows whose best act is expected to cost more are
+        refused as "unsure" (Chow 1970). Then rows whose `surprise` without the target is below
+        `strange` are refused too, as unlike anything that was learned: their posterior may be sure
+        and says nothing. With `among`, rows held out from learning, it is the surprise among them,
+        and of rows of their kind a share of `strange` is refused. `draws` are used where a number's
+        distribution has no closed form. Raises PofxError for costs of a wrong shape and for a
+        target of one level.
+        """
+        variable = self.schema.variable(target)
+        if reject is not None and not (isinstance(reject, Real) and reject == reject):
+            raise PofxError(f"reject: wanted the cost of not deciding, a number; got {reject!r}")
+        if not isinstance(strange, Real) or not 0 <= strange <= 1:
+            raise PofxError(f"strange: wanted a probability, 0 to 1; got {strange!r}")
+        chosen = (
+            self._levels(data, target, cost, unseen)
+            if variable.discrete
+            else self._guesses(data, target, variable, cost, unseen, draws, seed)
+        )
+        reason = np.full(len(chosen.act), "", object)
+        surprise = np.ones(len(chosen.act))
+        if reject is not None:
+            # A row without a posterior has no expected cost.
+            reason[~(chosen.cost <= reject)] = UNSURE
+            if strange:
+                x = self._without(data, target, unseen)
+                found = self._surprise(x, among, unseen, decision.DRAWS, key_of(seed, 1))
+                surprise = np.asarray(found.value)
+                reason[surprise < strange] = STRANGE
+        act = chosen.act
+        if (reason != "").any():
+            act = act.astype(object) if variable.discrete else act.copy()
+            act[reason != ""] = None if variable.discrete else np.nan
+        return Decisions(target, act, chosen.cost, surprise, reason)
+
+    def interval(
+        self,
+        data: Any,
+        target: str,
+        level: float = 0.9,
+        *,
+        unseen: Unseen = "error",
+        draws: int = 1000,
+        seed: int = 0,
+    ) -> Any:
+        """The central interval that holds a number with probability `level` given the other cells.
+
+        Columns low and high, of the kind of data that was learned from: the quantiles of
+        p(target | the others) at (1 - level) / 2 and (1 + level) / 2, in the data's units.
+        """
+        variable = self._number(target)
+        if not 0 < level < 1:
+            raise PofxError(f"level: wanted a probability between 0 and 1, got {level!r}")
+        ends = ((1 - level) / 2, (1 + level) / 2)
+        found = self._summary(data, target, unseen, ends, draws, seed).quantiles
+        return self._numbers(["low", "high"], found * variable.scale + variable.shift, data)
+
+    def surprise(
+        self,
+        data: Any,
+        *,
+        among: Any = None,
+        unseen: Unseen = "error",
+        draws: int = decision.DRAWS,
+        seed: int = 0,
+    ) -> Answer:
+        """How unlike what was learned each row is: P(log p(X) <= log p(x)), X a fresh draw.
+
+        Uniform for rows from the model, near 0 for rows unlike it; each row is compared on its own
+        observed cells, by densities in the units that the model sees. With `among`, rows held out
+        from learning, X is one of these instead: uniform then for rows of their kind, however well
+        the model fits. An `Answer` that holds an array of shape (n,), of standard error at most
+        1 / (2 sqrt(draws)).
+        """
+        at_least_one("draws", draws)
+        x = self._read(data, unseen)[:, self.entries.free]
+        return self._surprise(x, among, unseen, draws, key_of(seed))
+
+    def _surprise(
+        self, x: np.ndarray, among: Any, unseen: Unseen, draws: int, key: PRNGKeyArray
+    ) -> Answer:
+        if among is None:
+            return decision.surprise(key, self.model, rows(x), draws)
+        known = rows(self._read(among, unseen)[:, self.entries.free])
+        return decision.surprise(key, self.model, rows(x), among=known)
+
+    def _levels(self, data: Any, target: str, cost: Any, unseen: Unseen) -> _Acts:
+        variable = self._discrete(target)
+        if len(variable.levels) < 2:
+            only = ", ".join(map(repr, variable.levels))
+            raise PofxError(f"target: {target!r} has one level, {only}; there is nothing to decide")
+        acts, table = costs(cost, variable)
+        act, expected = decision.least_cost(self._posterior(data, target, unseen), table)
+        return _Acts(acts[act], expected)
+
+    def _guesses(
+        self,
+        data: Any,
+        target: str,
+        variable: Variable,
+        cost: Any,
+        unseen: Unseen,
+        draws: int,
+        seed: int,
+    ) -> _Acts:
+        self._number(target)
+        at_least_one("draws", draws)
+        loss = "squared" if cost is None else cost
+        if not isinstance(loss, str):
+            raise PofxError(f"cost: wanted 'squared' or 'absolute' for the number {target!r}")
+        if loss not in LOSSES:
+            raise unknown("cost", loss, LOSSES)
+        if loss == "squared":
+            found = self._summary(data, target, unseen, (), draws, seed)
+            mean = found.mean * variable.scale + variable.shift
+            return _Acts(mean, found.variance * variable.scale**2)
+        grid = (np.arange(GRID) + 0.5) / GRID
+        levels = (0.5, *map(float, grid))
+        found = self._summary(data, target, unseen, levels, draws, seed).quantiles
+        # E|X - m| is the integral of |Q(u) - m| over u.
+        spread = np.abs(found[:, 1:] - found[:, :1]).mean(1) * variable.scale
+        return _Acts(found[:, 0] * variable.scale + variable.shift, spread)
+
+    def _summary(
+        self,
+        data: Any,
+        target: str,
+        unseen: Unseen,
+        levels: tuple[float, ...],
+        draws: int,
+        seed: int,
+    ) -> column.Summary:
+        """p(target | the other cells) of each row, in entry units."""
+        x, j = self._without(data, target, unseen), self._place(target)
+        own = self.entries.columns[j]
+        return column.summary(key_of(seed), self.model, rows(x), own, j, levels, draws)
+
+    def _array(
+        self, data: Any, target: str, variable: Variable, unseen: Unseen, draws: int, seed: int
+    ) -> np.ndarray:
+        """The conditional mean of an array, or the most probable level of each of its entries."""
+        at_least_one("draws", draws)
+        x = self._without(data, target, unseen)
+        guess = missing.expect(key_of(seed), self.model, rows(x), self.entries.columns, draws)
+        own = self.entries.whole(guess)[:, self.schema.slices[target]]
+        return (own * variable.scale + variable.shift).reshape(-1, *variable.shape)
+
+    def _number(self, target: str) -> Variable:
+        variable = self.schema.variable(target)
+        if variable.discrete or variable.shape:
+            raise PofxError(f"target: wanted a column of numbers, and {target!r} is not")
+        return variable
+
+    def _numbers(self, names: list[str], values: np.ndarray, like: Any) -> Any:
+        """Columns of numbers, of the kind of data that was learned from."""
+        container = "numpy" if self.schema.container == "vector" else self.schema.container
+        schema = Schema(tuple(Variable(n, "real", dtype="float64") for n in names), container)
+        return decode(schema, values, index=like)

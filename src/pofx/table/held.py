@@ -1,0 +1,87 @@
+"""What a named distribution holds, and how data reaches the model behind it."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from pofx.core.distribution import Tractable
+from pofx.core.errors import PofxError, PofxWarning
+from pofx.core.rows import rows
+from pofx.queries import bayes
+from pofx.table.encode import Unseen, encode
+from pofx.table.entries import Entries
+from pofx.table.schema import Schema, Variable
+
+Names = str | Sequence[str]
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Held:
+    """A model of the free entries of a schema; `fixed` holds the others, NaN where free."""
+
+    model: Tractable
+    schema: Schema
+    fixed: np.ndarray
+    evidence: tuple[str, ...] = ()
+    fit: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def entries(self) -> Entries:
+        """Where the variables stand in a row, and which entries are random."""
+        return Entries(self.schema, self.fixed)
+
+    def _read(self, data: Any, unseen: Unseen, **how: Any) -> np.ndarray:
+        """The rows of the data as entries."""
+        x = encode(self.schema, data, unseen=unseen, **how)
+        if not len(x):
+            raise PofxError("data: wanted at least one row, got no rows")
+        return x
+
+    def _without(self, data: Any, target: str, unseen: Unseen) -> np.ndarray:
+        """The free entries of the data, those of the target missing."""
+        inputs = [n for n in self.schema.names if n != target]
+        return self._read(data, unseen, require=inputs, ignore=target)[:, self.entries.free]
+
+    def _posterior(self, data: Any, target: str, unseen: Unseen) -> np.ndarray:
+        """p(target | the other cells) of each row."""
+        levels = len(self._discrete(target).levels)
+        x = self._without(data, target, unseen)
+        posterior = bayes.posterior(self.model, rows(x), self._place(target), levels)
+        lost = np.flatnonzero(np.isnan(posterior).any(1))
+        if len(lost):
+            warnings.warn(
+                f"{len(lost)} rows (the first is row {lost[0]}, counted from 0) have probability "
+                f"zero whatever {target!r} is; their posterior is NaN, their prediction arbitrary",
+                PofxWarning,
+                stacklevel=4,
+            )
+        return posterior
+
+    def _place(self, name: str) -> int:
+        """The number of the entry of a plain column among the free ones."""
+        return int(np.flatnonzero(self.entries.mask([name]))[0])
+
+    def _discrete(self, target: str) -> Variable:
+        variable = self.schema.variable(target)
+        if not variable.discrete or variable.shape:
+            raise PofxError(
+                f"target: wanted a column of levels, and {target!r} is {variable.kind}"
+                f"{' of shape ' + str(variable.shape) if variable.shape else ''}"
+            )
+        return variable
+
+
+def listed(names: Names) -> tuple[str, ...]:
+    """Names as a tuple, whether one or more."""
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def at_least_one(name: str, number: Any) -> None:
+    """Raises PofxError for what is no whole number > 0."""
+    if not isinstance(number, Integral) or isinstance(number, bool) or number < 1:
+        raise PofxError(f"{name}: wanted a whole number, at least 1; got {number!r}")

@@ -1,0 +1,207 @@
+"""What variables tell: entropy, mutual information, total correlation, independence."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pofx.core.answer import Answer
+from pofx.core.errors import PofxError, unknown
+from pofx.queries import information, pairwise
+from pofx.queries.monte_carlo import MAX_DRAWS
+from pofx.table.cells import Cells
+from pofx.table.frames import read_frame
+from pofx.table.held import Held, Names, listed
+from pofx.table.schema import Schema
+from pofx.table.seeds import key_of
+
+if TYPE_CHECKING:
+    from pofx.estimate.permutation import Test
+
+UNITS = {"nats": 1.0, "bits": math.log(2)}
+
+
+class Informs(Held):
+    """Information between the variables of a distribution.
+
+    Everywhere `unit` is nats or bits, an answer is exact where closed forms or enumerations give
+    it, else an estimate: to a standard error of `stderr` if asked, within `max_draws`.
+    """
+
+    def entropy(
+        self,
+        *names: str,
+        given: Names = (),
+        unit: str = "nats",
+        stderr: float | None = None,
+        max_draws: int = MAX_DRAWS,
+        seed: int = 0,
+    ) -> Answer:
+        """H(names | given) = -E log p(names | given), of all variables where none is named.
+
+        Differential for continuous columns, in the data's units. Cover and Thomas (2006), ch. 2, 8.
+        """
+        names, others = names or self.schema.names, listed(given)
+        a, b = self.entries.mask(names), self.entries.mask(others)
+        answer = information.conditional_entropy(
+            key_of(seed),
+            self.model,
+            self.entries.columns,
+            a,
+            b,
+            stderr=in_nats(stderr, unit),
+            max_draws=max_draws,
+        )
+        answer += self.entries.entropy_units(self.model, a & ~b)
+        return in_unit(answer, unit, f"H({_bar(', '.join(names), others)})")
+
+    def mutual_information(
+        self,
+        a: Names,
+        b: Names,
+        *,
+        given: Names = (),
+        unit: str = "nats",
+        stderr: float | None = None,
+        max_draws: int = MAX_DRAWS,
+        seed: int = 0,
+    ) -> Answer:
+        """I(a; b | given) = H(a | given) - H(a | b, given): what a and b tell about each other."""
+        one, other, others = map(listed, (a, b, given))
+        self._distinct("mutual_information", one, other)
+        answer = information.mutual_information(
+            key_of(seed),
+            self.model,
+            self.entries.columns,
+            *map(self.entries.mask, (one, other, others)),
+            stderr=in_nats(stderr, unit),
+            max_draws=max_draws,
+        )
+        return in_unit(answer, unit, f"I({', '.join(one)}; {_bar(', '.join(other), others)})")
+
+    def mutual_informations(
+        self,
+        *names: str,
+        unit: str = "nats",
+        stderr: float | None = None,
+        max_draws: int = MAX_DRAWS,
+        seed: int = 0,
+    ) -> Answer:
+        """I(a; b) of every pair of the variables named, of all where none is.
+
+        An `Answer` that holds a symmetric matrix in the order of the names, NaN on its diagonal;
+        all pairs share the draws, and each has its own standard error.
+        """
+        names = names or self.schema.names
+        for i, name in enumerate(names):
+            self._distinct("mutual_informations", [name], names[i + 1 :])
+        answer = pairwise.mutual_informations(
+            key_of(seed),
+            self.model,
+            self.entries.columns,
+            [self.entries.mask([name]) for name in names],
+            stderr=in_nats(stderr, unit),
+            max_draws=max_draws,
+        )
+        return in_unit(answer, unit, f"I of pairs of {', '.join(names)}")
+
+    def total_correlation(
+        self,
+        *names: str,
+        given: Names = (),
+        unit: str = "nats",
+        stderr: float | None = None,
+        max_draws: int = MAX_DRAWS,
+        seed: int = 0,
+    ) -> Answer:
+        """TC(names | given) = Σ H(name | given) - H(names | given), of all where none is named.
+
+        How far the variables are from independent of each other; of two it is I (Watanabe 1960).
+        """
+        names, others = names or self.schema.names, listed(given)
+        if len(names) < 2:
+            raise PofxError(f"total_correlation: wanted two columns or more, got {', '.join(names)}")
+        for i, name in enumerate(names):
+            self._distinct("total_correlation", [name], names[i + 1 :])
+        answer = information.total_correlation(
+            key_of(seed),
+            self.model,
+            self.entries.columns,
+            [self.entries.mask([name]) for name in names],
+            self.entries.mask(others),
+            stderr=in_nats(stderr, unit),
+            max_draws=max_draws,
+        )
+        return in_unit(answer, unit, f"TC({_bar(', '.join(names), others)})")
+
+    def independent(
+        self,
+        a: Names,
+        b: Names,
+        *,
+        given: Names = (),
+        data: Any = None,
+        permutations: int = 199,
+        stderr: float | None = None,
+        max_draws: int = MAX_DRAWS,
+        seed: int = 0,
+    ) -> "Answer | Test":
+        """Are a and b independent given others? Zero nats for yes, in the model; a test, from data.
+
+        Without `data` the model's own I(a; b | given), which is 0 exactly where they are. With it
+        a permutation test on the rows that are complete in these columns: `Test.p_value` is
+        uniform where they are independent, for no statistic of the model enters it (the model was
+        fitted, maybe to the same rows).
+        """
+        from pofx.estimate.permutation import independence_test
+
+        one, other, others = map(listed, (a, b, given))
+        self._distinct("independent", one, other)
+        if data is None:
+            return self.mutual_information(
+                a, b, given=given, stderr=stderr, max_draws=max_draws, seed=seed
+            )
+        cells = read_frame(data, self.schema.names).cells
+        groups = {"x": one, "y": other, "given": others}
+        samples = {k: _samples(self.schema, cells, names) for k, names in groups.items() if names}
+        found = independence_test(
+            **{k: values for k, (values, _) in samples.items()},
+            discrete={k: discrete for k, (_, discrete) in samples.items()},
+            permutations=permutations,
+            seed=seed,
+        )
+        what = f"I({', '.join(one)}; {_bar(', '.join(other), others)})"
+        return replace(found, information=replace(found.information, what=what))
+
+    def _distinct(self, what: str, one: Names, other: Names) -> None:
+        both = set(one) & set(other)
+        if both:
+            raise PofxError(f"{what}: {min(both)!r} stands on both sides; I(a; a) is H(a)")
+
+
+def in_unit(answer: Answer, unit: str, what: str) -> Answer:
+    """An answer in nats as one in the unit asked for."""
+    return replace(answer / in_nats(1.0, unit), unit=unit, what=what)
+
+
+def in_nats(number: float | None, unit: str) -> Any:
+    """A number of that unit in nats. Raises PofxError for an unknown unit."""
+    if unit not in UNITS:
+        raise PofxError(f"unit: wanted 'nats' or 'bits', got {unit!r}")
+    return None if number is None else number * UNITS[unit]
+
+
+def _samples(schema: Schema, cells: Mapping[str, Cells], names: tuple[str, ...]) -> Any:
+    """The cells of some variables side by side, and which of their columns hold levels."""
+    for name in names:
+        if name not in cells:
+            raise unknown("column", name, cells)
+    columns = [cells[n].values.reshape(len(cells[n].values), -1) for n in names]
+    discrete = [schema.variable(n).discrete for n in names for _ in range(schema.variable(n).size)]
+    return np.concatenate(columns, axis=1), discrete
+
+
+def _bar(names: str, given: tuple[str, ...]) -> str:
+    return f"{names} | {', '.join(given)}" if given else names

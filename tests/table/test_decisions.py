@@ -1,0 +1,136 @@
+"""Acts of least expected cost, refusals with their reasons, intervals, surprise."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import pofx
+from pofx import PofxError
+from pofx.table.decisions import costs
+
+
+@pytest.fixture(scope="module")
+def sick():
+    """A rare illness and a blood count."""
+    rng = np.random.default_rng(0)
+    ill = rng.random(600) < 0.2
+    return pd.DataFrame(
+        {"state": np.where(ill, "ill", "well"), "count": rng.normal(np.where(ill, 3.0, 0.0), 1.0)}
+    )
+
+
+@pytest.fixture(scope="module")
+def p(sick):
+    return pofx.fit(sick, "chain", on="state", part="gaussian")
+
+
+def test_the_act_of_least_expected_cost(p, sick):
+    posterior = p.predict_proba(sick, "state")
+    treat = {"treat": {"ill": 0, "well": 1}, "wait": {"ill": 10, "well": 0}}
+    found = p.decide(sick, "state", cost=treat)
+    wanted = np.where(posterior["well"] < 10 * posterior["ill"], "treat", "wait")
+    assert (found.act == wanted).all()
+    cost = np.minimum(posterior["well"], 10 * posterior["ill"])
+    np.testing.assert_allclose(found.expected_cost, cost, atol=1e-6)
+    # Costs as a matrix: its rows are the levels, in order.
+    same = p.decide(sick, "state", cost=[[0, 1], [10, 0]])
+    assert ((same.act == "ill") == (found.act == "treat")).all()
+    plain = p.predict(sick, "state")
+    assert (plain == np.where(posterior["ill"] > posterior["well"], "ill", "well")).all()
+
+
+def test_refusal_for_two_separate_reasons(p):
+    rows = pd.DataFrame({"count": [0.0, 2.0, 40.0, np.nan]})
+    found = p.decide(rows, "state", reject=0.1, strange=0.01)
+    assert found.reason.tolist() == ["", "unsure", "strange", "unsure"]
+    assert found.act.tolist() == ["well", None, None, None]
+    assert found.surprise[2] < 0.001
+    # A row without inputs is not strange: nothing of it was seen.
+    assert found.surprise[3] == 1
+    assert found.refused.tolist() == [False, True, True, True]
+    assert "3 refused (1 strange, 2 unsure)" in repr(found)
+    # Far away the posterior is sure all the same.
+    assert p.predict_proba(rows, "state")["ill"][2] > 0.999
+    assert p.predict(rows, "state", reject=0.1).tolist() == found.act.tolist()
+    assert p.decide(rows, "state", reject=0.1, strange=0).reason[2] == ""
+    assert set(found.columns()) == {"state", "expected_cost", "surprise", "refused"}
+
+
+def test_surprise_is_uniform_for_rows_of_the_model(p):
+    found = p.surprise(p.sample(400, seed=5), draws=2000)
+    assert found.kind == "estimate"
+    assert stats.kstest(found.value, "uniform").pvalue > 1e-3
+    assert (found.value > 0).all()
+    holes = p.sample(200, seed=6)
+    holes.loc[::2, "count"] = np.nan
+    assert stats.kstest(p.surprise(holes[["state", "count"]]).value[1::2], "uniform").pvalue > 1e-3
+
+
+def test_surprise_among_rows_held_out_is_uniform_though_the_model_is_wrong(sick):
+    rng = np.random.default_rng(1)
+    heavy = pd.DataFrame({"a": rng.standard_t(2, 900), "b": rng.standard_t(2, 900)})
+    p = pofx.fit(heavy[:300], "gaussian")
+    found = p.surprise(heavy[300:600], among=heavy[600:])
+    assert stats.kstest(found.value, "uniform").pvalue > 1e-3
+    assert stats.kstest(p.surprise(heavy[300:600]).value, "uniform").pvalue < 1e-3
+
+
+def test_a_number_is_decided_by_mean_or_median_and_refused_where_it_is_vague():
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=500)
+    table = pd.DataFrame({"x": x, "y": 100 + 50 * (x + rng.normal(0, 0.5, 500))})
+    p = pofx.fit(table, "gaussian")
+    slope, start = np.polyfit(table.x, table.y, 1)
+    left = table.y - start - slope * table.x
+    found = p.decide(table[["x"]], "y")
+    np.testing.assert_allclose(found.act, start + slope * table.x, rtol=1e-3)
+    np.testing.assert_allclose(found.expected_cost, left.var(ddof=0), rtol=1e-3)
+    median = p.decide(table[["x"]], "y", cost="absolute")
+    np.testing.assert_allclose(median.act, found.act, rtol=1e-3)
+    np.testing.assert_allclose(
+        median.expected_cost, left.std(ddof=0) * np.sqrt(2 / np.pi), rtol=0.03
+    )
+    vague = p.decide({"x": [0.0, None]}, "y", reject=2 * left.var())
+    assert vague.reason.tolist() == ["", "unsure"]
+    assert np.isnan(vague.act[1])
+    fresh = p.sample(2000, seed=3)
+    ends = p.interval(fresh, "y", 0.8)
+    inside = (fresh.y > ends.low) & (fresh.y <= ends.high)
+    assert 0.77 < inside.mean() < 0.83
+    assert list(ends.columns) == ["low", "high"]
+
+
+def test_mistakes_in_costs_and_targets(p, sick):
+    for cost, told in (
+        ([[0, 1]], r"cost: wanted a matrix of shape \(2, 2\).* got shape \(1, 2\)"),
+        ("squared", "cost: wanted a matrix"),
+        ([[0, np.inf], [1, 0]], "cost: wanted finite numbers"),
+        ({"act": {"ill": 1, "wel": 2}}, "did you mean 'well'"),
+        ({"act": {"ill": 1}}, "act 'act' has no cost for the level 'well'"),
+        ({}, "cost: wanted a matrix"),
+    ):
+        with pytest.raises(PofxError, match=told):
+            p.decide(sick, "state", cost=cost)
+    with pytest.raises(PofxError, match="cost: wanted 'squared' or 'absolute'"):
+        p.decide(sick, "count", cost=[[0, 1], [1, 0]])
+    with pytest.raises(PofxError, match="did you mean 'squared'"):
+        p.decide(sick, "count", cost="square")
+    with pytest.raises(PofxError, match="reject: wanted the cost of not deciding"):
+        p.decide(sick, "state", reject="no")
+    with pytest.raises(PofxError, match="strange: wanted a probability"):
+        p.decide(sick, "state", reject=0.1, strange=2)
+    with pytest.raises(PofxError, match="level: wanted a probability between 0 and 1"):
+        p.interval(sick, "count", 1.0)
+    with pytest.raises(PofxError, match="target: wanted a column of numbers"):
+        p.interval(sick, "state")
+    one = pofx.fit({"y": ["a"] * 9, "x": np.arange(9.0)}, "independent")
+    with pytest.raises(PofxError, match="has one level, 'a'; there is nothing to decide"):
+        one.predict({"x": [1.0]}, "y")
+
+
+def test_costs_by_level():
+    coin = pofx.Variable("coin", "binary", levels=("head", "tail"))
+    acts, table = costs({"bet": {"tail": 1, "head": -1}, "pass": [0, 0]}, coin)
+    assert acts.tolist() == ["bet", "pass"]
+    assert table.tolist() == [[-1, 1], [0, 0]]
