@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pofx.core.answer import Answer
     from pofx.core.errors import PofxError, PofxWarning
+    from pofx.table.decisions import Decisions
     from pofx.table.fit import fit
     from pofx.table.joint import Joint
-    from pofx.table.pairs import compare, kl
+    from pofx.table.pairs import compare, cross_entropy, jensen_shannon, kl
     from pofx.table.saved import load
     from pofx.table.schema import Schema, Variable
 
@@ -22,33 +23,45 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Answer": "core.answer",
+    "Decisions": "table.decisions",
     "Joint": "table.joint",
     "PofxError": "core.errors",
     "PofxWarning": "core.errors",
     "Schema": "table.schema",
     "Variable": "table.schema",
     "compare": "table.pairs",
+    "cross_entropy": "table.pairs",
     "fit": "table.fit",
+    "jensen_shannon": "table.pairs",
     "kl": "table.pairs",
     "load": "table.saved",
 }
 
+_ROOMS = {"estimate": "estimate", "plot": "front.plot"}
+
 __all__ = [
     "Answer",
+    "Decisions",
     "Joint",
     "PofxError",
     "PofxWarning",
     "Schema",
     "Variable",
     "compare",
+    "cross_entropy",
+    "estimate",
     "fit",
+    "jensen_shannon",
     "kl",
     "load",
+    "plot",
 ]
 
 
 def __getattr__(name: str) -> object:
     """Imports a public name when it is first used: JAX takes most of a second to import."""
+    if name in _ROOMS:
+        return import_module(f"pofx.{_ROOMS[name]}")
     if name not in _HOMES:
         raise AttributeError(f"module 'pofx' has no attribute {name!r}")
     return getattr(import_module(f"pofx.{_HOMES[name]}"), name)

@@ -137,7 +137,8 @@ def _few(values: np.ndarray) -> bool:
 def _columns(name: str, value: Any) -> list[_Column]:
     if hasattr(value, "columns"):
         # A frame's columns one by one: as one array they would lose their types.
-        columns = [c for key in value.columns for c in _columns(name, value[key])]
+        names = getattr(value, "column_names", value.columns)
+        columns = [c for key in names for c in _columns(name, value[key])]
     else:
         array = _array(name, value)
         columns = [_column(name, cells) for cells in array.reshape(len(array), -1).T]
@@ -150,7 +151,9 @@ def _columns(name: str, value: Any) -> list[_Column]:
 
 def _array(name: str, value: Any) -> np.ndarray:
     if isinstance(value, np.ma.MaskedArray):
-        return np.ma.filled(value.astype(object), None)
+        cells = np.ma.getdata(value).astype(object)
+        cells[np.ma.getmaskarray(value)] = None
+        return cells
     try:
         array = np.asarray(value)
     except ValueError:
