@@ -42,7 +42,9 @@ def kl(
         return log_p - log_q
 
     found = _enumerated(p, q, columns, asked, each)
-    return found or monte_carlo(key, _Draw.of(p, q, columns, asked, (1.0, -1.0)), **request)
+    if found is not None:
+        return found
+    return monte_carlo(key, _Draw.of(p, q, columns, asked, (1.0, -1.0)), **request)
 
 
 def cross_entropy(
@@ -58,7 +60,9 @@ def cross_entropy(
     if value is not None and own is not None:
         return own + value
     found = _enumerated(p, q, columns, asked, lambda log_p, log_q: -log_q)
-    return found or monte_carlo(key, _Draw.of(p, q, columns, asked, (0.0, -1.0)), **request)
+    if found is not None:
+        return found
+    return monte_carlo(key, _Draw.of(p, q, columns, asked, (0.0, -1.0)), **request)
 
 
 def jensen_shannon(

@@ -38,13 +38,13 @@ def mutual_informations(
     single = [exact_entropy(model, columns, g) for g in groups]
     left = []
     for i, j in pairs:
-        one, other = single[i], single[j]
-        both = one and other and exact_entropy(model, columns, groups[i] | groups[j])
-        if both:
-            value[i, j] = max(float(one + other - both), 0.0)  # type: ignore[operator]
-            error[i, j] = 0.0
-        else:
+        three = [single[i], single[j], exact_entropy(model, columns, groups[i] | groups[j])]
+        closed = [float(h) for h in three if h is not None]
+        if len(closed) < len(three):
             left.append((i, j))
+        else:
+            one, other, both = closed
+            value[i, j], error[i, j] = max(one + other - both, 0.0), 0.0
     draws = 0
     if left:
         first, second = map(np.array, zip(*left))

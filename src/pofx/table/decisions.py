@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from pofx.core.errors import PofxError, unknown
+from pofx.table.encode import level_text
 from pofx.table.schema import Variable
 
 STRANGE, UNSURE = "strange", "unsure"
@@ -91,13 +92,16 @@ def costs(cost: Any, variable: Variable) -> tuple[np.ndarray, np.ndarray]:
 def _by_level(act: Any, row: Any, levels: Sequence[Any]) -> Any:
     if not isinstance(row, Mapping):
         return row
-    for level in row:
+    # JSON knows levels by their text only.
+    names = {level_text(level): level for level in levels}
+    own = {names.get(level, level): cost for level, cost in row.items()}
+    for level in own:
         if level not in levels:
             raise unknown(f"level in the costs of {act!r}:", level, levels)
-    missing = [level for level in levels if level not in row]
+    missing = [level for level in levels if level not in own]
     if missing:
         raise PofxError(f"cost: act {act!r} has no cost for the level {missing[0]!r}")
-    return [row[level] for level in levels]
+    return [own[level] for level in levels]
 
 
 def _few(levels: Sequence[Any]) -> str:

@@ -95,7 +95,7 @@ def parse_value(variable: Variable, text: str) -> str | int | float | bool | Non
     if variable.shape:
         raise PofxError(f"column {variable.name!r}: an array cannot be given as text")
     stripped = text.strip()
-    names = {_level_text(level): level for level in variable.levels}
+    names = {level_text(level): level for level in variable.levels}
     boolean = variable.discrete and isinstance(variable.levels[0], bool)
     if stripped in names or (boolean and stripped.lower() in names):
         return names.get(stripped, names.get(stripped.lower()))
@@ -263,5 +263,6 @@ def _cells(variable: Variable, entries: np.ndarray) -> Cells:
     return Cells(values, None, variable.dtype)
 
 
-def _level_text(level: object) -> str:
+def level_text(level: object) -> str:
+    """A level as a command line writes it."""
     return str(level).lower() if isinstance(level, bool) else str(level)

@@ -114,21 +114,33 @@ class Joint(Informs, Decides):
 
     # -- questions in the notation of textbooks
 
-    def ask(self, text: str, /, *, seed: int = 0, **others: "Joint") -> Any:
+    def ask(
+        self,
+        text: str,
+        /,
+        *,
+        unit: str = "nats",
+        stderr: float | None = None,
+        max_draws: int | None = None,
+        seed: int = 0,
+        **others: "Joint",
+    ) -> Any:
         """The answer to a question such as "P(a > 3 | b = x)", "E[a | b = x]" or "I(a; b | c)".
 
-        `docs/notation.md` is the reference. `others` are distributions by the names that a
+        An `Answer`, or a table of them where names are left free; `docs/notation.md` is the
+        reference. `unit` is that of information; `others` are distributions by the names that a
         divergence gives them: p.ask("KL(p || q)", q=q). Raises `NotationError`, with the text and a
-        caret under the place, for what cannot be read or asked.
+        caret under the place, for what cannot be read or answered.
 
         >>> import pofx
         >>> p = pofx.fit({"a": ["x", "y"] * 10, "b": [0, 1] * 10}, "chain", on="a")
-        >>> print(p.ask("H(a)", seed=0))
-        H(a) = 0.693147 nats   exact, by enumeration
+        >>> print(p.ask("H(a)", unit="bits"))
+        H(a) = 1 bits   exact, by enumeration
         """
         from pofx.table.ask import ask
 
-        return ask(self, text, {"p": self, **others}, seed=seed)
+        named = {"p": self, **others}
+        return ask(self, text, named, seed=seed, stderr=stderr, max_draws=max_draws, unit=unit)
 
     # -- files
 

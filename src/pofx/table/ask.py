@@ -1,0 +1,100 @@
+"""A question in the notation of `docs/notation.md`, and its answer."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pofx.core.errors import PofxError
+from pofx.notation.parse import parse
+from pofx.notation.tree import (
+    Divergence,
+    Entropy,
+    Expectation,
+    Information,
+    Mode,
+    Probability,
+    Quantile,
+    Query,
+    Sample,
+    TotalCorrelation,
+)
+from pofx.queries.monte_carlo import MAX_DRAWS
+from pofx.table.asking import information, probability
+from pofx.table.asking.covariance import covariance
+from pofx.table.asking.draws import sample
+from pofx.table.asking.given import Given, given
+from pofx.table.asking.modes import mode
+from pofx.table.asking.number import expectation, quantile
+from pofx.table.asking.question import Question
+from pofx.table.asking.tables import for_each
+from pofx.table.held import at_least_one
+from pofx.table.informs import in_nats
+from pofx.table.joint import Joint
+
+
+def ask(
+    p: Joint,
+    text: str,
+    distributions: Mapping[str, Joint],
+    *,
+    seed: int = 0,
+    stderr: float | None = None,
+    max_draws: int | None = None,
+    unit: str = "nats",
+) -> Any:
+    """The answer to a question put to p: an `Answer`, a `Table` or another result.
+
+    `distributions` are those that a divergence names, `unit` is what information is told in, nats
+    or bits; an estimate goes on to a standard error of `stderr`, in the units of the answer, or to
+    `max_draws`. Raises `NotationError`, with the text and a caret under the place, for whatever
+    cannot be read or answered, and PofxError for a wrong argument.
+
+    >>> import pofx
+    >>> p = pofx.fit({"a": ["x", "y", "y", "y"] * 10, "b": [0, 1] * 20}, "independent")
+    >>> print(ask(p, "p(a = x | b = 1)", {}))
+    p(a = x | b = 1) = 0.25   exact, closed form
+    >>> ask(p, "P(a = z)", {})
+    Traceback (most recent call last):
+    ...
+    pofx.notation.mistakes.NotationError: ask: no level of 'a' 'z'; there are: x, y
+      P(a = z)
+            ^
+    """
+    in_nats(stderr, unit)
+    if stderr is not None and not stderr > 0:
+        raise PofxError(f"stderr: wanted a number > 0, got {stderr!r}")
+    if max_draws is not None:
+        at_least_one("max_draws", max_draws)
+    for name, other in distributions.items():
+        if not isinstance(other, Joint):
+            raise PofxError(f"{name}: wanted a distribution, got {type(other).__name__}")
+    query = parse(text)
+    question = Question(text, str(query), seed, stderr, max_draws or MAX_DRAWS, unit)
+    with question.blamed_on(0):
+        if isinstance(query, Divergence):
+            return information.divergence(question, query, distributions)
+        own = given(question, p, query.given)
+        if own.free and not isinstance(query, Entropy | Information | TotalCorrelation):
+            return for_each(question, own, own.free, lambda inner: _answer(question, query, inner))
+        return _answer(question, query, own)
+
+
+def _answer(question: Question, query: Query, own: Given) -> Any:
+    match query:
+        case Probability():
+            return probability.answer(question, query, own)
+        case Expectation(kind="Cov" | "Corr"):
+            return covariance(question, query, own)
+        case Expectation():
+            return expectation(question, query, own)
+        case Quantile():
+            return quantile(question, query, own)
+        case Mode():
+            return mode(question, query, own)
+        case Sample():
+            return sample(question, query, own)
+        case Entropy():
+            return information.entropy(question, query, own)
+        case Information():
+            return information.information(question, query, own)
+        case TotalCorrelation():
+            return information.total_correlation(question, query, own)
