@@ -63,7 +63,7 @@ def test_agrees_with_scipy(case, wide, dtype):
     np.testing.assert_allclose(entropy, peer.entropy(), rtol=2e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+@pytest.mark.parametrize("dtype", [jnp.float32, pytest.param(jnp.float64, marks=pytest.mark.slow)])
 def test_tails_keep_their_relative_error_far_out(case, wide, dtype):
     name, family, _, _ = case
     if name not in PEERS or name == "bernoulli":
