@@ -14,6 +14,8 @@ HALVINGS = 60
 """Steps of bisection: more than the digits of a float, for the bracket may begin wide."""
 GRID = 256
 """Quantiles among which the highest density is looked for."""
+LITTLE = 1e-3
+"""The probability of an interval within which quantiles in float32 have few digits left."""
 
 
 class Atoms(eqx.Module):
@@ -81,13 +83,43 @@ class Atoms(eqx.Module):
         choose, draw = jax.random.split(key)
         which = jax.random.categorical(choose, jnp.log(mass.ravel()))
         i, k = jnp.divmod(which, len(self.log_weights))
-        ends = self.family.cdf(self._all(low[i]))[k], self.family.cdf(self._all(high[i]))[k]
-        u = jax.random.uniform(draw, (), self.log_weights.dtype, *ends)
-        x = jnp.clip(self.family.quantile(self._all(u))[k], low[i], high[i])
-        return x, jnp.log(mass.sum())
+        one = jax.tree.map(lambda a: a[k][None], self.family)
+        share = jax.random.uniform(draw, (), self.log_weights.dtype)
+        return _cut(one, share, low[i], high[i]), jnp.log(mass.sum())
 
     def _all(self, x: Float[Array, ""]) -> Float[Array, "k"]:
         return jnp.broadcast_to(jnp.asarray(x, self.log_weights.dtype), self.log_weights.shape)
+
+
+def _cut(family, share, low, high):
+    """The x with P(low < X <= x) = share P(low < X <= high), of a family of one column.
+
+    By the family's quantile; of an interval that holds little, far out or narrow, whose levels a
+    float does not tell from 0 or 1, by bisection on probabilities that keep their relative error.
+    """
+    low, high = low[None], high[None]
+    whole, start = between(family, low, high), family.cdf(low)
+    plain = jnp.clip(family.quantile(start + share * (family.cdf(high) - start)), low, high)
+    scale = jnp.sqrt(family.variance())
+    scale = jnp.where(jnp.isfinite(scale), scale, 1)
+
+    def at(t):
+        inside = jnp.where(jnp.isfinite(low), low, high - scale * (1 / t - 1))
+        return jnp.where(
+            jnp.isfinite(low) & jnp.isfinite(high),
+            low + t * (high - low),
+            jnp.where(jnp.isfinite(low), low + scale * t / (1 - t), inside),
+        )
+
+    def halve(_, ends):
+        first, last = ends
+        t = first + (last - first) / 2
+        enough = between(family, low, at(t)) >= share * whole
+        return jnp.where(enough, first, t), jnp.where(enough, t, last)
+
+    ends = jnp.zeros_like(plain), jnp.ones_like(plain)
+    t = jax.lax.fori_loop(0, HALVINGS // 2, halve, ends)[1]
+    return jnp.where(whole > LITTLE, plain, at(t))[0]
 
 
 def _bisect(cdf, u, own, some, column: Column):

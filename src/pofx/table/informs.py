@@ -122,7 +122,8 @@ class Informs(Held):
         """
         names, others = names or self.schema.names, listed(given)
         if len(names) < 2:
-            raise PofxError(f"total_correlation: wanted two columns or more, got {', '.join(names)}")
+            got = ", ".join(names)
+            raise PofxError(f"total_correlation: wanted two columns or more, got {got}")
         for i, name in enumerate(names):
             self._distinct("total_correlation", [name], names[i + 1 :])
         answer = information.total_correlation(

@@ -1,0 +1,96 @@
+"""Information by name: units, groups, pairs, independence."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import pofx
+from pofx import PofxError
+
+
+@pytest.fixture(scope="module")
+def table():
+    """b follows a, c follows b, d is alone; a number m follows c."""
+    rng = np.random.default_rng(0)
+    a = rng.integers(0, 2, 400)
+    b = np.where(rng.random(400) < 0.15, 1 - a, a)
+    c = np.where(rng.random(400) < 0.15, 1 - b, b)
+    frame = pd.DataFrame({"a": a, "b": b, "c": c, "d": rng.integers(0, 2, 400)})
+    frame = frame.replace({0: "no", 1: "yes"})
+    frame["m"] = c + rng.normal(0, 0.5, 400)
+    frame.loc[::20, "d"] = None
+    return frame
+
+
+@pytest.fixture(scope="module")
+def p(table):
+    return pofx.fit(table, "mixture", components=4, restarts=1)
+
+
+def test_bits_are_nats_over_log_two(p):
+    nats, bits = (p.entropy("a", given="b", unit=unit) for unit in ("nats", "bits"))
+    assert float(bits) == pytest.approx(float(nats) / math.log(2))
+    assert (bits.unit, str(bits)[:12]) == ("bits", "H(a | b) = 0")
+    # In bits too, the error asked for is in bits.
+    near = p.mutual_information("a", "m", unit="bits", stderr=0.004, seed=1)
+    assert near.stderr <= 0.004
+    with pytest.raises(PofxError, match="unit: wanted 'nats' or 'bits', got 'byte'"):
+        p.entropy("a", unit="byte")
+
+
+def test_total_correlation_is_information_of_two_and_more_of_more(p):
+    two = p.total_correlation("a", "b")
+    assert float(two) == pytest.approx(float(p.mutual_information("a", "b")), abs=1e-6)
+    three = p.total_correlation("a", "b", "c")
+    assert float(three) > float(two)
+    assert str(three).startswith("TC(a, b, c) = ")
+    with pytest.raises(PofxError, match="wanted two columns or more, got a"):
+        p.total_correlation("a")
+    with pytest.raises(PofxError, match="'a' stands on both sides"):
+        p.total_correlation("a", "b", "a")
+
+
+def test_all_pairs(p):
+    found = p.mutual_informations(stderr=0.02)
+    assert found.value.shape == found.stderr.shape == (5, 5)
+    assert found.value[0, 1] == pytest.approx(float(p.mutual_information("a", "b")), abs=1e-6)
+    assert found.stderr[0, 1] == 0 < found.stderr[0, 4] <= 0.02
+    exact = p.mutual_informations("a", "b", "c", unit="bits")
+    assert (exact.kind, exact.unit) == ("exact", "bits")
+
+
+def test_independence_in_the_model_and_from_data(p, table):
+    assert float(p.independent("a", "b")) == pytest.approx(float(p.mutual_information("a", "b")))
+    joined = p.independent("a", "b", data=table)
+    assert joined.p_value == 0.005
+    assert str(joined).startswith("I(a; b) = ")
+    assert p.independent("a", "d", data=table).p_value > 0.05
+    assert p.independent("a", "c", data=table).p_value < 0.05
+    # a and c are independent given what lies between them.
+    assert p.independent("a", "c", given="b", data=table).p_value > 0.05
+    assert p.independent("m", ["c", "d"], data=table, permutations=99).p_value == 0.01
+    with pytest.raises(PofxError, match="'a' stands on both sides; I\\(a; a\\) is H\\(a\\)"):
+        p.independent("a", ["b", "a"], data=table)
+    with pytest.raises(PofxError, match="no column 'm'"):
+        p.independent("a", "m", data=table[["a", "b"]])
+
+
+def test_divergences_over_some_variables(p, table):
+    q = pofx.fit(table, "independent", schema=p.schema)
+    one = pofx.kl(p, q, "a")
+    assert one.kind == "exact"
+    assert 0 <= float(one) < 1e-3
+    both = pofx.kl(p, q, "a", "b", unit="bits")
+    assert float(both) == pytest.approx(
+        float(p.mutual_information("a", "b", unit="bits")), abs=0.01
+    )
+    assert both.what == "KL(p(a, b) || q(a, b))"
+    js = pofx.jensen_shannon(p, q)
+    assert 0 < float(js) < math.log(2)
+    cross = pofx.cross_entropy(p, q, "a", "b")
+    assert float(cross) == pytest.approx(float(p.entropy("a", "b")) + float(pofx.kl(p, q, "a", "b")))
+    # Of a number it is in the data's units, as its entropy is.
+    own = pofx.cross_entropy(q, q, "m")
+    assert float(own) == pytest.approx(float(q.entropy("m")), abs=1e-5)
