@@ -12,6 +12,14 @@ from pofx.front import plot
 from pofx.front.show import draw, heading, leaderboard, summary, timed
 
 NUMBERS = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g")
+QUESTIONS = (
+    "p(species | bill_length_mm = 45, sex = ?)",
+    "P(body_mass_g > 4500, sex = male | species in {Adelie, Chinstrap})",
+    "p(body_mass_g | flipper_length_mm = 200)",
+    "H(species | island)",
+    "I(species; bill_length_mm | sex)",
+    "KL(p(bill_length_mm | species = Adelie) || p(bill_length_mm | species = Gentoo))",
+)
 PAIRED = ("species", "island", "sex", *NUMBERS)
 
 
@@ -55,16 +63,13 @@ def _questions(p: Any, test: Any) -> None:
         missing = f"without {', '.join(gone)}" if gone else "every cell"
         told = "  ".join(f"{level} {share:.3f}" for level, share in posterior.items())
         print(f"{missing:<52} {told}")
-    heading("What columns tell of each other")
-    for answer in (
-        p.entropy("species"),
-        p.entropy("species", given="island"),
-        p.mutual_information("species", "island"),
-        p.mutual_information("species", "bill_length_mm", stderr=0.004),
-        p.entropy("bill_length_mm", stderr=0.01),
-        pofx.kl(p.given(species="Adelie"), p.given(species="Gentoo")),
-    ):
-        print(answer)
+    heading("Questions in the notation of textbooks")
+    for text in QUESTIONS:
+        print(p.ask(text))
+    heading("Decisions, refused where they would cost more than 0.1 mistakes, or the row is strange")
+    giant = test.dropna().head(1).assign(body_mass_g=12000)
+    for name, rows in ((f"{len(test)} never seen", test), ("a giant of 12 kg", giant)):
+        print(f"{name:>20}: {p.decide(rows, 'species', reject=0.1)}")
 
 
 def _picture(folder: Path, p: Any, data: Any) -> Path:
@@ -79,10 +84,7 @@ def _picture(folder: Path, p: Any, data: Any) -> Path:
         ax.set(xlim=(30, 61), ylim=(168, 236), title=title)
         ax.set(xlabel="bill length (mm)", ylabel="flipper length (mm)")
     axes[0, 0].legend(frameon=False, fontsize=8, loc="upper left")
-    values = np.zeros((len(PAIRED), len(PAIRED)))
-    for i, a in enumerate(PAIRED):
-        for j, b in enumerate(PAIRED[:i]):
-            values[i, j] = values[j, i] = p.mutual_information(a, b)
+    values = p.mutual_informations(*PAIRED).value
     names = [name.removesuffix("_mm").removesuffix("_g").replace("_", " ") for name in PAIRED]
     plot.matrix(axes[0, 2], values, names, "nats")
     axes[0, 2].set_title("mutual information")

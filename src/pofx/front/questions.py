@@ -140,3 +140,37 @@ def impute(
         name = output.with_name(f"{output.stem}.{i}{output.suffix}")
         show_table(one, name)
         print(name)
+
+
+@app.command()
+def plot(
+    model: ModelFile,
+    picture: Annotated[
+        str, typer.Argument(help="marginal, joint, information, evidence, images, learning, ...")
+    ],
+    names: Annotated[list[str] | None, typer.Argument(help="The columns it shows.")] = None,
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", help="A .png, .pdf or .svg file.")],
+    data: Annotated[Path | None, typer.Option(help="A table to show beside the model.")] = None,
+    given: Given = None,
+    target: Annotated[str | None, typer.Option("--target", "-t", help="A column.")] = None,
+    at: Annotated[list[str] | None, typer.Option(help="Values to cut `joint` at.")] = None,
+    unit: Annotated[str | None, typer.Option(help="'nats' or 'bits'.")] = None,
+    seed: Seed = 0,
+) -> None:
+    """Draw a picture of a model."""
+    from pofx.front.drawing import draw
+
+    path = draw(
+        model,
+        picture,
+        names or [],
+        output=output,
+        data=data,
+        given=pairs("given", given),
+        target=target,
+        at=at or [],
+        unit=unit,
+        seed=seed,
+    )
+    print(path)

@@ -79,18 +79,17 @@ def exact_cells(
         return None
     cells = [[*product(*(event[j] for j in levels + list(others)))] for event in events]
     ends = np.array([c for own in cells for c in own], np.float64).reshape(count, len(place), 2)
-    x = np.zeros((count, len(columns)))
+    # 4, 16, 64, ... of them, for each number is compiled.
+    more = 4 ** max(1, -(-(count - 1).bit_length() // 2)) - count
+    ends = np.pad(ends, ((0, more), (0, 0), (0, 0)), "edge")
+    x = np.zeros((len(ends), len(columns)))
     x[:, levels] = ends[:, : len(levels)].mean(2)
     observed = np.isin(np.arange(len(columns)), levels)
     low, high = np.moveaxis(ends[:, len(levels) :], 2, 0)
-    log_prob = np.asarray(
-        _boxes(
-            model, jnp.asarray(x), jnp.asarray(observed), others, *map(jnp.asarray, (low, high))
-        ),
-        np.float64,
-    )
+    rest = map(jnp.asarray, (low, high))
+    log_prob = _boxes(model, jnp.asarray(x), jnp.asarray(observed), others, *rest)
     owner = np.repeat(np.arange(len(events)), [len(own) for own in cells])
-    return np.bincount(owner, np.exp(log_prob), len(events))
+    return np.bincount(owner, np.exp(np.asarray(log_prob, np.float64)[:count]), len(events))
 
 
 def draws(
@@ -218,13 +217,16 @@ class _Walk(eqx.Module):
         own = atoms(self.model, x, observed, j)
         assert own is not None
         value, log_mass = own.truncated(key, low, high)
-        return _whole(value, low, high) if self.columns[j].kind == "count" else value, log_mass
+        return _within(value, low, high, self.columns[j].kind == "count"), log_mass
 
 
-def _whole(x, low, high):
-    """A count from within the set: rounding may take one to the end of an interval, a half."""
+def _within(x, low, high, count: bool):
+    """A draw where rounding may have taken its level to 0 or 1, or a count to a half."""
+    x = jnp.where(x == jnp.inf, jnp.where(low < jnp.inf, low, -jnp.inf).max(), x)
+    x = jnp.where(x == -jnp.inf, jnp.where(low < jnp.inf, high, jnp.inf).min(), x)
     up = jnp.ceil(x)
-    return jnp.where(((up > low) & (up <= high)).any(), up, jnp.floor(x))
+    whole = jnp.where(((up > low) & (up <= high)).any(), up, jnp.floor(x))
+    return whole if count else x
 
 
 class _Rejection(eqx.Module):

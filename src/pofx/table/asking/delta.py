@@ -1,0 +1,63 @@
+"""Products, ratios and roots of answers: their errors by the delta method, as of independent draws.
+
+Var f(X, Y) ≈ f_x² Var X + f_y² Var Y (Owen 2013, Monte Carlo theory, methods and examples, 2.4).
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from pofx.core.answer import Answer
+
+
+def product(one: Answer, other: Answer) -> Answer:
+    """one times other.
+
+    >>> print(product(Answer(0.5), Answer(0.2, 0.01, "estimate", 100)))
+    0.100 ± 0.005   estimate, 100 draws
+    """
+    error = np.hypot(one.stderr * other.value, one.value * other.stderr)
+    return replace(least([one, other]), value=one.value * other.value, stderr=error)
+
+
+def ratio(one: Answer, other: Answer) -> Answer:
+    """one over other.
+
+    >>> print(ratio(Answer(0.1), Answer(0.2)))
+    0.5   exact
+    """
+    value = one.value / other.value
+    error = np.hypot(one.stderr, value * other.stderr) / np.abs(other.value)
+    return replace(least([one, other]), value=value, stderr=error)
+
+
+def root(one: Answer) -> Answer:
+    """The square root of a number >= 0, which rounding may have taken below.
+
+    >>> float(root(Answer(4.0)))
+    2.0
+    """
+    value = np.sqrt(np.maximum(one.value, 0))
+    exact = one.kind == "exact"
+    with np.errstate(divide="ignore", invalid="ignore"):
+        error = 0.0 if exact else np.where(value > 0, one.stderr / (2 * value), np.nan)[()]
+    return replace(one, value=value, stderr=error)
+
+
+def stacked(answers: Sequence[Answer], shape: tuple[int, ...]) -> Answer:
+    """Answers as one that holds an array of that shape, their own axes behind.
+
+    >>> stacked([Answer(1.0), Answer(2.0)], (2,)).value
+    array([1., 2.])
+    """
+    value = np.array([np.asarray(a.value, np.float64) for a in answers])
+    error = np.array([np.broadcast_to(a.stderr, np.shape(a.value)) for a in answers], np.float64)
+    value, error = (a.reshape(*shape, *a.shape[1:]) for a in (value, error))
+    return replace(least(answers), value=value, stderr=error)
+
+
+def least(answers: Sequence[Answer]) -> Answer:
+    """The answer to be trusted least: an estimate, of those that with the fewest draws."""
+    rough = [a for a in answers if a.kind != "exact"]
+    return min(rough, key=lambda a: a.draws) if rough else answers[0]

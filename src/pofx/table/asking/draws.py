@@ -1,0 +1,64 @@
+"""Draws of some names under what is given, as a frame of the kind that was learned from."""
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from pofx.core.errors import PofxWarning
+from pofx.notation.tree import Sample
+from pofx.queries import events
+from pofx.table.asking.given import Given
+from pofx.table.asking.question import DRAWS, Question
+from pofx.table.encode import decode
+
+FEW = 0.1
+"""The share of effective among weighted draws below which a warning is due."""
+
+
+def sample(question: Question, query: Sample, own: Given) -> Any:
+    """n draws from p(names | given).
+
+    Given a set, weighted draws are drawn from in proportion to their weights.
+    """
+    for name in query.names:
+        question.variable(own.p, name, array=True)
+    names = {name.text for name in query.names}
+    q = own.joint(names, closed=True)
+    if not own.event:
+        return q.sample(query.number, seed=question.seed)
+    x = _weighted(question, query.number, own)[:, own.mask(q.schema.names)]
+    return decode(q.schema, q.entries.whole(x))
+
+
+def _weighted(question: Question, n: int, own: Given) -> Float[np.ndarray, "n m"]:
+    draws = max(DRAWS, 2 ** math.ceil(math.log2(4 * n)))
+    with question.blamed_on(own.sets[0]):
+        found = events.completed(question.key(2), own.model, own.columns, own.inside, draws)
+    effective = 1 / (found.weights**2).sum()
+    if effective < max(FEW * draws, n):
+        warnings.warn(
+            f"draws given {own.told} are hard to get: {draws} weighted ones count for "
+            f"{effective:.0f}, and rows may repeat",
+            PofxWarning,
+            stacklevel=5,
+        )
+    which = resampled(np.random.default_rng(question.seed), found.weights, n)
+    return np.asarray(found.x, np.float64)[which]
+
+
+def resampled(
+    rng: np.random.Generator, weights: Float[np.ndarray, "m"], n: int
+) -> Int[np.ndarray, "n"]:
+    """n numbers of draws, each drawn in proportion to its weight, by systematic resampling.
+
+    In random order; each comes n w times, rounded up or down (Kitagawa 1996).
+
+    >>> resampled(np.random.default_rng(0), np.array([0.5, 0.0, 0.5]), 4).tolist()
+    [0, 2, 2, 0]
+    """
+    places = (np.arange(n) + rng.random()) / n
+    total = np.cumsum(weights)
+    return rng.permutation(np.searchsorted(total / total[-1], places, side="right"))

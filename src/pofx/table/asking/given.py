@@ -1,0 +1,201 @@
+"""What is given: points, which condition the model, and sets, which are an event beside it."""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import product
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float
+
+from pofx.core.distribution import Tractable
+from pofx.core.variables import Column
+from pofx.models.conditional import Conditional, condition
+from pofx.notation.terms import Free, Interval, Members, Name, Point, Term, Unknown, Value
+from pofx.queries.events import Event, Pieces
+from pofx.table.asking.question import Question
+from pofx.table.asking.terms import entry, intersection, pieces, spike
+from pofx.table.encode import log_scale
+from pofx.table.joint import Joint
+from pofx.table.schema import Variable
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """p under what is given: `x` holds the points, NaN elsewhere, `event` the sets.
+
+    Both go by the free entries of p. `sets` are the terms behind the event, and `free` the names
+    that are given without a value.
+    """
+
+    p: Joint
+    x: Float[np.ndarray, "d"]
+    event: Event
+    sets: tuple[Term, ...] = ()
+    free: tuple[Name, ...] = ()
+
+    @property
+    def observed(self) -> Bool[np.ndarray, "d"]:
+        """Which entries are points."""
+        return ~np.isnan(self.x)
+
+    @cached_property
+    def model(self) -> Tractable:
+        """p(the other entries | points): not in closed form, but without a computation."""
+        if not self.observed.any():
+            return self.p.model
+        return _unclosed(self.p.model, np.nan_to_num(self.x), self.observed, ~self.observed)
+
+    @property
+    def columns(self) -> Sequence[Column]:
+        """The columns of that model."""
+        return [c for c, seen in zip(self.p.entries.columns, self.observed) if not seen]
+
+    @property
+    def inside(self) -> Event:
+        """The event by the entries of that model."""
+        return {self._number(j): own for j, own in self.event.items()}
+
+    @cached_property
+    def log_prob(self) -> float:
+        """The log-probability of the points in nats, in the units of entries."""
+        if not self.observed.any():
+            return 0.0
+        x, observed = jnp.asarray(np.nan_to_num(self.x)), jnp.asarray(self.observed)
+        return float(_log_prob(self.p.model, x, observed))
+
+    @property
+    def log_scale(self) -> float:
+        """What a log-density of the points in the data's units is smaller by."""
+        whole = self.p.entries.whole(self.x[None])
+        scales = log_scale(self.p.schema, whole)[0][self.p.entries.free]
+        return float(scales[self.observed].sum())
+
+    @property
+    def told(self) -> str:
+        """The sets as they are written."""
+        return ", ".join(map(str, self.sets))
+
+    def mask(self, names: Sequence[str]) -> Bool[np.ndarray, "m"]:
+        """Which columns of the model the names fill."""
+        return self.p.entries.mask(names)[~self.observed]
+
+    def place(self, name: str) -> int:
+        """The number of a plain column among those of the model."""
+        return int(np.flatnonzero(self.mask([name]))[0])
+
+    def at(self, points: Mapping[str, float]) -> "Given":
+        """With more points, entries by name."""
+        x = self.x.copy()
+        for name, value in points.items():
+            x[self.p._place(name)] = value
+        return replace(self, x=x)
+
+    def within(self, sets: Mapping[str, Pieces]) -> "Given":
+        """With more sets, each together with what its name is in already."""
+        event = dict(self.event)
+        for name, own in sets.items():
+            j = self.p._place(name)
+            event[j] = intersection(event[j], own) if j in event else own
+        return replace(self, event=event)
+
+    def joint(self, names: Collection[str], *, closed: bool) -> Joint:
+        """p(names | points): in closed form where there is one, or at no cost."""
+        p = self.p
+        some = [n for n in p.schema.names if n in names]
+        keep = p.entries.mask(some)
+        if keep.all():
+            return p
+        make = _closed if closed else _unclosed
+        model = make(p.model, np.nan_to_num(self.x), self.observed, keep)
+        return Joint(model, p.schema.select(some), p.fixed[p.entries.of(some)], p.evidence, p.fit)
+
+    def _number(self, j: int) -> int:
+        return int((~self.observed[:j]).sum())
+
+
+def given(question: Question, p: Joint, terms: Sequence[Term]) -> Given:
+    """What the terms after a bar say. NotationError for evidence of probability zero."""
+    free, sets = [], {}
+    found = Given(p, np.full(p.model.size, np.nan), {})
+    points = {}
+    for term in map(single, terms):
+        variable = question.variable(p, term.name, array=isinstance(term, Unknown | Free))
+        if isinstance(term, Free):
+            free.append(term.name)
+        elif isinstance(term, Point):
+            points[term.name.text] = entry(question.text, variable, term.value)
+            if math.isnan(points[term.name.text]):
+                raise question.wrong(term.value, _impossible([term], variable))
+        elif isinstance(term, Interval | Members):
+            sets[term.name.text] = pieces(question.text, variable, term)
+            if not sets[term.name.text]:
+                raise question.wrong(term.name, _impossible([term], variable))
+    ranges = tuple(t for t in terms if t.name.text in sets)
+    found = replace(found.at(points).within(sets), sets=ranges, free=tuple(free))
+    if not found.log_prob > -math.inf:
+        own = [t for t in terms if t.name.text in points]
+        raise question.wrong(own[0], _impossible(own))
+    return found
+
+
+def single(term: Term) -> Term:
+    """A set of one value as the point that it is."""
+    if isinstance(term, Members) and term.inside and len(term.values) == 1:
+        return Point(term.name, term.values[0])
+    if isinstance(term, Interval) and term.low is not None and term.low == term.high:
+        return Point(term.name, Value(term.low, term.name.at))
+    return term
+
+
+def value(variable: Variable, entry: float) -> Any:
+    """What an entry stands for in the data: a level, or a number in its units."""
+    if variable.discrete:
+        return variable.levels[round(entry)]
+    which = spike(variable.column, entry)
+    return variable.spikes[which] if which >= 0 else entry * variable.scale + variable.shift
+
+
+def each_level(question: Question, own: Given, names: Sequence[Name]) -> "list[Given]":
+    """What is given and a joint level of the names besides, for each of their levels in order."""
+    variables = [question.variable(own.p, name) for name in names]
+    codes = product(*(range(len(v.levels)) for v in variables))
+    return [own.at({v.name: float(c) for v, c in zip(variables, code)}) for code in codes]
+
+
+def _impossible(terms: Sequence[Term], variable: Variable | None = None) -> str:
+    told = ", ".join(str(term) for term in terms)
+    why = ""
+    if variable is not None and not variable.discrete:
+        kind = {"positive": "a positive number", "count": "a count", "real": "a number"}
+        why = f"; {variable.name!r} is {kind[variable.kind]}"
+    return f"the evidence {told} has probability zero{why}"
+
+
+def _unclosed(model, x, observed, keep) -> Tractable:
+    place = tuple(np.flatnonzero(keep).tolist())
+    return Conditional(model, jnp.asarray(x), jnp.asarray(observed), place)
+
+
+def _closed(model, x, observed, keep) -> Tractable:
+    try:
+        # One compilation, which takes a fraction of those of its operations one by one.
+        return _compiled(model, jnp.asarray(x), tuple(observed.tolist()), tuple(keep.tolist()))
+    except jax.errors.ConcretizationTypeError:
+        # A rule that chooses a part by the value of a level has to know it.
+        return condition(model, x, observed, keep)
+
+
+@eqx.filter_jit
+def _compiled(model, x, observed, keep):
+    return condition(model, x, np.array(observed), np.array(keep))
+
+
+@eqx.filter_jit
+def _log_prob(model, x, observed):
+    return model.log_prob(x, observed)
