@@ -75,9 +75,10 @@ def wide(request):
 
 
 def pytest_collection_modifyitems(items):
-    """Laws on hundreds of integrals run quickly in float64 only, and in float32 with slow tests."""
+    """Laws that take long run in one width of floats quickly, in the other with the slow tests."""
     for item in items:
-        if "draws_follow" in item.name and "float32" in item.name and "laws" in item.nodeid:
+        long = "draws_follow" in item.name and "float32" in item.name and "laws" in item.nodeid
+        if long or ("test_closed_forms" in item.nodeid and "float64" in item.name):
             item.add_marker(pytest.mark.slow)
 
 

@@ -85,7 +85,7 @@ def _curve(
     """A density over a histogram of rows, and point masses."""
     name = variable.name
     if seen is not None:
-        histogram(ax, variable, seen, low, high)
+        histogram(ax, variable, seen, low, high, len(seen))
     x = numbers.grid(variable, low, high)
     y = numbers.density(q, {name: x})
     ax.plot(x, y, color=MODEL, label=numbers.told(q, name))
@@ -99,14 +99,14 @@ def _curve(
 
 
 def histogram(
-    ax: Any, variable: Variable, seen: np.ndarray, low: float, high: float, **style: Any
+    ax: Any, variable: Variable, seen: np.ndarray, low: float, high: float, of: int, **style: Any
 ) -> None:
-    """Rows in bins as a density; those on point masses and beyond the axis count to the whole."""
+    """Rows in bins as a density; of the whole are those on point masses and beyond the axis too."""
     edges = numbers.bin_edges(variable, seen, low, high)
     smooth = seen[~numbers.on_spike(variable, seen)]
     beyond = int(((smooth < edges[0]) | (smooth > edges[-1])).sum())
-    label = f"{len(seen)} rows" + (f", {beyond} beyond the axis" if beyond else "")
-    weight = np.full(len(smooth), 1 / (len(seen) * (edges[1] - edges[0])))
+    label = f"{of} rows" + (f", {beyond} beyond the axis" if beyond else "")
+    weight = np.full(len(smooth), 1 / (of * (edges[1] - edges[0])))
     style = {"color": DATA, "edgecolor": "white", "linewidth": 0.4, "label": label, **style}
     ax.hist(smooth, edges, weights=weight, **style)
 

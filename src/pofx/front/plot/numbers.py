@@ -153,6 +153,4 @@ def likeliest(probability: np.ndarray, most: int) -> np.ndarray:
 
 def level_names(variable: Variable) -> list[str]:
     """The levels of a variable, as words."""
-    from pofx.front.plot.canvas import words
-
     return words([str(level) for level in variable.levels])

@@ -81,8 +81,7 @@ def _curves(ax: Any, q: Joint, own: Variable, levels: Variable, seen: Any, seed:
         y = numbers.density(q, {own.name: x, levels.name: levels.levels[k]})
         if seen is not None and len(kept) <= FILLED:
             style = {"histtype": "stepfilled", "color": colour, "alpha": 0.25, "label": None}
-            rows = np.where(seen[1] == k, seen[0], np.nan)
-            histogram(ax, own, rows, low, high, **style)
+            histogram(ax, own, seen[0][seen[1] == k], low, high, len(seen[0]), **style)
         ax.plot(x, y, color=colour, linestyle=line, label=names[k])
     ax.set(xlabel=word(own.name), ylabel=numbers.unit_of(own), xlim=(low, high), ylim=(0, None))
     ax.yaxis.set_major_formatter("{x:.3g}")

@@ -13,6 +13,8 @@ from pofx.table.joint import Joint
 from pofx.table.schema import Variable
 
 MASSES = (0.95, 0.8, 0.5)
+POINTS = 4000
+"""The most rows that are drawn as points."""
 CELLS = 160
 """Places on each side of the grid on which contours are found."""
 SHADES = ("#E4EEF6", "#B9D4E8", "#85B4D6")
@@ -70,9 +72,12 @@ def _levels(q: Joint, one: Variable, other: Variable, draws: dict[str, np.ndarra
 
 
 def _points(ax: Any, x: np.ndarray, y: np.ndarray) -> None:
-    faint = min(0.6, 12 / np.sqrt(len(x)))
-    style = {"color": INK, "markersize": 2.8, "markeredgewidth": 0, "alpha": faint}
-    ax.plot(x, y, "o", label=f"{len(x)} rows", rasterized=len(x) > 5000, zorder=2, **style)
+    """Rows as points, of many rows some at random: thousands on one another show nothing."""
+    label = f"{len(x)} rows" if len(x) <= POINTS else f"{POINTS} of {len(x)} rows"
+    shown = np.random.default_rng(0).permutation(len(x))[:POINTS]
+    style = {"color": INK, "markersize": 2.8, "markeredgewidth": 0, "zorder": 2}
+    ax.plot(x[shown], y[shown], "o", alpha=min(0.6, 12 / np.sqrt(len(shown))), **style)
+    ax.plot([], [], "o", alpha=0.6, label=label, **style)
 
 
 def sliced(ax: Any, q: Joint, one: Variable, other: Variable, slices: Sequence[Any]) -> None:

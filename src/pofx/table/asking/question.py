@@ -66,6 +66,10 @@ class Question:
             )
         return variable
 
+    def told(self, answer: Answer) -> Answer:
+        """The answer to this question."""
+        return replace(answer, what=self.what)
+
     def named(self, answer: Answer, unit: str = "") -> Answer:
         """The answer to this question, in that unit."""
         return replace(answer, what=self.what, unit=unit)
