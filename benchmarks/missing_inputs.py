@@ -281,12 +281,12 @@ def show(result: Result, measures: dict[str, list[Line]]) -> None:
     for what, own in measures.items():
         names = list(own[0].value)
         scale, digits = STYLES[what]
-        print(f"  {what:<12}" + "".join(f"{n:>22}" for n in names) + "   pofx ahead of best peer")
+        print(f"  {what:<12}" + "".join(f"{n:>26}" for n in names) + "   pofx ahead of best peer")
         for line in own:
-            cells = f"{scale * line.value['pofx']:>22.{digits}f}"
+            cells = f"{scale * line.value['pofx']:>26.{digits}f}"
             for n in names[1:]:
                 gain = " ± ".join(f"{scale * g:.{digits}f}" for g in line.gain[n])
-                cells += f"{f'{scale * line.value[n]:.{digits}f} ({gain})':>22}"
+                cells += f"{f'{scale * line.value[n]:.{digits}f} ({gain})':>26}"
             mean, stderr = (scale * g for g in line.gain[line.best])
             print(
                 f"  {line.rate:>10.0%}  {cells}   {mean:+.{digits}f} ± {stderr:.{digits}f} "

@@ -65,8 +65,10 @@ def test_quantiles_at_jumps_are_the_values_themselves():
     column = Column("x", "real", spikes=(0.0,))
     p = Atoms(jnp.zeros(1), spiked)
     assert float(p.quantile(jnp.asarray(0.5), column)) == 0
-    assert float(p.quantile(jnp.asarray(0.29), column)) < 0 < float(
-        p.quantile(jnp.asarray(0.71), column)
+    assert (
+        float(p.quantile(jnp.asarray(0.29), column))
+        < 0
+        < float(p.quantile(jnp.asarray(0.71), column))
     )
     assert float(p.mode(column)) == 0
 

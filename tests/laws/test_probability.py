@@ -158,9 +158,7 @@ def test_exact_entropy_is_what_draws_say(case):
 
 def test_kl_of_equals_is_zero_and_of_others_positive(case):
     again, every = jax.tree.map(lambda a: a, case.model), np.ones(case.size, bool)
-    same = divergence.kl(
-        jax.random.key(0), case.model, again, case.columns, every, max_draws=2048
-    )
+    same = divergence.kl(jax.random.key(0), case.model, again, case.columns, every, max_draws=2048)
     assert float(same) == pytest.approx(0, abs=1e-5)
     other = type(case.model).example(jax.random.key(5)).model
     key = jax.random.key(0)

@@ -90,7 +90,9 @@ def test_divergences_over_some_variables(p, table):
     js = pofx.jensen_shannon(p, q)
     assert 0 < float(js) < math.log(2)
     cross = pofx.cross_entropy(p, q, "a", "b")
-    assert float(cross) == pytest.approx(float(p.entropy("a", "b")) + float(pofx.kl(p, q, "a", "b")))
+    assert float(cross) == pytest.approx(
+        float(p.entropy("a", "b")) + float(pofx.kl(p, q, "a", "b"))
+    )
     # Of a number it is in the data's units, as its entropy is.
     own = pofx.cross_entropy(q, q, "m")
     assert float(own) == pytest.approx(float(q.entropy("m")), abs=1e-5)

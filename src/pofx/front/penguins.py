@@ -66,7 +66,9 @@ def _questions(p: Any, test: Any) -> None:
     heading("Questions in the notation of textbooks")
     for text in QUESTIONS:
         print(p.ask(text))
-    heading("Decisions, refused where they would cost more than 0.1 mistakes, or the row is strange")
+    heading(
+        "Decisions, refused where they would cost more than 0.1 mistakes, or the row is strange"
+    )
     giant = test.dropna().head(1).assign(body_mass_g=12000)
     for name, rows in ((f"{len(test)} never seen", test), ("a giant of 12 kg", giant)):
         print(f"{name:>20}: {p.decide(rows, 'species', reject=0.1)}")

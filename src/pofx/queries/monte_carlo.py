@@ -1,6 +1,7 @@
 """Means of independent draws, to a standard error asked for."""
 
 import math
+from numbers import Integral, Real
 
 import equinox as eqx
 import jax
@@ -14,6 +15,8 @@ from pofx.core.errors import PofxError
 BLOCK = 2048
 """Rows drawn at a time."""
 DRAWS = 8 * BLOCK
+ROUNDING = 2.0**-23
+"""The relative error of float32: draws that do not vary are no surer than that."""
 MAX_DRAWS = 512 * BLOCK
 
 
@@ -28,7 +31,8 @@ def monte_carlo(
     """The mean of `draw(key)`, to the standard error asked for or to the end of the budget.
 
     Without a request, after a fixed number of draws. A request that the budget did not meet is
-    answered with what was reached, and marked. A draw may be a vector f, c_1, ..., c_m, the c_i of
+    answered with what was reached, and marked. Draws come in whole blocks of 2048; a standard error
+    is not told smaller than rounding. A draw may be a vector f, c_1, ..., c_m, the c_i of
     mean zero and correlated with f: control variates, regressed on to make the error of the mean of
     f smaller (Owen 2013, Monte Carlo theory, methods and examples, section 8.9).
     """
@@ -51,10 +55,10 @@ def monte_carlo(
 
 def check_request(stderr: float | None, max_draws: int, unit: str) -> None:
     """Raises PofxError for an error or a budget that nothing can meet."""
-    if max_draws < 2:
-        raise PofxError(f"max_draws: wanted at least 2, got {max_draws}")
-    if stderr is not None and not stderr > 0:
-        raise PofxError(f"stderr: wanted a number > 0, in {unit or 'its units'}; got {stderr}")
+    if not isinstance(max_draws, Integral) or max_draws < 2:
+        raise PofxError(f"max_draws: wanted a whole number, at least 2; got {max_draws!r}")
+    if stderr is not None and not (isinstance(stderr, Real) and stderr > 0):
+        raise PofxError(f"stderr: wanted a number > 0, in {unit or 'its units'}; got {stderr!r}")
 
 
 class _Sums:
@@ -78,7 +82,9 @@ class _Sums:
         beta = np.linalg.lstsq(s[1:, 1:], s[1:, 0], rcond=1e-9)[0]
         left = max(s[0, 0] - beta @ s[1:, 0], 0.0)
         mean = self.mean[0] - beta @ self.mean[1:]
-        return float(mean), math.sqrt(left / (self.count - 1 - controls) / self.count)
+        rounding = ROUNDING * max(abs(mean), 1.0)
+        error = math.sqrt(left / (self.count - 1 - controls) / self.count)
+        return float(mean), max(error, rounding)
 
 
 @eqx.filter_jit

@@ -49,9 +49,9 @@ def ask(
     cannot be read or answered, and PofxError for a wrong argument.
 
     >>> import pofx
-    >>> p = pofx.fit({"a": ["x", "y", "y", "y"] * 10, "b": [0, 1] * 20}, "independent")
+    >>> p = pofx.fit({"a": ["x", "y"] * 20, "b": [0, 1] * 20}, "independent")
     >>> print(ask(p, "p(a = x | b = 1)", {}))
-    p(a = x | b = 1) = 0.25   exact, closed form
+    p(a = x | b = 1) = 0.5   exact, closed form
     >>> ask(p, "P(a = z)", {})
     Traceback (most recent call last):
     ...

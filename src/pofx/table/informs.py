@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +28,8 @@ class Informs(Held):
     """Information between the variables of a distribution.
 
     Everywhere `unit` is nats or bits, an answer is exact where closed forms or enumerations give
-    it, else an estimate: to a standard error of `stderr` if asked, within `max_draws`.
+    it, else an estimate: to a standard error of `stderr` if asked, within `max_draws`, in whole
+    blocks of 2048 draws.
     """
 
     def entropy(
@@ -44,6 +46,7 @@ class Informs(Held):
         Differential for continuous columns, in the data's units. Cover and Thomas (2006), ch. 2, 8.
         """
         names, others = names or self.schema.names, listed(given)
+        self._once("entropy", names)
         a, b = self.entries.mask(names), self.entries.mask(others)
         answer = information.conditional_entropy(
             key_of(seed),
@@ -70,6 +73,7 @@ class Informs(Held):
     ) -> Answer:
         """I(a; b | given) = H(a | given) - H(a | b, given): what a and b tell about each other."""
         one, other, others = map(listed, (a, b, given))
+        self._once("mutual_information", one, other)
         self._distinct("mutual_information", one, other)
         answer = information.mutual_information(
             key_of(seed),
@@ -159,6 +163,7 @@ class Informs(Held):
         from pofx.estimate.permutation import independence_test
 
         one, other, others = map(listed, (a, b, given))
+        self._once("independent", one, other)
         self._distinct("independent", one, other)
         if data is None:
             return self.mutual_information(
@@ -176,6 +181,15 @@ class Informs(Held):
         what = f"I({', '.join(one)}; {_bar(', '.join(other), others)})"
         return replace(found, information=replace(found.information, what=what))
 
+    def _once(self, what: str, *groups: Names) -> None:
+        """Raises PofxError for a group without a column, and for one that stands twice in it."""
+        for names in groups:
+            if not names:
+                raise PofxError(f"{what}: wanted at least one column on each side")
+            twice = [name for name in names if list(names).count(name) > 1]
+            if twice:
+                raise PofxError(f"{what}: {twice[0]!r} stands twice")
+
     def _distinct(self, what: str, one: Names, other: Names) -> None:
         both = set(one) & set(other)
         if both:
@@ -191,7 +205,11 @@ def in_nats(number: float | None, unit: str) -> Any:
     """A number of that unit in nats. Raises PofxError for an unknown unit."""
     if unit not in UNITS:
         raise PofxError(f"unit: wanted 'nats' or 'bits', got {unit!r}")
-    return None if number is None else number * UNITS[unit]
+    if number is None:
+        return None
+    if not isinstance(number, Real) or not number > 0:
+        raise PofxError(f"stderr: wanted a number > 0, in {unit}; got {number!r}")
+    return number * UNITS[unit]
 
 
 def _samples(schema: Schema, cells: Mapping[str, Cells], names: tuple[str, ...]) -> Any:

@@ -101,6 +101,10 @@ def _between(
     seed: int,
 ) -> Answer:
     """The answer of a query that takes both models, in the unit asked for."""
+    for other in (p, q):
+        if not isinstance(other, Joint):
+            got = type(other).__name__
+            raise PofxError(f"{query.__name__}: wanted two distributions, got {got}")
     free = np.array_equal(p.entries.free, q.entries.free)
     if p.schema.variables != q.schema.variables or not free:
         raise PofxError(

@@ -87,6 +87,7 @@ def _curves(ax: Any, q: Joint, own: Variable, levels: Variable, seen: Any, seed:
     ax.yaxis.set_major_formatter("{x:.3g}")
     more = f" ({len(kept)} of {len(names)} levels)" if len(kept) < len(names) else ""
     more += ", off its point masses" if len(numbers.spikes(own)) else ""
+    more += f", {len(seen[0])} rows" if seen is not None and len(kept) <= FILLED else ""
     legend(ax, above=True, title=f"{numbers.told(q, own.name, levels.name)}{more}", ncols=3)
     return plain(ax)
 

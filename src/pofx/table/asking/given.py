@@ -19,7 +19,7 @@ from pofx.models.conditional import Conditional, condition
 from pofx.notation.terms import Free, Interval, Members, Name, Point, Term, Unknown, Value
 from pofx.queries.events import Event, Pieces
 from pofx.table.asking.question import Question
-from pofx.table.asking.terms import entry, intersection, pieces, spike
+from pofx.table.asking.terms import entry, everything, intersection, pieces, spike
 from pofx.table.encode import log_scale
 from pofx.table.joint import Joint
 from pofx.table.schema import Variable
@@ -122,8 +122,8 @@ class Given:
 def given(question: Question, p: Joint, terms: Sequence[Term]) -> Given:
     """What the terms after a bar say. NotationError for evidence of probability zero."""
     free, sets = [], {}
-    found = Given(p, np.full(p.model.size, np.nan), {})
-    points = {}
+    points: dict[str, float] = {}
+    nothing = Given(p, np.full(p.model.size, np.nan), {})
     for term in map(single, terms):
         variable = question.variable(p, term.name, array=isinstance(term, Unknown | Free))
         if isinstance(term, Free):
@@ -133,14 +133,20 @@ def given(question: Question, p: Joint, terms: Sequence[Term]) -> Given:
             if math.isnan(points[term.name.text]):
                 raise question.wrong(term.value, _impossible([term], variable))
         elif isinstance(term, Interval | Members):
-            sets[term.name.text] = pieces(question.text, variable, term)
-            if not sets[term.name.text]:
+            own = pieces(question.text, variable, term)
+            if not own:
                 raise question.wrong(term.name, _impossible([term], variable))
+            if everything(variable.column, own):
+                continue
+            if variable.discrete and len(own) == 1:
+                points[term.name.text] = sum(own[0]) / 2
+            else:
+                sets[term.name.text] = own
     ranges = tuple(t for t in terms if t.name.text in sets)
-    found = replace(found.at(points).within(sets), sets=ranges, free=tuple(free))
+    found = replace(nothing.at(points).within(sets), sets=ranges, free=tuple(free))
     if not found.log_prob > -math.inf:
-        own = [t for t in terms if t.name.text in points]
-        raise question.wrong(own[0], _impossible(own))
+        some = [t for t in terms if t.name.text in points]
+        raise question.wrong(some[0], _impossible(some))
     return found
 
 

@@ -15,7 +15,7 @@ from pofx.queries.events import Pieces
 from pofx.table.asking.delta import product, ratio
 from pofx.table.asking.given import Given
 from pofx.table.asking.question import Question
-from pofx.table.asking.terms import spike
+from pofx.table.asking.terms import everything, spike
 
 
 def mass(
@@ -31,8 +31,9 @@ def mass(
     unit = _unit(own, points)
     if density.value > 0 and inner.event:
         density = _product(question, density, inner, own)
-    elif not unit:
-        # Logarithms of a probability of one differ by a rounding.
+    if not unit:
+        # Logarithms of a probability of one differ by a rounding. A density may be above one, and
+        # so may P(S, C | x) / P(C) alone, where C makes x more probable.
         density = replace(density, value=min(density.value, 1.0))
     return question.named(density, unit)
 
@@ -53,9 +54,7 @@ def _product(question: Question, density: Answer, inner: Given, own: Given) -> A
     def found(stderr_1: float | None, stderr_2: float | None) -> tuple[Answer, Answer, Answer]:
         one = _event(question, inner, 0, stderr_1)
         other = _event(question, own, 1, stderr_2)
-        share = ratio(one, other)
-        share = replace(share, value=min(share.value, 1.0))
-        return one, other, product(share, density)
+        return one, other, product(ratio(one, other), density)
 
     one, other, whole = found(None, None)
     if question.stderr is not None and whole.stderr > question.stderr:
@@ -67,7 +66,7 @@ def _product(question: Question, density: Answer, inner: Given, own: Given) -> A
 
 def _event(question: Question, own: Given, part: int, stderr: float | None) -> Answer:
     """The probability of the sets, given the points."""
-    event = {j: s for j, s in own.inside.items() if not _everything(own, j, s)}
+    event = {j: s for j, s in own.inside.items() if not everything(own.columns[j], s)}
     if not all(event.values()):
         return Answer(0.0, how="closed form")
     if not event:
@@ -84,9 +83,3 @@ def _event(question: Question, own: Given, part: int, stderr: float | None) -> A
         none = "has probability zero" if found.kind == "exact" else "was met by no draw"
         raise question.wrong(own.sets[0], f"the evidence {own.told} {none}")
     return found
-
-
-def _everything(own: Given, j: int, some: Pieces) -> bool:
-    if own.columns[j].discrete:
-        return len(some) == own.columns[j].levels
-    return some[:1] == ((-math.inf, math.inf),)

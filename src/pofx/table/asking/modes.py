@@ -66,9 +66,10 @@ def _climbed(question: Question, q: Joint) -> np.ndarray:
     drawn = _draw(q.model, jax.random.split(question.key(2), DRAWS))
     x, log_prob = (np.array(a, np.float64) for a in drawn)
     smooth = np.stack([_smooth(c, x[:, j]) for j, c in enumerate(q.entries.columns)], 1)
+    number = np.array([c.kind in ("real", "positive") for c in q.entries.columns])
     least = [TINY if c.kind == "positive" else -np.inf for c in q.entries.columns]
     found = []
-    for i in _starts(x, log_prob, smooth):
+    for i in _starts(x, log_prob, number & ~smooth, smooth):
         own, row = smooth[i], x[i]
 
         def loss(z, own=own, row=row):
@@ -81,15 +82,18 @@ def _climbed(question: Question, q: Joint) -> np.ndarray:
             bounds = [(low, None) for low in np.array(least)[own]]
             top = minimize(loss, row[own], jac=True, method="L-BFGS-B", bounds=bounds)
             height, row[own] = -top.fun, top.x
-        found.append((height, i))
-    return x[max(found)[1]]
+        # Of what has a mass no density is as probable, however high it is.
+        found.append(((number & ~own).sum(), height, i))
+    return x[max(found)[-1]]
 
 
-def _starts(x: np.ndarray, log_prob: np.ndarray, smooth: np.ndarray) -> list[int]:
+def _starts(
+    x: np.ndarray, log_prob: np.ndarray, masses: np.ndarray, smooth: np.ndarray
+) -> list[int]:
     """The best draws, at most two with the same values of what does not climb."""
     seen: Counter[bytes] = Counter()
     best = []
-    for i in np.argsort(-log_prob).tolist():
+    for i in np.lexsort((-log_prob, -masses.sum(1))).tolist():
         fixed = np.where(smooth[i], np.nan, x[i]).tobytes()
         seen[fixed] += 1
         if seen[fixed] <= 2:

@@ -82,6 +82,18 @@ def intersection(one: Pieces, other: Pieces) -> Pieces:
     return tuple((low, high) for low, high in both if low < high)
 
 
+def everything(column: Column, some: Pieces) -> bool:
+    """Whether a union is all that the column can be.
+
+    >>> everything(Column("a", "count"), ((-0.5, math.inf),))
+    True
+    """
+    if column.discrete:
+        return len(some) == column.levels
+    low = -0.5 if column.kind == "count" else -math.inf
+    return len(some) == 1 and some[0][0] <= low and some[0][1] == math.inf
+
+
 def below(x: float) -> float:
     """The float before x among those that models compute with, which know no subnormal ones.
 
