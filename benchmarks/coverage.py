@@ -176,7 +176,7 @@ KINDS = {
     "H(x, y, z), turned mixture": entropy_of_turned_mixture,
     "I(x; y | z), mixture": conditional_information,
     "H of 20 coins": many_coins,
-    #    "P(box), mixture": box,
+    "P(box), mixture": box,
 }
 
 

@@ -74,11 +74,23 @@ def wide(request):
         yield request.param
 
 
+NARROW = (
+    "test_closed_forms",
+    "test_product_rule_by_the_conditional",
+    "test_missing_entries_may_hold_anything",
+    "test_exact_entropy_is",
+    "test_marginal_as_a_model",
+)
+"""Laws that compile for long: quickly in float32 only, in float64 with the slow tests."""
+
+
 def pytest_collection_modifyitems(items):
-    """Laws that take long run in one width of floats quickly, in the other with the slow tests."""
+    """Laws on hundreds of integrals, too, run in one width quickly, in the other with the slow."""
     for item in items:
-        long = "draws_follow" in item.name and "float32" in item.name and "laws" in item.nodeid
-        if long or ("test_closed_forms" in item.nodeid and "float64" in item.name):
+        if "laws" not in item.nodeid:
+            continue
+        wide = any(name in item.nodeid for name in NARROW) and "float64" in item.name
+        if wide or ("draws_follow" in item.name and "float32" in item.name):
             item.add_marker(pytest.mark.slow)
 
 

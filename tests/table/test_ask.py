@@ -139,6 +139,10 @@ def test_conditions_of_all_kinds(p, cells):
     wanted = cells.p(size=size, gain=gain, year=year, kind=["ape", "bee"])
     assert float(answer) == pytest.approx(wanted / cells.p(gain=gain, year=year), rel=1e-4)
     assert answer.kind == "exact"
+    # A value may be more probable under the evidence than without it.
+    more = cells.weight(gain=gain)[2] / cells.p(gain=gain)
+    assert more > cells.prior[2]
+    assert value(p, "P(kind = cat | gain > 1)") == pytest.approx(more, rel=1e-4)
     density = p.ask("p(gain = 0, size < 1300 | kind = bee)")
     wanted = cells.p(gain=lambda x: x == 0, size=size, kind=["bee"]) / cells.p(kind=["bee"])
     assert float(density) == pytest.approx(wanted, rel=1e-4)
@@ -149,6 +153,14 @@ def test_an_event_within_an_event(p, cells):
     assert value(p, "P(size > 1500 | size > 1200)") == pytest.approx(wanted, rel=1e-4)
     assert value(p, "P(size < 1500 | size > 1600)") == 0
     assert value(p, "P(kind != cat | kind in {ape, bee})") == pytest.approx(1)
+    assert value(p, "P(kind != cat | kind not in {ape, bee})") == 0
+
+
+def test_a_set_of_one_level_is_a_point_and_all_there_is_no_set(p):
+    for evidence in ("year = 2008", "year not in {2007, 2009}", "year in [2008, 2008.5]"):
+        answer = p.ask(f"H(kind, good | {evidence}, gain >= 0, size != 3)")
+        assert float(answer) == pytest.approx(value(p, "H(kind, good | year = 2008)"))
+    assert p.ask("Corr[size, gain | good != true]").kind == "exact"
 
 
 @settings(max_examples=6)

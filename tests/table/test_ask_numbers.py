@@ -181,6 +181,11 @@ def test_levels_and_numbers_together(p):
     mode = p.ask("mode(good, size | kind = cat)")
     assert mode.values["good"] is (value(p, "p(good = true | kind = cat)") > 0.5)
     assert mode.values["size"] == pytest.approx(value(p, "E[size | kind = cat]"), rel=1e-3)
+    heavy = p.ask("mode(kind, gain)")
+    assert heavy.values["gain"] == 0
+    assert float(heavy.probability) == pytest.approx(
+        max(value(p, f"p(gain = 0, kind = {kind})") for kind in KINDS), rel=1e-5
+    )
 
 
 # -- draws

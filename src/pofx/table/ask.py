@@ -72,10 +72,25 @@ def ask(
     with question.blamed_on(0):
         if isinstance(query, Divergence):
             return information.divergence(question, query, distributions)
-        own = given(question, p, query.given)
+        own = given(question, p, query.given, _asked(query))
         if own.free and not isinstance(query, Entropy | Information | TotalCorrelation):
             return for_each(question, own, own.free, lambda inner: _answer(question, query, inner))
         return _answer(question, query, own)
+
+
+def _asked(query: Query) -> list[str]:
+    """The names before the bar."""
+    match query:
+        case Probability():
+            return [term.name.text for term in query.event]
+        case Quantile():
+            return [query.name.text]
+        case Information():
+            return [name.text for group in query.groups for name in group]
+        case Divergence():
+            return []
+        case _:
+            return [name.text for name in query.names]
 
 
 def _answer(question: Question, query: Query, own: Given) -> Any:

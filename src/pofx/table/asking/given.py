@@ -119,12 +119,18 @@ class Given:
         return int((~self.observed[:j]).sum())
 
 
-def given(question: Question, p: Joint, terms: Sequence[Term]) -> Given:
-    """What the terms after a bar say. NotationError for evidence of probability zero."""
+def given(
+    question: Question, p: Joint, terms: Sequence[Term], asked: Collection[str] = ()
+) -> Given:
+    """What the terms after a bar say. NotationError for evidence of probability zero.
+
+    A set of one value is a point, unless its name is `asked` as well: P(a > 1 | a in {1, 2}).
+    """
     free, sets = [], {}
     points: dict[str, float] = {}
     nothing = Given(p, np.full(p.model.size, np.nan), {})
-    for term in map(single, terms):
+    for term in terms:
+        term = term if term.name.text in asked else single(term)
         variable = question.variable(p, term.name, array=isinstance(term, Unknown | Free))
         if isinstance(term, Free):
             free.append(term.name)
@@ -138,7 +144,7 @@ def given(question: Question, p: Joint, terms: Sequence[Term]) -> Given:
                 raise question.wrong(term.name, _impossible([term], variable))
             if everything(variable.column, own):
                 continue
-            if variable.discrete and len(own) == 1:
+            if variable.discrete and len(own) == 1 and variable.name not in asked:
                 points[term.name.text] = sum(own[0]) / 2
             else:
                 sets[term.name.text] = own

@@ -90,8 +90,9 @@ def everything(column: Column, some: Pieces) -> bool:
     """
     if column.discrete:
         return len(some) == column.levels
-    low = -0.5 if column.kind == "count" else -math.inf
-    return len(some) == 1 and some[0][0] <= low and some[0][1] == math.inf
+    low, high = some[0] if len(some) == 1 else (math.inf, -math.inf)
+    least = {"count": -0.5, "positive": 0.0}.get(column.kind, -math.inf)
+    return low <= least and all(low < spike for spike in column.spikes) and high == math.inf
 
 
 def below(x: float) -> float:
