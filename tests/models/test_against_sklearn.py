@@ -122,9 +122,7 @@ def test_ppca_is_pca_up_to_the_peers_normalisation(name):
     assert fit.log_likelihood > peer.score(x)
 
 
-@pytest.mark.parametrize(
-    "name", [*TABLES[:2], pytest.param(TABLES[2], marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("name", [*TABLES[:2], pytest.param(TABLES[2], marks=pytest.mark.slow)])
 def test_factor_analysis_is_no_worse_than_the_peers(name):
     x = table(name)
     with warnings.catch_warnings():

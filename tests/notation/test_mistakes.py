@@ -104,7 +104,9 @@ def test_the_whole_picture(text, told):
         ("P(a in {x}, a != y)", 12, "name all its values in one {...}"),
         ("p(a | a = 1)", 6, "'a' stands both before and after the bar"),
         ("P(a = 1 | a > 0)", 10, "both before and after"),
-        ("E[a | b, a > 1]", 9, "both before and after"),
+        ("E[a | b, a = 1]", 9, "both before and after"),
+        ("mode(a | a > 0)", 9, "both before and after"),
+        ("KL(p(a | a > 0) || p(a))", 9, "both before and after"),
         ("Q[1](a)", 2, "Q[level] is between 0 and 1, got '1'"),
         ("Q[-0.5](a)", 2, "between 0 and 1"),
         ("Q(a)", 2, "expected a number after '('"),
@@ -135,7 +137,14 @@ def test_a_mistake(text, at, part):
 
 
 @pytest.mark.parametrize(
-    "text", ["P(a > 3 | a > 1)", "P(a in {x} | a != y)", "P(a > 1 | a in {2})"]
+    "text",
+    [
+        "P(a > 3 | a > 1)",
+        "P(a in {x} | a != y)",
+        "P(a > 1 | a in {2})",
+        "E[a | a > 3]",
+        "sample[2](a | a > 3)",
+    ],
 )
 def test_a_range_may_be_asked_in_a_range(text):
     assert str(parse(text)) == text

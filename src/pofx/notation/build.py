@@ -135,7 +135,7 @@ class Builder(Transformer[Token, Any]):
         return Quantile(0.5, name, self._apart((name,), given))
 
     def mode(self, names: Names, given: Given | None) -> Mode:
-        return Mode(names, self._apart(names, given))
+        return Mode(names, self._apart(names, given, ranges=False))
 
     def sample(self, number: Token | None, names: Names, given: Given | None) -> Sample:
         if number is not None and not (WHOLE.fullmatch(number) and int(number) > 0):
@@ -159,7 +159,7 @@ class Builder(Transformer[Token, Any]):
         return TotalCorrelation(names, self._apart(names, given))
 
     def side(self, name: Name, names: Names = (), given: Given | None = None) -> Side:
-        return Side(name, names, self._apart(names, given))
+        return Side(name, names, self._apart(names, given, ranges=False))
 
     def divergence(self, kind: Any, left: Side, right: Side) -> Divergence:
         if set(left.names) != set(right.names):
@@ -167,8 +167,14 @@ class Builder(Transformer[Token, Any]):
             raise mistake(self._text, right.distribution.at, message)
         return Divergence(kind.upper(), left, right)
 
-    def _apart(self, asked: tuple[Name, ...] | tuple[Term, ...], given: Given | None) -> Given:
-        apart(self._text, asked, given or ())
+    def _apart(
+        self,
+        asked: tuple[Name, ...] | tuple[Term, ...],
+        given: Given | None,
+        *,
+        ranges: bool = True,
+    ) -> Given:
+        apart(self._text, asked, given or (), ranges=ranges)
         return given or ()
 
     def _number(self, token: Token) -> float:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from pofx.notation.mistakes import escaped, mistake, quoted
-from pofx.notation.terms import Given, Interval, Members, Name, Term, Value
+from pofx.notation.terms import Free, Given, Interval, Members, Name, Term, Value
 
 RANGES = Interval | Members
 
@@ -41,12 +41,15 @@ def merged(text: str, terms: Iterable[Term], where: str) -> tuple[Term, ...]:
     return tuple(found.values())
 
 
-def apart(text: str, asked: Iterable[Name | Term], given: Given) -> None:
-    """NotationError where a name is both asked and given, but for two ranges: P(a > 3 | a > 1)."""
+def apart(text: str, asked: Iterable[Name | Term], given: Given, *, ranges: bool) -> None:
+    """NotationError where a name is both asked and given, but for one given a range: E[a | a > 1].
+
+    Without `ranges`, for that too.
+    """
     names = {(item if isinstance(item, Name) else item.name).text: item for item in asked}
     for term in given:
         item = names.get(term.name.text)
-        ranges = isinstance(item, RANGES) and isinstance(term, RANGES)
-        if item is not None and not ranges:
+        within = ranges and isinstance(term, RANGES) and isinstance(item, Name | Free | RANGES)
+        if item is not None and not within:
             shown = quoted(term.name.text)
             raise mistake(text, term.name.at, f"{shown} stands both before and after the bar")
