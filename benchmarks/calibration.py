@@ -110,7 +110,7 @@ def main():
         # As two levels, the one that was held most probable and the others together.
         table = np.stack([confidence, 1 - confidence], 1)
         plot.reliability(table, 1 - right.astype(int), ax=ax)
-        ax.set_title(f"{cells}, {len(right)} rows of {len(CLASSES)} tables", fontsize=10)
+        ax.set_title(f"{cells}, {len(right)} rows of {len(CLASSES)} tables", fontsize=10, pad=34)
     drawn.savefig(picture)
     print(f"\nreliability of all tables pooled: {picture}")
 
