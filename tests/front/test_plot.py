@@ -10,6 +10,9 @@ from pofx import plot
 from pofx.core.errors import PofxError
 from pofx.queries.calibration import calibration
 
+pytestmark = pytest.mark.slow
+"""Minutes of compilation; the quick tests ask and draw a few of each."""
+
 RNG = np.random.default_rng(0)
 ROWS = 200
 KIND = RNG.choice(["red", "_blue", "$a$"], ROWS, p=[0.5, 0.3, 0.2])

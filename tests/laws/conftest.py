@@ -80,6 +80,11 @@ NARROW = (
     "test_missing_entries_may_hold_anything",
     "test_exact_entropy_is",
     "test_marginal_as_a_model",
+    "test_no_step_lowers",
+    "test_learning_from_many",
+    "test_likelihood_of_the_statistics",
+    "test_weights_equal",
+    "test_shared_and_own",
 )
 """Laws that compile for long: quickly in float32 only, in float64 with the slow tests."""
 

@@ -6,13 +6,12 @@ import pytest
 from pofx.core.errors import PofxError
 from pofx.queries.calibration import calibration
 
-RNG = np.random.default_rng(0)
 
-
-def simulated(rows, sharpen=1.0, levels=3):
+def simulated(rows, sharpen=1.0, levels=3, seed=0):
     """Probabilities of which the truth is drawn, then made too sure by a power."""
-    true = RNG.dirichlet(np.ones(levels), rows)
-    codes = (RNG.random(rows)[:, None] > true.cumsum(1)).sum(1)
+    rng = np.random.default_rng(seed)
+    true = rng.dirichlet(np.ones(levels), rows)
+    codes = (rng.random(rows)[:, None] > true.cumsum(1)).sum(1)
     told = true**sharpen
     return told / told.sum(1, keepdims=True), codes
 
@@ -33,7 +32,7 @@ def test_a_bin_holds_its_upper_end():
 
 
 def test_the_calibrated_err_by_chance_alone():
-    errors = [calibration(*simulated(2000)) for _ in range(20)]
+    errors = [calibration(*simulated(2000, seed=i)) for i in range(20)]
     seen, by_chance = (np.mean(v) for v in zip(*((e.error.value, e.by_chance) for e in errors)))
     assert seen == pytest.approx(by_chance, rel=0.15)
 
@@ -53,7 +52,7 @@ def test_a_standard_error_is_that_of_repetition():
     accuracies, stderrs = zip(
         *(
             (found.accuracy[0], found.stderr[0])
-            for found in (calibration(*simulated(400), bins=1) for _ in range(200))
+            for found in (calibration(*simulated(400, seed=i), bins=1) for i in range(200))
         )
     )
     assert np.mean(stderrs) == pytest.approx(np.std(accuracies), rel=0.2)

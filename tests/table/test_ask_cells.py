@@ -19,6 +19,9 @@ from pofx.table.encode import encode
 from pofx.table.joint import Joint
 from pofx.table.schema import Schema, Variable
 
+pytestmark = pytest.mark.slow
+"""Minutes of compilation; the quick tests ask and draw a few of each."""
+
 KINDS = ["ape", "bee", "cat"]
 
 

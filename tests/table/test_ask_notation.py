@@ -10,6 +10,9 @@ from pofx import Answer
 from pofx.notation.parse import parse
 from pofx.table.asking.results import Mode, Moments, Summary, Table
 
+pytestmark = pytest.mark.slow
+"""Minutes of compilation; the quick tests ask and draw a few of each."""
+
 DOCS = Path(__file__).parents[2] / "docs" / "notation.md"
 
 

@@ -12,6 +12,9 @@ from pofx.table.asking.question import Question
 
 from .test_ask_cells import COVARIANCE, KINDS, cells_of_farm, counts, farm, normal
 
+pytestmark = pytest.mark.slow
+"""Minutes of compilation; the quick tests ask and draw a few of each."""
+
 
 @pytest.fixture(scope="module")
 def p():
