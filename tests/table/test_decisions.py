@@ -134,3 +134,14 @@ def test_costs_by_level():
     acts, table = costs({"bet": {"tail": 1, "head": -1}, "pass": [0, 0]}, coin)
     assert acts.tolist() == ["bet", "pass"]
     assert table.tolist() == [[-1, 1], [0, 0]]
+
+
+def test_the_absolute_cost_of_a_long_tail_is_whole():
+    rng = np.random.default_rng(0)
+    p = pofx.fit({"z": np.exp(2 * rng.normal(size=800)), "w": np.arange(800.0)}, "independent")
+    found = p.decide({"z": [np.nan], "w": [1.0]}, "z", cost="absolute")
+    draws = p.sample(400_000, seed=1)["z"]
+    wanted = np.abs(draws - np.median(draws))
+    error = wanted.std() / np.sqrt(len(draws))
+    assert found.act[0] == pytest.approx(np.median(draws), rel=0.02)
+    assert abs(found.expected_cost[0] - wanted.mean()) < 4 * error + 1e-3 * wanted.mean()
