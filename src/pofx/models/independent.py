@@ -166,7 +166,7 @@ def _moments(p: Independent) -> tuple[Row, Float[Array, "d d"]]:
 @rules.column.register(Independent)
 def _column(p: Independent, x: Row, observed: Mask, j: int) -> Atoms:
     family, i = _home(p, j)
-    return Atoms(jnp.zeros(1, x.dtype), jax.tree.map(lambda a: a[i : i + 1], family))
+    return Atoms(jnp.zeros(1, x.dtype), _one(family, i))
 
 
 @rules.box.register(Independent)
@@ -181,9 +181,13 @@ def _box(
     total = p.log_prob(x, observed)
     for j, a, b in zip(place, low, high):
         family, i = _home(p, j)
-        one = jax.tree.map(lambda leaf: leaf[i : i + 1], family)  # noqa: B023
-        total += jnp.log(between(one, a[None], b[None])[0])
+        total += jnp.log(between(_one(family, i), a[None], b[None])[0])
     return total
+
+
+def _one(family: Family, i: int) -> Family:
+    """Column i of a family, as a family of one."""
+    return jax.tree.map(lambda leaf: leaf[i : i + 1], family)
 
 
 def _home(p: Independent, j: int) -> tuple[Family, int]:

@@ -11,7 +11,7 @@ and McFadden 1998, Keane 1994).
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import NamedTuple, TypeAlias
@@ -167,7 +167,7 @@ def _boxes(model, x, observed, others, low, high):
     return jax.lax.map(lambda cell: one(*cell), (x, low, high), batch_size=1024)
 
 
-def _walk(model: Tractable, columns: Sequence[Column], event: Event) -> eqx.Module:
+def _walk(model: Tractable, columns: Sequence[Column], event: Event) -> "_Walk | _Rejection":
     """How to draw with weights from within the event."""
     place = sorted(event, key=lambda j: (not columns[j].discrete, j))
     most = max((len(event[j]) for j in place), default=0)
@@ -249,10 +249,10 @@ class _Rejection(eqx.Module):
 
 
 class _Weight(eqx.Module):
-    walk: eqx.Module
+    walk: Callable[[PRNGKeyArray], tuple[Row, Float[Array, ""]]]
 
     def __call__(self, key: PRNGKeyArray) -> Float[Array, ""]:
-        return jnp.exp(self.walk(key)[1])  # type: ignore[operator]
+        return jnp.exp(self.walk(key)[1])
 
 
 @eqx.filter_jit

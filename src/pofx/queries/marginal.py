@@ -120,12 +120,12 @@ class _Mixed(Marginal):
     def _quantile(self, u: float) -> float:
         return float(_quantile(self._whole, jnp.asarray(u), self.column))
 
-    def log_prob(self, x: np.ndarray) -> np.ndarray:
-        """log p(x) in nats of each of some values."""
-        return np.asarray(jax.vmap(self._whole.log_prob)(jnp.asarray(x)))
-
     def mode(self) -> Answer:
-        return self._answer(float(_mode(self._whole, self.column)), np.nan)
+        found = float(_mode(self._whole, self.column))
+        if self.exact and len(self._whole.log_weights) == 1:
+            return self._answer(found, 0.0)
+        # The highest point of a mixture is searched for, on a grid of quantiles.
+        return Answer(found, np.nan, "estimate", how="by search")
 
     @cached_property
     def _whole(self) -> Atoms:
