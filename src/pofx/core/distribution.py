@@ -138,3 +138,22 @@ class Statistical(Tractable):
         `columns` says what each of the d entries holds; options are the model's own keywords.
         Raises PofxError for columns it cannot carry.
         """
+
+
+class Trained(Distribution):
+    """A model learned by stochastic gradient descent on a loss.
+
+    All its inexact arrays are trained; what is to stay is kept by `jax.lax.stop_gradient`.
+    """
+
+    @abstractmethod
+    def loss(
+        self,
+        key: PRNGKeyArray,
+        x: Float[Array, "n d"],
+        observed: Bool[Array, "d"] | Bool[Array, "n d"],
+    ) -> Float[Array, "n"]:
+        """What each row costs in nats: -log p(x_O), an upper bound on it or a surrogate for it.
+
+        `key` brings what is random in the loss; missing entries may hold anything.
+        """

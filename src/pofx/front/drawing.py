@@ -14,7 +14,7 @@ from pofx.table.encode import encode, parse_value
 from pofx.table.joint import Joint
 from pofx.table.read import read
 from pofx.table.saved import load
-from pofx.table.whole import write_whole
+from pofx.core.whole import write_whole
 
 FORMATS = (".png", ".pdf", ".svg")
 COUNTS = ("no column", "one column", "two columns")

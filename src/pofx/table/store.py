@@ -19,7 +19,7 @@ from safetensors.numpy import save as to_bytes
 from pofx.core.discovery import discover
 from pofx.core.distribution import Tractable
 from pofx.core.errors import PofxError, PofxWarning
-from pofx.table.whole import write_whole
+from pofx.core.whole import write_whole
 
 FORMAT = 1
 """Grows when older versions cannot read what this one writes."""
