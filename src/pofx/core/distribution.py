@@ -1,11 +1,13 @@
 """What a model promises: the abstract classes."""
 
 from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core.family import Statistics
@@ -96,6 +98,9 @@ class Statistical(Tractable):
     random_start: ClassVar[bool] = False
     """Whether `start` depends on its key, so that several starts are worth trying."""
 
+    any_patterns: ClassVar[bool] = False
+    """Whether `_statistics` takes rows of any patterns at once, for nothing is factorised."""
+
     def statistics(
         self,
         x: Float[Array, "n d"],
@@ -107,7 +112,7 @@ class Statistical(Tractable):
         Rows that share their pattern of observed entries, `observed` of shape (d,), share its
         factorisation too.
         """
-        if observed.ndim == 2:
+        if observed.ndim == 2 and not self.any_patterns:
 
             def one(x, observed, weight):
                 return self.statistics(x[None], observed, weight[None])
@@ -119,7 +124,10 @@ class Statistical(Tractable):
     def _statistics(
         self, x: Float[Array, "n d"], observed: Mask, weight: Float[Array, "n"]
     ) -> tuple[Statistics, Float[Array, ""]]:
-        """`statistics` of rows that share one pattern, missing entries set to zero."""
+        """`statistics` with missing entries set to zero, of rows that share one pattern.
+
+        Of any rows, `observed` of shape (n, d), where `any_patterns` says so.
+        """
 
     @abstractmethod
     def maximise(self, statistics: Statistics) -> "Statistical":
@@ -140,6 +148,36 @@ class Statistical(Tractable):
         """
 
 
+class Stepwise(Statistical):
+    """A statistical model that can learn from one batch of rows after another (stepwise EM).
+
+    Each step moves the statistics that the model stands for by a share `rate` towards those of a
+    batch, scaled to all rows (Cappé and Moulines 2009).
+    """
+
+    @abstractmethod
+    def nothing(self) -> Any:
+        """What is carried from step to step, before the first, whose rate is 1."""
+
+    @abstractmethod
+    def stepped(
+        self, statistics: Statistics, carried: Any, rate: Float[Array, ""]
+    ) -> tuple["Stepwise", Any]:
+        """The model a step further, and what it carries to the next."""
+
+
+class Parametric(Statistical):
+    """A statistical model whose parameters may come from unconstrained numbers, as of a network."""
+
+    @abstractmethod
+    def raw_shapes(self, columns: Sequence[Column]) -> tuple[tuple[int, ...], ...]:
+        """The shapes of the arrays of numbers that state such a model of these columns."""
+
+    @abstractmethod
+    def unconstrained(self, raw: tuple[Float[Array, "..."], ...]) -> "Parametric":
+        """The model with parameters from arrays of numbers; itself where they are zero."""
+
+
 class Trained(Distribution):
     """A model learned by stochastic gradient descent on a loss.
 
@@ -156,4 +194,11 @@ class Trained(Distribution):
         """What each row costs in nats: -log p(x_O), an upper bound on it or a surrogate for it.
 
         `key` brings what is random in the loss; missing entries may hold anything.
+        """
+
+    @abstractmethod
+    def compiled(self, score: Callable[[Tractable], Float[np.ndarray, "n"]]) -> Distribution:
+        """What answers questions once training is over, its settings chosen by the score.
+
+        `score` gives the log-probability in nats of each row held out.
         """

@@ -2,7 +2,7 @@
 
 import operator
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from pofx.core import rules
 from pofx.core.atoms import Atoms
 from pofx.core.discovery import discover
-from pofx.core.distribution import Example, Mask, Row, Statistical
+from pofx.core.distribution import Example, Mask, Parametric, Row
 from pofx.core.family import Family, between
 from pofx.core.rows import Rows
 from pofx.core.variables import KINDS, Column, Kind
@@ -21,7 +21,7 @@ from pofx.families import choose
 from pofx.families.normal import Normal
 
 
-class Independent(Statistical):
+class Independent(Parametric):
     """Independent columns of any types, each with its one-column family.
 
     log p(x_O) = Σ_{j in O} log p_j(x_j)
@@ -40,17 +40,23 @@ class Independent(Statistical):
     places: tuple[tuple[int, ...], ...] = eqx.field(static=True)
     prior: float = eqx.field(static=True, default=0.0)
 
+    any_patterns: ClassVar[bool] = True
+
     @property
     def size(self) -> int:
         return sum(len(place) for place in self.places)
 
     def _log_prob(self, x: Row, observed: Mask) -> Float[Array, ""]:
-        total = jnp.zeros((), x.dtype)
+        return self.log_probs(x, observed).sum()
+
+    def log_probs(self, x: Row, observed: Mask) -> Float[Array, "d"]:
+        """log p_j(x_j) of each column, zero where it is missing."""
+        out = []
         for family, place in zip(self.groups, self.places):
             own, seen = _take(x, place), _take(observed, place)
             log_prob = family.log_prob(jnp.where(seen, own, family.inside))
-            total += jnp.where(seen, log_prob, 0).sum()
-        return total
+            out.append(jnp.where(seen, log_prob, 0))
+        return _put(out, self.places, x.dtype)
 
     def _sample(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
         keys = jax.random.split(key, len(self.groups))
@@ -60,23 +66,39 @@ class Independent(Statistical):
     def _statistics(
         self, x: Float[Array, "n d"], observed: Mask, weight: Float[Array, "n"]
     ) -> tuple[Any, Float[Array, ""]]:
+        own_pattern = 0 if observed.ndim == 2 else None
+        log_prob = jax.vmap(self._log_prob, (0, own_pattern))(x, observed)
+        own = self.cell_statistics(x, weight[:, None] * observed)
+        return own, jnp.where(weight > 0, weight * log_prob, 0).sum()
+
+    def cell_statistics(self, x: Float[Array, "n d"], weight: Float[Array, "n d"]) -> Any:
+        """Each column's statistics, each cell with a weight of its own: zero where it is missing."""
         statistics = []
         for family, place in zip(self.groups, self.places):
-            # Rows of weight zero may lie outside the support: padding does, and 0 log 0 is NaN.
-            seen = _take(observed, place) & (weight > 0)[:, None]
-            own = jnp.where(seen, _take(x, place), family.inside)
-            statistics.append(family.statistics(own, weight[:, None] * seen))
-        log_prob = jax.vmap(self._log_prob, (0, None))(x, observed)
-        return tuple(statistics), jnp.where(weight > 0, weight * log_prob, 0).sum()
+            heavy = _take(weight, place)
+            # Cells of weight zero may lie outside the support: padding does, and 0 log 0 is NaN.
+            own = jnp.where(heavy > 0, _take(x, place), family.inside)
+            statistics.append(family.statistics(own, heavy))
+        return tuple(statistics)
+
+    def expected(self) -> Any:
+        """The statistics that one row drawn from this model is expected to give."""
+        return tuple(family.expected(family) for family in self.groups)
 
     def maximise(self, statistics: Any) -> "Independent":
-        learned = []
-        for family, anchor, own in zip(self.groups, self.anchors, statistics):
-            if self.prior:
-                pseudo = family.expected(anchor)
-                own = jax.tree.map(lambda s, e: s + self.prior * e, own, pseudo)
-            learned.append(family.maximise(own))
-        return Independent(tuple(learned), self.anchors, self.places, self.prior)
+        if self.prior:
+            pseudo = self.anchored()
+            statistics = jax.tree.map(lambda s, e: s + self.prior * e, statistics, pseudo)
+        return self.likeliest(statistics)
+
+    def likeliest(self, statistics: Any) -> "Independent":
+        """The columns of greatest likelihood for the statistics alone, without pseudo-rows."""
+        learned = tuple(family.maximise(own) for family, own in zip(self.groups, statistics))
+        return Independent(learned, self.anchors, self.places, self.prior)
+
+    def anchored(self) -> Any:
+        """The statistics that one pseudo-row is expected to give."""
+        return tuple(family.expected(own) for family, own in zip(self.groups, self.anchors))
 
     @classmethod
     def carries(cls, variable: str, **options: Any) -> frozenset[Kind]:
@@ -88,9 +110,31 @@ class Independent(Statistical):
     ) -> "Independent":
         """Each column's family near its data."""
         x, observed, weight = rows.flat()
-        groups = choose.start(columns, x, observed * weight[:, None])
-        places, started = map(tuple, zip(*groups))
-        return cls(started, started, places, prior)
+        return cls.near(columns, x, observed * weight[:, None], prior)
+
+    @classmethod
+    def near(
+        cls,
+        columns: Sequence[Column],
+        x: Float[np.ndarray, "n d"],
+        weight: Float[np.ndarray, "n d"],
+        prior: float,
+    ) -> "Independent":
+        """Each column's family near the cells of positive weight."""
+        places, groups = map(tuple, zip(*choose.start(columns, x, weight)))
+        return cls(groups, groups, places, prior)
+
+    def means(self) -> Row:
+        """E[x_j] of each column."""
+        means = [family.mean() for family in self.groups]
+        return _put(means, self.places, means[0].dtype)
+
+    def raw_shapes(self, columns: Sequence[Column]) -> tuple[tuple[int, ...], ...]:
+        return tuple((len(own), cls.raw_size(columns[own[0]])) for own, cls in choose.stack(columns))
+
+    def unconstrained(self, raw: tuple[Float[Array, "c size"], ...]) -> "Independent":
+        groups = tuple(f.unconstrained(own) for f, own in zip(self.groups, raw))
+        return Independent(groups, self.anchors, self.places, self.prior)
 
     @classmethod
     def example(cls, key: PRNGKeyArray) -> Example:
@@ -115,7 +159,8 @@ def _take(x: Array, place: tuple[int, ...]) -> Array:
 def _put(draws: list[Array], places: tuple[tuple[int, ...], ...], dtype: Any) -> Row:
     """Draws of the groups, back in the order of the columns."""
     order = np.argsort(np.concatenate([np.array(p) for p in places]))
-    return jnp.concatenate([d.astype(dtype) for d in draws])[order]
+    whole = jnp.concatenate([d.astype(dtype) for d in draws])
+    return whole if (np.diff(order) == 1).all() else whole[order]
 
 
 @rules.condition.register(Independent)
@@ -158,9 +203,9 @@ def _kl(p: Independent, q: Independent, asked: Bool[np.ndarray, "d"]) -> Float[A
 
 @rules.moments.register(Independent)
 def _moments(p: Independent) -> tuple[Row, Float[Array, "d d"]]:
-    means, variances = ([f.mean() for f in p.groups], [f.variance() for f in p.groups])
-    dtype = means[0].dtype
-    return _put(means, p.places, dtype), jnp.diag(_put(variances, p.places, dtype))
+    mean = p.means()
+    variances = [family.variance() for family in p.groups]
+    return mean, jnp.diag(_put(variances, p.places, mean.dtype))
 
 
 @rules.column.register(Independent)
@@ -202,4 +247,4 @@ def _normal(p: Independent) -> tuple[Row, Float[Array, "d d"]] | None:
 
 @rules.expectation.register(Independent)
 def _expectation(p: Independent, x: Row, observed: Mask) -> Row:
-    return _put([family.mean() for family in p.groups], p.places, x.dtype)
+    return p.means()

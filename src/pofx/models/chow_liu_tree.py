@@ -1,0 +1,100 @@
+"""The Chow-Liu tree: each column depends on one other."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from pofx.core.axes import over_components
+from pofx.core.distribution import Example, Parametric
+from pofx.core.rows import Rows
+from pofx.core.variables import Column
+from pofx.families.normal import Normal
+from pofx.models import emitted, skeleton
+from pofx.models.independent import Independent
+from pofx.models.state_tree import IMPOSSIBLE, StateTree, random_tree
+from pofx.models.tree_model import TreeModel, even_counts, register
+
+
+class ChowLiuTree(TreeModel, Parametric):
+    """The most likely tree of columns: each depends on one other, its parent, alone.
+
+    p(x) = Π_j p(x_j | x_pa(j))
+
+    A discrete column is a node of the tree as it is. A column of numbers, or of more than 64
+    levels, is hidden behind a category of `states` values, p(x_j | s_j), and that is the node: its
+    density is a mixture. The tree is that of greatest mutual information, each pair judged by the
+    rows that have both. With nothing hidden or missing, learning is counting; else it is EM on
+    that tree. Chow and Liu, "Approximating discrete probability distributions with dependence
+    trees" (1968).
+
+    >>> p = ChowLiuTree.example(jax.random.key(0)).model
+    >>> p.parents, p.hidden
+    ((-1, 0, 0), (2,))
+    """
+
+    @classmethod
+    def start(
+        cls,
+        key: PRNGKeyArray,
+        rows: Rows,
+        columns: Sequence[Column],
+        *,
+        states: int = 8,
+        prior: float = 1.0,
+    ) -> "ChowLiuTree":
+        """The tree, its nodes at the counts of levels and of quantile bins."""
+        x, observed, weight = rows.flat()
+        weight = observed * weight[:, None]
+        parents = skeleton.chow_liu(columns, x, weight, prior)
+        hidden = tuple(j for j, c in enumerate(columns) if skeleton.many(c))
+        levels = tuple(states if skeleton.many(c) else c.levels for c in columns)
+        codes = skeleton.codes(columns, x, weight, bins=states, most=states)
+        emissions = None
+        if hidden:
+            place = np.array(hidden)
+            own = x[:, place], weight[:, place]
+            one = Independent.near([columns[j] for j in hidden], *own, prior)
+            emissions = emitted.started(one, np.eye(states)[codes[:, place]], *own)
+        even = StateTree(jnp.log(jnp.asarray(even_counts(levels, parents))), parents)
+        counts = skeleton.pair_counts(codes, weight, parents, max(levels))
+        tree = even.maximise(jnp.asarray(counts + prior * even_counts(levels, parents)))
+        return cls(tree, emissions, levels, hidden, prior)
+
+    def raw_shapes(self, columns: Sequence[Column]) -> tuple[tuple[int, ...], ...]:
+        d, k, _ = self.tree.log_transition.shape
+        if self.emissions is None:
+            return ((d, k, k - 1),)
+        own = self.emissions.raw_shapes([columns[j] for j in self.hidden])
+        states = jax.tree.leaves(self.emissions)[0].shape[0]
+        return ((d, k, k - 1), *((states, *shape) for shape in own))
+
+    def unconstrained(self, raw: tuple[Float[Array, "..."], ...]) -> "ChowLiuTree":
+        first, *others = raw
+        own = jax.lax.stop_gradient(self.tree.log_transition)
+        # Adding one number to all of them changes nothing: the first is left as it is.
+        moved = jnp.maximum(own, IMPOSSIBLE) + jnp.pad(first, ((0, 0), (0, 0), (1, 0)))
+        tree = StateTree(jax.nn.log_softmax(moved, -1), self.parents)
+        emissions = self.emissions
+        if emissions is not None:
+            emissions = over_components(lambda part, r: part.unconstrained(r))(
+                emissions, tuple(others)
+            )
+        return ChowLiuTree(tree, emissions, self.levels, self.hidden, self.prior)
+
+    @classmethod
+    def example(cls, key: PRNGKeyArray) -> Example:
+        columns = (
+            Column("a", "categorical", levels=3, family="categorical"),
+            Column("b", "binary", levels=2, family="bernoulli"),
+            Column("c", "real", family="normal"),
+        )
+        tree = random_tree(key, (3, 2, 2), (-1, 0, 0))
+        normal = Normal(jnp.array([[-1.0], [2.0]]), jnp.array([[0.5], [1.5]]), jnp.full((2, 1), 1e-6))
+        emissions = Independent((normal,), (normal,), ((0,),))
+        return Example(cls(tree, emissions, (3, 2, 2), (2,), 0.0), columns)
+
+
+register(ChowLiuTree)

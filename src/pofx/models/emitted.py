@@ -1,0 +1,116 @@
+"""Columns that depend each on a hidden category of its own: one family a column and state.
+
+`emissions` are independent columns, their arrays stacked along a first axis of K states.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from pofx.core.atoms import Atoms
+from pofx.core.axes import over_components, stack
+from pofx.core.distribution import Mask, Row
+from pofx.core.family import between
+from pofx.models.independent import Independent
+
+
+def log_probs(emissions: Independent, x: Row, observed: Mask) -> Float[Array, "d k"]:
+    """log p(x_j | s_j) for each state, zero where x_j is missing."""
+    score = over_components(lambda part, x, o: part.log_probs(x, o), shared=2)
+    return score(emissions, x, observed).T
+
+
+def statistics(
+    emissions: Independent, shares: Float[Array, "n d k"], x: Float[Array, "n d"]
+) -> Any:
+    """Statistics of each column and state, each cell weighted by its share in the state."""
+    sums = over_components(lambda part, w, x: part.cell_statistics(x, w), shared=1)
+    return sums(emissions, jnp.moveaxis(shares, -1, 0), x)
+
+
+def maximised(emissions: Independent, own: Any) -> Independent:
+    """Each state's columns at their maximum, with their pseudo-rows."""
+    return over_components(lambda part, s: part.maximise(s))(emissions, own)
+
+
+def started(
+    one: Independent,
+    shares: Float[np.ndarray, "n d k"],
+    x: Float[np.ndarray, "n d"],
+    weight: Float[np.ndarray, "n d"],
+) -> Independent:
+    """Columns alike in all states, then each state at its maximum for its share of the cells."""
+    template = stack([one] * shares.shape[-1])
+    own = statistics(template, jnp.asarray(shares * weight[:, :, None]), jnp.asarray(x))
+    return maximised(template, own)
+
+
+def stepped(
+    emissions: Independent, own: Any, known: Float[Array, "d k"], rate: Float[Array, ""]
+) -> Independent:
+    """Each family on its way, by `rate`, to its maximum for the statistics and pseudo-rows.
+
+    Statistics are about a family's own parameters, and those move: what was learned before, of
+    weight `known`, is recalled as draws from the family it led to.
+    """
+
+    def one(part, own, known):
+        recalled = tuple(
+            jax.tree.map(lambda a, w=known[np.array(place)]: _times(w, a), e)
+            for e, place in zip(part.expected(), part.places)
+        )
+        both = jax.tree.map(
+            lambda r, s, a: (1 - rate) * r + rate * (s + part.prior * a),
+            recalled,
+            own,
+            part.anchored(),
+        )
+        return part.likeliest(both)
+
+    return over_components(one)(emissions, own, known.T)
+
+
+def _times(weight: Float[Array, "c"], a: Float[Array, "c *more"]) -> Float[Array, "c *more"]:
+    return weight.reshape(weight.shape + (1,) * (a.ndim - 1)) * a
+
+
+def of_states(emissions: Independent, states: Int[Array, "d"]) -> Independent:
+    """The columns, each as in its own state."""
+
+    def chosen(families):
+        return tuple(
+            jax.tree.map(lambda a, s=states[np.array(place)]: a[s, np.arange(len(place))], family)
+            for family, place in zip(families, emissions.places)
+        )
+
+    own = chosen(emissions.groups)
+    return Independent(own, own, emissions.places, emissions.prior)
+
+
+def sample(emissions: Independent, key: PRNGKeyArray, states: Int[Array, "d"]) -> Row:
+    """A draw of each column from its state."""
+    return of_states(emissions, states).sample(key)
+
+
+def column(emissions: Independent, log_weights: Float[Array, "k"], j: int) -> Atoms:
+    """The mixture over states of column j."""
+    groups = zip(emissions.groups, emissions.places)
+    family, i = next((f, place.index(j)) for f, place in groups if j in place)
+    return Atoms(log_weights, jax.tree.map(lambda a: a[:, i], family))
+
+
+def means(emissions: Independent) -> Float[Array, "d k"]:
+    """E[x_j | s_j]."""
+    return over_components(lambda part: part.means())(emissions).T
+
+
+def log_between(
+    emissions: Independent, j: int, low: Float[Array, ""], high: Float[Array, ""]
+) -> Float[Array, "k"]:
+    """log P(low < x_j <= high | s_j)."""
+    family = column(emissions, jnp.zeros(()), j).family
+    k = family.mean().shape
+    return jnp.log(between(family, jnp.broadcast_to(low, k), jnp.broadcast_to(high, k)))

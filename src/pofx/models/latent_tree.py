@@ -1,0 +1,89 @@
+"""The latent tree: a hidden category behind each column, the categories on a tree."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from pofx.core.distribution import Example
+from pofx.core.errors import PofxError
+from pofx.core.rows import Rows
+from pofx.core.variables import Column
+from pofx.families.bernoulli import Bernoulli
+from pofx.families.normal import Normal
+from pofx.models import emitted, skeleton
+from pofx.models.independent import Independent
+from pofx.models.seeds import ENOUGH, clusters
+from pofx.models.state_tree import StateTree, random_tree
+from pofx.models.tree_model import TreeModel, register
+
+TOGETHER = 0.8
+"""The chance, at the start, that a node is in the cluster that its parent is in."""
+
+
+class LatentTree(TreeModel):
+    """A hidden category s_j of K states behind each column x_j, the categories on a tree.
+
+    p(x_O) = Σ_s Π_j p(s_j | s_pa(j)) Π_{j in O} p_j(x_j | s_j)
+
+    The tree is that of greatest mutual information between columns (Chow and Liu 1968), the hidden
+    Chow-Liu tree of Liu and Van den Broeck, "Tractable regularization of probabilistic circuits"
+    (2021). EM starts from a mixture, which is a latent tree whose states all agree: the clusters
+    of k-means, where a node is in its parent's cluster with probability 0.8. `prior` is a number
+    of pseudo-rows for each state of a column, and for each node's pairs of states.
+
+    >>> p = LatentTree.example(jax.random.key(0)).model
+    >>> p.size, p.tree.states, p.parents
+    (3, 2, (-1, 0, 0))
+    """
+
+    random_start: ClassVar[bool] = True
+
+    @classmethod
+    def start(
+        cls,
+        key: PRNGKeyArray,
+        rows: Rows,
+        columns: Sequence[Column],
+        *,
+        states: int = 16,
+        prior: float = 1.0,
+        init: str = "k-means++",
+    ) -> "LatentTree":
+        """The mixture of clusters as a tree; no more states than rows."""
+        if states < 1:
+            raise PofxError(f"states: wanted at least 1, got {states}")
+        k = min(states, rows.count)
+        x, observed, weight = rows.flat()
+        cells = observed * weight[:, None]
+        parents = skeleton.chow_liu(columns, x, cells, prior)
+        owner = clusters(key, rows, columns, k, init)
+        one = Independent.near(columns, x, cells, prior)
+        shares = np.eye(k)[owner[:ENOUGH], None]
+        emissions = emitted.started(one, shares, x[:ENOUGH], cells[:ENOUGH])
+        size = np.bincount(owner, weight, k) + prior / k
+        share = size / size.sum()
+        transition = TOGETHER * np.eye(k) + (1 - TOGETHER) * share
+        root = np.array(parents)[:, None, None] < 0
+        log_transition = jnp.log(jnp.asarray(np.where(root, share, transition)))
+        levels, hidden = (k,) * len(columns), tuple(range(len(columns)))
+        return cls(StateTree(log_transition, parents), emissions, levels, hidden, prior)
+
+    @classmethod
+    def example(cls, key: PRNGKeyArray) -> Example:
+        columns = (
+            Column("a", "binary", levels=2, family="bernoulli"),
+            Column("b", "real", family="normal"),
+            Column("c", "binary", levels=2, family="bernoulli"),
+        )
+        normal = Normal(jnp.array([[-1.0], [2.0]]), jnp.array([[0.5], [1.5]]), jnp.full((2, 1), 1e-6))
+        groups = Bernoulli(jnp.array([[1.0, -2.0], [-1.0, 0.5]])), normal
+        emissions = Independent(groups, groups, ((0, 2), (1,)))
+        tree = random_tree(key, (2, 2, 2), (-1, 0, 0))
+        return Example(cls(tree, emissions, (2, 2, 2), (0, 1, 2), 0.0), columns)
+
+
+register(LatentTree)

@@ -1,0 +1,181 @@
+"""What models share whose columns sit on a tree of categories, seen or hidden."""
+
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from pofx.core import rules
+from pofx.core.atoms import Atoms
+from pofx.core.distribution import Mask, Row, Stepwise
+from pofx.core.variables import KINDS, Kind
+from pofx.families.special import log
+from pofx.models import emitted
+from pofx.models.independent import Independent
+from pofx.models.state_tree import IMPOSSIBLE, StateTree
+
+
+class TreeModel(Stepwise):
+    """p(x_O) = Σ_s p(s) Π_{j in O} p_j(x_j | s_j): columns on the nodes of a tree of categories.
+
+    A node is the column itself, whose level code is the state, or hidden behind it: `hidden` holds
+    the places of such columns, `emissions` the family of each in each state. `levels` is the
+    number of states of each node, `prior` a number of pseudo-rows, spread evenly over the pairs of
+    states of each node and its parent.
+    """
+
+    tree: StateTree
+    emissions: Independent | None
+    levels: tuple[int, ...] = eqx.field(static=True)
+    hidden: tuple[int, ...] = eqx.field(static=True)
+    prior: float = eqx.field(static=True)
+
+    any_patterns: ClassVar[bool] = True
+
+    @property
+    def size(self) -> int:
+        return len(self.levels)
+
+    def evidence(self, x: Row, observed: Mask) -> Float[Array, "d k"]:
+        """log p(x_j | s_j) of each node and state, zero where x_j is missing."""
+        states = jnp.arange(self.tree.states)
+        other = observed[:, None] & (x[:, None] != states)
+        absent = states >= np.array(self.levels)[:, None]
+        seen = jnp.where(other | absent, jnp.asarray(IMPOSSIBLE, x.dtype), 0)
+        if self.emissions is None:
+            return seen
+        place = np.array(self.hidden)
+        own = emitted.log_probs(self.emissions, x[place], observed[place])
+        return seen.at[place].set(IMPOSSIBLE).at[place, : own.shape[1]].set(own)
+
+    def _log_prob(self, x: Row, observed: Mask) -> Float[Array, ""]:
+        def summed(x, observed):
+            return self.tree.log_evidence(self.evidence(x, observed))
+
+        if self.emissions is not None:
+            return summed(x, observed)
+        return jax.lax.cond(observed.all(), self._log_prob_of_states, summed, x, observed)
+
+    def _log_prob_of_states(self, x: Row, observed: Mask) -> Float[Array, ""]:
+        hot = (x[:, None] == jnp.arange(self.tree.states)).astype(x.dtype)
+        return jnp.where(hot.sum() == self.size, self.tree.log_prob(hot), -jnp.inf)
+
+    def _sample(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
+        first, second = jax.random.split(key)
+        states = self.tree.sample(first, self.evidence(x, observed))
+        codes = states.astype(x.dtype)
+        if self.emissions is None:
+            return codes
+        place = np.array(self.hidden)
+        return codes.at[place].set(emitted.sample(self.emissions, second, states[place]))
+
+    def _statistics(
+        self, x: Float[Array, "n d"], observed: Mask, weight: Float[Array, "n"]
+    ) -> tuple[Any, Float[Array, ""]]:
+        axes = (0, 0 if observed.ndim == 2 else None)
+        log_e = jax.vmap(self.evidence, axes)(x, observed)
+        counts, shares, log_likelihood = self.tree.expected_counts(log_e, weight)
+        if self.emissions is None:
+            return (counts, None, None), log_likelihood
+        place = np.array(self.hidden)
+        shares = jnp.where(observed[..., None], shares, 0)[:, place, : self._states]
+        own = emitted.statistics(self.emissions, shares, x[:, place])
+        return (counts, shares.sum(0), own), log_likelihood
+
+    def maximise(self, statistics: Any) -> Any:
+        counts, _, own = statistics
+        emissions = None if own is None else emitted.maximised(self.emissions, own)
+        return self._with(counts + self._pseudo_counts(), emissions)
+
+    def nothing(self) -> Any:
+        known = None if self.emissions is None else jnp.zeros((len(self.hidden), self._states))
+        return jnp.zeros_like(self.tree.log_transition), known
+
+    def stepped(self, statistics: Any, carried: Any, rate: Float[Array, ""]) -> tuple[Any, Any]:
+        counts, weight, own = statistics
+        before, known = carried
+        counts = before + rate * (counts + self._pseudo_counts() - before)
+        if self.emissions is None:
+            return self._with(counts, None), (counts, None)
+        emissions = emitted.stepped(self.emissions, own, known, rate)
+        known = known + rate * (weight + self.emissions.prior - known)
+        return self._with(counts, emissions), (counts, known)
+
+    def _with(self, counts: Array, emissions: Independent | None) -> Any:
+        parts = self.tree.maximise(counts), emissions
+        return type(self)(*parts, self.levels, self.hidden, self.prior)
+
+    def _pseudo_counts(self) -> Float[Array, "d k k"]:
+        return jnp.asarray(self.prior * even_counts(self.levels, self.parents))
+
+    @property
+    def _states(self) -> int:
+        """The number of states of a hidden node."""
+        return jax.tree.leaves(self.emissions)[0].shape[0]
+
+    @property
+    def parents(self) -> tuple[int, ...]:
+        """The parent of each column, -1 of a root."""
+        return self.tree.parents
+
+    @classmethod
+    def carries(cls, variable: str, **options: Any) -> frozenset[Kind]:
+        return frozenset(KINDS)
+
+
+def even_counts(levels: tuple[int, ...], parents: tuple[int, ...]) -> Float[np.ndarray, "d k k"]:
+    """One row for each node, spread evenly over the states that it and its parent have."""
+    own, state = np.array(levels), np.arange(max(levels))
+    above = np.where(np.array(parents) < 0, 1, own[list(parents)])
+    some = (state[:, None] < above[:, None, None]) & (state < own[:, None, None])
+    return some / (above * own)[:, None, None]
+
+
+def column(p: TreeModel, x: Row, observed: Mask, j: int) -> Atoms | None:
+    """p(x_j | x_O) = Σ_s p(s_j | x_O) p_j(x_j | s_j)."""
+    if j not in p.hidden:
+        return None
+    posterior = p.tree.posterior(p.evidence(x, observed))[j, : p._states]
+    return emitted.column(p.emissions, log(posterior), p.hidden.index(j))
+
+
+def expectation(p: TreeModel, x: Row, observed: Mask) -> Row:
+    """E[x_j | x_O] = Σ_s p(s_j | x_O) E[x_j | s_j]."""
+    posterior = p.tree.posterior(p.evidence(x, observed))
+    codes = posterior @ jnp.arange(p.tree.states, dtype=x.dtype)
+    if p.emissions is None:
+        return codes
+    place, own = np.array(p.hidden), emitted.means(p.emissions)
+    # A state of no probability may have an infinite mean.
+    shares = posterior[place, : own.shape[1]]
+    return codes.at[place].set(jnp.where(shares > 0, shares * own, 0).sum(1))
+
+
+def box(
+    p: TreeModel,
+    x: Row,
+    observed: Mask,
+    place: tuple[int, ...],
+    low: Float[Array, "b"],
+    high: Float[Array, "b"],
+) -> Float[Array, ""]:
+    """log Σ_s p(s) Π_{j in O} p_j(x_j | s_j) Π_{j in B} P(low_j < x_j <= high_j | s_j)."""
+    log_e = p.evidence(x, observed)
+    codes = jnp.arange(p.tree.states, dtype=x.dtype)
+    for j, a, b in zip(place, low, high):
+        if j in p.hidden:
+            own = emitted.log_between(p.emissions, p.hidden.index(j), a, b)
+        else:
+            own = jnp.where((codes > a) & (codes <= b), 0, IMPOSSIBLE)
+        log_e = log_e.at[j, : len(own)].set(own)
+    return p.tree.log_evidence(log_e)
+
+
+def register(model: type[TreeModel]) -> None:
+    """Has a kind of tree answer by these closed forms."""
+    rules.column.register(model)(column)
+    rules.expectation.register(model)(expectation)
+    rules.box.register(model)(box)
