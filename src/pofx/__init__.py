@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pofx.table.pairs import compare, cross_entropy, jensen_shannon, kl
     from pofx.table.saved import load
     from pofx.table.schema import Schema, Variable
+    from pofx.table.stack import stack
 
 __version__ = "0.1.0"
 
@@ -35,6 +36,7 @@ _HOMES = {
     "jensen_shannon": "table.pairs",
     "kl": "table.pairs",
     "load": "table.saved",
+    "stack": "table.stack",
 }
 
 _ROOMS = {"estimate": "estimate", "plot": "front.plot"}
@@ -55,6 +57,7 @@ __all__ = [
     "kl",
     "load",
     "plot",
+    "stack",
 ]
 
 

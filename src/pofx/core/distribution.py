@@ -87,19 +87,34 @@ class Tractable(Distribution):
         return jnp.where(observed, x, 0), observed
 
 
-class Statistical(Tractable):
+class Learned(Distribution):
+    """A distribution that is learned from rows, from a start of its own near the data."""
+
+    random_start: ClassVar[bool] = False
+    """Whether `start` depends on its key, so that several starts are worth trying."""
+
+    @classmethod
+    @abstractmethod
+    def carries(cls, variable: str, **options: Any) -> frozenset[Kind]:
+        """The kinds of column that a model with these options can carry in a variable."""
+
+    @classmethod
+    @abstractmethod
+    def start(cls, *arguments: Any, **options: Any) -> "Learned":
+        """start(key, rows, columns, **options): a start for learning, near the data.
+
+        `columns` says what each of the d entries holds; options are the model's own keywords.
+        Raises PofxError for columns it cannot carry.
+        """
+
+
+class Statistical(Tractable, Learned):
     """A tractable model learned from sums over rows: in closed form, or by EM.
 
     With z what the observed entries leave unknown (missing cells, latent variables), `statistics`
     is the E-step, sums over rows of E[T(x, z) | x_O], and `maximise` the M-step. Closed form is EM
     that needs one step (Dempster, Laird and Rubin 1977).
     """
-
-    random_start: ClassVar[bool] = False
-    """Whether `start` depends on its key, so that several starts are worth trying."""
-
-    any_patterns: ClassVar[bool] = False
-    """Whether `_statistics` takes rows of any patterns at once, for nothing is factorised."""
 
     def statistics(
         self,
@@ -133,20 +148,6 @@ class Statistical(Tractable):
     def maximise(self, statistics: Statistics) -> "Statistical":
         """The model of greatest expected log-likelihood; never a smaller likelihood of the rows."""
 
-    @classmethod
-    @abstractmethod
-    def carries(cls, variable: str, **options: Any) -> frozenset[Kind]:
-        """The kinds of column that a model with these options can carry in a variable."""
-
-    @classmethod
-    @abstractmethod
-    def start(cls, *arguments: Any, **options: Any) -> "Statistical":
-        """start(key, rows, columns, **options): a start for EM near the data.
-
-        `columns` says what each of the d entries holds; options are the model's own keywords.
-        Raises PofxError for columns it cannot carry.
-        """
-
 
 class Stepwise(Statistical):
     """A statistical model that can learn from one batch of rows after another (stepwise EM).
@@ -178,11 +179,12 @@ class Parametric(Statistical):
         """The model with parameters from arrays of numbers; itself where they are zero."""
 
 
-class Trained(Distribution):
-    """A model learned by stochastic gradient descent on a loss.
+class Trained(Learned):
+    """A model learned by stochastic gradient descent on a loss."""
 
-    All its inexact arrays are trained; what is to stay is kept by `jax.lax.stop_gradient`.
-    """
+    @abstractmethod
+    def learnable(self) -> Any:
+        """The model with True for each array that is learned, False for every other leaf."""
 
     @abstractmethod
     def loss(
@@ -195,6 +197,10 @@ class Trained(Distribution):
 
         `key` brings what is random in the loss; missing entries may hold anything.
         """
+
+    @abstractmethod
+    def then(self) -> "Trained | None":
+        """What is to be learned next, from where this has come to; None where it is done."""
 
     @abstractmethod
     def compiled(self, score: Callable[[Tractable], Float[np.ndarray, "n"]]) -> Distribution:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pofx.core.discovery import discover
-from pofx.core.distribution import Statistical
+from pofx.core.distribution import Learned
 from pofx.table.joint import Joint
 from pofx.table.read import write
 
@@ -91,7 +91,7 @@ def _told(number: float | None, form: str = ".4f") -> str:
 def taxonomy() -> str:
     """The models that can be fitted, each with its sentence, column kinds and options."""
     blocks = []
-    for name, cls in discover("pofx.models", Statistical).items():
+    for name, cls in discover("pofx.models", Learned).items():
         parameters = inspect.signature(cls.start).parameters.values()
         options = [f"{p.name}={p.default!r}" for p in parameters if p.kind is p.KEYWORD_ONLY]
         if any(p.kind is p.VAR_KEYWORD for p in parameters):

@@ -40,7 +40,7 @@ def write(path: Path, state: Any, record: Mapping[str, Any], run: Mapping[str, s
     Raises PofxError where that cannot be done; the file of before then stands.
     """
     leaves = jax.device_get(jax.tree.leaves(state))
-    arrays = {str(i): np.ascontiguousarray(leaf) for i, leaf in enumerate(leaves)}
+    arrays = {str(i): np.asarray(leaf, order="C") for i, leaf in enumerate(leaves)}
     header = json.dumps({"format": FORMAT, "run": dict(run), "record": dict(record)})
     content = to_bytes(arrays, {"header": header, "digest": _hash((arrays, header))})
     write_whole(path, lambda file: file.write(content))
@@ -92,5 +92,5 @@ def _hash(tree: Any) -> str:
         digest.update(f"{leaf.dtype}{leaf.shape}".encode())
         if jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             leaf = jax.random.key_data(leaf)
-        digest.update(np.ascontiguousarray(leaf).reshape(-1).view(np.uint8).data)
+        digest.update(np.asarray(leaf, order="C").reshape(-1).view(np.uint8).data)
     return digest.hexdigest()

@@ -1,106 +1,124 @@
-"""Which learner, from which start, and which of several models."""
+"""Which learner, and from which start."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 import jax
 import numpy as np
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Float, PRNGKeyArray
 
-from pofx.core.answer import Answer, mean_over_rows
-from pofx.core.distribution import Statistical
+from pofx.core.distribution import Distribution, Learned, Statistical, Stepwise, Tractable, Trained
 from pofx.core.errors import PofxWarning
 from pofx.core.rows import Rows
 from pofx.core.rows import log_prob as scores_of
 from pofx.learn.em import Fit, Report, em
+from pofx.learn.settings import Settings
+from pofx.learn.sgd import Training, train
+from pofx.learn.stepwise import STANDARD, Pace, stepwise
 
-Start: TypeAlias = Callable[[PRNGKeyArray, Rows], Statistical]
+Start: TypeAlias = Callable[[PRNGKeyArray, Rows], Learned]
 
 TRIAL = 15
 """Steps given to each of several starts before the best goes on (Biernacki et al. 2003)."""
+MANY = 1024
+"""Rows from which on a model that can learns by batches."""
+STEPS = 2000
+"""Gradient steps wanted at least: few rows are passed over more often."""
 
 
-class Candidate(NamedTuple):
-    """A model under comparison: its name and its start."""
+class Plan(NamedTuple):
+    """How learning goes, whichever the learner.
 
-    name: str
-    start: Start
-
-
-class Line(NamedTuple):
-    """A line of the leaderboard: held-out log-likelihood in nats a row.
-
-    `gain` is the paired difference from the line kept before it, with its standard error.
+    `tolerance` and `steps` are those of EM; `epochs` the most passes over the rows by batches or
+    gradients, 0 for as many as is usual; `seconds` ends those after the pass under way; into the
+    file `checkpoint` gradients write what they need to go on.
     """
 
-    name: str
-    log_likelihood: float
-    stderr: float
-    gain: float
-    gain_stderr: float
-    kept: bool
+    restarts: int = 1
+    tolerance: float = 1e-6
+    steps: int = 1000
+    epochs: int = 0
+    seconds: float = float("inf")
+    report: Report | None = None
+    checkpoint: str | Path | None = None
+
+
+USUAL = Plan()
 
 
 def fit(
-    key: PRNGKeyArray,
-    start: Start,
-    rows: Rows,
-    *,
-    restarts: int = 1,
-    tolerance: float = 1e-6,
-    steps: int = 1000,
-    report: Report | None = None,
+    key: PRNGKeyArray, start: Start, rows: Rows, plan: Plan = USUAL, valid: Rows | None = None
 ) -> Fit:
-    """Learns from `start(key, rows)`, and where starts are random from the best of `restarts`."""
-    keys = jax.random.split(key, max(restarts, 1))
+    """Learns from `start(key, rows)`, and where starts are random from the best of `restarts`.
+
+    By gradients what has a loss, by EM on batches what can if there are many rows, else by EM.
+    `valid` are held-out rows, by which the former two stop.
+    """
+    keys = jax.random.split(key, max(plan.restarts, 1))
     model = start(keys[0], rows)
-    if not model.random_start or restarts < 2:
-        return em(model, rows, tolerance=tolerance, steps=steps, report=report)
+    if isinstance(model, Trained):
+        return _by_gradients(key, model, rows, plan, valid)
+    if isinstance(model, Stepwise) and by_batches(model, rows):
+        pace = Pace(epochs=plan.epochs or STANDARD.epochs, seconds=plan.seconds)
+        return stepwise(key, model, rows, valid=valid, pace=pace, report=plan.report)
+    assert isinstance(model, Statistical)
+    limits = {"tolerance": plan.tolerance, "report": plan.report}
+    if not model.random_start or plan.restarts < 2:
+        return em(model, rows, steps=plan.steps, **limits)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PofxWarning)  # a trial need not converge
         models = [model, *(start(k, rows) for k in keys[1:])]
-        trials = [em(m, rows, tolerance=tolerance, steps=min(TRIAL, steps)) for m in models]
+        few = min(TRIAL, plan.steps)
+        trials = [em(m, rows, tolerance=plan.tolerance, steps=few) for m in models]
     best = max(trials, key=lambda t: np.nan_to_num(t.log_likelihood, nan=-np.inf))
-    left = max(steps - len(best.history), 1)
-    last = em(best.model, rows, tolerance=tolerance, steps=left, report=report)
+    last = em(best.model, rows, steps=max(plan.steps - len(best.history), 1), **limits)
     seconds = last.seconds + sum(t.seconds for t in trials)
     return last._replace(history=[*best.history, *last.history], seconds=seconds)
 
 
-def select(
-    key: PRNGKeyArray,
-    candidates: Sequence[Candidate],
-    splits: Sequence[tuple[Rows, Rows]],
-    *,
-    patience: int = 2,
-    **options,
-) -> tuple[int, list[Fit], list[Line]]:
-    """The candidate that held-out rows prefer, in order of growing size, and its fits.
+def by_batches(model: Learned, rows: Rows) -> bool:
+    """Whether the learner would stop by held-out rows."""
+    return isinstance(model, Trained) or (isinstance(model, Stepwise) and rows.count >= MANY)
 
-    Each split holds rows to learn from and rows held out; the held-out rows of all of them judge
-    together. A larger candidate is kept where its mean paired gain exceeds one standard error, so
-    that noise alone buys no parameters; after `patience` that are not, the search ends.
-    """
-    best, kept, scores, lines = 0, [], None, []
-    weight = np.concatenate([valid.flat()[2] for _, valid in splits])
-    for i, candidate in enumerate(candidates):
-        trials = [fit(key, candidate.start, train, **options) for train, _ in splits]
-        score = np.concatenate([scores_of(t.model, v) for t, (_, v) in zip(trials, splits)])
-        mean = mean_over_rows(score, weight)
-        gain = Answer(0.0) if scores is None else mean_over_rows(_more(score, scores), weight)
-        # A single held-out row has no standard error: its word is taken.
-        better = scores is None or bool(gain.value > np.nan_to_num(gain.stderr))
-        lines.append(
-            Line(candidate.name, float(mean), mean.stderr, float(gain), gain.stderr, better)
+
+def _by_gradients(
+    key: PRNGKeyArray, model: Trained, rows: Rows, plan: Plan, valid: Rows | None
+) -> Fit:
+    """One phase of training after another, of which the last that held-out rows prefer is kept."""
+    judges = rows if valid is None else valid
+
+    def score(p: Tractable) -> Float[np.ndarray, "n"]:
+        return scores_of(p, judges)
+
+    settings, path = _settings(rows, plan), plan.checkpoint
+    phases: list[Training] = []
+    best: Distribution = model
+    kept, nxt = None, model
+    while nxt is not None:
+        left = max(plan.seconds - sum(t.seconds for t in phases), 1e-3)
+        trained = train(
+            jax.random.fold_in(key, len(phases)),
+            nxt,
+            rows,
+            valid=valid,
+            settings=settings._replace(seconds=left),
+            report=plan.report,
+            checkpoint=path and Path(f"{path}.{len(phases)}" if phases else path),
         )
-        if better:
-            best, kept, scores = i, trials, score
-        elif i - best >= patience:
-            break
-    return best, kept, lines
+        phases.append(trained)
+        own = trained.model.compiled(score)
+        if kept is None or np.average(score(own), weights=judges.flat()[2]) > kept:
+            best, kept = own, np.average(score(own), weights=judges.flat()[2])
+        nxt = trained.model.then()
+    history = [-epoch.train for t in phases for epoch in t.history]
+    converged = all(t.stopped in ("epochs", "settled") for t in phases)
+    return Fit(best, history, converged, sum(t.seconds for t in phases))
 
 
-def _more(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """a - b; a row that both hold impossible tells nothing between them."""
-    return np.subtract(a, b, out=np.zeros_like(a), where=a != b)
+def _settings(rows: Rows, plan: Plan) -> Settings:
+    usual = Settings(patience=8)
+    steps = -(-rows.count // usual.batch)
+    epochs = plan.epochs or max(usual.epochs, min(-(-STEPS // steps), 10 * usual.epochs))
+    return usual._replace(epochs=epochs)

@@ -2,7 +2,6 @@
 
 import time
 import warnings
-from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,51 +15,11 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from pofx.core.distribution import Trained
 from pofx.core.errors import PofxError, PofxWarning
 from pofx.core.rows import Rows
-from pofx.learn import checkpoint as file
+from pofx.learn.checkpoint import fingerprint, read, write
 from pofx.learn.em import Progress, Report
+from pofx.learn.settings import STANDARD, Settings, checked
 
-
-class Settings(NamedTuple):
-    """How to descend; the first eight settings are compiled in, and new ones compile anew."""
-
-    batch: int = 128
-    """Rows of a step, at most: an epoch is cut into equal batches."""
-    epochs: int = 40
-    """Passes over the rows, at most."""
-    rate: float = 1e-3
-    """The learning rate at its peak."""
-    warmup: float = 0.05
-    """The share of all steps in which the rate grows linearly; then it falls as a cosine."""
-    final: float = 0.01
-    """The last rate, as a share of the peak."""
-    clip: float = 1.0
-    """The largest global norm of a gradient; 0 for none."""
-    decay: float = 0.0
-    """AdamW's weight decay (Loshchilov and Hutter 2019)."""
-    average: float = 0.0
-    """The decay per step of an exponential moving average of the parameters; 0 for none.
-
-    Where there is one, it is what is validated and returned.
-    """
-    patience: int = 0
-    """Epochs without a better validation loss before stopping; 0 for never."""
-    seconds: float = float("inf")
-    """Wall time after which no epoch begins; a result that it cut short depends on the machine."""
-
-
-STANDARD = Settings()
-RANGES = {
-    "batch": ("an integer of at least 1", lambda v: v >= 1),
-    "epochs": ("an integer of at least 1", lambda v: v >= 1),
-    "rate": ("a finite number above 0", lambda v: 0 < v < np.inf),
-    "warmup": ("a share from 0 to below 1", lambda v: 0 <= v < 1),
-    "final": ("a share from 0 to 1", lambda v: 0 <= v <= 1),
-    "clip": ("a finite number of at least 0", lambda v: 0 <= v < np.inf),
-    "decay": ("a finite number of at least 0", lambda v: 0 <= v < np.inf),
-    "average": ("a share from 0 to below 1", lambda v: 0 <= v < 1),
-    "patience": ("an integer of at least 0", lambda v: v >= 0),
-    "seconds": ("a number above 0", lambda v: v > 0),
-}
+ADAM = optax.scale_by_adam()
 
 
 class Epoch(NamedTuple):
@@ -142,6 +101,8 @@ def train(
     >>> class Centre(eqx.Module):
     ...     mean: Array
     ...     size = 1
+    ...     def learnable(self):
+    ...         return Centre(True)
     ...     def loss(self, key, x, observed):
     ...         return ((x - self.mean) ** 2).sum(1)
     >>> start, data = Centre(jnp.zeros(1)), rows(np.array([[1.0], [3.0]]))
@@ -150,40 +111,45 @@ def train(
     (2.0, 'epochs')
     """
     began = time.perf_counter()
-    settings = _checked(settings)
+    settings = checked(settings)
     learned = _data(model, rows, "rows")
     held = None if valid is None else _data(model, valid, "valid")
-    parameters, rest = eqx.partition(model, eqx.is_inexact_array)
+    parameters, rest = eqx.partition(model, model.learnable())
     state, history = _start(parameters, settings, held), []
     path, run = None if checkpoint is None else Path(checkpoint), {}
     if path:
         # More time may be given to a run: it is another run in no other respect.
         same = settings._replace(seconds=0.0)
-        run = file.fingerprint(key=key, model=model, rows=learned, valid=held, settings=same)
-        found = file.read(path, state, run)
+        run = fingerprint(key=key, model=model, rows=learned, valid=held, settings=same)
+        found = read(path, state, run)
         if found:
             state, record = found
             history = [Epoch(*losses) for losses in record["history"]]
             began -= record["seconds"]
     learned, held = jax.tree.map(jnp.asarray, (learned, held))
     shuffle, noise = jax.random.split(key)
-    compiled = settings._replace(patience=0, seconds=0.0)
+    numbers = jax.tree.map(jnp.asarray, settings)
     written = time.perf_counter()
+
+    def save() -> None:
+        if path:
+            told = {"history": history, "seconds": time.perf_counter() - began}
+            write(path, state, told, run)
+
     while not (stopped := _stopped(history, held, time.perf_counter() - began, settings)):
         number, least = jnp.asarray(len(history)), jnp.asarray(_best(history)[1])
-        state, loss = _epoch((rest, learned, shuffle, number, compiled), state)
+        state, loss = _epoch((rest, learned, shuffle, number, settings.batch, numbers), state)
         score = float("nan")
         if held:
-            state, score = _validate((rest, held, noise, least, compiled), state)
+            state, score = _validate((rest, held, noise, least, settings.batch), state)
         history.append(Epoch(float(loss), float(score)))
-        if path and time.perf_counter() - written >= every:
-            _write(path, state, history, began, run)
+        if time.perf_counter() - written >= every:
+            save()
             written = time.perf_counter()
         if report:
             told = history[-1].valid if held else history[-1].train
             report(Progress(len(history), settings.epochs, -told))
-    if path:
-        _write(path, state, history, began, run)
+    save()
     best, _ = _best(history)
     if stopped == "failed":
         _warn(f"no step of epoch {len(history)} had a finite loss and gradient")
@@ -198,11 +164,11 @@ def train(
 @eqx.filter_jit(donate="all-except-first")
 def _epoch(fixed: tuple, state: State) -> tuple[State, Array]:
     """One pass over the rows in a new order: the next state, and the mean loss met."""
-    rest, data, key, number, settings = fixed
+    rest, data, key, number, batch, settings = fixed
     shuffle, noise = jax.random.split(jax.random.fold_in(key, number))
-    index, inside = _batches(len(data.x), settings.batch)
+    index, inside = _batches(len(data.x), batch)
     order = jax.random.permutation(shuffle, len(data.x))[index]
-    optimiser = _optimiser(settings, settings.epochs * len(index))
+    steps = settings.epochs * float(len(index))
 
     def mean(parameters, batch):
         total, weight = _loss(parameters, rest, data, *batch)
@@ -210,10 +176,10 @@ def _epoch(fixed: tuple, state: State) -> tuple[State, Array]:
 
     def step(state, batch):
         (loss, weight), gradient = jax.value_and_grad(mean, has_aux=True)(state.parameters, batch)
-        # Adam keeps the square: one that overflows is as bad as an infinite gradient.
         square = sum(jnp.sum(g * g) for g in jax.tree.leaves(gradient))
+        # Adam keeps the square: one that overflows is as bad as an infinite gradient.
         finite = jnp.isfinite(loss) & jnp.isfinite(square)
-        new = _advance(optimiser, settings, state, gradient)
+        new = _advance(settings, steps, state, gradient, jnp.sqrt(square))
         state = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, state)
         return state, jnp.where(finite, jnp.stack([loss * weight, weight]), 0)
 
@@ -223,28 +189,38 @@ def _epoch(fixed: tuple, state: State) -> tuple[State, Array]:
     return state, total / weight
 
 
-def _advance(optimiser, settings, state, gradient):
-    """The state after a step along this gradient."""
-    updates, moments = optimiser.update(gradient, state.optimiser, state.parameters)
-    if settings.decay:
-        # What stop_gradient holds must not decay either.
-        updates = jax.tree.map(lambda u, g: u * jnp.any(g != 0), updates, gradient)
-    parameters, average = optax.apply_updates(state.parameters, updates), state.average
-    taken = state.taken + 1
-    if settings.average:
+def _advance(settings, steps, state, gradient, norm):
+    """The state after one of `steps` steps of AdamW along this gradient of this norm."""
+    clip = jnp.where(settings.clip > 0, jnp.minimum(1, settings.clip / norm), 1)
+    clipped = jax.tree.map(lambda g: g * clip.astype(g.dtype), gradient)
+    direction, moments = ADAM.update(clipped, state.optimiser)
+    rate = _rate(settings, steps, state.taken)
+
+    def move(p, along):
+        return p - rate * (along + settings.decay * p)
+
+    parameters = jax.tree.map(move, state.parameters, direction)
+    taken, average = state.taken + 1, state.average
+    if average is not None:
         # Without bias to the start, as Adam's moments (Kingma and Ba 2015).
-        share = (1 - settings.average) / (1 - settings.average**taken)
-        average = jax.tree.map(
-            lambda a, p: a + share.astype(a.dtype) * (p - a), average, parameters
-        )
+        w = (1 - settings.average) / (1 - settings.average**taken)
+        average = jax.tree.map(lambda a, p: a + w.astype(a.dtype) * (p - a), average, parameters)
     return State(parameters, moments, taken, average, state.best)
+
+
+def _rate(settings, steps, taken):
+    """The learning rate: a linear ramp, whose first step is above zero, then half a cosine."""
+    warm = jnp.floor(settings.warmup * steps)
+    cosine = (1 + jnp.cos(jnp.pi * (taken - warm) / (steps - warm))) / 2
+    fall = settings.final + (1 - settings.final) * cosine
+    return settings.rate * jnp.where(taken < warm, (taken + 1) / (warm + 1), fall)
 
 
 @eqx.filter_jit(donate="all-except-first")
 def _validate(fixed: tuple, state: State) -> tuple[State, Array]:
     """The mean loss of held-out rows, and the state that keeps the parameters of the least."""
-    rest, data, key, least, settings = fixed
-    index, inside = _batches(len(data.x), settings.batch)
+    rest, data, key, least, batch = fixed
+    index, inside = _batches(len(data.x), batch)
     keys = jax.random.split(key, len(index))
     blocks = jax.lax.map(lambda b: _loss(state.judged, rest, data, *b), (keys, index, inside))
     total, weight = (a.sum() for a in blocks)
@@ -271,30 +247,15 @@ def _batches(n: int, most: int) -> tuple[Int[Array, "m c"], Bool[Array, "m c"]]:
     return jnp.minimum(index, n - 1), index < n
 
 
-def _optimiser(settings: Settings, steps: int) -> optax.GradientTransformation:
-    warm = int(settings.warmup * steps)
-    # The first step already moves: the ramp begins one step above zero.
-    rate = optax.warmup_cosine_decay_schedule(
-        settings.rate / (warm + 1), settings.rate, warm, steps, settings.final * settings.rate
-    )
-    clip = optax.clip_by_global_norm(settings.clip) if settings.clip else optax.identity()
-    return optax.chain(clip, optax.adamw(rate, weight_decay=settings.decay))
-
-
 def _start(parameters: Any, settings: Settings, held: Data | None) -> State:
     def copy():
         # Donated buffers are gone: none is the caller's. And a type stated is not a weak one,
         # which would change after an epoch and compile anew.
         return jax.tree.map(lambda a: jnp.array(a, a.dtype), parameters)
 
-    moments = _optimiser(settings, 1).init(copy())
-    average = copy() if settings.average else None
-    return State(copy(), moments, jnp.zeros((), jnp.int32), average, copy() if held else None)
-
-
-def _write(path: Path, state: State, history: list[Epoch], began: float, run: dict) -> None:
-    record = {"history": history, "seconds": time.perf_counter() - began}
-    file.write(path, state, record, run)
+    taken = jnp.zeros((), jnp.int32)
+    average, best = copy() if settings.average else None, copy() if held else None
+    return State(copy(), ADAM.init(copy()), taken, average, best)
 
 
 def _data(model: Trained, rows: Rows, name: str) -> Data:
@@ -330,15 +291,3 @@ def _stopped(history: list[Epoch], held: Data | None, used: float, settings: Set
 def _warn(what: str) -> None:
     hint = "try a smaller rate, or check the data for extreme values"
     warnings.warn(f"{what}; {hint}", PofxWarning, stacklevel=3)
-
-
-def _checked(settings: Settings) -> Settings:
-    """The settings as plain numbers; PofxError for the first that is out of range."""
-    plain: dict[str, Any] = {}
-    for name, value in settings._asdict().items():
-        kind = type(getattr(STANDARD, name))
-        wanted, holds = RANGES[name]
-        if not issubclass(type(value), Integral if kind is int else Real) or not holds(value):
-            raise PofxError(f"{name}: wanted {wanted}, got {value!r}")
-        plain[name] = kind(value)
-    return Settings(**plain)

@@ -21,7 +21,7 @@ from pofx.core.variables import DISCRETE, Column, Kind
 from pofx.models.gaussian import Gaussian
 from pofx.models.mixture import Mixture
 from pofx.models.stacked import (
-    draws,
+    draw,
     log_probs,
     log_weights,
     maximised,
@@ -75,9 +75,9 @@ class Chain(Statistical):
         return jnp.concatenate([x[..., : self.on], x[..., self.on + 1 :]], axis=-1)
 
     def _sample(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
-        choose, draw = jax.random.split(key)
+        choose, own = jax.random.split(key)
         y = jax.random.categorical(choose, self._joint(x, observed))
-        others = draws(self.parts, draw, self._others(x), self._others(observed))[y]
+        others = draw(self.parts, y, own, self._others(x), self._others(observed))
         return jnp.insert(others, self.on, y.astype(others.dtype))
 
     def _statistics(

@@ -14,8 +14,8 @@ from pofx.core.variables import Column
 from pofx.families.normal import Normal
 from pofx.models import emitted, skeleton
 from pofx.models.independent import Independent
-from pofx.models.state_tree import IMPOSSIBLE, StateTree, random_tree
-from pofx.models.tree_model import TreeModel, even_counts, register
+from pofx.models.state_tree import IMPOSSIBLE, StateTree, even_counts, even_tree
+from pofx.models.tree_model import TreeModel, register
 
 
 class ChowLiuTree(TreeModel, Parametric):
@@ -58,9 +58,9 @@ class ChowLiuTree(TreeModel, Parametric):
             own = x[:, place], weight[:, place]
             one = Independent.near([columns[j] for j in hidden], *own, prior)
             emissions = emitted.started(one, np.eye(states)[codes[:, place]], *own)
-        even = StateTree(jnp.log(jnp.asarray(even_counts(levels, parents))), parents)
         counts = skeleton.pair_counts(codes, weight, parents, max(levels))
-        tree = even.maximise(jnp.asarray(counts + prior * even_counts(levels, parents)))
+        pseudo = prior * even_counts(levels, parents)
+        tree = even_tree(levels, parents).maximise(jnp.asarray(counts + pseudo))
         return cls(tree, emissions, levels, hidden, prior)
 
     def raw_shapes(self, columns: Sequence[Column]) -> tuple[tuple[int, ...], ...]:
@@ -91,8 +91,12 @@ class ChowLiuTree(TreeModel, Parametric):
             Column("b", "binary", levels=2, family="bernoulli"),
             Column("c", "real", family="normal"),
         )
-        tree = random_tree(key, (3, 2, 2), (-1, 0, 0))
-        normal = Normal(jnp.array([[-1.0], [2.0]]), jnp.array([[0.5], [1.5]]), jnp.full((2, 1), 1e-6))
+        even = even_tree((3, 2, 2), (-1, 0, 0))
+        noise = jax.random.uniform(key, even.log_transition.shape, minval=0.2)
+        tree = even.maximise(noise * jnp.exp(even.log_transition))
+        normal = Normal(
+            jnp.array([[-1.0], [2.0]]), jnp.array([[0.5], [1.5]]), jnp.full((2, 1), 1e-6)
+        )
         emissions = Independent((normal,), (normal,), ((0,),))
         return Example(cls(tree, emissions, (3, 2, 2), (2,), 0.0), columns)
 

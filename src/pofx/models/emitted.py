@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from pofx.core.atoms import Atoms
 from pofx.core.axes import over_components, stack
 from pofx.core.distribution import Mask, Row
-from pofx.core.family import between
+from pofx.core.family import Family, between
 from pofx.models.independent import Independent
 
 
@@ -59,8 +59,7 @@ def stepped(
 
     def one(part, own, known):
         recalled = tuple(
-            jax.tree.map(lambda a, w=known[np.array(place)]: _times(w, a), e)
-            for e, place in zip(part.expected(), part.places)
+            _times(known[np.array(place)], e) for e, place in zip(part.expected(), part.places)
         )
         both = jax.tree.map(
             lambda r, s, a: (1 - rate) * r + rate * (s + part.prior * a),
@@ -73,8 +72,8 @@ def stepped(
     return over_components(one)(emissions, own, known.T)
 
 
-def _times(weight: Float[Array, "c"], a: Float[Array, "c *more"]) -> Float[Array, "c *more"]:
-    return weight.reshape(weight.shape + (1,) * (a.ndim - 1)) * a
+def _times(weight: Float[Array, "c"], own: Any) -> Any:
+    return jax.tree.map(lambda a: weight.reshape(-1, *(1,) * (a.ndim - 1)) * a, own)
 
 
 def of_states(emissions: Independent, states: Int[Array, "d"]) -> Independent:
@@ -82,12 +81,16 @@ def of_states(emissions: Independent, states: Int[Array, "d"]) -> Independent:
 
     def chosen(families):
         return tuple(
-            jax.tree.map(lambda a, s=states[np.array(place)]: a[s, np.arange(len(place))], family)
+            _picked(family, states[np.array(place)])
             for family, place in zip(families, emissions.places)
         )
 
     own = chosen(emissions.groups)
     return Independent(own, own, emissions.places, emissions.prior)
+
+
+def _picked(family: Family, states: Int[Array, "c"]) -> Family:
+    return jax.tree.map(lambda a: a[states, np.arange(len(states))], family)
 
 
 def sample(emissions: Independent, key: PRNGKeyArray, states: Int[Array, "d"]) -> Row:

@@ -72,7 +72,7 @@ class Independent(Parametric):
         return own, jnp.where(weight > 0, weight * log_prob, 0).sum()
 
     def cell_statistics(self, x: Float[Array, "n d"], weight: Float[Array, "n d"]) -> Any:
-        """Each column's statistics, each cell with a weight of its own: zero where it is missing."""
+        """Each column's statistics, each cell of a weight of its own: zero where missing."""
         statistics = []
         for family, place in zip(self.groups, self.places):
             heavy = _take(weight, place)
@@ -130,7 +130,8 @@ class Independent(Parametric):
         return _put(means, self.places, means[0].dtype)
 
     def raw_shapes(self, columns: Sequence[Column]) -> tuple[tuple[int, ...], ...]:
-        return tuple((len(own), cls.raw_size(columns[own[0]])) for own, cls in choose.stack(columns))
+        groups = choose.stack(columns)
+        return tuple((len(own), family.raw_size(columns[own[0]])) for own, family in groups)
 
     def unconstrained(self, raw: tuple[Float[Array, "c size"], ...]) -> "Independent":
         groups = tuple(f.unconstrained(own) for f, own in zip(self.groups, raw))

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
@@ -17,7 +16,7 @@ from pofx.families.normal import Normal
 from pofx.models import emitted, skeleton
 from pofx.models.independent import Independent
 from pofx.models.seeds import ENOUGH, clusters
-from pofx.models.state_tree import StateTree, random_tree
+from pofx.models.state_tree import StateTree, even_tree
 from pofx.models.tree_model import TreeModel, register
 
 TOGETHER = 0.8
@@ -79,10 +78,13 @@ class LatentTree(TreeModel):
             Column("b", "real", family="normal"),
             Column("c", "binary", levels=2, family="bernoulli"),
         )
-        normal = Normal(jnp.array([[-1.0], [2.0]]), jnp.array([[0.5], [1.5]]), jnp.full((2, 1), 1e-6))
+        normal = Normal(
+            jnp.array([[-1.0], [2.0]]), jnp.array([[0.5], [1.5]]), jnp.full((2, 1), 1e-6)
+        )
         groups = Bernoulli(jnp.array([[1.0, -2.0], [-1.0, 0.5]])), normal
         emissions = Independent(groups, groups, ((0, 2), (1,)))
-        tree = random_tree(key, (2, 2, 2), (-1, 0, 0))
+        noise = jax.random.uniform(key, (3, 2, 2), minval=0.2)
+        tree = even_tree((2, 2, 2), (-1, 0, 0)).maximise(noise)
         return Example(cls(tree, emissions, (2, 2, 2), (0, 1, 2), 0.0), columns)
 
 

@@ -19,7 +19,7 @@ from pofx.core.variables import Column, Kind
 from pofx.models.gaussian import Gaussian
 from pofx.models.seeds import clusters
 from pofx.models.stacked import (
-    draws,
+    draw,
     log_probs,
     log_probs_of_rows,
     log_weights,
@@ -66,9 +66,9 @@ class Mixture(Statistical):
         return jax.nn.log_softmax(self.log_weights) + log_probs(self.parts, x, observed)
 
     def _sample(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
-        choose, draw = jax.random.split(key)
+        choose, own = jax.random.split(key)
         k = jax.random.categorical(choose, self._joint(x, observed))
-        return draws(self.parts, draw, x, observed)[k]
+        return draw(self.parts, k, own, x, observed)
 
     def _statistics(
         self, x: Float[Array, "n d"], observed: Mask, weight: Float[Array, "n"]

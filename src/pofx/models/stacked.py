@@ -4,7 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from pofx.core import rules
 from pofx.core.atoms import Atoms, flattened
@@ -49,6 +49,16 @@ def draws(parts: Any, key: Any, x: Float[Array, "d"], observed: Bool[Array, "d"]
     return over_components(lambda part, *rest: part.sample(*rest), shared=3)(
         parts, key, x, observed
     )
+
+
+def draw(parts: Any, k: Int[Array, ""], key: Any, x: Array, observed: Array) -> Array:
+    """A completion of x by part k.
+
+    Where rows of one pattern would share a factorisation a part, all parts draw; else only it does.
+    """
+    if parts.any_patterns:
+        return jax.tree.map(lambda a: a[k], parts).sample(key, x, observed)
+    return draws(parts, key, x, observed)[k]
 
 
 def responsibilities(

@@ -2,18 +2,15 @@
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 IMPOSSIBLE = -1e30
 """Stands for log 0, which times zero is not a number."""
-UNROLLED = 48
-"""Levels that are compiled one by one; those of a deeper tree are one step of a loop."""
 
 
 class StateTree(eqx.Module):
@@ -21,8 +18,8 @@ class StateTree(eqx.Module):
 
     `log_transition[j, a, b]` is log p(s_j = b | s_pa(j) = a); a root, whose parent is -1, has
     log p(s_j) in row 0. Evidence is a row of K numbers log e_j(s_j) for each node j. Messages go
-    up a level at a time, each level one batched product of matrices of probabilities, rescaled by
-    their largest (Pearl 1988, section 4.2; Liu and Van den Broeck 2021).
+    up a node at a time, over many rows a product of matrices of probabilities, rescaled by their
+    largest (Pearl 1988, section 4.2; Liu and Van den Broeck 2021).
 
     >>> half = jnp.log(jnp.array([[[0.5, 0.5], [0.5, 0.5]], [[0.9, 0.1], [0.2, 0.8]]]))
     >>> tree = StateTree(half, (-1, 0))
@@ -85,118 +82,82 @@ class StateTree(eqx.Module):
 
     def sample(self, key: PRNGKeyArray, log_e: Float[Array, "d k"]) -> Int[Array, "d"]:
         """A draw of all states from p(s | e): up with the evidence, then down from the roots."""
-        u = jax.random.uniform(key, (len(self.parents) + 1, 1), log_e.dtype)
+        u = jax.random.uniform(key, (len(self.parents),), log_e.dtype)
 
-        def draw(nodes, p):
-            total = jnp.cumsum(p, -1)
-            return (total <= u[nodes] * total[:, -1:]).sum(-1)
+        def draw(j, p):
+            total = jnp.cumsum(p)
+            return (total <= u[j] * total[-1]).sum()
 
         return self._down(log_e, _sum, draw)
 
     def likeliest(self, log_e: Float[Array, "d k"]) -> Int[Array, "d"]:
         """The states that together have the highest p(s | e) (max-product; Viterbi 1967)."""
-        return self._down(log_e, _max, lambda nodes, p: jnp.argmax(p, -1))
+        return self._down(log_e, _max, lambda j, p: jnp.argmax(p))
 
-    def _up(self, log_e: Array, combine: Callable) -> tuple[Array, Any]:
-        """The log-evidence, and that at and below each node by levels, from the roots."""
+    def _up(self, log_e: Array, combine: Callable) -> tuple[Array, Array]:
+        """The log-evidence, and that at and below each node."""
         log_t = jnp.maximum(self.log_transition, IMPOSSIBLE)
-        log_e = jnp.maximum(log_e, IMPOSSIBLE)
+        # The parent of the roots is one node more; what reaches it is the whole.
+        beyond = jnp.zeros((1, self.states), log_e.dtype)
+        start = jnp.concatenate([jnp.maximum(log_e, IMPOSSIBLE), beyond])
+        own, above = _order(self.parents)
 
-        def ascend(m, level, log_e, log_t):
-            b = log_e[level.nodes] + jnp.asarray(level.children, log_e.dtype) @ m
-            return combine(log_t[level.nodes], b), b
+        def ascend(below, at):
+            j, parent = at
+            return below.at[parent].add(combine(log_t[j], below[j])), None
 
-        levels, deep = _levels(self.parents)
-        if deep:
-            m = jnp.zeros_like(log_e[: levels.nodes.shape[1]])
-            padded = _padded(log_e, log_t)
-            m, below = jax.lax.scan(lambda m, at: ascend(m, at, *padded), m, levels, reverse=True)
-            return m[:, 0].sum(), below
-        m, below = jnp.zeros((0, self.states), log_e.dtype), []
-        for level in reversed(levels):
-            m, b = ascend(m, level, log_e, log_t)
-            below.append(b)
-        return m[:, 0].sum(), below[::-1]
+        below, _ = jax.lax.scan(ascend, start, (own[::-1], above[::-1]))
+        return below[-1, 0], below
 
     def _down(self, log_e: Array, combine: Callable, choose: Callable) -> Int[Array, "d"]:
-        """All states from the roots on, each chosen by its probability given its parent's."""
-        d = len(self.parents)
+        """All states from the roots on, each chosen by its probabilities given its parent's."""
         _, below = self._up(log_e, combine)
-        _, log_t = _padded(log_e, self.log_transition)
 
         def descend(states, at):
-            level, b = at
-            log_p = log_t[level.nodes, states[level.above]] + b
-            p = jnp.exp(log_p - log_p.max(-1, keepdims=True))
-            return states.at[level.nodes].set(choose(level.nodes, p)), None
+            j, parent = at
+            log_p = self.log_transition[j, states[parent]] + below[j]
+            state = choose(j, jnp.exp(log_p - log_p.max()))
+            return states.at[j].set(state.astype(states.dtype)), None
 
-        states = jnp.zeros(d + 1, int)
-        levels, deep = _levels(self.parents)
-        if deep:
-            return jax.lax.scan(descend, states, (levels, below))[0][:d]
-        for at in zip(levels, below):
-            states, _ = descend(states, at)
-        return states[:d]
+        states = jnp.zeros(len(self.parents) + 1, int)
+        return jax.lax.scan(descend, states, _order(self.parents))[0][:-1]
 
 
-def random_tree(key: PRNGKeyArray, levels: tuple[int, ...], parents: tuple[int, ...]) -> StateTree:
-    """A tree of random probabilities, for examples: each state about as likely as another."""
-    k = max(levels)
-    own, above = np.array(levels), np.where(np.array(parents) < 0, 1, np.array(levels)[list(parents)])
-    states = np.arange(k)
-    some = (states[:, None] < above[:, None, None]) & (states < own[:, None, None])
-    counts = jax.random.uniform(key, (len(levels), k, k), minval=0.2)
-    return StateTree(jnp.full(counts.shape, -jnp.inf), parents).maximise(jnp.where(some, counts, 0))
+def even_counts(levels: tuple[int, ...], parents: tuple[int, ...]) -> Float[np.ndarray, "d k k"]:
+    """One row for each node, spread evenly over the states that it and its parent have."""
+    own, state = np.array(levels), np.arange(max(levels))
+    above = np.where(np.array(parents) < 0, 1, own[list(parents)])
+    some = (state[:, None] < above[:, None, None]) & (state < own[:, None, None])
+    return some / (above * own)[:, None, None]
+
+
+def even_tree(levels: tuple[int, ...], parents: tuple[int, ...]) -> StateTree:
+    """The tree in which each state that a node has is as likely as another."""
+    counts = jnp.asarray(even_counts(levels, parents))
+    return StateTree(jnp.full(counts.shape, -jnp.inf), parents).maximise(counts)
 
 
 def _sum(log_t: Array, b: Array) -> Array:
     """log Σ_b T[a, b] exp(b)."""
-    top = jax.lax.stop_gradient(b.max(-1, keepdims=True))
-    m = jnp.einsum("jab,jb->ja", jnp.exp(log_t), jnp.exp(b - top), precision="highest")
+    top = jax.lax.stop_gradient(b.max())
+    m = jnp.matmul(jnp.exp(log_t), jnp.exp(b - top), precision="highest")
     some = m > 0
     return jnp.where(some, jnp.log(jnp.where(some, m, 1)), IMPOSSIBLE) + top
 
 
 def _max(log_t: Array, b: Array) -> Array:
     """max_b log T[a, b] + b."""
-    return (log_t + b[:, None]).max(-1)
-
-
-def _padded(log_e: Array, log_t: Array) -> tuple[Array, Array]:
-    """With one node more, certain of its state 0: its message is nothing."""
-    k = log_t.shape[-1]
-    certain = jnp.where(jnp.arange(k) == 0, 0, IMPOSSIBLE).astype(log_t.dtype)
-    more = jnp.broadcast_to(certain, (1, k, k))
-    return jnp.concatenate([log_e, jnp.zeros_like(log_e[:1])]), jnp.concatenate([log_t, more])
-
-
-class Level(NamedTuple):
-    """The nodes of one depth, their parents, and which of the next depth are whose children."""
-
-    nodes: Int[np.ndarray, "w"]
-    above: Int[np.ndarray, "w"]
-    children: Bool[np.ndarray, "w v"]
+    return (log_t + b).max(-1)
 
 
 @cache
-def _levels(parents: tuple[int, ...]) -> tuple[Any, bool]:
-    """The levels of a forest from its roots: a list, or where it is deep one padded stack."""
-    parent = np.array(parents)
+def _order(parents: tuple[int, ...]) -> tuple[Int[np.ndarray, "d"], Int[np.ndarray, "d"]]:
+    """The nodes, parents before their children, and their parents; d stands for none."""
+    d, parent = len(parents), np.array(parents)
     nodes, out = np.flatnonzero(parent < 0), []
     while len(nodes):
-        below = np.flatnonzero(np.isin(parent, nodes))
-        children = nodes[:, None] == parent[below]
-        above = np.maximum(parent[nodes], 0)
-        out.append(Level(nodes.astype(np.int32), above.astype(np.int32), children))
-        nodes = below
-    if len(out) <= UNROLLED:
-        return out, False
-    d, width = len(parents), max(len(level.nodes) for level in out)
-
-    def pad(level):
-        wide, more = width - len(level.nodes), width - level.children.shape[1]
-        place = np.pad(level.nodes, (0, wide), constant_values=d)
-        above = np.pad(level.above, (0, wide), constant_values=d)
-        return Level(place, above, np.pad(level.children, ((0, wide), (0, more))))
-
-    return Level(*map(np.stack, zip(*map(pad, out)))), True
+        out.append(nodes)
+        nodes = np.flatnonzero(np.isin(parent, nodes))
+    own = np.concatenate(out)
+    above = np.where(parent[own] < 0, d, parent[own])
+    return own.astype(np.int32), above.astype(np.int32)

@@ -15,7 +15,7 @@ from pofx.core.variables import KINDS, Kind
 from pofx.families.special import log
 from pofx.models import emitted
 from pofx.models.independent import Independent
-from pofx.models.state_tree import IMPOSSIBLE, StateTree
+from pofx.models.state_tree import IMPOSSIBLE, StateTree, even_counts
 
 
 class TreeModel(Stepwise):
@@ -52,16 +52,16 @@ class TreeModel(Stepwise):
         return seen.at[place].set(IMPOSSIBLE).at[place, : own.shape[1]].set(own)
 
     def _log_prob(self, x: Row, observed: Mask) -> Float[Array, ""]:
+        def known(x, observed):
+            hot = (x[:, None] == jnp.arange(self.tree.states)).astype(x.dtype)
+            return jnp.where(hot.sum() == self.size, self.tree.log_prob(hot), -jnp.inf)
+
         def summed(x, observed):
             return self.tree.log_evidence(self.evidence(x, observed))
 
         if self.emissions is not None:
             return summed(x, observed)
-        return jax.lax.cond(observed.all(), self._log_prob_of_states, summed, x, observed)
-
-    def _log_prob_of_states(self, x: Row, observed: Mask) -> Float[Array, ""]:
-        hot = (x[:, None] == jnp.arange(self.tree.states)).astype(x.dtype)
-        return jnp.where(hot.sum() == self.size, self.tree.log_prob(hot), -jnp.inf)
+        return jax.lax.cond(observed.all(), known, summed, x, observed)
 
     def _sample(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
         first, second = jax.random.split(key)
@@ -124,14 +124,6 @@ class TreeModel(Stepwise):
     @classmethod
     def carries(cls, variable: str, **options: Any) -> frozenset[Kind]:
         return frozenset(KINDS)
-
-
-def even_counts(levels: tuple[int, ...], parents: tuple[int, ...]) -> Float[np.ndarray, "d k k"]:
-    """One row for each node, spread evenly over the states that it and its parent have."""
-    own, state = np.array(levels), np.arange(max(levels))
-    above = np.where(np.array(parents) < 0, 1, own[list(parents)])
-    some = (state[:, None] < above[:, None, None]) & (state < own[:, None, None])
-    return some / (above * own)[:, None, None]
 
 
 def column(p: TreeModel, x: Row, observed: Mask, j: int) -> Atoms | None:

@@ -2,20 +2,20 @@
 
 from collections.abc import Mapping
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
 from pofx.core.discovery import named
-from pofx.core.distribution import Statistical
+from pofx.core.distribution import Learned, Tractable
 from pofx.core.errors import PofxError, unknown
 from pofx.core.rows import Rows, rows
-from pofx.learn.em import Fit
-from pofx.learn.fit import Candidate, Line, Start, select
+from pofx.learn.fit import Plan, Start, by_batches
 from pofx.learn.fit import fit as learn
 from pofx.learn.progress import watch
-from pofx.models.mixture import Mixture
+from pofx.table.choose import Choice, choose
 from pofx.table.encode import encode, log_scale
 from pofx.table.frames import read_frame
 from pofx.table.infer import infer
@@ -25,8 +25,6 @@ from pofx.table.schema import Schema
 from pofx.table.seeds import key_of
 from pofx.table.told import plain
 
-COMPONENTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
-"""Numbers of components tried where none is named."""
 JUDGES, FOLDS = 200, 5
 """Held-out rows wanted to choose by, and the most splits made to come by them."""
 
@@ -37,11 +35,14 @@ def fit(
     *,
     schema: Mapping[str, Any] | Schema | None = None,
     weights: str | Any = None,
-    validation: float = 0.1,
+    validation: float | Any = 0.1,
+    budget: float = 60.0,
     seed: int = 0,
     restarts: int = 4,
     tolerance: float = 1e-6,
     steps: int = 1000,
+    epochs: int = 0,
+    checkpoint: str | Path | None = None,
     progress: bool | None = None,
     **options: Any,
 ) -> Joint:
@@ -49,27 +50,36 @@ def fit(
 
     `data` is a pandas, polars or pyarrow frame, a numpy array, or a mapping from names to arrays;
     null and NaN are missing cells. `model` is a name that `pofx models` lists, with its options
-    (components=8, part="gaussian", latent=3, on="species", ...); None is a mixture of independent
-    columns whose number of components is chosen on a `validation` share of the rows (on up to five
-    such shares in turn, where one has fewer than 200 rows). `schema` overrides what is inferred of
-    columns ({"year": "ordinal"}), or is another fit's own. `weights` is a column's name or an array
-    of row weights; they enter learning, not the schema. `progress` shows a bar, by default on a
-    terminal. Raises PofxError for bad input, one line; no convergence is a warning.
+    (components=8, part="gaussian", latent=3, on="species", ...). None compares independent columns,
+    Gaussians, mixtures, trees, latent trees and continuous mixtures within `budget` seconds, and
+    stacks them where that gains; `p.report()` tells how. Rows held out judge, and stop what learns
+    by batches or gradients: `validation` is their share (in up to five splits in turn, where a
+    share has fewer than 200 rows), or data of rows held out. With `components` and no model it is
+    a mixture. `schema` overrides what is inferred of columns ({"year": "ordinal"}), or is another
+    fit's own. `weights` is a column's name or an array of row weights; they enter learning, not
+    the schema. EM takes at most `steps` steps, to `tolerance` nats a row; batches and gradients
+    pass over the rows at most `epochs` times (0: as is usual). A model trained by gradients writes
+    its state into the file `checkpoint`, and goes on from there where it was interrupted.
+    `progress` shows a bar, by default on a terminal. Raises PofxError for bad input, one line; no
+    convergence is a warning.
 
     >>> p = fit({"x": np.arange(20.0), "y": np.arange(20) % 2}, "independent")
     >>> p
     p(x, y)  Independent
     """
-    name = "mixture" if model is None else model
-    cls = named("pofx.models", Statistical, "model", name)
-    check(name, options)
-    for what, value, least in (("restarts", restarts, 1), ("steps", steps, 1)):
-        if not isinstance(value, Integral) or value < least:
-            raise PofxError(f"{what}: wanted a whole number, at least {least}; got {value!r}")
-    if not isinstance(tolerance, Real) or not tolerance >= 0:
-        raise PofxError(f"tolerance: wanted a number, at least 0; got {tolerance!r}")
+    name = "mixture" if model is None and "components" in options else model
+    cls = None if name is None else named("pofx.models", Learned, "model", name)
+    if name is not None:
+        check(name, options)
+    elif options:
+        raise PofxError(f"{next(iter(options))}: wanted a model that it is an option of")
+    _check_numbers(restarts=restarts, steps=steps, epochs=epochs)
+    for what, value in (("tolerance", tolerance), ("budget", budget)):
+        if not isinstance(value, Real) or not value >= 0:
+            raise PofxError(f"{what}: wanted a number, at least 0; got {value!r}")
     if not isinstance(schema, Schema):
-        schema = infer(data, schema, numeric=lambda v: cls.carries(v, **options) == {"real"})
+        real = (lambda v: cls.carries(v, **options) == {"real"}) if cls else (lambda v: False)
+        schema = infer(data, schema, numeric=real)
     if isinstance(weights, str):
         schema = schema.select(n for n in schema.names if n != weights)
         if not schema.names:
@@ -77,77 +87,97 @@ def fit(
     weight, x = _weights(data, weights), encode(schema, data)
     if weight is not None and len(weight) != len(x):
         raise PofxError(f"weights: wanted one a row, {len(x)}; got {len(weight)}")
-    key, learning = key_of(seed), {"tolerance": tolerance, "steps": steps}
-    units = _units(schema, x, weight)
-    board: list[Line] = []
-    with watch(progress, name, units) as report:
-        learning = {"restarts": restarts, "report": report, **learning}
-        if model is not None or "components" in options:
-            start = _start(cls, schema, options)
-            result = learn(key, start, rows(x, weight=weight), **learning)
+    key, units = key_of(seed), _units(schema, x, weight)
+    splits = _splits(key, schema, x, weight, validation)
+    with watch(progress, name or "models", units) as report:
+        plan = Plan(restarts, tolerance, steps, epochs, report=report, checkpoint=checkpoint)
+        if cls is None:
+            choice = choose(key, schema, rows(x, weight=weight), splits, plan, budget)
         else:
-            result, board = _chosen(key, schema, x, weight, validation, options, learning)
+            start = _start(cls, schema, options)
+            choice = _named(key, name or "", start, rows(x, weight=weight), splits, plan, options)
+    held = [valid.flat() for _, valid in splits]
+    judged = _units(schema, *(np.concatenate(a) for a in list(zip(*held))[::2])) if held else 0.0
     told = {
-        "model": name,
-        "options": options,
+        "model": choice.name,
+        "options": choice.options,
+        "parts": list(choice.parts),
         "rows": len(x),
         "missing": float(np.isnan(x).mean()),
-        "log_likelihood": result.log_likelihood - units,
-        "steps": len(result.history),
-        "history": [h - units for h in result.history[-200:]],
-        "converged": result.converged,
-        "seconds": round(result.seconds, 3),
+        "log_likelihood": choice.fit.log_likelihood - units,
+        "steps": len(choice.fit.history),
+        "history": [h - units for h in choice.fit.history[-200:]],
+        "converged": choice.fit.converged,
+        "seconds": round(choice.fit.seconds, 3),
         "seed": seed,
-        "leaderboard": [line._asdict() for line in board],
+        "untried": list(choice.untried),
+        "leaderboard": [
+            line._replace(log_likelihood=line.log_likelihood - judged)._asdict()
+            for line in choice.board
+        ],
     }
-    return Joint(result.model, schema, np.full(schema.size, np.nan), (), plain(told))
+    assert isinstance(choice.fit.model, Tractable)
+    return Joint(choice.fit.model, schema, np.full(schema.size, np.nan), (), plain(told))
 
 
-def _chosen(
+def _named(
+    key: jax.Array,
+    name: str,
+    start: Start,
+    whole: Rows,
+    splits: list[tuple[Rows, Rows]],
+    plan: Plan,
+    options: dict[str, Any],
+) -> Choice:
+    """The model asked for; of the rows held out, if it stops by them, the first share."""
+    first = start(key, whole)
+    by_held_out = by_batches(first, whole) and splits
+    train, valid = splits[0] if by_held_out else (whole, None)
+    result = learn(key, start, train, plan, valid)
+    return Choice(name, options, result)
+
+
+def _check_numbers(**values: Any) -> None:
+    for what, value in values.items():
+        least = 0 if what == "epochs" else 1
+        if not isinstance(value, Integral) or value < least:
+            raise PofxError(f"{what}: wanted a whole number, at least {least}; got {value!r}")
+
+
+def _splits(
     key: jax.Array,
     schema: Schema,
     x: np.ndarray,
     weight: np.ndarray | None,
-    validation: float,
-    options: dict[str, Any],
-    learning: dict[str, Any],
-) -> tuple[Fit, list[Line]]:
-    """A mixture of as many components as held-out rows prefer, then learned on from all rows."""
-    if not isinstance(validation, Real) or not 0 < validation < 1:
+    validation: float | Any,
+) -> list[tuple[Rows, Rows]]:
+    """Rows to learn from and rows held out: a few times over where a share is small."""
+    if not isinstance(validation, Real):
+        held = encode(schema, validation)
+        if not len(held):
+            raise PofxError("validation: wanted a share between 0 and 1, or rows; got no row")
+        return [(rows(x, weight=weight), rows(held))]
+    if not 0 < validation < 1:
         raise PofxError(f"validation: wanted a share between 0 and 1, got {validation!r}")
-    choose, go = jax.random.split(key)
-    order = np.asarray(jax.random.permutation(choose, len(x)))
+    order = np.asarray(jax.random.permutation(jax.random.fold_in(key, 1), len(x)))
     if weight is not None:
         order = order[weight[order] > 0]
-    size = max(round(validation * len(order)), 1)
+    size = max(round(float(validation) * len(order)), 1)
+    if len(order) == size:
+        return []
     folds = max(min(-(-JUDGES // size), FOLDS, len(order) // size), 1)
     held = [order[i * size : (i + 1) * size] for i in range(folds)]
-    few = [k for k in COMPONENTS if k == 1 or 5 * k <= len(order) - size]
-    candidates = [
-        Candidate(f"{k} components", _start(Mixture, schema, {**options, "components": k}))
-        for k in few
-    ]
-    if len(order) == size:
-        return learn(go, candidates[0].start, rows(x, weight=weight), **learning), []
 
     def part(index):
         return rows(x[index], weight=None if weight is None else weight[index])
 
-    splits = [(part(np.setdiff1d(order, own)), part(own)) for own in held]
-    best, kept, board = select(go, candidates, splits, **learning)
-    judges = np.concatenate(held)
-    units = _units(schema, x[judges], None if weight is None else weight[judges])
-    board = [line._replace(log_likelihood=line.log_likelihood - units) for line in board]
-    options["components"] = few[best]
-    return learn(
-        go, lambda key, rows: kept[0].model, part(order), **{**learning, "restarts": 1}
-    ), board
+    return [(part(np.setdiff1d(order, own)), part(own)) for own in held]
 
 
-def _start(cls: type[Statistical], schema: Schema, options: Mapping[str, Any]) -> Start:
+def _start(cls: type[Learned], schema: Schema, options: Mapping[str, Any]) -> Start:
     """The start of a model with these options, for a learner."""
 
-    def start(key: jax.Array, rows: Rows) -> Statistical:
+    def start(key: jax.Array, rows: Rows) -> Learned:
         return cls.start(key, rows, schema.columns, **options)
 
     return start

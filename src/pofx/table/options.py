@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pofx.core.discovery import named
-from pofx.core.distribution import Statistical
+from pofx.core.distribution import Learned
 from pofx.core.errors import PofxError, unknown
 
 
@@ -18,7 +18,7 @@ def options_of(model: str, part: Any = None) -> dict[str, inspect.Parameter]:
     >>> list(options_of("mixture", part="gaussian"))
     ['components', 'part', 'init', 'prior', 'covariance']
     """
-    start = named("pofx.models", Statistical, "model", model).start
+    start = named("pofx.models", Learned, "model", model).start
     parameters = inspect.signature(start).parameters.values()
     own = {p.name: p for p in parameters if p.kind is p.KEYWORD_ONLY}
     if "part" not in own or not any(p.kind is p.VAR_KEYWORD for p in parameters):

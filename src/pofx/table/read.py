@@ -11,9 +11,9 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 from pofx.core.errors import PofxError
+from pofx.core.whole import write_whole
 from pofx.table.frames import Frame, read_frame
 from pofx.table.restore import to_arrow
-from pofx.core.whole import write_whole
 
 MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL"]
 """What an empty cell may be written as."""

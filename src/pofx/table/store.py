@@ -108,7 +108,7 @@ def _describe(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
     if isinstance(value, tuple):
         return [_describe(v, f"{name}.{i}", arrays) for i, v in enumerate(value)]
     if isinstance(value, jax.Array | np.ndarray):
-        arrays[name] = np.ascontiguousarray(value)
+        arrays[name] = np.asarray(value, order="C")
         return {"array": name}
     return value
 
@@ -152,5 +152,5 @@ def _not_finite(number: str) -> None:
 
 
 def _classes() -> dict[str, type]:
-    found = {**discover("pofx.models", eqx.Module), **discover("pofx.families", eqx.Module)}
-    return {cls.__name__: cls for cls in found.values()}
+    rooms = ("pofx.models", "pofx.families", "pofx.nets")
+    return {c.__name__: c for room in rooms for c in discover(room, eqx.Module).values()}

@@ -1,0 +1,167 @@
+"""The stack: models of any structures as one mixture."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from pofx.core import rules
+from pofx.core.atoms import Atoms
+from pofx.core.distribution import Example, Mask, Row, Statistical, Tractable
+from pofx.core.errors import PofxError
+from pofx.core.rows import Rows
+from pofx.core.rows import rows as make_rows
+from pofx.core.variables import Column, Kind
+from pofx.models import emitted
+from pofx.models.latent_tree import LatentTree
+from pofx.models.seeds import clusters
+from pofx.models.stacked import log_weights, mixed_moments, part_class, responsibilities
+
+
+class Stack(Statistical):
+    """A mixture of models that need not be of one structure, each a tractable model of all columns.
+
+    log p(x_O) = log Σ_i w_i p_i(x_O)
+
+    Fitted models, weighted by what held-out rows say of them, are a stack (Smyth and Wolpert 1999);
+    so is a forest, several trees learned together by EM, each started from a cluster of the rows.
+
+    >>> p = Stack.example(jax.random.key(0)).model
+    >>> [type(part).__name__ for part in p.parts]
+    ['Independent', 'LatentTree']
+    """
+
+    log_weights: Float[Array, "k"]
+    parts: tuple[Tractable, ...]
+    prior: float = eqx.field(static=True, default=0.0)
+
+    random_start: ClassVar[bool] = True
+
+    @property
+    def size(self) -> int:
+        return self.parts[0].size
+
+    def joint(self, x: Row, observed: Mask) -> Float[Array, "k"]:
+        """log p(i, x_O) of each part i."""
+        scores = jnp.stack([part.log_prob(x, observed) for part in self.parts])
+        return jax.nn.log_softmax(self.log_weights) + scores
+
+    def _log_prob(self, x: Row, observed: Mask) -> Float[Array, ""]:
+        return jax.nn.logsumexp(self.joint(x, observed))
+
+    def _sample(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
+        choose, draw = jax.random.split(key)
+        i = jax.random.categorical(choose, self.joint(x, observed))
+        return jnp.stack([part.sample(draw, x, observed) for part in self.parts])[i]
+
+    def _statistics(
+        self, x: Float[Array, "n d"], observed: Mask, weight: Float[Array, "n"]
+    ) -> tuple[Any, Float[Array, ""]]:
+        joint = jax.vmap(self.joint, (0, None), 1)(x, observed)
+        shares, log_likelihood = responsibilities(joint, weight)
+        own = [p.statistics(x, observed, w)[0] for p, w in zip(_learned(self.parts), shares)]
+        return (shares.sum(1), tuple(own)), log_likelihood
+
+    def maximise(self, statistics: Any) -> "Stack":
+        shares, own = statistics
+        parts = tuple(part.maximise(s) for part, s in zip(_learned(self.parts), own))
+        return Stack(log_weights(shares, self.prior, self.log_weights), parts, self.prior)
+
+    @classmethod
+    def carries(
+        cls, variable: str, *, part: str = "chow_liu_tree", **options: Any
+    ) -> frozenset[Kind]:
+        one, options = part_class(part, options)
+        return one.carries(variable, **options)
+
+    @classmethod
+    def start(
+        cls,
+        key: PRNGKeyArray,
+        rows: Rows,
+        columns: Sequence[Column],
+        *,
+        components: int = 4,
+        part: str = "chow_liu_tree",
+        prior: float = 1.0,
+        **options: Any,
+    ) -> "Stack":
+        """One part for each cluster of the rows, started on the rows of that cluster."""
+        if not 1 <= components <= rows.count:
+            raise PofxError(
+                f"components: wanted 1 to {rows.count}, the number of rows; got {components}"
+            )
+        seed, *keys = jax.random.split(key, components + 1)
+        owner = clusters(seed, rows, columns, components, "k-means++")
+        one, options = part_class(part, options)
+        x, observed, weight = rows.flat()
+        parts, shares = [], []
+        for i, own_key in enumerate(keys):
+            own = owner == i
+            shares.append(weight[own].sum() + prior)
+            # A cluster without rows starts from all of them.
+            own = own if own.any() else ~own
+            some = make_rows(x[own], observed[own], weight[own])
+            parts.append(one.start(own_key, some, columns, prior=prior, **options))
+        return cls(jnp.log(jnp.asarray(np.array(shares))), tuple(parts), prior)
+
+    @classmethod
+    def example(cls, key: PRNGKeyArray) -> Example:
+        tree, columns = LatentTree.example(key)
+        other = emitted.of_states(tree.emissions, jnp.array([1, 0, 1]))
+        return Example(cls(jnp.log(jnp.array([0.3, 0.7])), (other, tree)), columns)
+
+
+def _learned(parts: tuple[Tractable, ...]) -> list[Statistical]:
+    learned = [part for part in parts if isinstance(part, Statistical)]
+    if len(learned) < len(parts):
+        raise PofxError("parts: wanted models that are learned from sums over rows")
+    return learned
+
+
+def _each(rule: rules.Rule, p: Stack, *arguments: Any) -> list[Any] | None:
+    """What the rule says of each part, or None where of one it is not closed."""
+    found = [rule.find(part) for part in p.parts]
+    out = [own(part, *arguments) if own else None for own, part in zip(found, p.parts)]
+    return None if any(a is None for a in out) else out
+
+
+@rules.column.register(Stack)
+def _column(p: Stack, x: Row, observed: Mask, j: int) -> Atoms | None:
+    own = _each(rules.column, p, x, observed, j)
+    if own is None or len({jax.tree.structure(a.family) for a in own}) > 1:
+        return None
+    weights = jax.nn.log_softmax(p.joint(x, observed))
+    scaled = [w + jax.nn.log_softmax(a.log_weights) for w, a in zip(weights, own)]
+    family = jax.tree.map(lambda *a: jnp.concatenate(a), *(a.family for a in own))
+    return Atoms(jnp.concatenate(scaled), family)
+
+
+@rules.expectation.register(Stack)
+def _expectation(p: Stack, x: Row, observed: Mask) -> Row | None:
+    own = _each(rules.expectation, p, x, observed)
+    return None if own is None else jax.nn.softmax(p.joint(x, observed)) @ jnp.stack(own)
+
+
+@rules.box.register(Stack)
+def _box(
+    p: Stack,
+    x: Row,
+    observed: Mask,
+    place: tuple[int, ...],
+    low: Float[Array, "b"],
+    high: Float[Array, "b"],
+) -> Float[Array, ""] | None:
+    own = _each(rules.box, p, x, observed, place, low, high)
+    weights = jax.nn.log_softmax(p.log_weights)
+    return None if own is None else jax.nn.logsumexp(weights + jnp.stack(own))
+
+
+@rules.moments.register(Stack)
+def _moments(p: Stack) -> tuple[Row, Float[Array, "d d"]] | None:
+    own = _each(rules.moments, p)
+    return own and mixed_moments(p.log_weights, *map(jnp.stack, zip(*own)))

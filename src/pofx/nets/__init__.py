@@ -1,0 +1,1 @@
+"""Neural building blocks: there is no probability in them."""

@@ -1,0 +1,129 @@
+"""Which models are tried where none is named."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from pofx.core.discovery import named
+from pofx.core.distribution import Learned, Statistical
+from pofx.core.rows import Rows
+from pofx.learn.em import Fit
+from pofx.learn.fit import Plan, by_batches
+from pofx.learn.fit import fit as learn
+from pofx.learn.select import Candidate, Entrant, Line, contest
+from pofx.models.stack import Stack
+from pofx.table.schema import Schema
+
+COMPONENTS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+STATES = (4, 8, 16, 32, 64, 128)
+ENOUGH = 1000
+"""Rows from which on a network is tried."""
+
+
+class Choice(NamedTuple):
+    """A fit, the model and options it came of, and how these were chosen."""
+
+    name: str
+    options: Mapping[str, Any]
+    fit: Fit
+    board: Sequence[Line] = ()
+    untried: Sequence[str] = ()
+    parts: Sequence[Mapping[str, Any]] = ()
+
+
+class Entry(NamedTuple):
+    """A model by name, with its options."""
+
+    model: str
+    options: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """How the leaderboard calls it."""
+        told = {k: v for k, v in self.options.items() if k not in ("restarts",)}
+        return self.model + (
+            "(" + ", ".join(f"{k}={v}" for k, v in told.items()) + ")" if told else ""
+        )
+
+
+def choose(
+    key: jax.Array,
+    schema: Schema,
+    whole: Rows,
+    splits: list[tuple[Rows, Rows]],
+    plan: Plan,
+    budget: float,
+) -> Choice:
+    """The model, or stack of models, that held-out rows prefer, learned on from all rows.
+
+    What learned by batches or gradients stays as it is, for held-out rows stopped it.
+    """
+    ladders = entries(schema, len(splits[0][0].flat()[0]) if splits else 1)
+    choose, go = jax.random.split(key)
+    if not splits:
+        only = ladders[0][0]
+        return Choice(only.model, only.options, learn(go, _start(only, schema), whole, plan))
+    candidates = [[Candidate(e.name, _start(e, schema)) for e in ladder] for ladder in ladders]
+    verdict = contest(choose, candidates, splits, plan, budget=budget)
+    parts = [(ladders[i][own.number], _refitted(go, own, whole, plan)) for i, own in verdict.chosen]
+    if len(parts) == 1:
+        entry, one = parts[0]
+        return Choice(entry.model, entry.options, one, verdict.board, verdict.untried)
+    models = tuple(one.model for _, one in parts)
+    joint = stacked(models, verdict.weights, [one for _, one in parts])
+    told = [
+        {"model": e.model, "options": dict(e.options), "weight": float(w)}
+        for (e, _), w in zip(parts, verdict.weights)
+    ]
+    return Choice("stack", {}, joint, verdict.board, verdict.untried, told)
+
+
+def entries(schema: Schema, n: int) -> list[list[Entry]]:
+    """Ladders of models, each from the smallest up, that n rows of these columns may carry."""
+
+    def ladder(model: str, option: str, sizes: tuple[int, ...], each: int, **options: Any):
+        return [Entry(model, {option: k, **options}) for k in sizes if each * k <= n]
+
+    columns = schema.columns
+    real = all(c.kind == "real" for c in columns) and len(columns) > 1
+    out = [[Entry("independent", {}), *ladder("mixture", "components", COMPONENTS, 5)]]
+    if real:
+        wide = 5 * len(columns)
+        more = ladder("mixture", "components", COMPONENTS, wide, part="gaussian")
+        out.append([Entry("gaussian", {}), *more])
+    if len(columns) > 1:
+        out.append([Entry("chow_liu_tree", {})])
+        out.append(ladder("latent_tree", "states", STATES, 40))
+        if n >= ENOUGH:
+            tree = all(c.discrete and c.levels <= 16 for c in columns)
+            part = "chow_liu_tree" if tree else "independent"
+            out.append([Entry("continuous_mixture", {"part": part})])
+    return [own for own in out if own]
+
+
+def stacked(models: tuple[Any, ...], weights: np.ndarray, fits: list[Fit]) -> Fit:
+    """Fitted models as one mixture."""
+    stack = Stack(jnp.log(jnp.asarray(weights)), models)
+    likelihood = float(weights @ np.array([one.log_likelihood for one in fits]))
+    return Fit(
+        stack, [likelihood], all(one.converged for one in fits), sum(one.seconds for one in fits)
+    )
+
+
+def _refitted(key: jax.Array, own: Entrant, whole: Rows, plan: Plan) -> Fit:
+    first = own.fits[0]
+    if not isinstance(first.model, Statistical) or by_batches(first.model, whole):
+        return first
+    return learn(key, lambda key, rows: first.model, whole, plan._replace(restarts=1))
+
+
+def _start(entry: Entry, schema: Schema):
+    cls = named("pofx.models", Learned, "model", entry.model)
+
+    def start(key: jax.Array, rows: Rows) -> Learned:
+        return cls.start(key, rows, schema.columns, **entry.options)
+
+    return start
