@@ -48,6 +48,9 @@ class Tractable(Distribution):
     is integrated out by the one and drawn by the other; a missing entry may hold anything, NaN too.
     """
 
+    any_patterns: ClassVar[bool] = False
+    """Whether nothing is factorised, so that rows of one pattern have no work to share."""
+
     def log_prob(self, x: Row, observed: Mask | None = None) -> Float[Array, ""]:
         """log p(x_O), the log-density in nats of the observed entries of one row x of shape (d,).
 

@@ -110,6 +110,11 @@ def means(emissions: Independent) -> Float[Array, "d k"]:
     return over_components(lambda part: part.means())(emissions).T
 
 
+def variances(emissions: Independent) -> Float[Array, "d k"]:
+    """Var[x_j | s_j]."""
+    return over_components(lambda part: part.variances())(emissions).T
+
+
 def log_between(
     emissions: Independent, j: int, low: Float[Array, ""], high: Float[Array, ""]
 ) -> Float[Array, "k"]:

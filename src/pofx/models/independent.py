@@ -129,6 +129,11 @@ class Independent(Parametric):
         means = [family.mean() for family in self.groups]
         return _put(means, self.places, means[0].dtype)
 
+    def variances(self) -> Row:
+        """Var[x_j] of each column."""
+        variances = [family.variance() for family in self.groups]
+        return _put(variances, self.places, variances[0].dtype)
+
     def raw_shapes(self, columns: Sequence[Column]) -> tuple[tuple[int, ...], ...]:
         groups = choose.stack(columns)
         return tuple((len(own), family.raw_size(columns[own[0]])) for own, family in groups)
@@ -204,9 +209,7 @@ def _kl(p: Independent, q: Independent, asked: Bool[np.ndarray, "d"]) -> Float[A
 
 @rules.moments.register(Independent)
 def _moments(p: Independent) -> tuple[Row, Float[Array, "d d"]]:
-    mean = p.means()
-    variances = [family.variance() for family in p.groups]
-    return mean, jnp.diag(_put(variances, p.places, mean.dtype))
+    return p.means(), jnp.diag(p.variances())
 
 
 @rules.column.register(Independent)

@@ -94,6 +94,30 @@ class StateTree(eqx.Module):
         """The states that together have the highest p(s | e) (max-product; Viterbi 1967)."""
         return self._down(log_e, _max, lambda j, p: jnp.argmax(p))
 
+    def products(self, m: Float[Array, "d k"]) -> Float[Array, "d d"]:
+        """E[m_i(s_i) m_j(s_j)] of each pair of different nodes; zero on the diagonal.
+
+        Given the node where their ways to the root meet, i and j are independent. So each node
+        learns E[m_i(s_i) | s] of all i below it, and pairs are summed where they meet.
+        """
+        d, k = m.shape
+        p = self.posterior(jnp.zeros_like(m))
+        # Beyond the roots is one node more, of one state.
+        p = jnp.concatenate([p, jnp.eye(1, k, dtype=m.dtype)])
+        given = jnp.zeros((d + 1, k, d), m.dtype).at[np.arange(d), :, np.arange(d)].set(m)
+        own, above = _order(self.parents)
+
+        def meet(state, at):
+            given, total = state
+            j, parent = at
+            below = jnp.matmul(jnp.exp(self.log_transition[j]), given[j], precision="highest")
+            pairs = jnp.matmul((p[parent, :, None] * given[parent]).T, below, precision="highest")
+            return (given.at[parent].add(below), total + pairs), None
+
+        start = given, jnp.zeros((d, d), m.dtype)
+        (_, total), _ = jax.lax.scan(meet, start, (own[::-1], above[::-1]))
+        return total + total.T
+
     def _up(self, log_e: Array, combine: Callable) -> tuple[Array, Array]:
         """The log-evidence, and that at and below each node."""
         log_t = jnp.maximum(self.log_transition, IMPOSSIBLE)

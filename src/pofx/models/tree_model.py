@@ -166,8 +166,25 @@ def box(
     return p.tree.log_evidence(log_e)
 
 
+def moments(p: TreeModel) -> tuple[Row, Float[Array, "d d"]]:
+    """E[x] and Cov[x], from the marginals of pairs of states."""
+    codes = jnp.arange(p.tree.states, dtype=p.tree.log_transition.dtype)
+    means = jnp.broadcast_to(codes, (p.size, p.tree.states))
+    variances = jnp.zeros_like(means)
+    if p.emissions is not None:
+        place, k = np.array(p.hidden), p._states
+        means = means.at[place].set(0).at[place, :k].set(emitted.means(p.emissions))
+        variances = variances.at[place, :k].set(emitted.variances(p.emissions))
+    shares = p.tree.posterior(jnp.zeros_like(means))
+    mean = (shares * means).sum(1)
+    off = means - mean[:, None]
+    own = (shares * (variances + off**2)).sum(1)
+    return mean, p.tree.products(off) + jnp.diag(own)
+
+
 def register(model: type[TreeModel]) -> None:
     """Has a kind of tree answer by these closed forms."""
     rules.column.register(model)(column)
     rules.expectation.register(model)(expectation)
     rules.box.register(model)(box)
+    rules.moments.register(model)(moments)
