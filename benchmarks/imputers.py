@@ -14,6 +14,7 @@ from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer, KNNImputer
+from threadpoolctl import threadpool_limits
 
 
 class Cells(NamedTuple):
@@ -39,10 +40,11 @@ def linear(train: np.ndarray, test: np.ndarray, cells: Cells, rounds: int = 10) 
     block = np.repeat(np.arange(len(cells.levels)), np.maximum(cells.levels, 1))
     imputer = _ByColumn(max_iter=rounds, keep_empty_features=True, random_state=0)
     imputer.block = block
-    with warnings.catch_warnings():
+    # one thread: many small matrices, over which threads would only wait for each other
+    with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore", ConvergenceWarning)  # it stops after its rounds
         imputer.fit(_indicators(train, cells))
-    return _decided(imputer.transform(_indicators(test, cells)), test, cells)
+        return _decided(imputer.transform(_indicators(test, cells)), test, cells)
 
 
 def forests(

@@ -114,3 +114,19 @@ def test_a_closed_divergence_is_what_draws_say(case):
 @eqx.filter_jit
 def _atoms(model: Tractable, x, observed, j):
     return atoms(model, x, observed, j)
+
+
+def test_the_most_probable_completion_beats_draws(case):
+    rule = rules.completion.find(case.model)
+    if rule is None:
+        pytest.skip("no closed completion")
+    x, observed = row_of(case, 3)
+    own, seen = jnp.asarray(x, jnp.zeros(()).dtype), jnp.asarray(observed)
+    best, score = eqx.filter_jit(rule)(case.model, jnp.where(seen, own, 0), seen)
+    np.testing.assert_array_equal(np.asarray(best)[observed], np.asarray(own)[observed])
+    # With hidden categories it is their joint probability: no more than the row's own.
+    whole = case.log_prob(np.asarray(best)[None], np.ones(case.size, bool))[0]
+    assert np.isfinite(score)
+    assert score < whole + 20 * case.tolerance
+    again = eqx.filter_jit(rule)(case.model, best, jnp.ones(case.size, bool))
+    assert float(again[1]) == pytest.approx(float(score), abs=20 * case.tolerance)

@@ -9,7 +9,8 @@ from pofx.core.errors import PofxError, PofxWarning
 from pofx.core.rows import rows
 from pofx.core.variables import Column
 from pofx.learn.em import em, step
-from pofx.learn.fit import Candidate, fit, select
+from pofx.learn.fit import Plan, fit
+from pofx.learn.select import Candidate, select
 from pofx.models.independent import Independent
 from pofx.models.mixture import Mixture
 
@@ -105,9 +106,11 @@ def test_restarts_keep_the_best():
     start = mixture(4, init="random")
     alone = [em(start(k, data), data).log_likelihood for k in jax.random.split(KEY, 6)]
     assert np.ptp(alone) > 0.05, "starts that all end alike show nothing"
-    kept = fit(KEY, start, data, restarts=6)
+    kept = fit(KEY, start, data, Plan(restarts=6))
     assert kept.log_likelihood > max(alone) - 1e-3
-    assert fit(KEY, start, data, restarts=1).log_likelihood == pytest.approx(alone[0], abs=1e-4)
+    assert fit(KEY, start, data, Plan(restarts=1)).log_likelihood == pytest.approx(
+        alone[0], abs=1e-4
+    )
 
 
 def test_restarts_are_for_random_starts_only():
@@ -117,7 +120,7 @@ def test_restarts_are_for_random_starts_only():
         calls.append(key)
         return Independent.start(key, data, REAL)
 
-    fit(KEY, start, rows(blobs()), restarts=5)
+    fit(KEY, start, rows(blobs()), Plan(restarts=5))
     assert len(calls) == 1
 
 
@@ -127,10 +130,10 @@ def candidates(counts, **options):
 
 def test_selection_finds_the_number_of_components():
     x = blobs(n=400, k=3)
-    best, kept, lines = select(
-        KEY, candidates((1, 2, 3, 4, 6)), [(rows(x[:320]), rows(x[320:]))], restarts=2
-    )
-    assert best == 2
+    splits = [(rows(x[:320]), rows(x[320:]))]
+    best, lines = select(KEY, candidates((1, 2, 3, 4, 6)), splits, Plan(restarts=2))
+    kept = best.fits
+    assert best.number == 2
     assert len(kept[0].model.log_weights) == 3
     assert [line.kept for line in lines] == [True, True, True, False, False]
     scores = np.asarray(jax.vmap(lambda r: kept[0].model.log_prob(r, jnp.ones(2, bool)))(x[320:]))
@@ -142,10 +145,9 @@ def test_selection_finds_the_number_of_components():
 
 def test_selection_takes_one_component_of_pure_noise_and_stops():
     x = blobs(n=400, k=1, seed=3)
-    best, _, lines = select(
-        KEY, candidates((1, 2, 3, 4, 6)), [(rows(x[:320]), rows(x[320:]))], patience=2
-    )
-    assert best == 0
+    splits = [(rows(x[:320]), rows(x[320:]))]
+    best, lines = select(KEY, candidates((1, 2, 3, 4, 6)), splits, patience=2)
+    assert best.number == 0
     assert len(lines) == 3
 
 
@@ -158,7 +160,7 @@ def test_a_candidate_that_holds_held_out_rows_impossible_loses():
 
     trials = [Candidate("sure", start(0.0)), Candidate("open", start(1.0))]
     for order in (trials, trials[::-1], [trials[0], *trials]):
-        best, _, lines = select(KEY, order, [(train, valid)])
-        assert order[best].name == "open"
+        best, lines = select(KEY, order, [(train, valid)])
+        assert best.name == "open"
         assert [line.name for line in lines] == [t.name for t in order]
         assert {type(line.kept) for line in lines} == {bool}

@@ -61,3 +61,9 @@ box: Rule = Rule("box")
 
 expectation: Rule = Rule("expectation")
 """expectation(p, x, observed): E[x_j | x_O] of each missing entry j; others hold anything."""
+
+completion: Rule = Rule("completion")
+"""completion(p, x, observed): x with its missing entries at their most probable, and log p of that.
+
+Most probable together, and together with the hidden categories, which the log-probability is of.
+"""

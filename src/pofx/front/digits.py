@@ -8,7 +8,7 @@ import numpy as np
 import pofx
 from pofx.core.answer import mean_over_rows
 from pofx.front import plot
-from pofx.front.show import heading, summary, timed
+from pofx.front.show import heading, timed
 
 MISSING = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
 LATENT = 15
@@ -25,7 +25,7 @@ def run(folder: Path) -> list[Path]:
             train, "chain", on="label", part="ppca", latent=LATENT, schema={"label": "categorical"}
         ),
     )
-    print(f"{summary(p)}\n{p.schema}")
+    print(f"{p.report()}\n{p.schema}")
     return [_drawn(folder, p), _completed(folder, p, test), _classified(folder, p, train, test)]
 
 

@@ -27,18 +27,28 @@ def fit(
     ] = None,
     weights: Annotated[str | None, typer.Option(help="The column that holds row weights.")] = None,
     validation: Annotated[float, typer.Option(help="Share of rows held out to choose by.")] = 0.1,
+    budget: Annotated[
+        float, typer.Option(help="Seconds for comparing models where none is named.")
+    ] = 60.0,
+    epochs: Annotated[
+        int, typer.Option(help="The most passes over the rows by batches or gradients.")
+    ] = 0,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Where training by gradients goes on if interrupted.")
+    ] = None,
     seed: Seed = 0,
 ) -> None:
     """Learn the distribution of a table's rows and save it."""
     import pofx
-    from pofx.front.show import leaderboard, print_error, summary
+    from pofx.front.show import print_error
     from pofx.table.read import read
 
     data = read(table)
     if not output.parent.is_dir():
         raise PofxError(f"{output}: cannot be written: no folder {output.parent}")
     options = {name: json_of(text) for name, text in pairs("option", option).items()}
-    if taken := {"data", "model", "schema", "weights", "validation", "seed"} & set(options):
+    named = {"data", "model", "schema", "weights", "validation", "budget", "epochs", "checkpoint"}
+    if taken := (named | {"seed"}) & set(options):
         raise PofxError(f"--option: {taken.pop()!r} is no option of a model; see `pofx fit --help`")
     p = pofx.fit(
         data,
@@ -46,27 +56,26 @@ def fit(
         schema=pairs("kind", kind),
         weights=weights,
         validation=validation,
+        budget=budget,
+        epochs=epochs,
+        checkpoint=checkpoint,
         seed=seed,
         **options,
     )
     p.save(output)
     print(p.schema)
-    print_error(leaderboard(p.fit), summary(p), f"saved to {output}")
+    print_error(str(p.report()), f"saved to {output}")
 
 
 @app.command()
 def info(model: ModelFile) -> None:
     """What a model file holds: schema, model, and how it was learned."""
-    from pofx.front.show import leaderboard, summary
-
     p = load(model)
     print(p)
     print()
     print(p.schema)
     print()
-    for line in (leaderboard(p.fit), summary(p)):
-        if line:
-            print(line)
+    print(p.report())
 
 
 @app.command()

@@ -9,7 +9,7 @@ import pofx
 from pofx.core.answer import mean_over_rows
 from pofx.core.errors import PofxError
 from pofx.front import plot
-from pofx.front.show import draw, heading, leaderboard, summary, timed
+from pofx.front.show import draw, heading, timed
 
 NUMBERS = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g")
 QUESTIONS = (
@@ -35,7 +35,7 @@ def run(folder: Path) -> list[Path]:
     train, test = data[~held], data[held]
     p = timed("fit", lambda: pofx.fit(train))
     base = pofx.fit(train, "independent", schema=p.schema)
-    print(f"{summary(p)}\n{leaderboard(p.fit)}\n\n{p.schema}")
+    print(f"{p.report()}\n\n{p.schema}")
     _held_out(p, base, test)
     _questions(p, test)
     return [_picture(folder, p, data)]

@@ -3,7 +3,7 @@
 import inspect
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ import numpy as np
 
 from pofx.core.discovery import discover
 from pofx.core.distribution import Learned
-from pofx.table.joint import Joint
 from pofx.table.read import write
 
 SHOWN = 40
@@ -55,37 +54,6 @@ def _cell(cells: Any, row: int) -> str:
     if np.isnan(value):
         return ""
     return f"{value:.6g}" if cells.levels is None else str(cells.levels[int(value)])
-
-
-def summary(p: Joint) -> str:
-    """One line on how a model was learned; empty where nobody knows."""
-    fit = p.fit
-    if not fit:
-        return ""
-    options = ", ".join(f"{k}={v}" for k, v in fit["options"].items())
-    missing = f", {100 * fit['missing']:.1f} % of cells missing" if fit["missing"] else ""
-    ended = "converged" if fit["converged"] else "not converged"
-    return (
-        f"{fit['model']}({options}) on {fit['rows']} rows{missing}: "
-        f"log-likelihood {_told(fit['log_likelihood'])} nats a row "
-        f"after {fit['steps']} steps, {ended}"
-    )
-
-
-def leaderboard(fit: Mapping[str, Any]) -> str:
-    """The models compared on held-out rows, one a line; empty where there was no choice."""
-    lines = []
-    for line in fit.get("leaderboard", ()):
-        gain = f"{_told(line['gain'], '+.4f')} ± {_told(line['gain_stderr'])}" if lines else ""
-        kept = "kept" if line["kept"] else ""
-        score = f"{_told(line['log_likelihood'])} ± {_told(line['stderr'])}"
-        lines.append(f"{line['name']:>16}  {score:>22}  {gain:>20}  {kept}".rstrip())
-    head = f"{'':>16}  {'held out, nats a row':>22}  {'gain over the kept':>20}"
-    return "\n".join([head, *lines]) if lines else ""
-
-
-def _told(number: float | None, form: str = ".4f") -> str:
-    return "?" if number is None else format(number, form)
 
 
 def taxonomy() -> str:

@@ -24,8 +24,10 @@ TRIAL = 15
 """Steps given to each of several starts before the best goes on (Biernacki et al. 2003)."""
 MANY = 1024
 """Rows from which on a model that can learns by batches."""
-STEPS = 2000
-"""Gradient steps wanted at least: few rows are passed over more often."""
+FEWEST, MOST = 2000, 10_000
+"""Steps by batches or gradients: few rows are passed over more often, many less."""
+PASSES = 4
+"""Passes over the rows at least, however many they are."""
 
 
 class Plan(NamedTuple):
@@ -61,7 +63,8 @@ def fit(
     if isinstance(model, Trained):
         return _by_gradients(key, model, rows, plan, valid)
     if isinstance(model, Stepwise) and by_batches(model, rows):
-        pace = Pace(epochs=plan.epochs or STANDARD.epochs, seconds=plan.seconds)
+        most = _passes(rows, STANDARD.batch, STANDARD.epochs, FEWEST)
+        pace = Pace(epochs=plan.epochs or min(most, STANDARD.epochs), seconds=plan.seconds)
         return stepwise(key, model, rows, valid=valid, pace=pace, report=plan.report)
     assert isinstance(model, Statistical)
     limits = {"tolerance": plan.tolerance, "report": plan.report}
@@ -95,22 +98,25 @@ def _by_gradients(
     settings, path = _settings(rows, plan), plan.checkpoint
     phases: list[Training] = []
     best: Distribution = model
-    kept, nxt = None, model
+    kept, nxt = -np.inf, model
     while nxt is not None:
         left = max(plan.seconds - sum(t.seconds for t in phases), 1e-3)
+        # What follows starts where this ends: half as long is enough.
+        epochs = -(-settings.epochs // (len(phases) + 1))
         trained = train(
             jax.random.fold_in(key, len(phases)),
             nxt,
             rows,
             valid=valid,
-            settings=settings._replace(seconds=left),
+            settings=settings._replace(seconds=left, epochs=epochs),
             report=plan.report,
             checkpoint=path and Path(f"{path}.{len(phases)}" if phases else path),
         )
         phases.append(trained)
         own = trained.model.compiled(score)
-        if kept is None or np.average(score(own), weights=judges.flat()[2]) > kept:
-            best, kept = own, np.average(score(own), weights=judges.flat()[2])
+        value = float(np.average(score(own), weights=judges.flat()[2]))
+        if value > kept:
+            best, kept = own, value
         nxt = trained.model.then()
     history = [-epoch.train for t in phases for epoch in t.history]
     converged = all(t.stopped in ("epochs", "settled") for t in phases)
@@ -119,6 +125,11 @@ def _by_gradients(
 
 def _settings(rows: Rows, plan: Plan) -> Settings:
     usual = Settings(patience=8)
-    steps = -(-rows.count // usual.batch)
-    epochs = plan.epochs or max(usual.epochs, min(-(-STEPS // steps), 10 * usual.epochs))
+    epochs = plan.epochs or _passes(rows, usual.batch, usual.epochs, MOST)
     return usual._replace(epochs=epochs)
+
+
+def _passes(rows: Rows, batch: int, usual: int, most: int) -> int:
+    """Passes over the rows: as usual, but for FEWEST steps at least and `most` at most."""
+    steps = -(-rows.count // batch)
+    return max(min(max(usual, FEWEST // steps), most // steps), PASSES)

@@ -117,7 +117,9 @@ def contest(
         if entrants and start >= until:
             untried.append(ladder[0].name)
             continue
-        own, lines = select(key, ladder, splits, plan, patience=1 if i else 2, until=until)
+        # What time is left is shared out evenly over the ladders that are.
+        share = start + max(until - start, 0) / (len(ladders) - i)
+        own, lines = select(key, ladder, splits, plan, patience=1 if i else 2, until=share)
         entrants.append((i, own))
         # The ladder's own comparisons, and its winner against the best of those before.
         board += [line._replace(kept=False) for line in lines if line.name != own.name]

@@ -22,6 +22,7 @@ from pofx.models.gaussian import Gaussian
 from pofx.models.mixture import Mixture
 from pofx.models.stacked import (
     draw,
+    likeliest,
     log_probs,
     log_weights,
     maximised,
@@ -244,3 +245,18 @@ def _expectation(p: Chain, x: Row, observed: Mask) -> Row | None:
     own = mixed_expectation(joint, p.parts, p._others(x), p._others(observed))
     levels = jnp.arange(len(joint), dtype=x.dtype)
     return None if own is None else jnp.insert(own, p.on, jax.nn.softmax(joint) @ levels)
+
+
+@rules.completion.register(Chain)
+def _completion(p: Chain, x: Row, observed: Mask) -> tuple[Row, Float[Array, ""]] | None:
+    possible = ~observed[p.on] | (jnp.arange(len(p.log_prior)) == x[p.on])
+    weights = jnp.where(possible, jax.nn.log_softmax(p.log_prior), -jnp.inf)
+    # The level rides along as one more entry of its part's row.
+    rule = rules.completion.find(p.parts)
+    if rule is None:
+        return None
+    own = over_components(rule, shared=2)(p.parts, p._others(x), p._others(observed))
+    if own is None:
+        return None
+    levels = jnp.arange(len(weights), dtype=x.dtype)
+    return likeliest(weights, jnp.insert(own[0], p.on, levels, axis=1), own[1])

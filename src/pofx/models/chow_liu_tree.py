@@ -5,14 +5,15 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from pofx.core import rules
 from pofx.core.axes import over_components
 from pofx.core.distribution import Example, Parametric
 from pofx.core.rows import Rows
 from pofx.core.variables import Column
 from pofx.families.normal import Normal
-from pofx.models import emitted, skeleton
+from pofx.models import emitted, skeleton, tree_information
 from pofx.models.independent import Independent
 from pofx.models.state_tree import IMPOSSIBLE, StateTree, even_counts, even_tree
 from pofx.models.tree_model import TreeModel, register
@@ -102,3 +103,14 @@ class ChowLiuTree(TreeModel, Parametric):
 
 
 register(ChowLiuTree)
+
+
+@rules.entropy.register(ChowLiuTree)
+def _entropy(p: ChowLiuTree, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""] | None:
+    return tree_information.entropy(p.tree, asked) if p.emissions is None else None
+
+
+@rules.kl.register(ChowLiuTree, ChowLiuTree)
+def _kl(p: ChowLiuTree, q: ChowLiuTree, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""] | None:
+    seen = p.emissions is None and q.emissions is None and p.levels == q.levels
+    return tree_information.kl(p.tree, q.tree) if seen and asked.all() else None

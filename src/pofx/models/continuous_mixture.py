@@ -202,3 +202,12 @@ def _moments(p: ContinuousMixture) -> tuple[Row, Float[Array, "d d"]] | None:
     own = p.mixture()
     rule = rules.moments.find(own)
     return rule and rule(own)
+
+
+@rules.completion.register(ContinuousMixture)
+def _completion(
+    p: ContinuousMixture, x: Row, observed: Mask
+) -> tuple[Row, Float[Array, ""]] | None:
+    own = p.mixture()
+    rule = rules.completion.find(own)
+    return rule and rule(own, x, observed)

@@ -115,6 +115,11 @@ def variances(emissions: Independent) -> Float[Array, "d k"]:
     return over_components(lambda part: part.variances())(emissions).T
 
 
+def modes(emissions: Independent) -> Float[Array, "d k"]:
+    """The value of x_j of highest mass or density in each state."""
+    return over_components(lambda part: part.modes())(emissions).T
+
+
 def log_between(
     emissions: Independent, j: int, low: Float[Array, ""], high: Float[Array, ""]
 ) -> Float[Array, "k"]:

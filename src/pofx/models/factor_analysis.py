@@ -183,3 +183,10 @@ def _column(p: FactorAnalysis, x: Row, observed: Mask, j: int) -> Atoms:
 def _expectation(p: FactorAnalysis, x: Row, observed: Mask) -> Row:
     z = jnp.where(observed, x - p.mean, 0)
     return p.mean + p.loading @ p._posterior(observed).mean(z)
+
+
+@rules.completion.register(FactorAnalysis)
+def _completion(p: FactorAnalysis, x: Row, observed: Mask) -> tuple[Row, Float[Array, ""]]:
+    # A Gaussian is highest at its mean.
+    best = jnp.where(observed, x, _expectation(p, x, observed))
+    return best, p.log_prob(best)

@@ -194,3 +194,10 @@ def one_normal(
 @rules.expectation.register(Gaussian)
 def _expectation(p: Gaussian, x: Row, observed: Mask) -> Row:
     return p.mean + p._regression(observed) @ jnp.where(observed, x - p.mean, 0)
+
+
+@rules.completion.register(Gaussian)
+def _completion(p: Gaussian, x: Row, observed: Mask) -> tuple[Row, Float[Array, ""]]:
+    # A Gaussian is highest at its mean.
+    best = jnp.where(observed, x, _expectation(p, x, observed))
+    return best, p.log_prob(best)

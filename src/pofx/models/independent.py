@@ -134,6 +134,11 @@ class Independent(Parametric):
         variances = [family.variance() for family in self.groups]
         return _put(variances, self.places, variances[0].dtype)
 
+    def modes(self) -> Row:
+        """The value of highest mass or density of each column."""
+        modes = [family.mode() for family in self.groups]
+        return _put(modes, self.places, modes[0].dtype)
+
     def raw_shapes(self, columns: Sequence[Column]) -> tuple[tuple[int, ...], ...]:
         groups = choose.stack(columns)
         return tuple((len(own), family.raw_size(columns[own[0]])) for own, family in groups)
@@ -252,3 +257,9 @@ def _normal(p: Independent) -> tuple[Row, Float[Array, "d d"]] | None:
 @rules.expectation.register(Independent)
 def _expectation(p: Independent, x: Row, observed: Mask) -> Row:
     return p.means()
+
+
+@rules.completion.register(Independent)
+def _completion(p: Independent, x: Row, observed: Mask) -> tuple[Row, Float[Array, ""]]:
+    best = jnp.where(observed, x, p.modes())
+    return best, p.log_prob(best)

@@ -26,6 +26,7 @@ from pofx.models.stacked import (
     maximised,
     mixed_box,
     mixed_column,
+    mixed_completion,
     mixed_expectation,
     mixed_moments,
     part_class,
@@ -195,3 +196,8 @@ def _normal(p: Mixture) -> tuple[Row, Float[Array, "d d"]] | None:
 @rules.expectation.register(Mixture)
 def _expectation(p: Mixture, x: Row, observed: Mask) -> Row | None:
     return mixed_expectation(p._joint(x, observed), p.parts, x, observed)
+
+
+@rules.completion.register(Mixture)
+def _completion(p: Mixture, x: Row, observed: Mask) -> tuple[Row, Float[Array, ""]] | None:
+    return mixed_completion(jax.nn.log_softmax(p.log_weights), p.parts, x, observed)

@@ -19,7 +19,7 @@ from pofx.core.variables import Column, Kind
 from pofx.models import emitted
 from pofx.models.latent_tree import LatentTree
 from pofx.models.seeds import clusters
-from pofx.models.stacked import log_weights, mixed_moments, part_class, responsibilities
+from pofx.models.stacked import likeliest, log_weights, mixed_moments, part_class, responsibilities
 
 
 class Stack(Statistical):
@@ -165,3 +165,10 @@ def _box(
 def _moments(p: Stack) -> tuple[Row, Float[Array, "d d"]] | None:
     own = _each(rules.moments, p)
     return own and mixed_moments(p.log_weights, *map(jnp.stack, zip(*own)))
+
+
+@rules.completion.register(Stack)
+def _completion(p: Stack, x: Row, observed: Mask) -> tuple[Row, Float[Array, ""]] | None:
+    own = _each(rules.completion, p, x, observed)
+    weights = jax.nn.log_softmax(p.log_weights)
+    return own and likeliest(weights, *map(jnp.stack, zip(*own)))

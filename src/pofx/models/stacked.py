@@ -130,6 +130,23 @@ def mixed_expectation(
     return None if own is None else jax.nn.softmax(joint) @ own
 
 
+def mixed_completion(
+    log_weights: Float[Array, "k"], parts: Any, x: Float[Array, "d"], observed: Bool[Array, "d"]
+) -> tuple[Float[Array, "d"], Float[Array, ""]] | None:
+    """max over k and x_M of log w_k p_k(x_M, x_O)."""
+    rule = rules.completion.find(parts)
+    own = over_components(rule, shared=2)(parts, x, observed) if rule else None
+    return own and likeliest(log_weights, *own)
+
+
+def likeliest(
+    log_weights: Float[Array, "k"], rows: Float[Array, "k d"], log_probs: Float[Array, "k"]
+) -> tuple[Float[Array, "d"], Float[Array, ""]]:
+    """The row of the component with the highest log w_k + log_prob_k, and that."""
+    k = jnp.argmax(log_weights + log_probs)
+    return rows[k], (log_weights + log_probs)[k]
+
+
 def mixed_box(
     log_weights: Float[Array, "k"],
     parts: Any,

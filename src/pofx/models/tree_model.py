@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core import rules
 from pofx.core.atoms import Atoms
+from pofx.core.axes import over_components
 from pofx.core.distribution import Mask, Row, Stepwise
 from pofx.core.variables import KINDS, Kind
 from pofx.families.special import log
@@ -182,9 +183,26 @@ def moments(p: TreeModel) -> tuple[Row, Float[Array, "d d"]]:
     return mean, p.tree.products(off) + jnp.diag(own)
 
 
+def completion(p: TreeModel, x: Row, observed: Mask) -> tuple[Row, Float[Array, ""]]:
+    """max over s and x_M of log p(s, x_M, x_O): a missing column is at its mode in each state."""
+    log_e, d = p.evidence(x, observed), np.arange(p.size)
+    best = jnp.broadcast_to(jnp.arange(p.tree.states, dtype=x.dtype), log_e.shape)
+    if p.emissions is not None:
+        place, k = np.array(p.hidden), p._states
+        own = jnp.where(observed[place, None], x[place, None], emitted.modes(p.emissions))
+        everything = jnp.ones(len(place), bool)
+        score = over_components(lambda part, x: part.log_probs(x, everything))
+        best = best.at[place, :k].set(own)
+        log_e = log_e.at[place, :k].set(score(p.emissions, own.T).T)
+    states = p.tree.likeliest(log_e)
+    hot = jax.nn.one_hot(states, p.tree.states, dtype=log_e.dtype)
+    return best[d, states], p.tree.log_prob(hot) + log_e[d, states].sum()
+
+
 def register(model: type[TreeModel]) -> None:
     """Has a kind of tree answer by these closed forms."""
     rules.column.register(model)(column)
     rules.expectation.register(model)(expectation)
     rules.box.register(model)(box)
     rules.moments.register(model)(moments)
+    rules.completion.register(model)(completion)

@@ -48,6 +48,24 @@ def expect(
     return out
 
 
+def completion(
+    model: Tractable, rows: Rows
+) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n"]] | None:
+    """Each row at its most probable completion, and log p of that, with the hidden categories.
+
+    None where the model knows none.
+    """
+    rule, row = rules.completion.find(model), jnp.zeros(model.size)
+    if rule is None or eqx.filter_eval_shape(rule, model, row, row > 0) is None:
+        return None
+    return per_row(_completion, model, rows)
+
+
+def _completion(model, x, observed):
+    rule = rules.completion.find(model)
+    return None if rule is None else rule(model, jnp.where(observed, x, 0), observed)
+
+
 def _means(model: Tractable, rows: Rows) -> Float[np.ndarray, "n d"] | None:
     """E[x_M | x_O] of each row where it is closed."""
     rule, row = rules.expectation.find(model), jnp.zeros(model.size)

@@ -15,6 +15,7 @@ from pofx.core.rows import rows
 from pofx.queries import bayes
 from pofx.table.encode import Unseen, encode
 from pofx.table.entries import Entries
+from pofx.table.report import Report
 from pofx.table.schema import Schema, Variable
 
 Names = str | Sequence[str]
@@ -29,6 +30,10 @@ class Held:
     fixed: np.ndarray
     evidence: tuple[str, ...] = ()
     fit: Mapping[str, Any] = field(default_factory=dict)
+
+    def report(self) -> Report:
+        """How the model was learned, and what it was compared with."""
+        return Report(self.fit)
 
     @cached_property
     def entries(self) -> Entries:

@@ -112,6 +112,27 @@ class Joint(Informs, Decides):
             for i in range(draws)
         ]
 
+    def complete(self, data: Any, *, unseen: Unseen = "missing") -> Any:
+        """The data with missing cells at their most probable values together.
+
+        argmax over x_M, and the hidden categories z of the model, of p(x_M, z | x_O): one whole
+        row that hangs together, where `impute` guesses cell by cell. For trees by max-product
+        messages, for mixtures over all components. Raises PofxError where columns have been
+        integrated out or the model knows no such row.
+
+        >>> import pofx
+        >>> p = pofx.fit({"a": [0, 1] * 10, "b": [0, 1] * 10}, "chow_liu_tree")
+        >>> {k: v.tolist() for k, v in p.complete({"a": [1.0], "b": [None]}).items()}
+        {'a': [1], 'b': [1]}
+        """
+        found = missing.completion(self.model, rows(self._read(data, unseen)[:, self.entries.free]))
+        if found is None:
+            raise PofxError(
+                f"complete: {type(self.model).__name__} knows no most probable completion; "
+                "pass the evidence as cells to the distribution of all columns, or use impute"
+            )
+        return decode(self.schema, self.entries.whole(found[0]), like=data)
+
     # -- questions in the notation of textbooks
 
     def ask(

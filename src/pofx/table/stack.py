@@ -28,8 +28,8 @@ def stack(models: Sequence[Joint], data: Any) -> Joint:
     >>> data = {"x": np.arange(20.0), "y": np.arange(20) % 2}
     >>> p = pofx.fit(data, "independent")
     >>> q = pofx.fit(data, "chow_liu_tree", schema=p.schema)
-    >>> stack([p, q], data).size
-    2
+    >>> stack([p, q], data)
+    p(x, y)  Stack
     """
     if not models or not all(isinstance(p, Joint) for p in models):
         raise PofxError("models: wanted fitted distributions, as from pofx.fit")
