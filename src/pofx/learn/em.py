@@ -3,7 +3,7 @@
 import time
 import warnings
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import equinox as eqx
 import jax
@@ -35,7 +35,7 @@ class Fit(NamedTuple):
     `history` holds the log-likelihood before each step, in nats a unit of weight.
     """
 
-    model: Statistical
+    model: Any
     history: list[float]
     converged: bool
     seconds: float

@@ -63,7 +63,7 @@ def stepwise(
     carried, history = model.nothing(), []
     best, score, waited = model, -np.inf, 0
     for epoch in range(pace.epochs):
-        own = rates[epoch * steps : (epoch + 1) * steps]
+        own = jnp.asarray(rates[epoch * steps : (epoch + 1) * steps])
         shuffle = jax.random.fold_in(key, epoch)
         model, carried, value = _epoch(shuffle, model, carried, x, observed, weight, own, batch)
         history.append(float(value))

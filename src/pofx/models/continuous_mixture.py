@@ -160,7 +160,7 @@ class ContinuousMixture(Tractable, Trained):
 
 
 @eqx.filter_jit
-def _learned(part: Parametric, rows: Rows) -> Parametric:
+def _learned(part: Any, rows: Rows) -> Any:
     return part.maximise(rows.sum(part.statistics)[0])
 
 

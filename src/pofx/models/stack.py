@@ -164,11 +164,16 @@ def _box(
 @rules.moments.register(Stack)
 def _moments(p: Stack) -> tuple[Row, Float[Array, "d d"]] | None:
     own = _each(rules.moments, p)
-    return own and mixed_moments(p.log_weights, *map(jnp.stack, zip(*own)))
+    if own is None:
+        return None
+    means, covariances = map(jnp.stack, zip(*own))
+    return mixed_moments(p.log_weights, means, covariances)
 
 
 @rules.completion.register(Stack)
 def _completion(p: Stack, x: Row, observed: Mask) -> tuple[Row, Float[Array, ""]] | None:
     own = _each(rules.completion, p, x, observed)
-    weights = jax.nn.log_softmax(p.log_weights)
-    return own and likeliest(weights, *map(jnp.stack, zip(*own)))
+    if own is None:
+        return None
+    best, scores = map(jnp.stack, zip(*own))
+    return likeliest(jax.nn.log_softmax(p.log_weights), best, scores)

@@ -88,7 +88,9 @@ class TreeModel(Stepwise):
 
     def maximise(self, statistics: Any) -> Any:
         counts, _, own = statistics
-        emissions = None if own is None else emitted.maximised(self.emissions, own)
+        emissions = self.emissions
+        if emissions is not None:
+            emissions = emitted.maximised(emissions, own)
         return self._with(counts + self._pseudo_counts(), emissions)
 
     def nothing(self) -> Any:
@@ -129,7 +131,7 @@ class TreeModel(Stepwise):
 
 def column(p: TreeModel, x: Row, observed: Mask, j: int) -> Atoms | None:
     """p(x_j | x_O) = Σ_s p(s_j | x_O) p_j(x_j | s_j)."""
-    if j not in p.hidden:
+    if j not in p.hidden or p.emissions is None:
         return None
     posterior = p.tree.posterior(p.evidence(x, observed))[j, : p._states]
     return emitted.column(p.emissions, log(posterior), p.hidden.index(j))
@@ -159,7 +161,7 @@ def box(
     log_e = p.evidence(x, observed)
     codes = jnp.arange(p.tree.states, dtype=x.dtype)
     for j, a, b in zip(place, low, high):
-        if j in p.hidden:
+        if p.emissions is not None and j in p.hidden:
             own = emitted.log_between(p.emissions, p.hidden.index(j), a, b)
         else:
             own = jnp.where((codes > a) & (codes <= b), 0, IMPOSSIBLE)

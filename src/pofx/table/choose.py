@@ -9,7 +9,7 @@ import numpy as np
 
 from pofx.core.discovery import named
 from pofx.core.distribution import Learned, Statistical
-from pofx.core.rows import Rows
+from pofx.core.rows import Rows, log_prob
 from pofx.learn.em import Fit
 from pofx.learn.fit import Plan, by_batches
 from pofx.learn.fit import fit as learn
@@ -62,18 +62,18 @@ def choose(
     What learned by batches or gradients stays as it is, for held-out rows stopped it.
     """
     ladders = entries(schema, len(splits[0][0].flat()[0]) if splits else 1)
-    choose, go = jax.random.split(key)
     if not splits:
         only = ladders[0][0]
-        return Choice(only.model, only.options, learn(go, _start(only, schema), whole, plan))
+        return Choice(only.model, only.options, learn(key, _start(only, schema), whole, plan))
     candidates = [[Candidate(e.name, _start(e, schema)) for e in ladder] for ladder in ladders]
-    verdict = contest(choose, candidates, splits, plan, budget=budget)
-    parts = [(ladders[i][own.number], _refitted(go, own, whole, plan)) for i, own in verdict.chosen]
+    verdict = contest(key, candidates, splits, plan, budget=budget)
+    parts = [
+        (ladders[i][own.number], _refitted(key, own, whole, plan)) for i, own in verdict.chosen
+    ]
     if len(parts) == 1:
         entry, one = parts[0]
         return Choice(entry.model, entry.options, one, verdict.board, verdict.untried)
-    models = tuple(one.model for _, one in parts)
-    joint = stacked(models, verdict.weights, [one for _, one in parts])
+    joint = stacked(whole, verdict.weights, [one for _, one in parts])
     told = [
         {"model": e.model, "options": dict(e.options), "weight": float(w)}
         for (e, _), w in zip(parts, verdict.weights)
@@ -104,13 +104,13 @@ def entries(schema: Schema, n: int) -> list[list[Entry]]:
     return [own for own in out if own]
 
 
-def stacked(models: tuple[Any, ...], weights: np.ndarray, fits: list[Fit]) -> Fit:
-    """Fitted models as one mixture."""
+def stacked(whole: Rows, weights: np.ndarray, fits: list[Fit]) -> Fit:
+    """Fitted models as one mixture, and its likelihood of all rows."""
+    models = tuple(one.model for one in fits)
     stack = Stack(jnp.log(jnp.asarray(weights)), models)
-    likelihood = float(weights @ np.array([one.log_likelihood for one in fits]))
-    return Fit(
-        stack, [likelihood], all(one.converged for one in fits), sum(one.seconds for one in fits)
-    )
+    likelihood = float(np.average(log_prob(stack, whole), weights=whole.flat()[2]))
+    converged = all(one.converged for one in fits)
+    return Fit(stack, [likelihood], converged, sum(one.seconds for one in fits))
 
 
 def _refitted(key: jax.Array, own: Entrant, whole: Rows, plan: Plan) -> Fit:

@@ -88,11 +88,12 @@ def fit(
     if weight is not None and len(weight) != len(x):
         raise PofxError(f"weights: wanted one a row, {len(x)}; got {len(weight)}")
     key, units = key_of(seed), _units(schema, x, weight)
-    splits = _splits(key, schema, x, weight, validation)
+    shuffle, go = jax.random.split(key)
+    splits = _splits(shuffle, schema, x, weight, validation)
     with watch(progress, name or "models", units) as report:
         plan = Plan(restarts, tolerance, steps, epochs, report=report, checkpoint=checkpoint)
         if cls is None:
-            choice = choose(key, schema, rows(x, weight=weight), splits, plan, budget)
+            choice = choose(go, schema, rows(x, weight=weight), splits, plan, budget)
         else:
             start = _start(cls, schema, options)
             choice = _named(key, name or "", start, rows(x, weight=weight), splits, plan, options)
@@ -157,9 +158,9 @@ def _splits(
         if not len(held):
             raise PofxError("validation: wanted a share between 0 and 1, or rows; got no row")
         return [(rows(x, weight=weight), rows(held))]
-    if not 0 < validation < 1:
+    if not 0 < float(validation) < 1:
         raise PofxError(f"validation: wanted a share between 0 and 1, got {validation!r}")
-    order = np.asarray(jax.random.permutation(jax.random.fold_in(key, 1), len(x)))
+    order = np.asarray(jax.random.permutation(key, len(x)))
     if weight is not None:
         order = order[weight[order] > 0]
     size = max(round(float(validation) * len(order)), 1)

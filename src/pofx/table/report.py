@@ -37,13 +37,13 @@ def summary(fit: Mapping[str, Any]) -> str:
         return ""
     missing = f", {100 * fit['missing']:.1f} % of cells missing" if fit["missing"] else ""
     ended = "converged" if fit["converged"] else "not converged"
-    lines = [
+    parts = fit.get("parts", ())
+    went = f"of {len(parts)} parts" if parts else f"after {fit['steps']} steps, {ended}"
+    head = (
         f"{named(fit)} on {fit['rows']} rows{missing}: "
-        f"log-likelihood {_told(fit['log_likelihood'])} nats a row "
-        f"after {fit['steps']} steps, {ended}"
-    ]
-    lines += [f"  {part['weight']:.3f}  {named(part)}" for part in fit.get("parts", ())]
-    return "\n".join(lines)
+        f"log-likelihood {_told(fit['log_likelihood'])} nats a row {went}"
+    )
+    return "\n".join([head, *(f"  {part['weight']:.3f}  {named(part)}" for part in parts)])
 
 
 def named(fit: Mapping[str, Any]) -> str:
