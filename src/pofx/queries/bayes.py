@@ -17,7 +17,9 @@ def posterior(
 
     A row that is impossible whatever y is has no posterior: NaN.
     """
-    return per_row(_Posterior(jnp.asarray(target), levels), model, rows)
+    # Codes beyond the levels have probability zero: few numbers of levels are compiled for.
+    padded = 1 << (levels - 1).bit_length()
+    return per_row(_Posterior(jnp.asarray(target), padded), model, rows)[:, :levels]
 
 
 class _Posterior(eqx.Module):

@@ -18,9 +18,9 @@ from pofx.models.stack import Stack
 from pofx.table.schema import Schema
 
 COMPONENTS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
-STATES = (4, 8, 16, 32, 64, 128)
-ENOUGH = 1000
-"""Rows from which on a network is tried."""
+STATES = (8, 16, 32, 64, 128)
+ENOUGH, MANY = 100, 5000
+"""Rows from which on a network is tried, and from which on one of the usual size."""
 
 
 class Choice(NamedTuple):
@@ -96,11 +96,12 @@ def entries(schema: Schema, n: int) -> list[list[Entry]]:
         out.append([Entry("gaussian", {}), *more])
     if len(columns) > 1:
         out.append([Entry("chow_liu_tree", {})])
-        out.append(ladder("latent_tree", "states", STATES, 40))
+        out.append(ladder("latent_tree", "states", STATES, 10))
         if n >= ENOUGH:
             tree = all(c.discrete and c.levels <= 16 for c in columns)
             part = "chow_liu_tree" if tree else "independent"
-            out.append([Entry("continuous_mixture", {"part": part})])
+            size = {} if n >= MANY else {"points": 256, "width": 128}
+            out.append([Entry("continuous_mixture", {"part": part, **size})])
     return [own for own in out if own]
 
 

@@ -1,0 +1,259 @@
+"""`pofx.fit` with no model named, `pofx.stack`, and the new models as files."""
+
+import time
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import pofx
+from pofx import PofxError, PofxWarning
+
+SMALL = {"width": 16, "points": 32, "depth": 1}
+
+
+def frame(n=150, seed=0):
+    """A number and levels that go together, with holes."""
+    rng = np.random.default_rng(seed)
+    a = rng.random(n) < 0.5
+    df = pd.DataFrame(
+        {
+            "x": np.where(a, 4.0, -4.0) + rng.normal(size=n).round(2),
+            "kind": np.where(rng.random(n) < 0.8, np.where(a, "p", "q"), "r"),
+            "n": rng.poisson(np.where(a, 2, 9)),
+        }
+    )
+    df.loc[::11, "x"] = np.nan
+    df.loc[3::13, "kind"] = None
+    return df
+
+
+# -- no model named
+
+
+@pytest.fixture(scope="module")
+def first():
+    """What no time at all tries."""
+    began = time.perf_counter()
+    p = pofx.fit(frame(), budget=0)
+    return p, time.perf_counter() - began
+
+
+def test_without_time_the_simplest_model_is_fitted_and_the_others_told(first):
+    p, _ = first
+    assert p.fit["model"] == "independent"
+    assert [line["name"] for line in p.fit["leaderboard"]] == ["independent"]
+    assert p.fit["untried"] == ["chow_liu_tree"]
+    assert np.isfinite(p.log_prob(frame())).all()
+
+
+@pytest.mark.slow
+def test_within_a_budget_models_are_compared():
+    began = time.perf_counter()
+    p = pofx.fit(frame(), budget=20, restarts=1)
+    assert time.perf_counter() - began < 60, "one candidate's compilation past the budget at most"
+    board = {line["name"]: line for line in p.fit["leaderboard"]}
+    assert {"independent", "mixture(components=2)"} <= set(board)
+    assert p.fit["model"] != "independent"
+    assert board["mixture(components=2)"]["log_likelihood"] > board["independent"]["log_likelihood"]
+    kept = [line for line in p.fit["leaderboard"] if line["kept"]]
+    gains = [line["gain"] > np.nan_to_num(line["gain_stderr"]) for line in kept[1:]]
+    assert all(gains)
+    assert float(p.log_prob(frame(500, 1)).value.mean()) > -7
+
+
+@pytest.mark.slow
+def test_one_seed_gives_one_answer():
+    data = frame(90)
+    one, again = (pofx.fit(data, budget=1e6, restarts=1, seed=3) for _ in range(2))
+    np.testing.assert_array_equal(one.log_prob(data), again.log_prob(data))
+    names = [[line["name"] for line in p.fit["leaderboard"]] for p in (one, again)]
+    assert names[0] == names[1]
+    assert "stack" in names[0]
+    assert one.fit["untried"] == []
+
+
+def test_rows_held_out_may_be_given():
+    data, held = frame(60), frame(40, 1).dropna()
+    p = pofx.fit(data, budget=0, validation=held)
+    (line,) = p.fit["leaderboard"]
+    own = pofx.fit(data, "independent", schema=p.schema)
+    wanted = own.log_prob(held).value
+    assert line["log_likelihood"] == pytest.approx(wanted.mean(), abs=1e-4)
+    assert line["stderr"] == pytest.approx(wanted.std(ddof=1) / np.sqrt(len(held)), rel=1e-3)
+    assert p.fit["rows"] == 60
+
+
+# -- stacks of fits
+
+
+@pytest.fixture(scope="module")
+def pair():
+    data = frame(200)
+    p = pofx.fit(data, "independent")
+    q = pofx.fit(data, "latent_tree", states=2, schema=p.schema, restarts=1, tolerance=1e-3)
+    return p, q
+
+
+def test_held_out_rows_weigh_a_stack(pair):
+    p, q = pair
+    held = frame(300, 5)
+    s = pofx.stack([p, q], held)
+    parts = s.fit["parts"]
+    one, other = (np.asarray(m.log_prob(held)) for m in (p, q))
+    if len(parts) == 1:
+        assert parts[0]["model"] == "latent_tree"
+        np.testing.assert_allclose(s.log_prob(held), other, atol=1e-4)
+    w = {part["model"]: part["weight"] for part in parts}
+    assert sum(w.values()) == pytest.approx(1)
+    assert w["latent_tree"] > 0.9
+    assert s.fit["log_likelihood"] == pytest.approx(s.log_prob(held).value.mean(), abs=1e-4)
+    assert s.fit["log_likelihood"] >= max(one.mean(), other.mean()) - 1e-4
+
+
+def test_twins_share_a_stack_evenly(pair):
+    p, _ = pair
+    s = pofx.stack((p, p), frame(30, 6))
+    np.testing.assert_allclose([part["weight"] for part in s.fit["parts"]], 0.5)
+    np.testing.assert_allclose(s.log_prob(frame(9)), p.log_prob(frame(9)), atol=1e-4)
+    assert s.given(kind="p").schema.names == ("x", "n")
+    assert s.sample(3).shape == (3, 3)
+
+
+def test_mistakes_about_a_stack_are_told_in_one_line(pair):
+    p, q = pair
+    data = frame(20)
+    cases = [
+        ([], data, "models: wanted fitted distributions"),
+        ([p, "q"], data, "models: wanted fitted distributions"),
+        ([p, q.given(kind="p")], data, "models: wanted fits of one schema and without evidence"),
+        ([p, pofx.fit(frame(50), "independent")], data, "models: wanted fits of one schema"),
+        ([p, q], data.head(0), "data: wanted rows to weigh the models by, got none"),
+        ([p, q], data[["x"]], "data: no column 'kind'"),
+    ]
+    for models, held, message in cases:
+        with pytest.raises(PofxError, match=message) as told:
+            pofx.stack(models, held)
+        assert "\n" not in str(told.value)
+
+
+# -- files
+
+
+MODELS = {
+    "chow_liu_tree": {"states": 2},
+    "latent_tree": {"states": 2},
+    "stack": {"components": 2, "part": "chow_liu_tree", "states": 2},
+    "continuous_mixture": {**SMALL, "epochs": 1, "part": "independent"},
+}
+
+
+def the_same(p, path):
+    p.save(path)
+    q = pofx.load(path)
+    data = frame(12, 7)
+    np.testing.assert_array_equal(np.asarray(q.log_prob(data)), np.asarray(p.log_prob(data)))
+    assert q.fit == p.fit
+    assert repr(q) == repr(p)
+    assert type(q.model) is type(p.model)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [*list(MODELS)[:-1], pytest.param("continuous_mixture", marks=pytest.mark.slow)],
+)
+def test_models_come_back_from_files_to_the_bit(model, tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PofxWarning)  # three steps need not converge
+        p = pofx.fit(frame(80), model, restarts=1, steps=3, **MODELS[model])
+    the_same(p, tmp_path / "p.pofx")
+
+
+def test_stacks_of_fits_come_back_from_files_to_the_bit(pair, first, tmp_path):
+    p, q = pair
+    the_same(pofx.stack([p, q, p], frame(40, 8)), tmp_path / "s.pofx")
+    the_same(first[0], tmp_path / "f.pofx")
+
+
+# -- training that goes on
+
+
+@pytest.mark.slow
+def test_epochs_are_no_more_than_asked_for():
+    data = frame(60)
+    p, q = (pofx.fit(data, "continuous_mixture", epochs=e, **SMALL) for e in (1, 4))
+    # Of each of two phases.
+    assert p.fit["steps"] == 2
+    assert 4 < q.fit["steps"] <= 8
+
+
+class Stopped(Exception):
+    """What interrupts a training."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at", [2, 4])
+def test_an_interrupted_fit_goes_on_to_the_same_bits(tmp_path, monkeypatch, at):
+    data = frame(80)
+    how = {**SMALL, "epochs": 3}
+    straight = pofx.fit(data, "continuous_mixture", **how)
+    from pofx.learn import sgd
+
+    original, calls = sgd._epoch, []
+
+    def interrupted(*arguments):
+        calls.append(1)
+        if len(calls) > at:
+            raise Stopped
+        return original(*arguments)
+
+    path = tmp_path / "training"
+    monkeypatch.setattr(sgd, "_epoch", interrupted)
+    monkeypatch.setattr(sgd.train, "__kwdefaults__", {**sgd.train.__kwdefaults__, "every": 0.0})
+    with pytest.raises(Stopped):
+        pofx.fit(data, "continuous_mixture", checkpoint=path, **how)
+    assert path.exists()
+    calls.clear()
+    monkeypatch.setattr(sgd, "_epoch", lambda *a: calls.append(1) or original(*a))
+    resumed = pofx.fit(data, "continuous_mixture", checkpoint=path, **how)
+    assert len(calls) == straight.fit["steps"] - at
+    assert len(calls) > 0
+    np.testing.assert_array_equal(resumed.log_prob(data), straight.log_prob(data))
+    assert resumed.fit["history"] == straight.fit["history"]
+    with pytest.raises(PofxError, match="checkpoint: wanted a file of this run") as told:
+        pofx.fit(data.head(50), "continuous_mixture", checkpoint=path, **how)
+    assert "\n" not in str(told.value)
+
+
+# -- mistakes
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"budget": -1}, "budget: wanted a number, at least 0; got -1"),
+        ({"budget": float("nan")}, "budget: wanted a number, at least 0; got nan"),
+        ({"budget": "long"}, "budget: wanted a number, at least 0; got 'long'"),
+        ({"epochs": -1}, "epochs: wanted a whole number, at least 0; got -1"),
+        ({"epochs": 0.5}, "epochs: wanted a whole number, at least 0; got 0.5"),
+        ({"validation": 2}, "validation: wanted a share between 0 and 1, got 2"),
+        ({"validation": 0}, "validation: wanted a share between 0 and 1, got 0"),
+        ({"validation": {"x": []}}, "no column 'kind'"),
+        ({"model": "latent_tree", "states": 0}, "states: wanted at least 1, got 0"),
+        ({"model": "latent_tree", "states": 1.5}, "states: wanted a whole number, got 1.5"),
+        ({"model": "latent_tree", "state": 2}, "'state'; did you mean 'states'"),
+        ({"model": "continuous_mixture", "part": "gaussian"}, "no part 'gaussian'; there are"),
+        ({"model": "continuous_mixture", "states": 3}, "no option .* 'states'"),
+        ({"states": 3}, "states: wanted a model that it is an option of"),
+    ],
+)
+def test_bad_values_are_told_in_one_line(options, message):
+    with pytest.raises(PofxError, match=message) as told:
+        pofx.fit(frame(20), **options)
+    assert "\n" not in str(told.value)
+
+
+def test_no_row_held_out():
+    with pytest.raises(PofxError, match="validation: wanted .* got no row"):
+        pofx.fit(frame(20), validation=frame(20).head(0))
