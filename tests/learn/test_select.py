@@ -157,7 +157,9 @@ def test_a_time_that_is_over_ends_a_ladder_after_its_first():
 def test_held_out_rows_of_all_splits_judge_together():
     x = lined(90)
     parts = [x[:30], x[30:60], x[60:]]
-    splits = [(rows(np.concatenate(parts[:i] + parts[i + 1 :])), rows(p)) for i, p in enumerate(parts)]
+    splits = [
+        (rows(np.concatenate(parts[:i] + parts[i + 1 :])), rows(p)) for i, p in enumerate(parts)
+    ]
     best, lines = select(KEY, [candidate("gaussian", Gaussian)], splits, QUICK)
     assert (len(best.fits), best.scores.shape) == (3, (90,))
     by_hand = np.concatenate([log_prob(f.model, v) for f, (_, v) in zip(best.fits, splits)])

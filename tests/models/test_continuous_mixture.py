@@ -95,9 +95,7 @@ def trained():
 def test_training_separates_clusters(trained):
     start, end = trained
     fresh = table(400, 3)
-    before, alone, after = (
-        scores(m, fresh).mean() for m in (start, start.part, end.mixture())
-    )
+    before, alone, after = (scores(m, fresh).mean() for m in (start, start.part, end.mixture()))
     assert after > before + 0.3
     # Independent columns alone cannot say that the clusters differ in all of them.
     assert after > alone + 0.5
@@ -125,6 +123,7 @@ def test_then_come_points_and_weights_alone(trained):
     assert not any(jax.tree.leaves((flags.part, flags.grid, flags.points, flags.log_weights)))
 
 
+@pytest.mark.slow
 def test_longer_sequences_only_while_they_gain(trained):
     _, end = trained
     asked = []
@@ -171,6 +170,7 @@ def test_missing_cells_do_no_harm(part):
     assert np.isfinite(scores(result.model, x)).all()
 
 
+@pytest.mark.slow
 def test_one_column():
     x = table(64)[:, :1]
     for part in ("independent", "chow_liu_tree"):

@@ -70,7 +70,7 @@ def test_draws_come_from_the_parts_by_their_weights():
     seen = jnp.array([True, False, False])
     for value in (0.0, 100.0):
         x = jnp.array([value, 0.0, 0.0])
-        own = np.asarray(jax.vmap(lambda k: p.sample(k, x, seen))(jax.random.split(KEY, 50)))
+        own = np.asarray(jax.vmap(p.sample, (0, None, None))(jax.random.split(KEY, 50), x, seen))
         assert (abs(own[:, 1] - value) < 20).all()
 
 
@@ -121,7 +121,8 @@ def test_the_expectation_is_that_of_the_parts_by_their_posterior(mixed):
     x, seen = jnp.array([1.5, 0.0, 0.0]), jnp.array([True, False, False])
     found = np.asarray(rules.expectation.find(mixed)(mixed, x, seen))
     grid = np.linspace(-12, 12, 2401)
-    density = np.exp(scores(mixed, np.column_stack([np.full(2401, 1.5), grid, np.full(2401, np.nan)])))
+    at = np.column_stack([np.full(2401, 1.5), grid, np.full(2401, np.nan)])
+    density = np.exp(scores(mixed, at))
     assert found[1] == pytest.approx(density @ grid / density.sum(), abs=1e-3)
     both = np.exp(scores(mixed, [[1.5, np.nan, 0], [1.5, np.nan, 1]]))
     assert found[2] == pytest.approx(both[1] / both.sum(), abs=1e-4)

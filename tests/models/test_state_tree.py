@@ -32,7 +32,10 @@ log_evidence, posteriors, expected_counts, log_prob, maximise, products = map(
 )
 
 
-@pytest.fixture(params=[False, True], ids=["float32", "float64"])
+WIDTHS = [False, pytest.param(True, marks=pytest.mark.slow)]
+
+
+@pytest.fixture(params=WIDTHS, ids=["float32", "float64"])
 def near(request):
     """Both float widths, and how close to an enumeration each comes."""
     with jax.enable_x64(request.param):

@@ -44,7 +44,8 @@ def test_without_time_the_simplest_model_is_fitted_and_the_others_told(first):
     p, _ = first
     assert p.fit["model"] == "independent"
     assert [line["name"] for line in p.fit["leaderboard"]] == ["independent"]
-    assert p.fit["untried"] == ["chow_liu_tree"]
+    assert p.fit["untried"][0] == "chow_liu_tree"
+    assert not any(name.startswith("independent") for name in p.fit["untried"])
     assert np.isfinite(p.log_prob(frame())).all()
 
 
@@ -60,7 +61,8 @@ def test_within_a_budget_models_are_compared():
     kept = [line for line in p.fit["leaderboard"] if line["kept"]]
     gains = [line["gain"] > np.nan_to_num(line["gain_stderr"]) for line in kept[1:]]
     assert all(gains)
-    assert float(p.log_prob(frame(500, 1)).value.mean()) > -7
+    plain = pofx.fit(frame(), "independent")
+    assert p.log_prob(frame()).value.mean() > plain.log_prob(frame()).value.mean() + 0.2
 
 
 @pytest.mark.slow
@@ -161,7 +163,12 @@ def the_same(p, path):
 
 @pytest.mark.parametrize(
     "model",
-    [*list(MODELS)[:-1], pytest.param("continuous_mixture", marks=pytest.mark.slow)],
+    [
+        "chow_liu_tree",
+        "latent_tree",
+        pytest.param("stack", marks=pytest.mark.slow),
+        pytest.param("continuous_mixture", marks=pytest.mark.slow),
+    ],
 )
 def test_models_come_back_from_files_to_the_bit(model, tmp_path):
     with warnings.catch_warnings():
@@ -255,5 +262,5 @@ def test_bad_values_are_told_in_one_line(options, message):
 
 
 def test_no_row_held_out():
-    with pytest.raises(PofxError, match="validation: wanted .* got no row"):
+    with pytest.raises(PofxError, match=r"validation: wanted .* got no row"):
         pofx.fit(frame(20), validation=frame(20).head(0))
