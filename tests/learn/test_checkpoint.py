@@ -43,6 +43,17 @@ class Denoiser(Trained):
     def compiled(self, score):
         raise NotImplementedError
 
+    def then(self):
+        return None
+
+    @classmethod
+    def carries(cls, variable, **options):
+        raise NotImplementedError
+
+    @classmethod
+    def start(cls, *arguments, **options):
+        raise NotImplementedError
+
     def loss(self, key, x, observed):
         x = jnp.where(observed, x, 0)
         noise = jax.random.normal(key, x.shape) + jax.random.normal(self.key, x.shape)

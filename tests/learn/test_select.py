@@ -9,7 +9,7 @@ from pofx.core.rows import log_prob, rows
 from pofx.core.variables import Column
 from pofx.learn.em import Fit, em
 from pofx.learn.fit import Plan
-from pofx.learn.select import Candidate, contest, mixed, select, stack_weights
+from pofx.learn.select import Candidate, contest, mixed, pruned, select, stack_weights
 from pofx.models.chow_liu_tree import ChowLiuTree
 from pofx.models.gaussian import Gaussian
 from pofx.models.independent import Independent
@@ -191,3 +191,23 @@ def test_a_model_that_holds_rows_impossible_neither_wins_nor_spoils_the_stack():
         by_name = {line.name: line for line in told.board}
         assert by_name["sure"].log_likelihood == -np.inf
         assert np.isfinite(by_name["open"].log_likelihood)
+
+
+def test_a_row_of_weight_zero_does_not_spoil_the_weights():
+    scores = np.stack([np.full(50, -1.0), np.full(50, -60.0)])
+    scores[0, 0] = -2000
+    weight = np.ones(50)
+    weight[0] = 0
+    assert stack_weights(scores, weight)[0] == pytest.approx(1)
+
+
+def test_a_small_part_stays_where_rows_would_be_impossible_without():
+    scores = np.full((2, 300), -5.0)
+    scores[0, :2], scores[1, 2:] = -np.inf, -100.0
+    some, w = pruned(scores, np.ones(300))
+    assert some.all()
+    assert w[1] < 0.02
+    some, w = pruned(np.stack([np.full(300, -5.0), np.full(300, -50.0)]), np.ones(300))
+    assert some.tolist() == [True, False]
+    some, _ = pruned(np.full((60, 10), -1.0), np.ones(10))
+    assert some.any()

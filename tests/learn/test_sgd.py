@@ -42,6 +42,17 @@ class Normals(Trained):
     def compiled(self, score):
         raise NotImplementedError
 
+    def then(self):
+        return None
+
+    @classmethod
+    def carries(cls, variable, **options):
+        raise NotImplementedError
+
+    @classmethod
+    def start(cls, *arguments, **options):
+        raise NotImplementedError
+
     def loss(self, key, x, observed):
         SEEN.append(observed.shape)
         trapped = x[:, 0] > 50

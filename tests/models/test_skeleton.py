@@ -25,7 +25,7 @@ def informations(x, columns, weight=None, smoothing=0.0):
     seen = (~np.isnan(x)).astype(np.float32)
     heavy = seen if weight is None else seen * weight[:, None].astype(np.float32)
     own = np.nan_to_num(x)
-    return skeleton.mutual_informations(skeleton.codes(columns, own, heavy), heavy, smoothing)
+    return skeleton.mutual_informations(skeleton.codes(columns, own, heavy), heavy, smoothing)[0]
 
 
 def tree_of(x, columns, smoothing=1.0):
@@ -229,3 +229,16 @@ def test_two_thousand_columns_take_seconds():
     found = tree_of(x, discrete(*[2] * 2000))
     assert time.perf_counter() - began < 30
     assert len(edges(found) & edges(parents)) > 1950
+
+
+def test_codes_that_tell_only_by_chance_make_no_edges():
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(1000, 4))
+    z[:, 1] = 0.5 * z[:, 0] + 0.87 * z[:, 1]
+    z[:, 2] = 0.5 * z[:, 1] + 0.87 * z[:, 2]
+    z[:, 3] = rng.integers(0, 500, 1000)
+    real = [Column(n, "real", family="normal") for n in "xyz"]
+    columns = [*real, Column("id", "categorical", levels=500, family="categorical")]
+    parents = skeleton.chow_liu(columns, z, np.ones(z.shape), 1.0)
+    edges = {frozenset((j, p)) for j, p in enumerate(parents) if p >= 0}
+    assert {frozenset((0, 1)), frozenset((1, 2))} <= edges

@@ -264,3 +264,38 @@ def test_bad_values_are_told_in_one_line(options, message):
 def test_no_row_held_out():
     with pytest.raises(PofxError, match=r"validation: wanted .* got no row"):
         pofx.fit(frame(20), validation=frame(20).head(0))
+
+
+def test_the_leaderboard_is_in_the_units_of_the_data_where_cells_are_missing():
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame({"x": 1000 * rng.normal(size=400), "c": rng.choice(list("abc"), 400)})
+    data.loc[::2, "x"] = np.nan
+    p = pofx.fit(data, budget=0.0, seed=1)
+    told = p.report().leaderboard[0]["log_likelihood"]
+    assert told == pytest.approx(float(np.mean(p.log_prob(data).value)), abs=0.3)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"checkpoint": "c"}, "checkpoint: wanted a model that gradients train"),
+        ({"model": "independent", "checkpoint": "c"}, "checkpoint: wanted a model that gradients"),
+        ({"model": "continuous_mixture", "checkpoint": 3}, "checkpoint: wanted the name of a file"),
+        ({"model": "continuous_mixture", "points": 33}, "points: wanted a power of two"),
+        ({"model": "continuous_mixture", "points": 0}, "points: wanted at least 1"),
+        ({"model": "continuous_mixture", "depth": -1}, "depth: wanted at least 0"),
+        ({"model": "chow_liu_tree", "states": 0}, "states: wanted at least 1"),
+    ],
+)
+def test_sizes_and_checkpoints_that_cannot_be_are_told(options, told):
+    data = {"a": np.arange(20) % 2, "b": np.arange(20) % 3}
+    with pytest.raises(PofxError, match=told):
+        pofx.fit(data, **options)
+
+
+def test_one_row_held_out_weighs_no_stack():
+    data = pd.DataFrame({"a": np.arange(60) % 2, "b": np.arange(60) % 3})
+    p = pofx.fit(data, budget=2.0, validation=data.head(1))
+    assert "stack" not in [line["name"] for line in p.report().leaderboard]
+    with pytest.raises(PofxError, match="models: wanted fitted distributions"):
+        pofx.stack(p, data)

@@ -62,7 +62,7 @@ def fit(
     model = start(keys[0], rows)
     if isinstance(model, Trained):
         return _by_gradients(key, model, rows, plan, valid)
-    if isinstance(model, Stepwise) and by_batches(model, rows):
+    if isinstance(model, Stepwise) and by_batches(type(model), rows.count):
         most = _passes(rows, STANDARD.batch, STANDARD.epochs, FEWEST)
         pace = Pace(epochs=plan.epochs or min(most, STANDARD.epochs), seconds=plan.seconds)
         return stepwise(key, model, rows, valid=valid, pace=pace, report=plan.report)
@@ -81,9 +81,9 @@ def fit(
     return last._replace(history=[*best.history, *last.history], seconds=seconds)
 
 
-def by_batches(model: Learned, rows: Rows) -> bool:
-    """Whether the learner would stop by held-out rows."""
-    return isinstance(model, Trained) or (isinstance(model, Stepwise) and rows.count >= MANY)
+def by_batches(model: type[Learned], n: int) -> bool:
+    """Whether the learner of n rows would stop by held-out rows."""
+    return issubclass(model, Trained) or (issubclass(model, Stepwise) and n >= MANY)
 
 
 def _by_gradients(
@@ -115,7 +115,7 @@ def _by_gradients(
         phases.append(trained)
         own = trained.model.compiled(score)
         value = float(np.average(score(own), weights=judges.flat()[2]))
-        if value > kept:
+        if value > kept or len(phases) == 1:
             best, kept = own, value
         nxt = trained.model.then()
     history = [-epoch.train for t in phases for epoch in t.history]

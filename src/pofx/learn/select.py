@@ -14,7 +14,7 @@ from pofx.learn.em import Fit
 from pofx.learn.fit import USUAL, Plan, Start, fit
 
 LEAST = 0.02
-"""The smallest weight of a model in a stack: one of less is left out."""
+"""The smallest weight of a model in a stack, and what one of less may be worth in nats a row."""
 
 
 class Candidate(NamedTuple):
@@ -132,16 +132,15 @@ def contest(
     assert best is not None
     chosen = [(i, e) for i, e in entrants if e is best]
     weights = np.ones(1)
-    if len(entrants) > 1:
+    halves = weight[::2].any() and weight[1::2].any()
+    if len(entrants) > 1 and halves:
         start = time.monotonic()
         scores = np.stack([e.scores for _, e in entrants])
         line = _line("stack", _judged(scores, weight), best.scores, weight, start)
         board.append(line)
         if line.kept:
-            shares = stack_weights(scores, weight)
-            some = shares >= LEAST
+            some, weights = pruned(scores, weight)
             chosen = [e for e, used in zip(entrants, some) if used]
-            weights = stack_weights(scores[some], weight)
     return Verdict(chosen, weights, board, untried)
 
 
@@ -153,13 +152,30 @@ def stack_weights(
     >>> stack_weights(np.log([[0.9, 0.1], [0.1, 0.9]]), np.ones(2)).round(3).tolist()
     [0.5, 0.5]
     """
-    scores = np.maximum(scores.astype(np.float64), -1e30)
+    scores, weight = np.maximum(scores[:, weight > 0].astype(np.float64), -1e30), weight[weight > 0]
     likelihood = np.exp(scores - scores.max(0))
     w = np.full(len(scores), 1 / len(scores))
     for _ in range(steps):
         joint = w[:, None] * likelihood
         w = (joint / joint.sum(0)) @ weight / weight.sum()
     return w
+
+
+def pruned(
+    scores: Float[np.ndarray, "k n"], weight: Float[np.ndarray, "n"]
+) -> tuple[np.ndarray, Float[np.ndarray, "k"]]:
+    """Which models a stack needs, and their weights.
+
+    One of weight below LEAST is left out, unless the rest would lose LEAST nats a row without.
+    """
+    w = stack_weights(scores, weight)
+    some = (w >= LEAST) | (w == w.max())
+    few = stack_weights(scores[some], weight)
+    rows = weight > 0
+    lost = mixed(scores[:, rows], w) - mixed(scores[some][:, rows], few)
+    if np.average(np.nan_to_num(lost, posinf=1e30), weights=weight[rows]) < LEAST:
+        return some, few
+    return np.ones(len(w), bool), w
 
 
 def mixed(scores: Float[np.ndarray, "k n"], w: Float[np.ndarray, "k"]) -> Float[np.ndarray, "n"]:

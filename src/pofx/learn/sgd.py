@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from pofx.core.distribution import Trained
 from pofx.core.errors import PofxError, PofxWarning
 from pofx.core.rows import Rows
+from pofx.learn.batches import batches
 from pofx.learn.checkpoint import fingerprint, read, write
 from pofx.learn.em import Progress, Report
 from pofx.learn.settings import STANDARD, Settings, checked
@@ -166,7 +167,7 @@ def _epoch(fixed: tuple, state: State) -> tuple[State, Array]:
     """One pass over the rows in a new order: the next state, and the mean loss met."""
     rest, data, key, number, batch, settings = fixed
     shuffle, noise = jax.random.split(jax.random.fold_in(key, number))
-    index, inside = _batches(len(data.x), batch)
+    index, inside = batches(len(data.x), batch)
     order = jax.random.permutation(shuffle, len(data.x))[index]
     steps = settings.epochs * float(len(index))
 
@@ -220,7 +221,7 @@ def _rate(settings, steps, taken):
 def _validate(fixed: tuple, state: State) -> tuple[State, Array]:
     """The mean loss of held-out rows, and the state that keeps the parameters of the least."""
     rest, data, key, least, batch = fixed
-    index, inside = _batches(len(data.x), batch)
+    index, inside = batches(len(data.x), batch)
     keys = jax.random.split(key, len(index))
     blocks = jax.lax.map(lambda b: _loss(state.judged, rest, data, *b), (keys, index, inside))
     total, weight = (a.sum() for a in blocks)
@@ -235,16 +236,6 @@ def _loss(parameters, rest, data, key, index, inside):
     loss = eqx.combine(parameters, rest).loss(key, data.x[index], observed)
     weight = jnp.where(inside, data.weight[index], 0)
     return jnp.where(inside, weight * loss, 0).sum(), weight.sum()
-
-
-def _batches(n: int, most: int) -> tuple[Int[Array, "m c"], Bool[Array, "m c"]]:
-    """Numbers of n rows in m equal batches of at most `most`, and which of them are no padding.
-
-    The padding repeats the last row, so that it is not finite only where its batch is not.
-    """
-    count = -(-n // most)
-    index = jnp.arange(count * -(-n // count)).reshape(count, -1)
-    return jnp.minimum(index, n - 1), index < n
 
 
 def _start(parameters: Any, settings: Settings, held: Data | None) -> State:

@@ -13,6 +13,7 @@ from pofx.core.distribution import Stepwise
 from pofx.core.errors import PofxError
 from pofx.core.rows import Rows
 from pofx.core.rows import log_prob as scores_of
+from pofx.learn.batches import batches
 from pofx.learn.em import Fit, Progress, Report
 
 
@@ -56,8 +57,7 @@ def stepwise(
     began = time.perf_counter()
     x, observed, weight = map(jnp.asarray, rows.flat())
     observed = observed[0] if bool(observed.all()) else observed
-    batch = min(pace.batch, len(x))
-    steps = -(-len(x) // batch)
+    steps = -(-len(x) // pace.batch)
     rates = np.geomspace(pace.first, pace.last, pace.epochs * steps).astype(x.dtype)
     rates[0] = 1.0
     carried, history = model.nothing(), []
@@ -65,7 +65,9 @@ def stepwise(
     for epoch in range(pace.epochs):
         own = jnp.asarray(rates[epoch * steps : (epoch + 1) * steps])
         shuffle = jax.random.fold_in(key, epoch)
-        model, carried, value = _epoch(shuffle, model, carried, x, observed, weight, own, batch)
+        model, carried, value = _epoch(
+            shuffle, model, carried, x, observed, weight, own, pace.batch
+        )
         history.append(float(value))
         if report:
             report(Progress(epoch + 1, pace.epochs, history[-1]))
@@ -75,7 +77,7 @@ def stepwise(
             best, score, waited = (model, now, 0) if now > score else (best, score, waited + 1)
         if waited >= pace.patience or time.perf_counter() - began >= pace.seconds:
             break
-    chosen = model if valid is None else best
+    chosen = best if np.isfinite(score) else model
     return Fit(chosen, history, bool(np.isfinite(history[-1])), time.perf_counter() - began)
 
 
@@ -92,23 +94,22 @@ def _epoch(
 ) -> tuple[Any, Any, Float[Array, ""]]:
     arrays, static = eqx.partition(model, eqx.is_array)
     n, total = len(x), weight.sum()
-    order = jax.random.permutation(key, n)
-    # The last batch is filled up from the first, at weight zero.
-    places = jnp.arange(len(rates) * batch)
-    share = (places < n).astype(x.dtype).reshape(len(rates), batch)
-    order = order[places % n].reshape(len(rates), batch)
+    index, inside = batches(n, batch)
+    order = jax.random.permutation(key, n)[index]
 
     def step(state, at):
         arrays, carried = state
-        index, share, rate = at
-        own = share * weight[index]
+        index, inside, rate = at
+        own = jnp.where(inside, weight[index], 0)
         seen = observed if observed.ndim == 1 else observed[index]
         model = eqx.combine(arrays, static)
         statistics, log_likelihood = model.statistics(x[index], seen, own)
-        scale = total / jnp.maximum(own.sum(), jnp.finfo(x.dtype).tiny)
+        # Rows of no weight teach nothing.
+        heavy = own.sum() > 0
+        scale = jnp.where(heavy, total / jnp.where(heavy, own.sum(), 1), 0)
         statistics = jax.tree.map(lambda s: s * scale, statistics)
-        new, carried = model.stepped(statistics, carried, rate)
+        new, carried = model.stepped(statistics, carried, jnp.where(heavy, rate, 0))
         return (eqx.filter(new, eqx.is_array), carried), log_likelihood
 
-    (arrays, carried), values = jax.lax.scan(step, (arrays, carried), (order, share, rates))
+    (arrays, carried), values = jax.lax.scan(step, (arrays, carried), (order, inside, rates))
     return eqx.combine(arrays, static), carried, values.sum() / total

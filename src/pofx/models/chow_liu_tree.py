@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from pofx.core import rules
 from pofx.core.axes import over_components
 from pofx.core.distribution import Example, Parametric
+from pofx.core.errors import PofxError
 from pofx.core.rows import Rows
 from pofx.core.variables import Column
 from pofx.families.normal import Normal
@@ -47,6 +48,8 @@ class ChowLiuTree(TreeModel, Parametric):
         prior: float = 1.0,
     ) -> "ChowLiuTree":
         """The tree, its nodes at the counts of levels and of quantile bins."""
+        if states < 1:
+            raise PofxError(f"states: wanted at least 1, got {states}")
         x, observed, weight = rows.flat()
         weight = observed * weight[:, None]
         parents = skeleton.chow_liu(columns, x, weight, prior)

@@ -16,6 +16,7 @@ from pofx.core import rules
 from pofx.core.atoms import Atoms
 from pofx.core.discovery import named
 from pofx.core.distribution import Example, Mask, Parametric, Row, Tractable, Trained
+from pofx.core.errors import PofxError
 from pofx.core.rows import Rows
 from pofx.core.variables import Column, Kind
 from pofx.models.independent import Independent
@@ -110,7 +111,8 @@ class ContinuousMixture(Tractable, Trained):
             grid = sobol(jax.random.key(points), points, self.grid.shape[1])
             longer = self._at(normal_points(grid), jnp.zeros(points)).mixture()
             own = score(longer)
-            gain = own - kept
+            # A row that both hold impossible tells nothing between them.
+            gain = np.subtract(own, kept, out=np.zeros_like(own), where=own != kept)
             if not gain.mean() > gain.std() / np.sqrt(len(gain)):
                 break
             best, kept = longer, own
@@ -142,6 +144,12 @@ class ContinuousMixture(Tractable, Trained):
         prior: float = 1.0,
     ) -> "ContinuousMixture":
         """One part learned from all rows, and a decoder that strays from it at random."""
+        sizes = {"latent": latent, "points": points, "width": width, "depth": depth}
+        for name, size in sizes.items():
+            if size < (name != "depth"):
+                raise PofxError(f"{name}: wanted at least {int(name != 'depth')}, got {size}")
+        if points & (points - 1):
+            raise PofxError(f"points: wanted a power of two, as Sobol sequences do, got {points}")
         seed, inner, net = jax.random.split(key, 3)
         model = named("pofx.models", Parametric, "part", part)
         one = _learned(model.start(inner, rows, columns, prior=prior), rows)

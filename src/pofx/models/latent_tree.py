@@ -62,8 +62,9 @@ class LatentTree(TreeModel):
         parents = skeleton.chow_liu(columns, x, cells, prior)
         owner = clusters(key, rows, columns, k, init)
         one = Independent.near(columns, x, cells, prior)
-        shares = np.eye(k)[owner[:ENOUGH], None]
-        emissions = emitted.started(one, shares, x[:ENOUGH], cells[:ENOUGH])
+        order = np.asarray(jax.random.permutation(key, len(x)))[:ENOUGH]
+        shares = np.eye(k, dtype=np.float32)[owner[order], None]
+        emissions = emitted.started(one, shares, x[order], cells[order])
         size = np.bincount(owner, weight, k) + prior / k
         share = size / size.sum()
         transition = TOGETHER * np.eye(k) + (1 - TOGETHER) * share

@@ -1,5 +1,6 @@
 """Clusters to start a mixture from."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,6 +32,7 @@ def clusters(
     if components == 1:
         return np.zeros(rows.count, int)
     from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
 
     seed = int(jax.random.randint(key, (), 0, 2**31 - 1))
     rng = np.random.default_rng(seed)
@@ -41,7 +43,9 @@ def clusters(
     some = f[chosen] + 1e-6 * rng.standard_normal((len(chosen), f.shape[1]))
     steps = 10 if init == "k-means++" else 1
     settings: dict[str, Any] = {"n_init": 1, "max_iter": steps, "random_state": seed}
-    means = KMeans(components, init=init, **settings).fit(some, sample_weight=weight[chosen])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # rows of weight zero, clusters of none
+        means = KMeans(components, init=init, **settings).fit(some, sample_weight=weight[chosen])
     return np.asarray(means.predict(f))
 
 

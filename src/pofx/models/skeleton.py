@@ -26,11 +26,17 @@ def chow_liu(
     """The parent of each column in the tree of greatest mutual information, -1 for its root.
 
     The maximum-likelihood tree of discrete columns (Chow and Liu 1968); numbers enter by quantile
-    bins, cells of weight zero not at all: each pair is judged by the rows that have both. The root
-    is the centre, that messages have the shortest way.
+    bins, cells of weight zero not at all: each pair is judged by the rows that have both, less what
+    chance would tell where these are few or the codes many. The root is the centre.
     """
-    information = mutual_informations(codes(columns, x, weight), weight, smoothing)
-    return rooted(information)
+    code = codes(columns, x, weight)
+    information, common = mutual_informations(code, weight, smoothing)
+    # Codes of many values, and few common rows, tell by chance: Miller and Madow's (1955) bias.
+    degrees = code.max(0, initial=0)
+    chance = np.outer(degrees, degrees) / (2 * np.maximum(common, 1))
+    loose = np.array([many(column) for column in columns])
+    doubtful = loose[:, None] | loose | (common < common.max())
+    return rooted(np.where(doubtful, np.maximum(information - chance, 0), information))
 
 
 def many(column: Column) -> bool:
@@ -85,8 +91,11 @@ def pair_counts(
 
 def mutual_informations(
     code: Int[np.ndarray, "n d"], weight: Float[np.ndarray, "n d"], smoothing: float
-) -> Float[np.ndarray, "d d"]:
-    """I(a; b) in nats of each pair of columns, from counts with `smoothing` pseudo-rows added."""
+) -> tuple[Float[np.ndarray, "d d"], Float[np.ndarray, "d d"]]:
+    """I(a; b) in nats of each pair of columns, and the weight of the rows that have both.
+
+    From counts to which `smoothing` pseudo-rows are added.
+    """
     d = code.shape[1]
     sizes = code.max(0, initial=0) + 1
     first = np.concatenate([[0], np.cumsum(sizes)])
@@ -106,7 +115,7 @@ def mutual_informations(
     with np.errstate(divide="ignore", invalid="ignore"):
         terms = joint * np.log(joint * total[np.ix_(owner, owner)] / expected)
         information = _by_column(np.where(joint > 0, terms, 0), first) / total
-    return np.where(total > 0, np.maximum(information, 0), 0)
+    return np.where(total > 0, np.maximum(information, 0), 0), total - smoothing
 
 
 def _by_column(pairs, first):

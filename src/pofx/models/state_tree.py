@@ -11,6 +11,8 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 IMPOSSIBLE = -1e30
 """Stands for log 0, which times zero is not a number."""
+FEW = 8
+"""States of which messages are sums of exponentials: no state underflows beside a likelier one."""
 
 
 class StateTree(eqx.Module):
@@ -18,8 +20,9 @@ class StateTree(eqx.Module):
 
     `log_transition[j, a, b]` is log p(s_j = b | s_pa(j) = a); a root, whose parent is -1, has
     log p(s_j) in row 0. Evidence is a row of K numbers log e_j(s_j) for each node j. Messages go
-    up a node at a time, over many rows a product of matrices of probabilities, rescaled by their
-    largest (Pearl 1988, section 4.2; Liu and Van den Broeck 2021).
+    up a node at a time; of more than 8 states they are, over many rows, a product of matrices of
+    probabilities, rescaled by their largest, and those that underflow beside it count as zero
+    (Pearl 1988, section 4.2; Liu and Van den Broeck 2021).
 
     >>> half = jnp.log(jnp.array([[[0.5, 0.5], [0.5, 0.5]], [[0.9, 0.1], [0.2, 0.8]]]))
     >>> tree = StateTree(half, (-1, 0))
@@ -36,17 +39,19 @@ class StateTree(eqx.Module):
         """The number of states K."""
         return self.log_transition.shape[-1]
 
-    def log_prob(self, hot: Float[Array, "d k"]) -> Float[Array, ""]:
-        """log p(s) of states all known, one-hot.
-
-        One inner product: over rows and components one matrix product.
-        """
-        root = jnp.eye(1, self.states, dtype=hot.dtype)[0]
-        parents = np.array(self.parents)
-        above = jnp.where(parents[:, None] < 0, root, hot[parents])
-        pairs = above[:, :, None] * hot[:, None, :]
-        log_t = jnp.maximum(self.log_transition, IMPOSSIBLE)
-        total = jnp.vdot(pairs, log_t, precision="highest")
+    def log_prob(self, s: Int[Array, "d"]) -> Float[Array, ""]:
+        """log p(s) of states all known."""
+        parents, log_t = np.array(self.parents), jnp.maximum(self.log_transition, IMPOSSIBLE)
+        if self.states > FEW:
+            above = jnp.where(parents < 0, 0, s[parents])
+            total = log_t[np.arange(len(s)), above, s].sum()
+        else:
+            # One inner product: over rows and components one matrix product.
+            hot = (s[:, None] == jnp.arange(self.states)).astype(log_t.dtype)
+            root = jnp.eye(1, self.states, dtype=log_t.dtype)[0]
+            above = jnp.where(parents[:, None] < 0, root, hot[parents])
+            pairs = above[:, :, None] * hot[:, None, :]
+            total = jnp.vdot(pairs, log_t, precision="highest")
         return jnp.where(total > IMPOSSIBLE / 2, total, -jnp.inf)
 
     def log_evidence(self, log_e: Float[Array, "d k"]) -> Float[Array, ""]:
@@ -163,6 +168,8 @@ def even_tree(levels: tuple[int, ...], parents: tuple[int, ...]) -> StateTree:
 
 def _sum(log_t: Array, b: Array) -> Array:
     """log Σ_b T[a, b] exp(b)."""
+    if len(b) <= FEW:
+        return jax.nn.logsumexp(log_t + b, axis=-1)
     top = jax.lax.stop_gradient(b.max())
     m = jnp.matmul(jnp.exp(log_t), jnp.exp(b - top), precision="highest")
     some = m > 0

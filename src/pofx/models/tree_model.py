@@ -54,8 +54,10 @@ class TreeModel(Stepwise):
 
     def _log_prob(self, x: Row, observed: Mask) -> Float[Array, ""]:
         def known(x, observed):
-            hot = (x[:, None] == jnp.arange(self.tree.states)).astype(x.dtype)
-            return jnp.where(hot.sum() == self.size, self.tree.log_prob(hot), -jnp.inf)
+            states = x.astype(int)
+            levels = (x == states) & (x >= 0) & (x < np.array(self.levels))
+            value = self.tree.log_prob(jnp.where(levels, states, 0))
+            return jnp.where(levels.all(), value, -jnp.inf)
 
         def summed(x, observed):
             return self.tree.log_evidence(self.evidence(x, observed))
@@ -197,8 +199,7 @@ def completion(p: TreeModel, x: Row, observed: Mask) -> tuple[Row, Float[Array, 
         best = best.at[place, :k].set(own)
         log_e = log_e.at[place, :k].set(score(p.emissions, own.T).T)
     states = p.tree.likeliest(log_e)
-    hot = jax.nn.one_hot(states, p.tree.states, dtype=log_e.dtype)
-    return best[d, states], p.tree.log_prob(hot) + log_e[d, states].sum()
+    return best[d, states], p.tree.log_prob(states) + log_e[d, states].sum()
 
 
 def register(model: type[TreeModel]) -> None:

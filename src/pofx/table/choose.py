@@ -116,7 +116,7 @@ def stacked(whole: Rows, weights: np.ndarray, fits: list[Fit]) -> Fit:
 
 def _refitted(key: jax.Array, own: Entrant, whole: Rows, plan: Plan) -> Fit:
     first = own.fits[0]
-    if not isinstance(first.model, Statistical) or by_batches(first.model, whole):
+    if not isinstance(first.model, Statistical) or by_batches(type(first.model), whole.count):
         return first
     return learn(key, lambda key, rows: first.model, whole, plan._replace(restarts=1))
 

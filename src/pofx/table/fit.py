@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from pofx.core.discovery import named
-from pofx.core.distribution import Learned, Tractable
+from pofx.core.distribution import Learned, Tractable, Trained
 from pofx.core.errors import PofxError, unknown
 from pofx.core.rows import Rows, rows
 from pofx.learn.fit import Plan, Start, by_batches
@@ -77,6 +77,7 @@ def fit(
     for what, value in (("tolerance", tolerance), ("budget", budget)):
         if not isinstance(value, Real) or not value >= 0:
             raise PofxError(f"{what}: wanted a number, at least 0; got {value!r}")
+    _checkpoint(checkpoint, cls)
     if not isinstance(schema, Schema):
         real = (lambda v: cls.carries(v, **options) == {"real"}) if cls else (lambda v: False)
         schema = infer(data, schema, numeric=real)
@@ -96,9 +97,10 @@ def fit(
             choice = choose(go, schema, rows(x, weight=weight), splits, plan, budget)
         else:
             start = _start(cls, schema, options)
-            choice = _named(key, name or "", start, rows(x, weight=weight), splits, plan, options)
-    held = [valid.flat() for _, valid in splits]
-    judged = _units(schema, *(np.concatenate(a) for a in list(zip(*held))[::2])) if held else 0.0
+            stops = by_batches(cls, len(x)) and splits
+            train, valid = splits[0] if stops else (rows(x, weight=weight), None)
+            choice = Choice(name or "", options, learn(key, start, train, plan, valid))
+    judged = _judged_units(schema, splits)
     told = {
         "model": choice.name,
         "options": choice.options,
@@ -121,21 +123,21 @@ def fit(
     return Joint(choice.fit.model, schema, np.full(schema.size, np.nan), (), plain(told))
 
 
-def _named(
-    key: jax.Array,
-    name: str,
-    start: Start,
-    whole: Rows,
-    splits: list[tuple[Rows, Rows]],
-    plan: Plan,
-    options: dict[str, Any],
-) -> Choice:
-    """The model asked for; of the rows held out, if it stops by them, the first share."""
-    first = start(key, whole)
-    by_held_out = by_batches(first, whole) and splits
-    train, valid = splits[0] if by_held_out else (whole, None)
-    result = learn(key, start, train, plan, valid)
-    return Choice(name, options, result)
+def _judged_units(schema: Schema, splits: list[tuple[Rows, Rows]]) -> float:
+    """What log-likelihoods of the rows held out lose a row, as `_units`."""
+    if not splits:
+        return 0.0
+    x, observed, weight = map(np.concatenate, zip(*(valid.flat() for _, valid in splits)))
+    return _units(schema, np.where(observed, x, np.nan), weight)
+
+
+def _checkpoint(checkpoint: Any, cls: type[Learned] | None) -> None:
+    if checkpoint is None:
+        return
+    if not isinstance(checkpoint, str | Path):
+        raise PofxError(f"checkpoint: wanted the name of a file, got {checkpoint!r}")
+    if cls is None or not issubclass(cls, Trained):
+        raise PofxError("checkpoint: wanted a model that gradients train, as continuous_mixture")
 
 
 def _check_numbers(**values: Any) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from pofx.core.errors import PofxError
 from pofx.core.rows import log_prob, rows
-from pofx.learn.select import LEAST, stack_weights
+from pofx.learn.select import pruned
 from pofx.models.stack import Stack
 from pofx.table.encode import encode, log_scale
 from pofx.table.joint import Joint
@@ -20,7 +20,8 @@ def stack(models: Sequence[Joint], data: Any) -> Joint:
 
     p(x) = Σ_i w_i p_i(x), with w at its maximum likelihood on the rows of `data`
 
-    Exact where its parts are; a part of weight below 0.02 is left out. All must have one schema
+    Exact where its parts are; a part of weight below 0.02 that
+    they can do without is left out. All must have one schema
     (fit one with `schema=` of another) and no evidence. Raises PofxError otherwise (Smyth and
     Wolpert, "Linearly combining density estimators via stacking", 1999).
 
@@ -31,7 +32,11 @@ def stack(models: Sequence[Joint], data: Any) -> Joint:
     >>> stack([p, q], data)
     p(x, y)  Stack
     """
-    if not models or not all(isinstance(p, Joint) for p in models):
+    if (
+        not isinstance(models, Sequence)
+        or not models
+        or not all(isinstance(p, Joint) for p in models)
+    ):
         raise PofxError("models: wanted fitted distributions, as from pofx.fit")
     first = models[0]
     for p in models:
@@ -44,9 +49,7 @@ def stack(models: Sequence[Joint], data: Any) -> Joint:
         raise PofxError("data: wanted rows to weigh the models by, got none")
     held = rows(x)
     scores = np.stack([log_prob(p.model, held) for p in models])
-    weight = np.ones(len(x))
-    some = stack_weights(scores, weight) >= LEAST
-    w = stack_weights(scores[some], weight)
+    some, w = pruned(scores, np.ones(len(x)))
     parts = [p for p, used in zip(models, some) if used]
     model = Stack(jnp.log(jnp.asarray(w)), tuple(p.model for p in parts))
     likelihood = np.mean(log_prob(model, held) - log_scale(first.schema, x).sum(1))
