@@ -56,12 +56,14 @@ def choose(
     splits: list[tuple[Rows, Rows]],
     plan: Plan,
     budget: float,
+    options: Mapping[str, Any],
 ) -> Choice:
     """The model, or stack of models, that held-out rows prefer, learned on from all rows.
 
     What learned by batches or gradients stays as it is, for held-out rows stopped it.
     """
-    ladders = entries(schema, len(splits[0][0].flat()[0]) if splits else 1)
+    n = splits[0][0].count if splits else 1
+    ladders = [_mixtures((1, *COMPONENTS), n, 5, options)] if options else entries(schema, n)
     if not splits:
         only = ladders[0][0]
         return Choice(only.model, only.options, learn(key, _start(only, schema), whole, plan))
@@ -84,25 +86,27 @@ def choose(
 def entries(schema: Schema, n: int) -> list[list[Entry]]:
     """Ladders of models, each from the smallest up, that n rows of these columns may carry."""
 
-    def ladder(model: str, option: str, sizes: tuple[int, ...], each: int, **options: Any):
-        return [Entry(model, {option: k, **options}) for k in sizes if each * k <= n]
-
     columns = schema.columns
     real = all(c.kind == "real" for c in columns) and len(columns) > 1
-    out = [[Entry("independent", {}), *ladder("mixture", "components", COMPONENTS, 5)]]
+    out = [[Entry("independent", {}), *_mixtures(COMPONENTS, n, 5, {})]]
     if real:
-        wide = 5 * len(columns)
-        more = ladder("mixture", "components", COMPONENTS, wide, part="gaussian")
+        more = _mixtures(COMPONENTS, n, 5 * len(columns), {"part": "gaussian"})
         out.append([Entry("gaussian", {}), *more])
     if len(columns) > 1:
         out.append([Entry("chow_liu_tree", {})])
-        out.append(ladder("latent_tree", "states", STATES, 10))
+        out.append([Entry("latent_tree", {"states": k}) for k in STATES if 10 * k <= n])
         if n >= ENOUGH:
             tree = all(c.discrete and c.levels <= 16 for c in columns)
             part = "chow_liu_tree" if tree else "independent"
             size = {} if n >= MANY else {"points": 256, "width": 128}
             out.append([Entry("continuous_mixture", {"part": part, **size})])
     return [own for own in out if own]
+
+
+def _mixtures(sizes: tuple[int, ...], n: int, each: int, options: Mapping[str, Any]) -> list[Entry]:
+    """Mixtures of growing size, of `each` rows a component at least."""
+    some = [k for k in sizes if k == 1 or each * k <= n]
+    return [Entry("mixture", {"components": k, **options}) for k in some]
 
 
 def stacked(whole: Rows, weights: np.ndarray, fits: list[Fit]) -> Fit:

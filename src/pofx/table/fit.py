@@ -50,18 +50,19 @@ def fit(
 
     `data` is a pandas, polars or pyarrow frame, a numpy array, or a mapping from names to arrays;
     null and NaN are missing cells. `model` is a name that `pofx models` lists, with its options
-    (components=8, part="gaussian", latent=3, on="species", ...). None compares independent columns,
-    Gaussians, mixtures, trees, latent trees and continuous mixtures within `budget` seconds, and
-    stacks them where that gains; `p.report()` tells how. Rows held out judge, and stop what learns
-    by batches or gradients: `validation` is their share (in up to five splits in turn, where a
-    share has fewer than 200 rows), or data of rows held out. With `components` and no model it is
-    a mixture. `schema` overrides what is inferred of columns ({"year": "ordinal"}), or is another
-    fit's own. `weights` is a column's name or an array of row weights; they enter learning, not
-    the schema. EM takes at most `steps` steps, to `tolerance` nats a row; batches and gradients
-    pass over the rows at most `epochs` times (0: as is usual). A model trained by gradients writes
-    its state into the file `checkpoint`, and goes on from there where it was interrupted.
-    `progress` shows a bar, by default on a terminal. Raises PofxError for bad input, one line; no
-    convergence is a warning.
+    (components=8, part="gaussian", latent=3, on="species", ...). None compares independent
+    columns, Gaussians, mixtures, trees, latent trees and continuous mixtures within `budget`
+    seconds, and stacks them where that gains; `p.report()` tells how. With options of a mixture and
+    no model it is a mixture, of `components` or of as many as rows held out prefer.
+
+    Rows held out judge, and stop what learns by batches or gradients: `validation` is their share
+    (in up to five splits in turn, where a share has fewer than 200 rows), or data of rows held out.
+    `schema` overrides what is inferred of columns ({"year": "ordinal"}), or is another fit's own.
+    `weights` is a column's name or an array of row weights; they enter learning, not the schema.
+    EM takes at most `steps` steps, to `tolerance` nats a row; batches and gradients pass over the
+    rows at most `epochs` times (0: as is usual). A model trained by gradients writes its state into
+    the file `checkpoint`, and goes on from there where it was interrupted. `progress` shows a bar,
+    by default on a terminal. Raises PofxError for bad input, one line; no convergence is a warning.
 
     >>> p = fit({"x": np.arange(20.0), "y": np.arange(20) % 2}, "independent")
     >>> p
@@ -69,10 +70,7 @@ def fit(
     """
     name = "mixture" if model is None and "components" in options else model
     cls = None if name is None else named("pofx.models", Learned, "model", name)
-    if name is not None:
-        check(name, options)
-    elif options:
-        raise PofxError(f"{next(iter(options))}: wanted a model that it is an option of")
+    check(name or "mixture", options)
     _check_numbers(restarts=restarts, steps=steps, epochs=epochs)
     for what, value in (("tolerance", tolerance), ("budget", budget)):
         if not isinstance(value, Real) or not value >= 0:
@@ -94,7 +92,7 @@ def fit(
     with watch(progress, name or "models", units) as report:
         plan = Plan(restarts, tolerance, steps, epochs, report=report, checkpoint=checkpoint)
         if cls is None:
-            choice = choose(go, schema, rows(x, weight=weight), splits, plan, budget)
+            choice = choose(go, schema, rows(x, weight=weight), splits, plan, budget, options)
         else:
             start = _start(cls, schema, options)
             stops = by_batches(cls, len(x)) and splits
