@@ -53,6 +53,7 @@ def test_quantiles_of_a_mixture():
         assert own == pytest.approx(u, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_quantiles_at_jumps_are_the_values_themselves():
     counts = Atoms(jnp.zeros(2), Poisson(jnp.array([2.0, 9.0])))
     for u in (0.05, 0.5, 0.77):
@@ -73,6 +74,7 @@ def test_quantiles_at_jumps_are_the_values_themselves():
     assert float(p.mode(column)) == 0
 
 
+@pytest.mark.slow
 def test_the_mode_may_lie_between_the_components():
     close = normals([-0.5, 0.5])
     assert float(close.mode(REAL)) == pytest.approx(0, abs=2e-2)

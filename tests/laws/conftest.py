@@ -74,28 +74,13 @@ def wide(request):
         yield request.param
 
 
-NARROW = (
-    "test_closed_forms",
-    "test_product_rule_by_the_conditional",
-    "test_missing_entries_may_hold_anything",
-    "test_exact_entropy_is",
-    "test_marginal_as_a_model",
-    "test_no_step_lowers",
-    "test_learning_from_many",
-    "test_likelihood_of_the_statistics",
-    "test_weights_equal",
-    "test_shared_and_own",
-)
-"""Laws that compile for long: quickly in float32 only, in float64 with the slow tests."""
-
-
 def pytest_collection_modifyitems(items):
-    """Laws on hundreds of integrals, too, run in one width quickly, in the other with the slow."""
+    """Laws run in one width quickly, in the other with the slow tests: each compiles anew."""
     for item in items:
         if "laws" not in item.nodeid:
             continue
-        wide = any(name in item.nodeid for name in NARROW) and "float64" in item.name
-        if wide or ("draws_follow" in item.name and "float32" in item.name):
+        hundreds_of_integrals = "draws_follow" in item.name
+        if ("float32" if hundreds_of_integrals else "float64") in item.name:
             item.add_marker(pytest.mark.slow)
 
 

@@ -11,7 +11,10 @@ from pofx.core.variables import Column
 from pofx.learn.em import em
 
 
-@pytest.fixture(params=[False, True], ids=["float32", "float64"])
+WIDE = pytest.param(True, marks=pytest.mark.slow, id="float64")
+
+
+@pytest.fixture(params=[pytest.param(False, id="float32"), WIDE])
 def wide(request):
     """Runs the test in float32, then in float64."""
     with jax.enable_x64(request.param):

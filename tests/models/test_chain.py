@@ -90,6 +90,7 @@ def test_a_mixture_for_each_level():
     assert share.argmax(1).tolist() == [1, 0, 1]
 
 
+@pytest.mark.slow
 def test_conditionals_are_closed_and_equal_the_product_rule():
     p = Chain.example(jax.random.key(1)).model
     x = jnp.array([0.7, 1.0, -1.0, 0.2])
@@ -127,6 +128,7 @@ def test_mistakes_are_told_in_one_line(options, told):
         learn(Chain, x, columns, **options)
 
 
+@pytest.mark.slow
 def test_a_part_has_a_part_of_its_own():
     rng = np.random.default_rng(0)
     y = rng.integers(0, 2, 120)

@@ -19,6 +19,8 @@ from pofx.models.mixture import Mixture
 
 from .conftest import real, scores
 
+pytestmark = pytest.mark.slow  # each compiles for minutes; the laws run quickly
+
 KEY = jax.random.key(0)
 B = Column("b", "categorical", levels=3, family="categorical")
 COLUMNS = (*real(2, 0.01), B)

@@ -84,6 +84,7 @@ def test_parts_of_latent_models():
     assert isinstance(fit.model.parts, PPCA)
 
 
+@pytest.mark.slow
 def test_as_many_components_as_rows_stay_finite():
     x = clusters(n=8)
     fit = learn(Mixture, x, part="gaussian", components=8, prior=0.0)
@@ -117,6 +118,7 @@ def test_a_component_that_loses_its_rows_keeps_its_place():
     assert np.isfinite(scores(q, x)).all()
 
 
+@pytest.mark.slow
 def test_conditionals_are_closed_and_equal_the_product_rule():
     p = Mixture.example(jax.random.key(2)).model
     x = np.array([0.4, -1.0, 2.0])

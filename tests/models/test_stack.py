@@ -18,6 +18,8 @@ from pofx.models.stack import Stack
 
 from .conftest import draws, learn, real, scores
 
+pytestmark = pytest.mark.slow  # each compiles for minutes; the laws run quickly
+
 KEY = jax.random.key(0)
 B = Column("b", "binary", levels=2, family="bernoulli")
 COLUMNS = (*real(2), B)

@@ -106,7 +106,7 @@ def test_float32_gives_what_float64_gives_through_fit(x):
     np.testing.assert_allclose(*seen, rtol=1e-4)
 
 
-@pytest.mark.parametrize("model", ["gaussian", "ppca", "factor_analysis", None])
+@pytest.mark.parametrize("model", ["gaussian", "ppca", "factor_analysis", "mixture"])
 @pytest.mark.usefixtures("lenient")
 def test_scale_of_the_data_moves_log_prob_by_its_jacobian_only(model, wide):
     x = np.random.default_rng(3).normal(size=(40, 3)) @ np.array(

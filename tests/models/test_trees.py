@@ -26,6 +26,8 @@ from pofx.models.latent_tree import LatentTree
 
 from .conftest import draws, learn, real, scores
 
+pytestmark = pytest.mark.slow  # each compiles for minutes; the laws run quickly
+
 LEVELS = (2, 3, 2, 4)
 COLUMNS = tuple(
     Column(f"x{j}", "categorical", levels=k, family="categorical") for j, k in enumerate(LEVELS)

@@ -230,6 +230,7 @@ def test_levels_beside_a_number(p):
 # -- estimates and requests
 
 
+@pytest.mark.slow
 def test_an_estimate_goes_on_to_the_error_asked_for():
     p = normal()
     first = p.ask("P(a > 0, b > 5)", seed=1)

@@ -5,6 +5,8 @@ import pytest
 
 import pofx
 
+pytestmark = pytest.mark.slow  # each question compiles for seconds
+
 
 @pytest.fixture(scope="module")
 def p():

@@ -57,6 +57,7 @@ def test_refusal_for_two_separate_reasons(p):
     assert set(found.columns()) == {"state", "expected_cost", "surprise", "refused"}
 
 
+@pytest.mark.slow
 def test_surprise_is_uniform_for_rows_of_the_model(p):
     found = p.surprise(p.sample(400, seed=5), draws=2000)
     assert found.kind == "estimate"
@@ -76,6 +77,7 @@ def test_surprise_among_rows_held_out_is_uniform_though_the_model_is_wrong(sick)
     assert stats.kstest(p.surprise(heavy[300:600]).value, "uniform").pvalue < 1e-3
 
 
+@pytest.mark.slow
 def test_a_number_is_decided_by_mean_or_median_and_refused_where_it_is_vague():
     rng = np.random.default_rng(2)
     x = rng.normal(size=500)
@@ -136,6 +138,7 @@ def test_costs_by_level():
     assert table.tolist() == [[-1, 1], [0, 0]]
 
 
+@pytest.mark.slow
 def test_the_absolute_cost_of_a_long_tail_is_whole():
     rng = np.random.default_rng(0)
     p = pofx.fit({"z": np.exp(2 * rng.normal(size=800)), "w": np.arange(800.0)}, "independent")

@@ -75,6 +75,7 @@ def test_what_a_fit_tells(chosen):
     assert told["history"][-1] == told["log_likelihood"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 2, 5])
 def test_a_few_rows(birds, tmp_path, n):
     p = pofx.fit(birds.head(n))
@@ -83,6 +84,7 @@ def test_a_few_rows(birds, tmp_path, n):
     assert pofx.load(tmp_path / "p.pofx").fit == p.fit
 
 
+@pytest.mark.slow
 def test_rows_of_weight_zero_choose_nothing(birds):
     weight = (np.arange(len(birds)) < 2).astype(float)
     assert np.isfinite(pofx.fit(birds, weights=weight).log_prob(birds.head(2))).all()

@@ -33,6 +33,7 @@ def test_densities_of_other_measures_do_not_compare():
     assert float(pofx.compare(plain, again, table)) == 0
 
 
+@pytest.mark.slow
 def test_few_rows_are_held_out_in_turn(frame):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", pofx.PofxWarning)

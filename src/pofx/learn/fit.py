@@ -11,6 +11,7 @@ from jaxtyping import Float, PRNGKeyArray
 
 from pofx.core.distribution import Distribution, Learned, Statistical, Stepwise, Tractable, Trained
 from pofx.core.errors import PofxWarning
+from pofx.core.maps import spare_maps
 from pofx.core.rows import Rows
 from pofx.core.rows import log_prob as scores_of
 from pofx.learn.em import Fit, Report, em
@@ -58,6 +59,7 @@ def fit(
     By gradients what has a loss, by EM on batches what can if there are many rows, else by EM.
     `valid` are held-out rows, by which the former two stop.
     """
+    spare_maps()
     keys = jax.random.split(key, max(plan.restarts, 1))
     model = start(keys[0], rows)
     if isinstance(model, Trained):

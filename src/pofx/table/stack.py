@@ -28,7 +28,7 @@ def stack(models: Sequence[Joint], data: Any) -> Joint:
     >>> import pofx
     >>> data = {"x": np.arange(20.0), "y": np.arange(20) % 2}
     >>> p = pofx.fit(data, "independent")
-    >>> q = pofx.fit(data, "chow_liu_tree", schema=p.schema)
+    >>> q = pofx.fit(data, "independent", prior=5.0, schema=p.schema)
     >>> stack([p, q], data)
     p(x, y)  Stack
     """
