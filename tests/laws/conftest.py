@@ -75,12 +75,17 @@ def wide(request):
 
 
 def pytest_collection_modifyitems(items):
-    """Laws run in one width quickly, in the other with the slow tests: each compiles anew."""
+    """Laws run in one width quickly, in the other with the slow tests: each compiles anew.
+
+    So do both widths of models that are made of others, whose laws run quickly.
+    """
     for item in items:
         if "laws" not in item.nodeid:
             continue
         hundreds_of_integrals = "draws_follow" in item.name
-        if ("float32" if hundreds_of_integrals else "float64") in item.name:
+        made_of_others = any(f"[{name}-" in item.name for name in ("continuous_mixture", "stack"))
+        width = "float32" if hundreds_of_integrals else "float64"
+        if made_of_others or width in item.name:
             item.add_marker(pytest.mark.slow)
 
 
