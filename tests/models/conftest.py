@@ -10,7 +10,6 @@ from pofx.core.rows import rows
 from pofx.core.variables import Column
 from pofx.learn.em import em
 
-
 WIDE = pytest.param(True, marks=pytest.mark.slow, id="float64")
 
 

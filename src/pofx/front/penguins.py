@@ -33,7 +33,7 @@ def run(folder: Path) -> list[Path]:
     heading("1. Palmer penguins: 344 rows, mixed types, missing cells")
     held = np.random.default_rng(0).random(len(data)) < 0.2
     train, test = data[~held], data[held]
-    p = timed("fit", lambda: pofx.fit(train))
+    p = timed("fit", lambda: pofx.fit(train, budget=20))
     base = pofx.fit(train, "independent", schema=p.schema)
     print(f"{p.report()}\n\n{p.schema}")
     _held_out(p, base, test)
