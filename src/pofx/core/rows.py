@@ -17,6 +17,8 @@ BLOCKS = (64, 8, 1)
 """Numbers of chunks that one compiled call takes."""
 BATCHED = 256
 """Rows in a chunk whose rows each carry their own pattern, and so their own factorisation."""
+AT_ONCE = 2**28
+"""Numbers that the rows at work at once may take, each as many as its model has."""
 
 
 class Rows(eqx.Module):
@@ -95,12 +97,19 @@ def per_row(f: Callable[..., Any], model: Any, rows: Rows, *more: Any) -> Any:
 
 @eqx.filter_jit
 def _block(f, model, x, observed, *more):
-    arrays, static = eqx.partition(model, eqx.is_array)
+    numbers = sum(a.size for a in jax.tree.leaves(eqx.filter(model, eqx.is_array)))
+    few = max(AT_ONCE // max(numbers, 1), 1)
 
     def chunk(chunk):
         _, observed, *more = chunk
-        axes = (None, 0, 0 if observed.ndim == 2 else None, *(0 for _ in more))
-        return jax.vmap(lambda a, *row: f(eqx.combine(a, static), *row), axes)(arrays, *chunk)
+        shared = observed.ndim == 1
+
+        def row(own):
+            x, seen, *more = own
+            return f(model, x, observed if shared else seen, *more)
+
+        each = (chunk[0], None if shared else observed, *more)
+        return jax.vmap(row)(each) if len(each[0]) <= few else jax.lax.map(row, each, batch_size=few)
 
     return jax.lax.map(chunk, (x, observed, *more))
 
