@@ -17,8 +17,9 @@ BLOCKS = (64, 8, 1)
 """Numbers of chunks that one compiled call takes."""
 BATCHED = 256
 """Rows in a chunk whose rows each carry their own pattern, and so their own factorisation."""
-AT_ONCE = 2**28
-"""Numbers that the rows at work at once may take, each as many as its model has."""
+SHARED, ALONE = 2**28, 2**22
+"""Numbers that the rows at work at once may take, each as many as its model has: rows of one
+pattern, which share a factorisation, fill memory at most; others the cache."""
 
 
 class Rows(eqx.Module):
@@ -98,11 +99,11 @@ def per_row(f: Callable[..., Any], model: Any, rows: Rows, *more: Any) -> Any:
 @eqx.filter_jit
 def _block(f, model, x, observed, *more):
     numbers = sum(a.size for a in jax.tree.leaves(eqx.filter(model, eqx.is_array)))
-    few = max(AT_ONCE // max(numbers, 1), 1)
 
     def chunk(chunk):
         _, observed, *more = chunk
         shared = observed.ndim == 1
+        few = max((SHARED if shared else ALONE) // max(numbers, 1), 1)
 
         def row(own):
             x, seen, *more = own

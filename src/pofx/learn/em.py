@@ -59,13 +59,14 @@ def em(
     *,
     tolerance: float = 1e-6,
     steps: int = 1000,
+    seconds: float = float("inf"),
     report: Report | None = None,
 ) -> Fit:
     """Maximum likelihood by EM from a start; no step lowers the likelihood.
 
     Stops where the gain still to come, extrapolated from the last two (Aitken; Böhning et al.
     1994), is below `tolerance` nats a unit of weight and below what the float type resolves. To
-    run out of steps is a result and a warning.
+    run out of steps, or of `seconds`, is a result and a warning.
     """
     if steps < 1:
         raise PofxError(f"steps: wanted at least 1, got {steps}")
@@ -74,6 +75,8 @@ def em(
     seen = jnp.full(4, -jnp.inf, rows.x.dtype)
     done, block = False, 4
     while not done and len(history) < steps:
+        if history and time.perf_counter() - began >= seconds:
+            break
         limit = min(block, steps - len(history))
         start = time.perf_counter()
         model, seen, trace, count, done = _advance(model, rows, seen, jnp.asarray(limit), tolerance)
@@ -92,7 +95,7 @@ def em(
         )
     elif not done:
         warnings.warn(
-            f"EM had not converged after {steps} steps (last gain {_last_gain(history):.2g} nats "
+            f"EM had not converged after {len(history)} steps (last gain {_last_gain(history):.2g} nats "
             "a row); the model stands, more steps may better it",
             PofxWarning,
             stacklevel=2,

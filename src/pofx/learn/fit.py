@@ -35,8 +35,8 @@ class Plan(NamedTuple):
     """How learning goes, whichever the learner.
 
     `tolerance` and `steps` are those of EM; `epochs` the most passes over the rows by batches or
-    gradients, 0 for as many as is usual; `seconds` ends those after the pass under way; into the
-    file `checkpoint` gradients write what they need to go on.
+    gradients, 0 for as many as is usual; `seconds` ends learning after the pass, or the steps,
+    under way; into the file `checkpoint` gradients write what they need to go on.
     """
 
     restarts: int = 1
@@ -69,7 +69,7 @@ def fit(
         pace = Pace(epochs=plan.epochs or min(most, STANDARD.epochs), seconds=plan.seconds)
         return stepwise(key, model, rows, valid=valid, pace=pace, report=plan.report)
     assert isinstance(model, Statistical)
-    limits = {"tolerance": plan.tolerance, "report": plan.report}
+    limits = {"tolerance": plan.tolerance, "seconds": plan.seconds, "report": plan.report}
     if not model.random_start or plan.restarts < 2:
         return em(model, rows, steps=plan.steps, **limits)
     with warnings.catch_warnings():

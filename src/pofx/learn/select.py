@@ -1,6 +1,7 @@
 """Which of several models: compared on held-out rows, and stacked where that helps."""
 
 import time
+import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
 from pofx.core.answer import Answer, mean_over_rows
+from pofx.core.errors import PofxWarning
 from pofx.core.rows import Rows
 from pofx.core.rows import log_prob as scores_of
 from pofx.learn.em import Fit
@@ -84,7 +86,9 @@ def select(
         if best is not None and (began >= until or i - best.number > patience):
             break
         left = plan._replace(seconds=max(min(plan.seconds, (until - began) / len(splits)), 1e-3))
-        fits = [fit(key, candidate.start, train, left, valid) for train, valid in splits]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PofxWarning)  # a trial need not converge
+            fits = [fit(key, candidate.start, train, left, valid) for train, valid in splits]
         score = np.concatenate([scores_of(t.model, v) for t, (_, v) in zip(fits, splits)])
         line = _line(candidate.name, score, best and best.scores, weight, began)
         lines.append(line)

@@ -52,10 +52,10 @@ class Training(NamedTuple):
 
 
 class Data(NamedTuple):
-    """Rows in order; `observed` is (d,) where all of them observe everything."""
+    """Rows in order; `observed` is None where all of them observe everything."""
 
     x: Float[Array, "n d"]
-    observed: Bool[Array, "d"] | Bool[Array, "n d"]
+    observed: Bool[Array, "n d"] | None
     weight: Float[Array, "n"]
 
 
@@ -232,7 +232,9 @@ def _validate(fixed: tuple, state: State) -> tuple[State, Array]:
 
 def _loss(parameters, rest, data, key, index, inside):
     """The weighted sum of the losses of some rows, and the sum of their weights."""
-    observed = data.observed if data.observed.ndim == 1 else data.observed[index]
+    # A constant, so that what a model does about missing entries is not even compiled.
+    complete = jnp.ones(data.x.shape[1], bool)
+    observed = complete if data.observed is None else data.observed[index]
     loss = eqx.combine(parameters, rest).loss(key, data.x[index], observed)
     weight = jnp.where(inside, data.weight[index], 0)
     return jnp.where(inside, weight * loss, 0).sum(), weight.sum()
@@ -258,7 +260,7 @@ def _data(model: Trained, rows: Rows, name: str) -> Data:
         raise PofxError(f"{name}: wanted finite weights of at least 0 and one above, got others")
     x, observed, weight = (a[weight > 0] for a in (x, observed, weight))
     complete = observed.all()
-    return Data(np.where(observed, x, 0), observed[0] if complete else observed, weight)
+    return Data(np.where(observed, x, 0), None if complete else observed, weight)
 
 
 def _best(history: list[Epoch]) -> tuple[int, float]:

@@ -1,14 +1,14 @@
 """The latent tree: a hidden category behind each column, the categories on a tree."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
-from pofx.core.distribution import Example
+from pofx.core.distribution import Example, Stepwise
 from pofx.core.errors import PofxError
 from pofx.core.rows import Rows
 from pofx.core.variables import Column
@@ -24,7 +24,7 @@ TOGETHER = 0.8
 """The chance, at the start, that a node is in the cluster that its parent is in."""
 
 
-class LatentTree(TreeModel):
+class LatentTree(TreeModel, Stepwise):
     """A hidden category s_j of K states behind each column x_j, the categories on a tree.
 
     p(x_O) = Σ_s Π_j p(s_j | s_pa(j)) Π_{j in O} p_j(x_j | s_j)
@@ -41,6 +41,19 @@ class LatentTree(TreeModel):
     """
 
     random_start: ClassVar[bool] = True
+
+    def nothing(self) -> Any:
+        known = jnp.zeros((self.size, self._states))
+        return jnp.zeros_like(self.tree.log_transition), known
+
+    def stepped(self, statistics: Any, carried: Any, rate: Float[Array, ""]) -> tuple[Any, Any]:
+        counts, weight, own = statistics
+        before, known = carried
+        assert self.emissions is not None
+        counts = before + rate * (counts + self._pseudo_counts() - before)
+        emissions = emitted.stepped(self.emissions, own, known, rate)
+        known = known + rate * (weight + self.emissions.prior - known)
+        return self._with(counts, emissions), (counts, known)
 
     @classmethod
     def start(

@@ -31,13 +31,13 @@ class StateTree(eqx.Module):
     0.55
     """
 
-    log_transition: Float[Array, "d k k"]
+    log_transition: Float[Array, "d k k *n"]
     parents: tuple[int, ...] = eqx.field(static=True)
 
     @property
     def states(self) -> int:
         """The number of states K."""
-        return self.log_transition.shape[-1]
+        return self.log_transition.shape[1]
 
     def log_prob(self, s: Int[Array, "d"]) -> Float[Array, ""]:
         """log p(s) of states all known."""
@@ -54,8 +54,11 @@ class StateTree(eqx.Module):
             total = jnp.vdot(pairs, log_t, precision="highest")
         return jnp.where(total > IMPOSSIBLE / 2, total, -jnp.inf)
 
-    def log_evidence(self, log_e: Float[Array, "d k"]) -> Float[Array, ""]:
-        """log Σ_s p(s) Π_j e_j(s_j), in nats; -inf where no state is possible."""
+    def log_evidence(self, log_e: Float[Array, "d k *n"]) -> Float[Array, "*n"]:
+        """log Σ_s p(s) Π_j e_j(s_j), in nats; -inf where no state is possible.
+
+        Of several trees on one skeleton, of few states, that are stacked along last axes.
+        """
         total = self._up(log_e, _sum)[0]
         return jnp.where(total > IMPOSSIBLE / 2, total, -jnp.inf)
 
@@ -127,7 +130,7 @@ class StateTree(eqx.Module):
         """The log-evidence, and that at and below each node."""
         log_t = jnp.maximum(self.log_transition, IMPOSSIBLE)
         # The parent of the roots is one node more; what reaches it is the whole.
-        beyond = jnp.zeros((1, self.states), log_e.dtype)
+        beyond = jnp.zeros((1, *log_e.shape[1:]), log_e.dtype)
         start = jnp.concatenate([jnp.maximum(log_e, IMPOSSIBLE), beyond])
         own, above = _order(self.parents)
 
@@ -169,7 +172,9 @@ def even_tree(levels: tuple[int, ...], parents: tuple[int, ...]) -> StateTree:
 def _sum(log_t: Array, b: Array) -> Array:
     """log Σ_b T[a, b] exp(b)."""
     if len(b) <= FEW:
-        return jax.nn.logsumexp(log_t + b, axis=-1)
+        joint = log_t + b
+        top = jax.lax.stop_gradient(joint.max(1))
+        return jnp.log(jnp.exp(joint - top[:, None]).sum(1)) + top
     top = jax.lax.stop_gradient(b.max())
     m = jnp.matmul(jnp.exp(log_t), jnp.exp(b - top), precision="highest")
     some = m > 0

@@ -11,15 +11,15 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from pofx.core import rules
 from pofx.core.atoms import Atoms
 from pofx.core.axes import over_components
-from pofx.core.distribution import Mask, Row, Stepwise
+from pofx.core.distribution import Mask, Row, Statistical
 from pofx.core.variables import KINDS, Kind
 from pofx.families.special import log
 from pofx.models import emitted
 from pofx.models.independent import Independent
-from pofx.models.state_tree import IMPOSSIBLE, StateTree, even_counts
+from pofx.models.state_tree import FEW, IMPOSSIBLE, StateTree, even_counts
 
 
-class TreeModel(Stepwise):
+class TreeModel(Statistical):
     """p(x_O) = Σ_s p(s) Π_{j in O} p_j(x_j | s_j): columns on the nodes of a tree of categories.
 
     A node is the column itself, whose level code is the state, or hidden behind it: `hidden` holds
@@ -53,18 +53,37 @@ class TreeModel(Stepwise):
         return seen.at[place].set(IMPOSSIBLE).at[place, : own.shape[1]].set(own)
 
     def _log_prob(self, x: Row, observed: Mask) -> Float[Array, ""]:
-        def known(x, observed):
-            states = x.astype(int)
-            levels = (x == states) & (x >= 0) & (x < np.array(self.levels))
-            value = self.tree.log_prob(jnp.where(levels, states, 0))
-            return jnp.where(levels.all(), value, -jnp.inf)
-
         def summed(x, observed):
             return self.tree.log_evidence(self.evidence(x, observed))
 
         if self.emissions is not None:
             return summed(x, observed)
+        return jax.lax.cond(observed.all(), lambda x, _: self._of_levels(x), summed, x, observed)
+
+    def each_log_prob(self, x: Row, observed: Mask) -> Float[Array, "n"]:
+        if self.tree.log_transition.shape[-1] > FEW:
+            return super().each_log_prob(x, observed)
+
+        def known(x, observed):
+            return over_components(lambda part, x: part._of_levels(x), shared=1)(self, x)
+
+        def summed(x, observed):
+            # Trees last, so that a message of all of them is one piece of memory.
+            evidence = over_components(lambda part, *row: part.evidence(*row), shared=2)
+            log_e = jnp.moveaxis(evidence(self, jnp.where(observed, x, 0), observed), 0, -1)
+            log_t = jnp.moveaxis(self.tree.log_transition, 0, -1)
+            return StateTree(log_t, self.parents).log_evidence(log_e)
+
+        if self.emissions is not None:
+            return summed(x, observed)
         return jax.lax.cond(observed.all(), known, summed, x, observed)
+
+    def _of_levels(self, x: Row) -> Float[Array, ""]:
+        """log p(x) of a row whose nodes are all seen: no sum over states."""
+        states = x.astype(int)
+        levels = (x == states) & (x >= 0) & (x < np.array(self.levels))
+        value = self.tree.log_prob(jnp.where(levels, states, 0))
+        return jnp.where(levels.all(), value, -jnp.inf)
 
     def _sample(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
         first, second = jax.random.split(key)
@@ -94,20 +113,6 @@ class TreeModel(Stepwise):
         if emissions is not None:
             emissions = emitted.maximised(emissions, own)
         return self._with(counts + self._pseudo_counts(), emissions)
-
-    def nothing(self) -> Any:
-        known = None if self.emissions is None else jnp.zeros((len(self.hidden), self._states))
-        return jnp.zeros_like(self.tree.log_transition), known
-
-    def stepped(self, statistics: Any, carried: Any, rate: Float[Array, ""]) -> tuple[Any, Any]:
-        counts, weight, own = statistics
-        before, known = carried
-        counts = before + rate * (counts + self._pseudo_counts() - before)
-        if self.emissions is None:
-            return self._with(counts, None), (counts, None)
-        emissions = emitted.stepped(self.emissions, own, known, rate)
-        known = known + rate * (weight + self.emissions.prior - known)
-        return self._with(counts, emissions), (counts, known)
 
     def _with(self, counts: Array, emissions: Independent | None) -> Any:
         parts = self.tree.maximise(counts), emissions
