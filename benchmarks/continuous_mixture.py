@@ -6,7 +6,7 @@ DIR holds NAME.npz as for binary_tables.py. Both sides: the Chow-Liu tree of the
 decoder of two hidden layers of 256 from four latent numbers, Sobol points shifted at random in each
 step, batches of 128, Adam; float32. An epoch is the difference of runs of three and one, without
 evaluation, so that compilation and start are left out of it. Scoring: 1000 test rows. Drawing: the
-missing half of the cells of 100 test rows (1000 take SPFlow minutes), one pattern for all and a
+missing half of the cells of 8 test rows (SPFlow takes a second for each), one pattern for all and a
 pattern a row; SPFlow's model has the points it was trained with, so has pofx's. Needs spflow (the
 `peers` extra).
 """
@@ -28,7 +28,7 @@ from pofx.learn.sgd import Settings, train
 from pofx.models.continuous_mixture import ContinuousMixture
 from pofx.queries import missing
 
-ROWS, DRAWN = 1000, 100
+ROWS, DRAWN = 1000, 8
 SHORT, LONG = 1, 3
 """Epochs of the two runs whose difference is timed."""
 

@@ -90,6 +90,31 @@ def test_per_row_answers_in_order(share):
     np.testing.assert_array_equal(out["seen"], ~np.isnan(x))
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3], ids=["patterns", "batched"])
+def test_rows_of_a_large_model_go_a_few_at_a_time(share, monkeypatch):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(603, 7))
+    x[:, 3] = np.where(np.arange(603) % 3, x[:, 3], np.nan)
+    x[rng.random(x.shape) < share] = np.nan
+    r, number, model = rows(x), np.arange(603), jnp.ones(10)
+    usual = per_row(_at_a_time, model, r, r.split(number))
+    # Of ten numbers a row, three rows at once; the rest of a chunk is no whole batch.
+    monkeypatch.setattr("pofx.core.rows.SHARED", 39)
+    monkeypatch.setattr("pofx.core.rows.ALONE", 39)
+    few = per_row(_a_few_at_a_time, model, r, r.split(number))
+    np.testing.assert_array_equal(few[0], usual[0])
+    np.testing.assert_array_equal(few[1], ~np.isnan(x))
+    np.testing.assert_array_equal(few[2], number)
+
+
+def _at_a_time(model, x, observed, more):
+    return model[0] * jnp.where(observed, x, 0)[0], observed, more
+
+
+def _a_few_at_a_time(*arguments):  # compiled anew
+    return _at_a_time(*arguments)
+
+
 def test_few_patterns_share_a_chunk_and_many_do_not():
     rng = np.random.default_rng(1)
     x = rng.normal(size=(5000, 20))

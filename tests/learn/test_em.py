@@ -76,6 +76,13 @@ def test_running_out_of_steps_is_a_result_and_a_warning(overlapping):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3)
 
 
+def test_running_out_of_time_is_one_too(overlapping):
+    with pytest.warns(PofxWarning, match="had not converged after 4 steps"):
+        result = em(mixture(3)(KEY, overlapping), overlapping, seconds=0.0)
+    assert not result.converged
+    assert len(result.history) == 4
+
+
 def test_steps_must_be_some(overlapping):
     with pytest.raises(PofxError, match="steps: wanted at least 1, got 0"):
         em(mixture(3)(KEY, overlapping), overlapping, steps=0)
