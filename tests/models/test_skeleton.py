@@ -231,6 +231,23 @@ def test_two_thousand_columns_take_seconds():
     assert len(edges(found) & edges(parents)) > 1950
 
 
+def test_many_columns_of_many_ordered_levels_are_told_apart_by_bins(monkeypatch):
+    rng, d = np.random.default_rng(7), 40
+    x = rng.integers(0, 60, 2000)[:, None] + np.cumsum(rng.integers(-9, 10, (2000, d)), 1)
+    x = np.clip(x, 0, 59).astype(float)
+    columns = [Column(f"x{j}", "ordinal", levels=60, family="categorical") for j in range(d)]
+    chain = {frozenset((j, j + 1)) for j in range(d - 1)}
+    assert len(edges(tree_of(x, columns)) & chain) >= d - 4
+    monkeypatch.setattr(skeleton, "CODES", 300)
+    code = []
+    whole = skeleton.mutual_informations
+    monkeypatch.setattr(
+        skeleton, "mutual_informations", lambda c, *rest: code.append(c) or whole(c, *rest)
+    )
+    assert len(edges(tree_of(x, columns)) & chain) >= d - 4
+    assert code[0].max() == skeleton.BINS - 1
+
+
 def test_codes_that_tell_only_by_chance_make_no_edges():
     rng = np.random.default_rng(0)
     z = rng.normal(size=(1000, 4))

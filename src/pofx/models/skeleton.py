@@ -13,6 +13,8 @@ BINS = 8
 """Quantile bins of a column of numbers."""
 MOST = 64
 """Levels of a column told apart; those beyond, in order of frequency, count as one."""
+CODES = 8192
+"""Codes of all columns together: where they would be more, fewer levels are told apart."""
 BLOCK = 2048
 """Rows whose levels are held one-hot at a time."""
 
@@ -29,19 +31,20 @@ def chow_liu(
     bins, cells of weight zero not at all: each pair is judged by the rows that have both, less what
     chance would tell where these are few or the codes many. The root is the centre.
     """
-    code = codes(columns, x, weight)
+    limit = min(MOST, max(BINS, CODES // len(columns)))
+    code = codes(columns, x, weight, most=limit, limit=limit)
     information, common = mutual_informations(code, weight, smoothing)
     # Codes of many values, and few common rows, tell by chance: Miller and Madow's (1955) bias.
     degrees = code.max(0, initial=0)
     chance = np.outer(degrees, degrees) / (2 * np.maximum(common, 1))
-    loose = np.array([many(column) for column in columns])
+    loose = np.array([many(column, limit) for column in columns])
     doubtful = loose[:, None] | loose | (common < common.max())
     return rooted(np.where(doubtful, np.maximum(information - chance, 0), information))
 
 
-def many(column: Column) -> bool:
-    """Whether a column has more values than are told apart: numbers, or levels beyond `MOST`."""
-    return not column.discrete or column.levels > MOST
+def many(column: Column, limit: int = MOST) -> bool:
+    """Whether a column has more values than are told apart: numbers, or levels beyond `limit`."""
+    return not column.discrete or column.levels > limit
 
 
 def codes(
@@ -50,10 +53,12 @@ def codes(
     weight: Float[np.ndarray, "n d"],
     bins: int = BINS,
     most: int = MOST,
+    limit: int = MOST,
 ) -> Int[np.ndarray, "n d"]:
     """Levels as they are, the rarest of many as one, and numbers by the quantile bin they are in.
 
-    Of columns with many values, `bins` are made of what has an order and `most` of levels.
+    Of columns with more values than `limit`, `bins` are made of what has an order and `most` of
+    levels.
     """
     out = np.zeros(x.shape, np.int32)
     for j, column in enumerate(columns):
@@ -61,7 +66,7 @@ def codes(
         own = x[seen, j]
         if not len(own):
             continue
-        if not many(column):
+        if not many(column, limit):
             out[seen, j] = own
         elif column.discrete and column.kind != "ordinal":
             code = np.unique(own, return_inverse=True)[1]
