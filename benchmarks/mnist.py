@@ -81,7 +81,9 @@ def main() -> None:
         own = bins.of[train[label == digit][:most]].astype(float)
         p = pofx.fit(own, "latent_tree", states=given.states, **shared)
         models.append(p)
-        told = f"digit {digit}: {len(own)} images, {p.fit['steps']} passes, {p.fit['seconds']:.0f} s"
+        told = (
+            f"digit {digit}: {len(own)} images, {p.fit['steps']} passes, {p.fit['seconds']:.0f} s"
+        )
         print(told, flush=True)
     print(f"learned in {time.perf_counter() - began:.0f} s, {bins.count} bins")
 

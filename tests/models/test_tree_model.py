@@ -6,8 +6,8 @@ import pytest
 
 from pofx.core.axes import stack
 from pofx.models.chow_liu_tree import ChowLiuTree
-from pofx.models.state_tree import even_tree
 from pofx.models.stacked import log_probs
+from pofx.models.state_tree import even_tree
 
 LEVELS, PARENTS = (2, 3, 2, 2), (1, -1, 1, 2)
 

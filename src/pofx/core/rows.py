@@ -110,7 +110,9 @@ def _block(f, model, x, observed, *more):
             return f(model, x, observed if shared else seen, *more)
 
         each = (chunk[0], None if shared else observed, *more)
-        return jax.vmap(row)(each) if len(each[0]) <= few else jax.lax.map(row, each, batch_size=few)
+        return (
+            jax.vmap(row)(each) if len(each[0]) <= few else jax.lax.map(row, each, batch_size=few)
+        )
 
     return jax.lax.map(chunk, (x, observed, *more))
 

@@ -95,8 +95,8 @@ def em(
         )
     elif not done:
         warnings.warn(
-            f"EM had not converged after {len(history)} steps (last gain {_last_gain(history):.2g} nats "
-            "a row); the model stands, more steps may better it",
+            f"EM had not converged after {len(history)} steps (last gain "
+            f"{_last_gain(history):.2g} nats a row); the model stands, more steps may better it",
             PofxWarning,
             stacklevel=2,
         )
