@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx.core.axes import over_components
 from pofx.core.family import Statistics
 from pofx.core.variables import Column, Kind
 
@@ -76,10 +75,6 @@ class Tractable(Distribution):
     @abstractmethod
     def _sample(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
         """`sample` with missing entries set to zero; its observed entries are not looked at."""
-
-    def each_log_prob(self, x: Row, observed: Mask) -> Float[Array, "k"]:
-        """log p_k(x_O) of k models that are stacked along a first axis of the arrays of this."""
-        return over_components(lambda part, *row: part.log_prob(*row), shared=2)(self, x, observed)
 
     def _checked(self, x: Row, observed: Mask | None) -> tuple[Row, Mask]:
         x = jnp.asarray(x)

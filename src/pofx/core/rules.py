@@ -62,6 +62,12 @@ box: Rule = Rule("box")
 expectation: Rule = Rule("expectation")
 """expectation(p, x, observed): E[x_j | x_O] of each missing entry j; others hold anything."""
 
+together: Rule = Rule("together")
+"""together(p, x, observed): log p_k(x_O) of each of the models stacked in p's arrays.
+
+Not to know it, but to know it sooner than one after another; None where that is no sooner.
+"""
+
 completion: Rule = Rule("completion")
 """completion(p, x, observed): x with its missing entries at their most probable, and log p of that.
 

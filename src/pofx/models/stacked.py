@@ -27,7 +27,11 @@ def part_class(part: str, options: dict[str, Any]) -> tuple[type[Statistical], d
 
 def log_probs(parts: Any, x: Float[Array, "d"], observed: Bool[Array, "d"]) -> Float[Array, "k"]:
     """log p_k(x_O) of each part."""
-    return parts.each_log_prob(x, observed)
+    rule = rules.together.find(parts)
+    own = rule(parts, x, observed) if rule else None
+    if own is not None:
+        return own
+    return over_components(lambda part, x, o: part.log_prob(x, o), shared=2)(parts, x, observed)
 
 
 def log_probs_of_rows(

@@ -58,27 +58,9 @@ class TreeModel(Statistical):
 
         if self.emissions is not None:
             return summed(x, observed)
-        return jax.lax.cond(observed.all(), lambda x, _: self._of_levels(x), summed, x, observed)
+        return jax.lax.cond(observed.all(), lambda x, _: self.of_levels(x), summed, x, observed)
 
-    def each_log_prob(self, x: Row, observed: Mask) -> Float[Array, "n"]:
-        if self.tree.log_transition.shape[-1] > FEW:
-            return super().each_log_prob(x, observed)
-
-        def known(x, observed):
-            return over_components(lambda part, x: part._of_levels(x), shared=1)(self, x)
-
-        def summed(x, observed):
-            # Trees last, so that a message of all of them is one piece of memory.
-            evidence = over_components(lambda part, *row: part.evidence(*row), shared=2)
-            log_e = jnp.moveaxis(evidence(self, jnp.where(observed, x, 0), observed), 0, -1)
-            log_t = jnp.moveaxis(self.tree.log_transition, 0, -1)
-            return StateTree(log_t, self.parents).log_evidence(log_e)
-
-        if self.emissions is not None:
-            return summed(x, observed)
-        return jax.lax.cond(observed.all(), known, summed, x, observed)
-
-    def _of_levels(self, x: Row) -> Float[Array, ""]:
+    def of_levels(self, x: Row) -> Float[Array, ""]:
         """log p(x) of a row whose nodes are all seen: no sum over states."""
         states = x.astype(int)
         levels = (x == states) & (x >= 0) & (x < np.array(self.levels))
@@ -192,6 +174,26 @@ def moments(p: TreeModel) -> tuple[Row, Float[Array, "d d"]]:
     return mean, p.tree.products(off) + jnp.diag(own)
 
 
+def together(p: TreeModel, x: Row, observed: Mask) -> Float[Array, "n"] | None:
+    """The trees along last axes, so that a message of all of them is one piece of memory."""
+    log_t = p.tree.log_transition
+    if log_t.shape[-1] > FEW:
+        return None
+
+    def known(x, observed):
+        return over_components(lambda part, x: part.of_levels(x), shared=1)(p, x)
+
+    def summed(x, observed):
+        evidence = over_components(lambda part, *row: part.evidence(*row), shared=2)
+        log_e = jnp.moveaxis(evidence(p, x, observed), 0, -1)
+        return StateTree(jnp.moveaxis(log_t, 0, -1), p.parents).log_evidence(log_e)
+
+    x = jnp.where(observed, x, 0)
+    if p.emissions is not None:
+        return summed(x, observed)
+    return jax.lax.cond(observed.all(), known, summed, x, observed)
+
+
 def completion(p: TreeModel, x: Row, observed: Mask) -> tuple[Row, Float[Array, ""]]:
     """max over s and x_M of log p(s, x_M, x_O): a missing column is at its mode in each state."""
     log_e, d = p.evidence(x, observed), np.arange(p.size)
@@ -212,5 +214,6 @@ def register(model: type[TreeModel]) -> None:
     rules.column.register(model)(column)
     rules.expectation.register(model)(expectation)
     rules.box.register(model)(box)
+    rules.together.register(model)(together)
     rules.moments.register(model)(moments)
     rules.completion.register(model)(completion)
