@@ -16,6 +16,9 @@ from pofx.core.distribution import Mask, Row
 from pofx.core.family import Family, between
 from pofx.models.independent import Independent
 
+BLOCK = 512
+"""Rows of which each level of each column is told apart, for each state, at a time."""
+
 
 def log_probs(emissions: Independent, x: Row, observed: Mask) -> Float[Array, "d k"]:
     """log p(x_j | s_j) for each state, zero where x_j is missing."""
@@ -44,8 +47,13 @@ def started(
 ) -> Independent:
     """Columns alike in all states, then each state at its maximum for its share of the cells."""
     template = stack([one] * shares.shape[-1])
-    own = statistics(template, jnp.asarray(shares * weight[:, :, None]), jnp.asarray(x))
-    return maximised(template, own)
+    total = None
+    for i in range(0, len(x), BLOCK):
+        part = slice(i, i + BLOCK)
+        heavy = jnp.asarray(shares[part] * weight[part, :, None])
+        own = statistics(template, heavy, jnp.asarray(x[part]))
+        total = own if total is None else jax.tree.map(jnp.add, total, own)
+    return maximised(template, total)
 
 
 def stepped(
