@@ -12,7 +12,8 @@ sets, one latent tree, of 16 states, and five epochs: what still runs, not what 
 Test log-likelihoods in nats a row, with the standard error of their mean over the test rows.
 Published figures: hidden Chow-Liu trees of 12 states; the best of EiNet, RAT-SPN, ID-SPN, mixtures
 of trees and cutset networks; continuous mixtures of trees (Correia et al. 2023). They have the same
-splits, and errors of their own.
+splits, and errors of their own. The first two columns were computed or read in a source; the last
+two are quoted from memory, to be checked against the papers.
 """
 
 import argparse
