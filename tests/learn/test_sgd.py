@@ -39,7 +39,13 @@ class Normals(Trained):
     def learnable(self):
         return Normals(True, True, False, False, False)
 
-    def compiled(self, score):
+    def moved(self, key):
+        return self
+
+    def risk(self, key, x, observed):
+        return self.loss(key, x, observed)
+
+    def compiled(self, key, rows, score):
         raise NotImplementedError
 
     def then(self):

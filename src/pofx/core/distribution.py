@@ -1,7 +1,7 @@
 """What a model promises: the abstract classes."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core.family import Statistics
+from pofx.core.rows import Rows
 from pofx.core.variables import Column, Kind
 
 Row = Float[Array, "d"]
@@ -41,8 +42,8 @@ class Distribution(eqx.Module):
         """A small instance with the kinds of its columns, for the laws."""
 
 
-class Tractable(Distribution):
-    """A distribution with exact marginals and conditionals, for any pattern of missing entries.
+class Queryable(Distribution):
+    """A distribution with marginals and conditionals, for any pattern of missing entries.
 
     Everything in elementary probability follows from its two functions. What `observed` leaves out
     is integrated out by the one and drawn by the other; a missing entry may hold anything, NaN too.
@@ -88,6 +89,10 @@ class Tractable(Distribution):
         # Not a number times zero is not zero: missing entries are filled before any arithmetic,
         # or gradients are NaN.
         return jnp.where(observed, x, 0), observed
+
+
+class Tractable(Queryable):
+    """A distribution whose marginals and conditionals are exact."""
 
 
 class Learned(Distribution):
@@ -185,9 +190,16 @@ class Parametric(Statistical):
 class Trained(Learned):
     """A model learned by stochastic gradient descent on a loss."""
 
+    pace: ClassVar[Mapping[str, Any]] = {}
+    """What its learner does otherwise than usual, by the names of `Settings`."""
+
     @abstractmethod
     def learnable(self) -> Any:
         """The model with True for each array that is learned, False for every other leaf."""
+
+    @abstractmethod
+    def moved(self, key: PRNGKeyArray) -> "Trained":
+        """The model as a step begins: what moves by itself has moved, as a Markov chain."""
 
     @abstractmethod
     def loss(
@@ -202,12 +214,50 @@ class Trained(Learned):
         """
 
     @abstractmethod
+    def risk(
+        self,
+        key: PRNGKeyArray,
+        x: Float[Array, "n d"],
+        observed: Bool[Array, "d"] | Bool[Array, "n d"],
+    ) -> Float[Array, "n"]:
+        """What each row held out costs, by which training stops: the loss, where that tells."""
+
+    @abstractmethod
     def then(self) -> "Trained | None":
         """What is to be learned next, from where this has come to; None where it is done."""
 
     @abstractmethod
-    def compiled(self, score: Callable[[Tractable], Float[np.ndarray, "n"]]) -> Distribution:
+    def compiled(
+        self, key: PRNGKeyArray, rows: Rows, score: Callable[[Queryable], Float[np.ndarray, "n"]]
+    ) -> Distribution:
         """What answers questions once training is over, its settings chosen by the score.
 
-        `score` gives the log-probability in nats of each row held out.
+        `rows` are those learned from; `score` gives the log-probability in nats of each row held
+        out, of what is queryable.
         """
+
+
+class OnePhase(Trained):
+    """A model of which all arrays of floats are learned, in one go, on its loss alone."""
+
+    def learnable(self) -> Any:
+        return jax.tree.map(eqx.is_inexact_array, self)
+
+    def moved(self, key: PRNGKeyArray) -> "OnePhase":
+        return self
+
+    def risk(
+        self,
+        key: PRNGKeyArray,
+        x: Float[Array, "n d"],
+        observed: Bool[Array, "d"] | Bool[Array, "n d"],
+    ) -> Float[Array, "n"]:
+        return self.loss(key, x, observed)
+
+    def then(self) -> None:
+        return None
+
+    def compiled(
+        self, key: PRNGKeyArray, rows: Rows, score: Callable[[Queryable], Float[np.ndarray, "n"]]
+    ) -> Distribution:
+        return self

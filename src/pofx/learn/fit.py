@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
-from pofx.core.distribution import Distribution, Learned, Statistical, Stepwise, Tractable, Trained
+from pofx.core.distribution import Distribution, Learned, Queryable, Statistical, Stepwise, Trained
 from pofx.core.errors import PofxWarning
 from pofx.core.maps import spare_maps
 from pofx.core.rows import Rows
@@ -94,10 +94,10 @@ def _by_gradients(
     """One phase of training after another, of which the last that held-out rows prefer is kept."""
     judges = rows if valid is None else valid
 
-    def score(p: Tractable) -> Float[np.ndarray, "n"]:
+    def score(p: Queryable) -> Float[np.ndarray, "n"]:
         return scores_of(p, judges)
 
-    settings, path = _settings(rows, plan), plan.checkpoint
+    settings, path = _settings(model, rows, plan), plan.checkpoint
     phases: list[Training] = []
     best: Distribution = model
     kept, nxt = -np.inf, model
@@ -115,18 +115,20 @@ def _by_gradients(
             checkpoint=path and Path(f"{path}.{len(phases)}" if phases else path),
         )
         phases.append(trained)
-        own = trained.model.compiled(score)
+        own, nxt = trained.model.compiled(key, rows, score), trained.model.then()
+        if nxt is None and len(phases) == 1:
+            best = own
+            break
         value = float(np.average(score(own), weights=judges.flat()[2]))
         if value > kept or len(phases) == 1:
             best, kept = own, value
-        nxt = trained.model.then()
     history = [-epoch.train for t in phases for epoch in t.history]
     converged = all(t.stopped in ("epochs", "settled") for t in phases)
     return Fit(best, history, converged, sum(t.seconds for t in phases))
 
 
-def _settings(rows: Rows, plan: Plan) -> Settings:
-    usual = Settings(patience=8)
+def _settings(model: Trained, rows: Rows, plan: Plan) -> Settings:
+    usual = Settings(patience=8)._replace(**type(model).pace)
     epochs = plan.epochs or _passes(rows, usual.batch, usual.epochs, MOST)
     return usual._replace(epochs=epochs)
 

@@ -60,9 +60,13 @@ class Data(NamedTuple):
 
 
 class State(NamedTuple):
-    """What an epoch changes; `average` and `best` are None where they are not asked for."""
+    """What an epoch changes; `average` and `best` are None where they are not asked for.
+
+    `moving` are the model's other arrays, which may move by themselves.
+    """
 
     parameters: Any
+    moving: Any
     optimiser: Any
     taken: Int[Array, ""]
     average: Any
@@ -104,8 +108,11 @@ def train(
     ...     size = 1
     ...     def learnable(self):
     ...         return Centre(True)
+    ...     def moved(self, key):
+    ...         return self
     ...     def loss(self, key, x, observed):
     ...         return ((x - self.mean) ** 2).sum(1)
+    ...     risk = loss
     >>> start, data = Centre(jnp.zeros(1)), rows(np.array([[1.0], [3.0]]))
     >>> end = train(jax.random.key(0), start, data, settings=Settings(epochs=200, rate=0.1))
     >>> round(float(end.model.mean[0]), 3), end.stopped
@@ -116,7 +123,8 @@ def train(
     learned = _data(model, rows, "rows")
     held = None if valid is None else _data(model, valid, "valid")
     parameters, rest = eqx.partition(model, model.learnable())
-    state, history = _start(parameters, settings, held), []
+    moving, rest = eqx.partition(rest, _moves)
+    state, history = _start(parameters, moving, settings, held), []
     path, run = None if checkpoint is None else Path(checkpoint), {}
     if path:
         # More time may be given to a run: it is another run in no other respect.
@@ -156,7 +164,7 @@ def train(
         _warn(f"no step of epoch {len(history)} had a finite loss and gradient")
     elif held and not best:
         _warn("the validation loss was never finite, and the last parameters are returned")
-    model = eqx.combine(state.best if best else state.judged, rest)
+    model = eqx.combine(state.best if best else state.judged, state.moving, rest)
     skipped = len(history) * -(-len(learned.x) // settings.batch) - int(state.taken)
     seconds = time.perf_counter() - began
     return Training(model, history, best or len(history), skipped, stopped, seconds)
@@ -171,12 +179,18 @@ def _epoch(fixed: tuple, state: State) -> tuple[State, Array]:
     order = jax.random.permutation(shuffle, len(data.x))[index]
     steps = settings.epochs * float(len(index))
 
-    def mean(parameters, batch):
-        total, weight = _loss(parameters, rest, data, *batch)
+    def mean(parameters, moving, batch):
+        total, weight = _cost("loss", eqx.combine(parameters, moving, rest), data, *batch)
         return total / weight, weight
 
     def step(state, batch):
-        (loss, weight), gradient = jax.value_and_grad(mean, has_aux=True)(state.parameters, batch)
+        model = eqx.combine(state.parameters, state.moving, rest)
+        moved = model.moved(jax.random.fold_in(batch[0], 0))
+        fixed = eqx.filter(moved, model.learnable(), inverse=True)
+        moving = eqx.filter(fixed, _moves)
+        descend = jax.value_and_grad(mean, has_aux=True)
+        (loss, weight), gradient = descend(state.parameters, moving, batch)
+        state = state._replace(moving=moving)
         square = sum(jnp.sum(g * g) for g in jax.tree.leaves(gradient))
         # Adam keeps the square: one that overflows is as bad as an infinite gradient.
         finite = jnp.isfinite(loss) & jnp.isfinite(square)
@@ -206,7 +220,7 @@ def _advance(settings, steps, state, gradient, norm):
         # Without bias to the start, as Adam's moments (Kingma and Ba 2015).
         w = (1 - settings.average) / (1 - settings.average**taken)
         average = jax.tree.map(lambda a, p: a + w.astype(a.dtype) * (p - a), average, parameters)
-    return State(parameters, moments, taken, average, state.best)
+    return State(parameters, state.moving, moments, taken, average, state.best)
 
 
 def _rate(settings, steps, taken):
@@ -223,32 +237,38 @@ def _validate(fixed: tuple, state: State) -> tuple[State, Array]:
     rest, data, key, least, batch = fixed
     index, inside = batches(len(data.x), batch)
     keys = jax.random.split(key, len(index))
-    blocks = jax.lax.map(lambda b: _loss(state.judged, rest, data, *b), (keys, index, inside))
+    model = eqx.combine(state.judged, state.moving, rest)
+    blocks = jax.lax.map(lambda b: _cost("risk", model, data, *b), (keys, index, inside))
     total, weight = (a.sum() for a in blocks)
     loss = total / weight
     best = jax.tree.map(lambda a, b: jnp.where(loss < least, a, b), state.judged, state.best)
     return state._replace(best=best), loss
 
 
-def _loss(parameters, rest, data, key, index, inside):
-    """The weighted sum of the losses of some rows, and the sum of their weights."""
+def _cost(what, model, data, key, index, inside):
+    """The weighted sum of the losses, or risks, of some rows, and the sum of their weights."""
     # A constant, so that what a model does about missing entries is not even compiled.
     complete = jnp.ones(data.x.shape[1], bool)
     observed = complete if data.observed is None else data.observed[index]
-    loss = eqx.combine(parameters, rest).loss(key, data.x[index], observed)
+    cost = getattr(model, what)(key, data.x[index], observed)
     weight = jnp.where(inside, data.weight[index], 0)
-    return jnp.where(inside, weight * loss, 0).sum(), weight.sum()
+    return jnp.where(inside, weight * cost, 0).sum(), weight.sum()
 
 
-def _start(parameters: Any, settings: Settings, held: Data | None) -> State:
-    def copy():
+def _moves(leaf: Any) -> bool:
+    """Whether a leaf that is not learned is an array of numbers, which a step may change."""
+    return eqx.is_array(leaf) and not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _start(parameters: Any, moving: Any, settings: Settings, held: Data | None) -> State:
+    def copy(tree=parameters):
         # Donated buffers are gone: none is the caller's. And a type stated is not a weak one,
         # which would change after an epoch and compile anew.
-        return jax.tree.map(lambda a: jnp.array(a, a.dtype), parameters)
+        return jax.tree.map(lambda a: jnp.array(a, a.dtype), tree)
 
     taken = jnp.zeros((), jnp.int32)
     average, best = copy() if settings.average else None, copy() if held else None
-    return State(copy(), ADAM.init(copy()), taken, average, best)
+    return State(copy(), copy(moving), ADAM.init(copy()), taken, average, best)
 
 
 def _data(model: Trained, rows: Rows, name: str) -> Data:

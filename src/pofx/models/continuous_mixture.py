@@ -15,7 +15,7 @@ from scipy.stats.qmc import Sobol
 from pofx.core import rules
 from pofx.core.atoms import Atoms
 from pofx.core.discovery import named
-from pofx.core.distribution import Example, Mask, Parametric, Row, Tractable, Trained
+from pofx.core.distribution import Example, Mask, Parametric, Queryable, Row, Tractable, Trained
 from pofx.core.errors import PofxError
 from pofx.core.rows import Rows
 from pofx.core.variables import Column, Kind
@@ -89,6 +89,17 @@ class ContinuousMixture(Tractable, Trained):
             mixture = Mixture(jnp.zeros(len(z)), self.decoded(z))
         return -jax.vmap(mixture.log_prob, (0, 0 if observed.ndim == 2 else None))(x, observed)
 
+    def risk(
+        self,
+        key: PRNGKeyArray,
+        x: Float[Array, "n d"],
+        observed: Bool[Array, "d"] | Bool[Array, "n d"],
+    ) -> Float[Array, "n"]:
+        return self.loss(key, x, observed)
+
+    def moved(self, key: PRNGKeyArray) -> "ContinuousMixture":
+        return self
+
     def learnable(self) -> Any:
         fixed = jax.tree.map(lambda _: False, self)
         if self.free:
@@ -99,7 +110,9 @@ class ContinuousMixture(Tractable, Trained):
     def then(self) -> "ContinuousMixture | None":
         return None if self.free else self._at(self.points, self.log_weights, free=True)
 
-    def compiled(self, score: Callable[[Tractable], Float[np.ndarray, "n"]]) -> Tractable:
+    def compiled(
+        self, key: PRNGKeyArray, rows: Rows, score: Callable[[Queryable], Float[np.ndarray, "n"]]
+    ) -> Tractable:
         """The mixture; of a Sobol sequence twice as long while that gains a standard error."""
         best = self.mixture()
         if self.free:

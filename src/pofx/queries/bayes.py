@@ -6,12 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from pofx.core.distribution import Mask, Row, Tractable
+from pofx.core.distribution import Mask, Row, Queryable
 from pofx.core.rows import Rows, per_row
 
 
 def posterior(
-    model: Tractable, rows: Rows, target: int, levels: int
+    model: Queryable, rows: Rows, target: int, levels: int
 ) -> Float[np.ndarray, "n levels"]:
     """p(y | x_O) = p(x_O, y) / Σ_y p(x_O, y) for the column y = `target`, whatever its cell holds.
 
@@ -26,7 +26,7 @@ class _Posterior(eqx.Module):
     target: Int[Array, ""]
     levels: int = eqx.field(static=True)
 
-    def __call__(self, model: Tractable, x: Row, observed: Mask) -> Float[Array, "levels"]:
+    def __call__(self, model: Queryable, x: Row, observed: Mask) -> Float[Array, "levels"]:
         observed = observed.at[self.target].set(True)
 
         def joint(level):

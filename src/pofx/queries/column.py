@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core import rules
 from pofx.core.atoms import Atoms
-from pofx.core.distribution import Mask, Row, Tractable
+from pofx.core.distribution import Mask, Row, Queryable
 from pofx.core.rows import Rows, per_row
 from pofx.core.variables import Column
 from pofx.queries import missing
@@ -35,7 +35,7 @@ class Summary(NamedTuple):
     stderr: Float[np.ndarray, "n"]
 
 
-def closed(model: Tractable, column: Column, j: int) -> bool:
+def closed(model: Queryable, column: Column, j: int) -> bool:
     """Whether p(x_j | x_O) of a continuous column, the entry j, is known in closed form."""
     if column.discrete or rules.column.find(model) is None:
         return False
@@ -45,7 +45,7 @@ def closed(model: Tractable, column: Column, j: int) -> bool:
     return found is not None
 
 
-def atoms(model: Tractable, x: Row, observed: Mask, j: int) -> Atoms | None:
+def atoms(model: Queryable, x: Row, observed: Mask, j: int) -> Atoms | None:
     """p(x_j | x_O) by the model's rule; None where it has none."""
     rule = rules.column.find(model)
     return rule(model, jnp.where(observed, x, 0), observed.at[j].set(False), j) if rule else None
@@ -53,7 +53,7 @@ def atoms(model: Tractable, x: Row, observed: Mask, j: int) -> Atoms | None:
 
 def summary(
     key: PRNGKeyArray,
-    model: Tractable,
+    model: Queryable,
     rows: Rows,
     column: Column,
     j: int,
@@ -79,7 +79,7 @@ class _Closed(eqx.Module):
     j: int = eqx.field(static=True)
     levels: tuple[float, ...] = eqx.field(static=True)
 
-    def __call__(self, model: Tractable, x: Row, observed: Mask) -> tuple[Array, Array, Array]:
+    def __call__(self, model: Queryable, x: Row, observed: Mask) -> tuple[Array, Array, Array]:
         own = atoms(model, x, observed, self.j)
         assert own is not None
         u = jnp.asarray(self.levels, x.dtype)

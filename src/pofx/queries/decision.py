@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
 from pofx.core.answer import Answer
-from pofx.core.distribution import Tractable
+from pofx.core.distribution import Queryable
 from pofx.core.rows import Rows, log_prob
 from pofx.queries import missing
 
@@ -16,7 +16,7 @@ DRAWS = 4096
 
 def surprise(
     key: PRNGKeyArray,
-    model: Tractable,
+    model: Queryable,
     rows: Rows,
     draws: int = DRAWS,
     among: Rows | None = None,

@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core import rules
 from pofx.core.answer import Answer
-from pofx.core.distribution import Tractable
+from pofx.core.distribution import Queryable
 from pofx.core.linalg import normal_kl
 from pofx.core.variables import Column
 from pofx.queries.enumeration import Columns, enumerate_levels, log_probs
@@ -27,8 +27,8 @@ from pofx.queries.monte_carlo import monte_carlo
 
 def kl(
     key: PRNGKeyArray,
-    p: Tractable,
-    q: Tractable,
+    p: Queryable,
+    q: Queryable,
     columns: Sequence[Column],
     asked: Columns,
     **request,
@@ -49,8 +49,8 @@ def kl(
 
 def cross_entropy(
     key: PRNGKeyArray,
-    p: Tractable,
-    q: Tractable,
+    p: Queryable,
+    q: Queryable,
     columns: Sequence[Column],
     asked: Columns,
     **request,
@@ -67,8 +67,8 @@ def cross_entropy(
 
 def jensen_shannon(
     key: PRNGKeyArray,
-    p: Tractable,
-    q: Tractable,
+    p: Queryable,
+    q: Queryable,
     columns: Sequence[Column],
     asked: Columns,
     **request,
@@ -86,7 +86,7 @@ def jensen_shannon(
     return monte_carlo(key, pair, **request)
 
 
-def _closed_kl(p: Tractable, q: Tractable, asked: Columns) -> float | None:
+def _closed_kl(p: Queryable, q: Queryable, asked: Columns) -> float | None:
     """KL by a rule for the pair, or as that of two Gaussians; None where neither is there."""
     rule = rules.kl.find(p, q)
     value = rule(p, q, asked) if rule else None
@@ -98,7 +98,7 @@ def _closed_kl(p: Tractable, q: Tractable, asked: Columns) -> float | None:
 
 
 def _enumerated(
-    p: Tractable, q: Tractable, columns: Sequence[Column], asked: Columns, each: Callable
+    p: Queryable, q: Queryable, columns: Sequence[Column], asked: Columns, each: Callable
 ) -> Answer | None:
     """E_p[each(log p, log q)] over all joint levels, None where they are too many."""
     cells = enumerate_levels(columns, asked)
@@ -116,8 +116,8 @@ class _Draw(eqx.Module):
     The columns `inner` are summed over their `levels`, weighed by p(level | the rest).
     """
 
-    p: Tractable
-    q: Tractable
+    p: Queryable
+    q: Queryable
     asked: Bool[Array, "d"]
     inner: Bool[Array, "d"]
     levels: Float[Array, "l d"]

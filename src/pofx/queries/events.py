@@ -24,7 +24,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core import rules
 from pofx.core.answer import Answer
-from pofx.core.distribution import Mask, Row, Tractable
+from pofx.core.distribution import Mask, Row, Queryable
 from pofx.core.errors import PofxError
 from pofx.core.variables import Column
 from pofx.queries.column import atoms, closed
@@ -50,7 +50,7 @@ class Weighted(NamedTuple):
 
 def probability(
     key: PRNGKeyArray,
-    model: Tractable,
+    model: Queryable,
     columns: Sequence[Column],
     event: Event,
     *,
@@ -68,7 +68,7 @@ def probability(
 
 
 def exact_cells(
-    model: Tractable, columns: Sequence[Column], events: Sequence[Event]
+    model: Queryable, columns: Sequence[Column], events: Sequence[Event]
 ) -> Float[np.ndarray, "e"] | None:
     """The probability of each of some events over the same entries; None where not closed."""
     place = sorted(events[0])
@@ -93,7 +93,7 @@ def exact_cells(
 
 
 def draws(
-    key: PRNGKeyArray, model: Tractable, columns: Sequence[Column], event: Event, n: int
+    key: PRNGKeyArray, model: Queryable, columns: Sequence[Column], event: Event, n: int
 ) -> Weighted:
     """n weighted draws of the entries of the event, given that it happens."""
     walk = _walk(model, columns, event)
@@ -106,7 +106,7 @@ def draws(
     return Weighted(x, jnp.asarray(observed), weights / weights.sum())
 
 
-def cells(model: Tractable, columns: Sequence[Column], event: Event) -> Weighted | None:
+def cells(model: Queryable, columns: Sequence[Column], event: Event) -> Weighted | None:
     """All joint levels in an event of levels, for draws, weighted by their probability given it.
 
     None where the event is of numbers too, or of very many levels.
@@ -125,7 +125,7 @@ def cells(model: Tractable, columns: Sequence[Column], event: Event) -> Weighted
 
 
 def completed(
-    key: PRNGKeyArray, model: Tractable, columns: Sequence[Column], event: Event, n: int
+    key: PRNGKeyArray, model: Queryable, columns: Sequence[Column], event: Event, n: int
 ) -> Weighted:
     """n weighted draws of all entries given that the event happens."""
     walking, completing = jax.random.split(key)
@@ -138,7 +138,7 @@ def _how(columns: Sequence[Column], event: Event) -> str:
     return "by enumeration" if all(columns[j].discrete for j in event) else "closed form"
 
 
-def _box_closed(model: Tractable, columns: Sequence[Column], others: tuple[int, ...]) -> bool:
+def _box_closed(model: Queryable, columns: Sequence[Column], others: tuple[int, ...]) -> bool:
     if not others:
         return True
     rule, x = rules.box.find(model), jnp.zeros(model.size)
@@ -167,7 +167,7 @@ def _boxes(model, x, observed, others, low, high):
     return jax.lax.map(lambda cell: one(*cell), (x, low, high), batch_size=1024)
 
 
-def _walk(model: Tractable, columns: Sequence[Column], event: Event) -> "_Walk | _Rejection":
+def _walk(model: Queryable, columns: Sequence[Column], event: Event) -> "_Walk | _Rejection":
     """How to draw with weights from within the event."""
     place = sorted(event, key=lambda j: (not columns[j].discrete, j))
     most = max((len(event[j]) for j in place), default=0)
@@ -188,7 +188,7 @@ def _asked(columns: Sequence[Column], event: Event) -> np.ndarray:
 class _Walk(eqx.Module):
     """One draw of the entries of the event, each from within its set, and its log-weight."""
 
-    model: Tractable
+    model: Queryable
     columns: tuple[Column, ...] = eqx.field(static=True)
     place: tuple[int, ...] = eqx.field(static=True)
     low: Float[Array, "b i"]
@@ -235,7 +235,7 @@ class _Rejection(eqx.Module):
     For a model whose conditional distributions have no closed form.
     """
 
-    model: Tractable
+    model: Queryable
     columns: tuple[Column, ...] = eqx.field(static=True)
     place: tuple[int, ...] = eqx.field(static=True)
     low: Float[Array, "b i"]

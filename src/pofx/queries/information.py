@@ -23,7 +23,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core import rules
 from pofx.core.answer import Answer
-from pofx.core.distribution import Tractable
+from pofx.core.distribution import Queryable
 from pofx.core.variables import Column
 from pofx.queries.enumeration import Columns, enumerate_levels, log_probs
 from pofx.queries.monte_carlo import MAX_DRAWS, monte_carlo
@@ -33,7 +33,7 @@ INNER = 16
 
 
 def entropy(
-    key: PRNGKeyArray, model: Tractable, columns: Sequence[Column], a: Columns, **request
+    key: PRNGKeyArray, model: Queryable, columns: Sequence[Column], a: Columns, **request
 ) -> Answer:
     """H(a) = -E log p(a); differential for continuous columns."""
     return combination(key, model, columns, [(1.0, a)], **request)
@@ -41,7 +41,7 @@ def entropy(
 
 def conditional_entropy(
     key: PRNGKeyArray,
-    model: Tractable,
+    model: Queryable,
     columns: Sequence[Column],
     a: Columns,
     b: Columns,
@@ -53,7 +53,7 @@ def conditional_entropy(
 
 def mutual_information(
     key: PRNGKeyArray,
-    model: Tractable,
+    model: Queryable,
     columns: Sequence[Column],
     a: Columns,
     b: Columns,
@@ -67,7 +67,7 @@ def mutual_information(
 
 def total_correlation(
     key: PRNGKeyArray,
-    model: Tractable,
+    model: Queryable,
     columns: Sequence[Column],
     groups: Sequence[Columns],
     c: Columns,
@@ -86,7 +86,7 @@ def not_below_zero(answer: Answer) -> Answer:
 
 def combination(
     key: PRNGKeyArray,
-    model: Tractable,
+    model: Queryable,
     columns: Sequence[Column],
     terms: Sequence[tuple[float, Columns]],
     *,
@@ -115,7 +115,7 @@ def _collected(terms: Sequence[tuple[float, Columns]]) -> list[tuple[float, Colu
     return [(c, s) for c, s in total.values() if c and s.any()]
 
 
-def exact_entropy(model: Tractable, columns: Sequence[Column], asked: Columns) -> Answer | None:
+def exact_entropy(model: Queryable, columns: Sequence[Column], asked: Columns) -> Answer | None:
     """H of the asked columns where a rule or an enumeration gives it, else None."""
     rule = rules.entropy.find(model)
     value = rule(model, asked) if rule else None
@@ -136,7 +136,7 @@ class LogRatio(eqx.Module):
     is of all columns in play, whose log-probability weighs those levels.
     """
 
-    model: Tractable
+    model: Queryable
     signs: Float[Array, "s"]
     masks: Bool[Array, "s+1 d"]
     inner: Bool[Array, "d"]
@@ -147,7 +147,7 @@ class LogRatio(eqx.Module):
     @classmethod
     def of(
         cls,
-        model: Tractable,
+        model: Queryable,
         columns: Sequence[Column],
         signs: np.ndarray,
         masks: np.ndarray,

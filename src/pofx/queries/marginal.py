@@ -20,7 +20,7 @@ from jaxtyping import Float, PRNGKeyArray
 
 from pofx.core.answer import Answer
 from pofx.core.atoms import Atoms, flattened
-from pofx.core.distribution import Tractable
+from pofx.core.distribution import Queryable
 from pofx.core.variables import Column
 from pofx.queries import events
 from pofx.queries.column import atoms, closed
@@ -168,7 +168,7 @@ class _Drawn(Marginal):
 
 def marginal(
     key: PRNGKeyArray,
-    model: Tractable,
+    model: Queryable,
     columns: Sequence[Column],
     j: int,
     event: Event | None = None,
@@ -191,7 +191,7 @@ def marginal(
 
 def levels(
     key: PRNGKeyArray,
-    model: Tractable,
+    model: Queryable,
     columns: Sequence[Column],
     asked: np.ndarray,
     event: Event | None = None,

@@ -9,14 +9,14 @@ import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
 from pofx.core import rules
-from pofx.core.distribution import Tractable
+from pofx.core.distribution import Queryable
 from pofx.core.rows import Rows, per_row
 from pofx.core.rows import rows as make_rows
 from pofx.core.variables import Column
 from pofx.queries.bayes import posterior
 
 
-def complete(key: PRNGKeyArray, model: Tractable, rows: Rows) -> Float[np.ndarray, "n d"]:
+def complete(key: PRNGKeyArray, model: Queryable, rows: Rows) -> Float[np.ndarray, "n d"]:
     """Each row with its missing entries drawn from p(x_M | x_O)."""
     # A row's draw follows from its number, wherever the grouping by patterns put it.
     keys = jax.vmap(jax.vmap(jax.random.fold_in, (None, 0)), (None, 0))(key, rows.index)
@@ -24,7 +24,7 @@ def complete(key: PRNGKeyArray, model: Tractable, rows: Rows) -> Float[np.ndarra
 
 
 def expect(
-    key: PRNGKeyArray, model: Tractable, rows: Rows, columns: Sequence[Column], draws: int = 100
+    key: PRNGKeyArray, model: Queryable, rows: Rows, columns: Sequence[Column], draws: int = 100
 ) -> Float[np.ndarray, "n d"]:
     """Each row with its missing entries at their conditional mean, or most probable level.
 
@@ -49,7 +49,7 @@ def expect(
 
 
 def completion(
-    model: Tractable, rows: Rows
+    model: Queryable, rows: Rows
 ) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n"]] | None:
     """Each row at its most probable completion, and log p of that, with the hidden categories.
 
@@ -66,7 +66,7 @@ def _completion(model, x, observed):
     return None if rule is None else rule(model, jnp.where(observed, x, 0), observed)
 
 
-def _means(model: Tractable, rows: Rows) -> Float[np.ndarray, "n d"] | None:
+def _means(model: Queryable, rows: Rows) -> Float[np.ndarray, "n d"] | None:
     """E[x_M | x_O] of each row where it is closed."""
     rule, row = rules.expectation.find(model), jnp.zeros(model.size)
     # Traced, not computed: a rule may say only then that one of its parts has none.

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from pofx.core.answer import Answer
-from pofx.core.distribution import Tractable
+from pofx.core.distribution import Queryable
 from pofx.core.variables import Column
 from pofx.queries.enumeration import Columns
 from pofx.queries.information import exact_entropy
@@ -19,7 +19,7 @@ from pofx.queries.monte_carlo import BLOCK, DRAWS, MAX_DRAWS, check_request
 
 def mutual_informations(
     key: PRNGKeyArray,
-    model: Tractable,
+    model: Queryable,
     columns: Sequence[Column],
     groups: Sequence[Columns],
     *,

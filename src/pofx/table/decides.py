@@ -13,6 +13,7 @@ from pofx.queries import column, decision, missing
 from pofx.table.decisions import STRANGE, UNSURE, Decisions, costs
 from pofx.table.encode import Unseen, decode
 from pofx.table.held import Held, at_least_one
+from pofx.table.replicates import of_estimates
 from pofx.table.schema import Schema, Variable
 from pofx.table.seeds import key_of
 
@@ -150,6 +151,7 @@ class Decides(Held):
         found = self._summary(data, target, unseen, ends, draws, seed).quantiles
         return self._numbers(["low", "high"], found * variable.scale + variable.shift, data)
 
+    @of_estimates
     def surprise(
         self,
         data: Any,

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from pofx.core.answer import Answer
-from pofx.core.distribution import Tractable
+from pofx.core.distribution import Queryable
 from pofx.core.rows import rows
 from pofx.core.variables import Column
 from pofx.queries import density
@@ -53,7 +53,7 @@ class Entries:
         out[:, self.free] = free
         return out
 
-    def entropy_units(self, model: Tractable, asked: np.ndarray) -> Answer:
+    def entropy_units(self, model: Queryable, asked: np.ndarray) -> Answer:
         """What the data's units add to the differential entropy of the asked free entries.
 
         H(sx + t) = H(x) + log s, which a point mass does not share.

@@ -9,12 +9,14 @@ import jax
 import numpy as np
 
 from pofx.core.discovery import named
-from pofx.core.distribution import Learned, Tractable, Trained
+from pofx.core.distribution import Learned, Queryable, Trained
 from pofx.core.errors import PofxError, unknown
+from pofx.core.inexact import Inexact
 from pofx.core.rows import Rows, rows
 from pofx.learn.fit import Plan, Start, by_batches
 from pofx.learn.fit import fit as learn
 from pofx.learn.progress import watch
+from pofx.table import guide as guides
 from pofx.table.choose import Choice, choose
 from pofx.table.encode import encode, log_scale
 from pofx.table.frames import read_frame
@@ -43,6 +45,7 @@ def fit(
     steps: int = 1000,
     epochs: int = 0,
     checkpoint: str | Path | None = None,
+    guide: str | None = None,
     progress: bool | None = None,
     **options: Any,
 ) -> Joint:
@@ -61,8 +64,10 @@ def fit(
     `weights` is a column's name or an array of row weights; they enter learning, not the schema.
     EM takes at most `steps` steps, to `tolerance` nats a row; batches and gradients pass over the
     rows at most `epochs` times (0: as is usual). A model trained by gradients writes its state into
-    the file `checkpoint`, and goes on from there where it was interrupted. `progress` shows a bar,
-    by default on a terminal. Raises PofxError for bad input, one line; no convergence is a warning.
+    the file `checkpoint`, and goes on from there where it was interrupted. Beside a model whose
+    marginals are not closed an exact one is learned, `guide`, that proposes missing entries (by
+    default a mixture of Gaussians for real columns, else a latent tree). `progress` shows a bar, by
+    default on a terminal. Raises PofxError for bad input, one line; no convergence is a warning.
 
     >>> p = fit({"x": np.arange(20.0), "y": np.arange(20) % 2}, "independent")
     >>> p
@@ -94,10 +99,19 @@ def fit(
         if cls is None:
             choice = choose(go, schema, rows(x, weight=weight), splits, plan, budget, options)
         else:
+            whole, beside = rows(x, weight=weight), None
+            if issubclass(cls, Inexact):
+                beside = guides.learned(jax.random.fold_in(key, 1), schema, whole, guide)
             start = _start(cls, schema, options)
             stops = by_batches(cls, len(x)) and splits
-            train, valid = splits[0] if stops else (rows(x, weight=weight), None)
-            choice = Choice(name or "", options, learn(key, start, train, plan, valid))
+            train, valid = splits[0] if stops else (whole, None)
+            if beside and not cls.holes:
+                fill = jax.random.fold_in(key, 2)
+                train, valid = (r and guides.filled(fill, beside, r) for r in (train, valid))
+            one = learn(key, start, train, plan, valid)
+            if beside:
+                one = guides.guided(jax.random.fold_in(key, 3), whole, beside, one)
+            choice = Choice(name or "", options, one)
     judged = _judged_units(schema, splits)
     told = {
         "model": choice.name,
@@ -117,7 +131,7 @@ def fit(
             for line in choice.board
         ],
     }
-    assert isinstance(choice.fit.model, Tractable)
+    assert isinstance(choice.fit.model, Queryable)
     return Joint(choice.fit.model, schema, np.full(schema.size, np.nan), (), plain(told))
 
 

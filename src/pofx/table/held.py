@@ -9,23 +9,27 @@ from typing import Any
 
 import numpy as np
 
-from pofx.core.distribution import Tractable
+from pofx.core.distribution import Queryable
 from pofx.core.errors import PofxError, PofxWarning
+from pofx.core.importance import trusted
+from pofx.core.inexact import Estimated
 from pofx.core.rows import rows
-from pofx.queries import bayes
+from pofx.queries import bayes, guide
 from pofx.table.encode import Unseen, encode
 from pofx.table.entries import Entries
 from pofx.table.report import Report
 from pofx.table.schema import Schema, Variable
 
 Names = str | Sequence[str]
+CHECKED = 256
+"""The most rows whose weighted draws are looked at before they are used."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Held:
     """A model of the free entries of a schema; `fixed` holds the others, NaN where free."""
 
-    model: Tractable
+    model: Queryable
     schema: Schema
     fixed: np.ndarray
     evidence: tuple[str, ...] = ()
@@ -52,10 +56,29 @@ class Held:
         inputs = [n for n in self.schema.names if n != target]
         return self._read(data, unseen, require=inputs, ignore=target)[:, self.entries.free]
 
+    def _check(self, free: np.ndarray) -> None:
+        """Warns where the weighted draws behind the answers for such rows are worth little."""
+        if isinstance(self.model, Estimated) and np.isnan(free).any():
+            own = rows(free[np.isnan(free).any(1)][:CHECKED])
+            self._doubt(guide.reliability(self.model, own))
+
+    def _doubt(self, own: guide.Reliability) -> None:
+        lost = np.flatnonzero(own.lost)
+        if len(lost):
+            warnings.warn(
+                f"the draws of {len(lost)} of {len(own.lost)} rows are of little worth: the tail of "
+                f"their weights has k up to {own.k.max():.2f}, and {trusted(own.draws):.2f} could "
+                f"be trusted of {own.draws} draws; try another guide=, or an exact model",
+                PofxWarning,
+                stacklevel=5,
+            )
+
     def _posterior(self, data: Any, target: str, unseen: Unseen) -> np.ndarray:
         """p(target | the other cells) of each row."""
         levels = len(self._discrete(target).levels)
         x = self._without(data, target, unseen)
+        # The target is not drawn: each of its levels is asked for.
+        self._check(np.where(np.arange(x.shape[1]) == self._place(target), 0, x))
         posterior = bayes.posterior(self.model, rows(x), self._place(target), levels)
         lost = np.flatnonzero(np.isnan(posterior).any(1))
         if len(lost):

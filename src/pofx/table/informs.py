@@ -15,6 +15,7 @@ from pofx.queries.monte_carlo import MAX_DRAWS
 from pofx.table.cells import Cells
 from pofx.table.frames import read_frame
 from pofx.table.held import Held, Names, listed
+from pofx.table.replicates import of_estimates
 from pofx.table.schema import Schema
 from pofx.table.seeds import key_of
 
@@ -32,6 +33,7 @@ class Informs(Held):
     blocks of 2048 draws.
     """
 
+    @of_estimates
     def entropy(
         self,
         *names: str,
@@ -60,6 +62,7 @@ class Informs(Held):
         answer += self.entries.entropy_units(self.model, a & ~b)
         return in_unit(answer, unit, f"H({_bar(', '.join(names), others)})")
 
+    @of_estimates
     def mutual_information(
         self,
         a: Names,
@@ -85,6 +88,7 @@ class Informs(Held):
         )
         return in_unit(answer, unit, f"I({', '.join(one)}; {_bar(', '.join(other), others)})")
 
+    @of_estimates
     def mutual_informations(
         self,
         *names: str,
@@ -111,6 +115,7 @@ class Informs(Held):
         )
         return in_unit(answer, unit, f"I of pairs of {', '.join(names)}")
 
+    @of_estimates
     def total_correlation(
         self,
         *names: str,

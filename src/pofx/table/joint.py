@@ -10,12 +10,14 @@ from pofx.core.answer import Answer
 from pofx.core.errors import PofxError
 from pofx.core.rows import rows
 from pofx.models.conditional import condition
-from pofx.queries import density, missing
+from pofx.core.inexact import Estimated
+from pofx.queries import density, guide, missing
 from pofx.table import store
 from pofx.table.decides import Decides
 from pofx.table.encode import Unseen, decode, encode_values, log_scale
 from pofx.table.held import at_least_one
 from pofx.table.informs import Informs
+from pofx.table.replicates import of_estimates, replicated
 from pofx.table.seeds import key_of
 
 
@@ -40,8 +42,7 @@ class Joint(Informs, Decides):
         x = self._read(data, unseen)
         scale = log_scale(self.schema, x)[:, self.entries.free]
         x = x[:, self.entries.free]
-        value = density.log_prob(self.model, rows(x)) - np.where(np.isnan(x), 0, scale).sum(1)
-        return Answer(value, how="closed form", unit="nats")
+        return self._log_probs(x) - np.where(np.isnan(x), 0, scale).sum(1)
 
     def sample(self, n: int = 1, *, seed: int = 0) -> Any:
         """n new rows, of the kind of data that was learned from."""
@@ -160,8 +161,12 @@ class Joint(Informs, Decides):
         """
         from pofx.table.ask import ask
 
-        named = {"p": self, **others}
-        return ask(self, text, named, seed=seed, stderr=stderr, max_draws=max_draws, unit=unit)
+        request = {"seed": seed, "stderr": stderr, "max_draws": max_draws, "unit": unit}
+
+        def put(own: Joint, *more: Joint) -> Any:
+            return ask(own, text, {"p": own, **dict(zip(others, more))}, **request)
+
+        return replicated(put, self, *others.values())
 
     # -- files
 
@@ -185,10 +190,23 @@ class Joint(Informs, Decides):
         entries = self.entries.of(names)
         return Joint(model, self.schema.select(names), fixed[entries], evidence, self.fit)
 
+    def _log_probs(self, free: np.ndarray) -> Answer:
+        if isinstance(self.model, Estimated):
+            own = guide.reliability(self.model, rows(free))
+            self._doubt(own)
+            return own.answer
+        return self._exactly(free)
+
+    @of_estimates
+    def _exactly(self, free: np.ndarray) -> Answer:
+        return Answer(density.log_prob(self.model, rows(free)), how="closed form", unit="nats")
+
     def _complete(self, free: np.ndarray, *seed: int) -> np.ndarray:
+        self._check(free)
         return missing.complete(key_of(*seed), self.model, rows(free))
 
     def _expect(self, free: np.ndarray, draws: int, seed: int) -> np.ndarray:
+        self._check(free)
         return missing.expect(key_of(seed), self.model, rows(free), self.entries.columns, draws)
 
 

@@ -13,6 +13,7 @@ from pofx.queries.monte_carlo import MAX_DRAWS
 from pofx.table.informs import in_nats, in_unit
 from pofx.table.joint import Joint
 from pofx.table.schema import Variable
+from pofx.table.replicates import replicated
 from pofx.table.seeds import key_of
 
 
@@ -113,15 +114,12 @@ def _between(
             "fit the second with schema=p.schema"
         )
     asked = p.entries.mask(names or p.schema.names)
-    answer = query(
-        key_of(seed),
-        p.model,
-        q.model,
-        p.entries.columns,
-        asked,
-        stderr=in_nats(stderr, unit),
-        max_draws=max_draws,
-    )
+    request = {"stderr": in_nats(stderr, unit), "max_draws": max_draws}
+
+    def put(p: Joint, q: Joint) -> Answer:
+        return query(key_of(seed), p.model, q.model, p.entries.columns, asked, **request)
+
+    answer = replicated(put, p, q)
     over = f"({', '.join(names)})" if names else ""
     return in_unit(answer, unit, f"{what}(p{over} || q{over})")
 

@@ -17,7 +17,7 @@ from safetensors import safe_open
 from safetensors.numpy import save as to_bytes
 
 from pofx.core.discovery import discover
-from pofx.core.distribution import Tractable
+from pofx.core.distribution import Queryable
 from pofx.core.errors import PofxError, PofxWarning
 from pofx.core.whole import write_whole
 
@@ -29,7 +29,7 @@ DEEPEST = 12
 """Modules and lists within one another."""
 
 
-def save(path: str | Path, model: Tractable, header: Mapping[str, Any]) -> None:
+def save(path: str | Path, model: Queryable, header: Mapping[str, Any]) -> None:
     """Writes a model and what its owner says of it (JSON), whole or not at all."""
     arrays: dict[str, np.ndarray] = {}
     tree = _describe(model, "model", arrays)
@@ -38,7 +38,7 @@ def save(path: str | Path, model: Tractable, header: Mapping[str, Any]) -> None:
     write_whole(path, lambda file: file.write(content))
 
 
-def load(path: str | Path) -> tuple[Tractable, dict[str, Any]]:
+def load(path: str | Path) -> tuple[Queryable, dict[str, Any]]:
     """The model and the header; PofxError in one line for any other file."""
     _check_sizes(path)
     with damaged(path), safe_open(path, framework="numpy") as file:
@@ -58,7 +58,7 @@ def load(path: str | Path) -> tuple[Tractable, dict[str, Any]]:
             return file.get_tensor(name)
 
         model = _build(header.pop("model"), tensor)
-        if not isinstance(model, Tractable):
+        if not isinstance(model, Queryable):
             raise TypeError("it holds no model")
         # Shapes and settings that do not fit together are found here, at no cost in memory.
         shapes = jax.ShapeDtypeStruct((model.size,), jnp.float32)

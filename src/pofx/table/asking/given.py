@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
-from pofx.core.distribution import Tractable
+from pofx.core.distribution import Queryable
 from pofx.core.variables import Column
 from pofx.models.conditional import Conditional, condition
 from pofx.notation.terms import Free, Interval, Members, Name, Point, Term, Unknown, Value
@@ -45,7 +45,7 @@ class Given:
         return ~np.isnan(self.x)
 
     @cached_property
-    def model(self) -> Tractable:
+    def model(self) -> Queryable:
         """p(the other entries | points): not in closed form, but without a computation."""
         if not self.observed.any():
             return self.p.model
@@ -189,12 +189,12 @@ def _impossible(terms: Sequence[Term], variable: Variable | None = None) -> str:
     return f"the evidence {told} has probability zero{why}"
 
 
-def _unclosed(model, x, observed, keep) -> Tractable:
+def _unclosed(model, x, observed, keep) -> Queryable:
     place = tuple(np.flatnonzero(keep).tolist())
     return Conditional(model, jnp.asarray(x), jnp.asarray(observed), place)
 
 
-def _closed(model, x, observed, keep) -> Tractable:
+def _closed(model, x, observed, keep) -> Queryable:
     try:
         # One compilation, which takes a fraction of those of its operations one by one.
         return _compiled(model, jnp.asarray(x), tuple(observed.tolist()), tuple(keep.tolist()))
