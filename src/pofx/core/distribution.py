@@ -31,6 +31,9 @@ class Distribution(eqx.Module):
     A concrete class is final, and nobody asks what class it is: a query asks for a promise.
     """
 
+    one_draw: ClassVar[str] = "one pass"
+    """What a new row costs, in words."""
+
     @property
     @abstractmethod
     def size(self) -> int:

@@ -4,6 +4,7 @@ Each draws what is missing from a proposal, and weighs the draw so that E[w] = p
 """
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -49,12 +50,6 @@ class Density(Inexact):
     def log_density(self, x: Row) -> Float[Array, ""]:
         """log p(x) in nats."""
 
-    def weighted(
-        self, key: PRNGKeyArray, guide: Tractable, x: Row, observed: Mask
-    ) -> tuple[Row, Float[Array, ""]]:
-        whole = guide.sample(key, x, observed)
-        return whole, self.log_density(whole) - proposed(guide, whole, observed)
-
 
 class Unnormalised(Inexact):
     """A distribution with an energy: p(x) = exp(-E(x)) / Z, and Z known with an error.
@@ -72,9 +67,7 @@ class Unnormalised(Inexact):
     def weighted(
         self, key: PRNGKeyArray, guide: Tractable, x: Row, observed: Mask
     ) -> tuple[Row, Float[Array, ""]]:
-        whole = guide.sample(key, x, observed)
-        log_p = -self.energy(whole) - self.log_z
-        return whole, log_p - proposed(guide, whole, observed)
+        return by_guide(key, guide, lambda x: -self.energy(x) - self.log_z, x, observed)
 
 
 class Bounded(Inexact):
@@ -101,6 +94,18 @@ class Estimated(Queryable):
         self, key: PRNGKeyArray, x: Row, observed: Mask
     ) -> tuple[Float[Array, "s d"], Float[Array, "s"]]:
         """Draws of the row's missing entries, and their log-weights in nats."""
+
+
+def by_guide(
+    key: PRNGKeyArray,
+    guide: Tractable,
+    log_p: Callable[[Row], Float[Array, ""]],
+    x: Row,
+    observed: Mask,
+) -> tuple[Row, Float[Array, ""]]:
+    """x completed by the guide, and log p(x_O, x_M) - log g(x_M | x_O)."""
+    whole = guide.sample(key, x, observed)
+    return whole, log_p(whole) - proposed(guide, whole, observed)
 
 
 def proposed(guide: Tractable, whole: Row, observed: Mask) -> Float[Array, ""]:

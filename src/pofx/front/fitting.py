@@ -79,11 +79,14 @@ def info(model: ModelFile) -> None:
 
 
 @app.command()
-def models() -> None:
+def models(
+    table: Annotated[bool, typer.Option(help="What each promises, as a table in Markdown.")] = False,
+) -> None:
     """The models that `pofx fit --model` knows, with their options."""
     from pofx.front.show import taxonomy
+    from pofx.table.taxonomy import markdown
 
-    print(taxonomy())
+    print(markdown() if table else taxonomy())
 
 
 @app.command()

@@ -9,24 +9,25 @@ import numpy as np
 from jax.scipy.stats import norm
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx.core.distribution import Example, OnePhase, Row
+from pofx.core.distribution import Example, Mask, OnePhase, Row, Tractable
 from pofx.core.errors import PofxError
 from pofx.core.inexact import Density
 from pofx.core.rows import Rows
-from pofx.core.variables import Column, Kind
+from pofx.core.rows import rows as make_rows
+from pofx.core.variables import KINDS, Column, Kind
+from pofx.models.context import Context
 from pofx.nets.bijection import LAYERS, TRANSFORMS, Bijection, Plan
-
-NOTHING = np.zeros(0, np.float32)
 
 
 class Flow(Density, OnePhase):
     """A normalising flow of continuous columns: the change of variables.
 
-    log p(x) = log N(f(x); 0, I) + log |det df(x) / dx|
+    log p(x | c) = log N(f(x, c); 0, I) + log |det df(x, c) / dx|
 
     f first takes out mean and scale of each column, then is a chain of coupling or autoregressive
     layers of affine maps or splines; beyond `tail` scales a spline is the identity, and the tails
-    are a normal's. Rezende and Mohamed, "Variational inference with normalizing flows" (2015);
+    are a normal's. The columns c that `on` names, of any kinds, are given to all layers, and have a
+    law of their own: so the whole row has a density, and Bayes' rule tells a class. Rezende and Mohamed, "Variational inference with normalizing flows" (2015);
     Durkan et al., "Neural spline flows" (2019).
 
     >>> p = Flow.example(jax.random.key(0)).model
@@ -35,6 +36,7 @@ class Flow(Density, OnePhase):
     """
 
     bijection: Bijection
+    context: Context
     shift: Float[Array, "d"]
     log_scale: Float[Array, "d"]
 
@@ -43,15 +45,32 @@ class Flow(Density, OnePhase):
 
     @property
     def size(self) -> int:
-        return len(self.shift)
+        return self.context.columns
 
     def log_density(self, x: Row) -> Float[Array, ""]:
-        z, log_det = self.bijection((x - self.shift) * jnp.exp(-self.log_scale), NOTHING)
-        return norm.logpdf(z).sum() + log_det - self.log_scale.sum()
+        own, given, log_prior = self.context.split(x)
+        z, log_det = self.bijection((own - self.shift) * jnp.exp(-self.log_scale), given)
+        return norm.logpdf(z).sum() + log_det - self.log_scale.sum() + log_prior
 
     def draw(self, key: PRNGKeyArray) -> Row:
-        z = jax.random.normal(key, (self.size,), self.shift.dtype)
-        return self.shift + jnp.exp(self.log_scale) * self.bijection.inverse(z, NOTHING)
+        first, second = jax.random.split(key)
+        nothing = jnp.zeros(self.size, self.shift.dtype)
+        return self.draw_given(second, self.context.draw(first, nothing, nothing > 0))
+
+    def draw_given(self, key: PRNGKeyArray, row: Row) -> Row:
+        """The row with x drawn from p(x | c)."""
+        z = jax.random.normal(key, self.shift.shape, self.shift.dtype)
+        _, given, _ = self.context.split(row)
+        own = self.shift + jnp.exp(self.log_scale) * self.bijection.inverse(z, given)
+        return self.context.put(row, own)
+
+    def weighted(
+        self, key: PRNGKeyArray, guide: Tractable, x: Row, observed: Mask
+    ) -> tuple[Row, Float[Array, ""]]:
+        def weigh(_, whole):
+            return self.log_density(whole)
+
+        return self.context.weighted(key, guide, x, observed, weigh, self.draw_given)
 
     def loss(
         self,
@@ -62,8 +81,9 @@ class Flow(Density, OnePhase):
         return -jax.vmap(self.log_density)(x)
 
     @classmethod
-    def carries(cls, variable: str, **options: Any) -> frozenset[Kind]:
-        return frozenset({"real"})
+    def carries(cls, variable: str, *, on: str = "", **options: Any) -> frozenset[Kind]:
+        given = variable in [name.strip() for name in on.split(",")]
+        return frozenset(KINDS if given else {"real"})
 
     @classmethod
     def start(
@@ -72,6 +92,7 @@ class Flow(Density, OnePhase):
         rows: Rows,
         columns: Sequence[Column],
         *,
+        on: str = "",
         kind: str = "autoregressive",
         transform: str = "spline",
         layers: int = 5,
@@ -84,16 +105,27 @@ class Flow(Density, OnePhase):
         for name, value, known in (("kind", kind, LAYERS), ("transform", transform, TRANSFORMS)):
             if value not in known:
                 raise PofxError(f"{name}: wanted one of {', '.join(known)}; got {value!r}")
-        plan = Plan(len(columns), 0, kind, transform, layers, width, depth, knots, tail)
+        inner, outer = jax.random.split(key)
+        context = Context.near(inner, rows, columns, on)
+        d = len(context.rest)
+        plan = Plan(d, context.size, kind, transform, layers, width, depth, knots, tail)
         x, observed, weight = rows.flat()
+        x, observed = x[:, context.rest], observed[:, context.rest]
         share = observed * weight[:, None] / np.maximum((observed * weight[:, None]).sum(0), 1e-30)
         mean = (share * np.where(observed, x, 0)).sum(0)
         spread = np.sqrt((share * np.where(observed, x - mean, 0) ** 2).sum(0))
         scale = np.log(np.where(spread > 0, spread, 1))
-        return cls(Bijection.init(key, plan), jnp.asarray(mean), jnp.asarray(scale))
+        bijection = Bijection.init(outer, plan)
+        return cls(bijection, context, jnp.asarray(mean), jnp.asarray(scale))
 
     @classmethod
     def example(cls, key: PRNGKeyArray) -> Example:
-        plan = Plan(3, 0, "coupling", "affine", 2, 8, 1, 4, 5.0)
-        columns = tuple(Column(name, "real", family="normal") for name in "abc")
-        return Example(cls(Bijection.init(key, plan), jnp.ones(3), jnp.zeros(3)), columns)
+        plan = Plan(2, 3, "coupling", "affine", 2, 8, 1, 4, 5.0)
+        columns = (
+            Column("a", "real", family="normal"),
+            Column("b", "categorical", levels=3, family="categorical"),
+            Column("c", "real", family="normal"),
+        )
+        few = make_rows(np.array([[0.0, 0, 0], [1, 1, 1], [2, 2, 2]]))
+        context = Context.near(key, few, columns, "b")
+        return Example(cls(Bijection.init(key, plan), context, jnp.ones(2), jnp.zeros(2)), columns)

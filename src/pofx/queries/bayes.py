@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from pofx.core.distribution import Mask, Row, Queryable
+from pofx.core.distribution import Mask, Queryable, Row
 from pofx.core.rows import Rows, per_row
 
 

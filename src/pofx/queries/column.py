@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core import rules
 from pofx.core.atoms import Atoms
-from pofx.core.distribution import Mask, Row, Queryable
+from pofx.core.distribution import Mask, Queryable, Row
 from pofx.core.rows import Rows, per_row
 from pofx.core.variables import Column
 from pofx.queries import missing

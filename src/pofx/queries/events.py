@@ -24,7 +24,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core import rules
 from pofx.core.answer import Answer
-from pofx.core.distribution import Mask, Row, Queryable
+from pofx.core.distribution import Mask, Queryable, Row
 from pofx.core.errors import PofxError
 from pofx.core.variables import Column
 from pofx.queries.column import atoms, closed

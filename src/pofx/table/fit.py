@@ -22,7 +22,7 @@ from pofx.table.encode import encode, log_scale
 from pofx.table.frames import read_frame
 from pofx.table.infer import infer
 from pofx.table.joint import Joint
-from pofx.table.options import check
+from pofx.table.options import check, check_columns
 from pofx.table.schema import Schema
 from pofx.table.seeds import key_of
 from pofx.table.told import plain
@@ -101,6 +101,7 @@ def fit(
         else:
             whole, beside = rows(x, weight=weight), None
             if issubclass(cls, Inexact):
+                check_columns(name or "", schema, options)
                 beside = guides.learned(jax.random.fold_in(key, 1), schema, whole, guide)
             start = _start(cls, schema, options)
             stops = by_batches(cls, len(x)) and splits

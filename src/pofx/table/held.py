@@ -21,6 +21,8 @@ from pofx.table.report import Report
 from pofx.table.schema import Schema, Variable
 
 Names = str | Sequence[str]
+FEW = 20
+"""One row in so many may exceed what its draws can be trusted with before it is told."""
 CHECKED = 256
 """The most rows whose weighted draws are looked at before they are used."""
 
@@ -63,10 +65,11 @@ class Held:
             self._doubt(guide.reliability(self.model, own))
 
     def _doubt(self, own: guide.Reliability) -> None:
-        lost = np.flatnonzero(own.lost)
-        if len(lost):
+        lost = int(own.lost.sum())
+        # The shape of a tail has noise of its own: few rows just beyond say nothing.
+        if lost > len(own.lost) / FEW or (own.k > trusted(10**6)).any():
             warnings.warn(
-                f"the draws of {len(lost)} of {len(own.lost)} rows are of little worth: the tail of "
+                f"the draws of {lost} of {len(own.lost)} rows are of little worth: the tail of "
                 f"their weights has k up to {own.k.max():.2f}, and {trusted(own.draws):.2f} could "
                 f"be trusted of {own.draws} draws; try another guide=, or an exact model",
                 PofxWarning,

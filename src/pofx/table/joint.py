@@ -8,9 +8,9 @@ import numpy as np
 
 from pofx.core.answer import Answer
 from pofx.core.errors import PofxError
+from pofx.core.inexact import Estimated
 from pofx.core.rows import rows
 from pofx.models.conditional import condition
-from pofx.core.inexact import Estimated
 from pofx.queries import density, guide, missing
 from pofx.table import store
 from pofx.table.decides import Decides

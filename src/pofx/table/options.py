@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from pofx.core.discovery import named
+from pofx.core.discovery import discover, named
 from pofx.core.distribution import Learned
 from pofx.core.errors import PofxError, unknown
+from pofx.table.schema import Schema
 
 
 def options_of(model: str, part: Any = None) -> dict[str, inspect.Parameter]:
@@ -43,6 +44,19 @@ def check(model: str, options: Mapping[str, Any]) -> None:
         wanted = _wanted(known[name].default, value)
         if wanted:
             raise PofxError(f"{name}: wanted {wanted}, got {value!r}")
+
+
+def check_columns(model: str, schema: Schema, options: Mapping[str, Any]) -> None:
+    """Raises PofxError for a column of a kind that the model does not carry, with those that do."""
+    classes = discover("pofx.models", Learned)
+    for variable in schema.variables:
+        own, kind = classes[model].carries(variable.name, **options), variable.column.kind
+        if kind not in own:
+            able = [name for name, cls in classes.items() if kind in cls.carries(variable.name)]
+            raise PofxError(
+                f"model: {model!r} carries {', '.join(sorted(own))} columns, and "
+                f"{variable.name!r} is {kind}; these carry it: {', '.join(able)}"
+            )
 
 
 def _wanted(default: Any, value: Any) -> str:

@@ -12,8 +12,8 @@ from pofx.queries import divergence
 from pofx.queries.monte_carlo import MAX_DRAWS
 from pofx.table.informs import in_nats, in_unit
 from pofx.table.joint import Joint
-from pofx.table.schema import Variable
 from pofx.table.replicates import replicated
+from pofx.table.schema import Variable
 from pofx.table.seeds import key_of
 
 

@@ -51,9 +51,7 @@ def _together(found: list[Any]) -> Any:
         return _mean(found)
     if is_dataclass(first) and not isinstance(first, type):
         own = {
-            f.name: _together([getattr(x, f.name) for x in found])
-            for f in fields(first)
-            if f.init
+            f.name: _together([getattr(x, f.name) for x in found]) for f in fields(first) if f.init
         }
         return replace(first, **own)
     if isinstance(first, Mapping) and all(isinstance(v, Answer) for v in first.values()):

@@ -1,0 +1,143 @@
+"""The laws that weighted draws keep, held against every inexact model and its guide."""
+
+from functools import cache
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from pofx.core.discovery import discover
+from pofx.core.inexact import Density, Estimated, Inexact, Unnormalised
+from pofx.core.rows import rows
+from pofx.models.guided import Guided
+from pofx.models.independent import Independent
+from pofx.table import store
+
+INEXACT = discover("pofx.models", Inexact)
+DRAWS = 20_000
+
+
+@cache
+def example(name, wide):
+    """A model, its columns, and independent columns learned from its draws as a guide."""
+    model, columns = INEXACT[name].example(jax.random.key(0))
+    x = np.asarray(drawn(model, jax.random.split(jax.random.key(9), 2000)), np.float64)
+    data = rows(x)
+    guide = Independent.start(jax.random.key(0), data, columns)
+    return model, columns, guide.maximise(data.sum(guide.statistics)[0]), x
+
+
+@pytest.fixture(params=sorted(INEXACT))
+def case(request, wide):
+    return example(request.param, wide)
+
+
+@eqx.filter_jit
+def drawn(model, keys):
+    return jax.lax.map(model.draw, keys, batch_size=500)
+
+
+@eqx.filter_jit
+def weighted(model, guide, keys, x, observed):
+    def one(key):
+        return model.weighted(key, guide, x, observed)
+
+    return jax.lax.map(one, keys, batch_size=1000)
+
+
+def weights(case, x, observed, seed=1):
+    """Draws of what is missing, and their weights relative to nothing."""
+    model, _, guide, _ = case
+    keys = jax.random.split(jax.random.key(seed), DRAWS)
+    own = jnp.asarray(np.where(observed, x, 0), jnp.zeros(()).dtype)
+    whole, log_w = weighted(model, guide, keys, own, jnp.asarray(observed))
+    return np.asarray(whole, np.float64), np.exp(np.asarray(log_w, np.float64))
+
+
+def test_weights_of_new_rows_average_to_one(case):
+    x, w = weights(case, np.zeros(case[0].size), np.zeros(case[0].size, bool))
+    assert np.isfinite(x).all()
+    shared = 5 * float(case[0].log_z_stderr) if isinstance(case[0], Unnormalised) else 0
+    assert w.mean() == pytest.approx(1, abs=5 * w.std() / np.sqrt(len(w)) + 2e-3 + shared)
+
+
+def test_draws_are_those_that_weights_point_to(case):
+    x, w = weights(case, np.zeros(case[0].size), np.zeros(case[0].size, bool))
+    own, share = case[3], w / w.sum()
+    for power in (1, 2):
+        expected = share @ x**power
+        error = np.sqrt(share**2 @ (x**power - expected) ** 2)
+        error = np.hypot(error, (own**power).std(0) / np.sqrt(len(own)))
+        # Chains of a Markov sampler are not independent draws.
+        assert (np.abs((own**power).mean(0) - expected) < 6 * error + 0.05).all()
+
+
+def test_a_complete_row_has_its_density(case):
+    model, _, guide, x = case
+    for row in x[:3]:
+        _, w = weights(case, row, np.ones(model.size, bool))
+        if model.exact_rows:
+            assert w == pytest.approx(w[0], rel=1e-4)
+        if isinstance(model, Density):
+            own = jnp.asarray(row, jnp.zeros(()).dtype)
+            assert np.log(w[0]) == pytest.approx(float(model.log_density(own)), rel=1e-3, abs=1e-3)
+
+
+def test_sum_rule_within_the_error(case):
+    """Σ or ∫ of the estimates over one entry is the estimate without it."""
+    model, columns, _, x = case
+    row, observed = x[0], np.ones(model.size, bool)
+    column = columns[-1]
+    observed[-1] = False
+    _, w = weights(case, row, observed)
+    if column.discrete:
+        points, step = np.arange(column.levels), 1.0
+    else:
+        points = x[:, -1].mean() + 12 * x[:, -1].std() * np.linspace(-1, 1, 241)
+        step = points[1] - points[0]
+    total, variance = 0.0, 0.0
+    for point in points:
+        _, own = small(case, np.r_[row[:-1], point])
+        total += own.mean() * step
+        variance += own.var() / len(own) * step**2
+    error = np.hypot(w.std() / np.sqrt(len(w)), np.sqrt(variance))
+    assert total == pytest.approx(w.mean(), abs=5 * error + 0.01 * w.mean())
+
+
+def small(case, row):
+    model, _, guide, _ = case
+    keys = jax.random.split(jax.random.key(2), 2 if model.exact_rows else 2000)
+    own = jnp.asarray(row, jnp.zeros(()).dtype)
+    whole, log_w = weighted(model, guide, keys, own, jnp.ones(model.size, bool))
+    return np.asarray(whole), np.exp(np.asarray(log_w, np.float64))
+
+
+def test_missing_entries_may_hold_anything_and_observed_ones_stay(case):
+    model, _, guide, x = case
+    p = Guided(model, guide, jax.random.key_data(jax.random.key(3)))
+    observed = np.arange(model.size) > 0
+    whole = jnp.asarray(x[0], jnp.zeros(()).dtype)
+    ask = eqx.filter_jit(lambda p, x, o: (p.log_prob(x, o), p.sample(jax.random.key(1), x, o)))
+    one, draw = ask(p, whole, jnp.asarray(observed))
+    other, again = ask(p, whole.at[0].set(jnp.nan), jnp.asarray(observed))
+    assert float(one) == float(other)
+    assert (draw == again).all()
+    assert (draw[1:] == whole[1:]).all()
+    gradient = eqx.filter_grad(lambda p, x: p.log_prob(x, jnp.asarray(observed)))(p, whole)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
+    assert float(ask(p, whole, jnp.zeros(model.size, bool))[0]) == 0
+
+
+def test_files_keep_every_bit(case, tmp_path):
+    model, _, guide, x = case
+    p = Guided(model, guide, jax.random.key_data(jax.random.key(3)))
+    assert isinstance(p, Estimated)
+    store.save(tmp_path / "p.pofx", p, {})
+    q, _ = store.load(tmp_path / "p.pofx")
+    for own, other in zip(jax.tree.leaves(p), jax.tree.leaves(q), strict=True):
+        np.testing.assert_array_equal(own, other)
+    row, observed = jnp.asarray(x[0], jnp.zeros(()).dtype), jnp.arange(p.size) > 0
+    ask = eqx.filter_jit(lambda p: p.log_prob(row, observed))
+    assert float(ask(p)) == float(ask(q))

@@ -1,0 +1,125 @@
+"""Flows on real columns, alone and given others."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import pofx
+from pofx.core.rows import rows
+from pofx.core.variables import Column
+from pofx.models.flow import Flow
+
+pytest.importorskip("flowjax")
+
+KINDS = [(kind, how) for kind in ("autoregressive", "coupling") for how in ("spline", "affine")]
+SMALL = {"layers": 2, "width": 16, "depth": 1, "knots": 4}
+
+
+def columns(d):
+    return [Column(f"x{j}", "real", family="normal") for j in range(d)]
+
+
+def flow(kind="autoregressive", transform="spline", d=2, scale=1.0, **options):
+    x = scale * np.random.default_rng(0).normal(1, 2, (200, d))
+    own = {**SMALL, **options}
+    return Flow.start(jax.random.key(0), rows(x), columns(d), kind=kind, transform=transform, **own)
+
+
+def bent(p):
+    """The same with networks far from the identity."""
+    leaves, tree = jax.tree.flatten(p.bijection.arrays)
+    keys = jax.random.split(jax.random.key(5), len(leaves))
+    noisy = [
+        a + 0.03 * jax.random.normal(k, a.shape) if a.dtype.kind == "f" else a
+        for a, k in zip(leaves, keys)
+    ]
+    return eqx.tree_at(lambda m: m.bijection.arrays, p, jax.tree.unflatten(tree, noisy))
+
+
+@pytest.mark.parametrize(("kind", "transform"), KINDS)
+def test_the_bijection_inverts_and_knows_its_jacobian(float64, kind, transform):
+    own = bent(flow(kind, transform, d=3)).bijection
+    nothing = jnp.zeros(0)
+
+    @jax.vmap
+    def ask(x):
+        z, log_det = own(x, nothing)
+        jacobian = jax.jacfwd(lambda x: own(x, nothing)[0])(x)
+        return own.inverse(z, nothing), log_det, jnp.linalg.slogdet(jacobian)[1]
+
+    # Some beyond the spline.
+    x = 4 * jax.random.normal(jax.random.key(1), (50, 3))
+    back, log_det, true = jax.jit(ask)(x)
+    np.testing.assert_allclose(back, x, atol=1e-6)
+    np.testing.assert_allclose(log_det, true, atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e6, 1e-6])
+def test_scale_of_the_data_moves_the_density_by_its_jacobian(scale):
+    one, other = flow(), flow(scale=scale)
+    x = jnp.array([0.3, 1.7])
+    moved = float(other.log_density(scale * x)) + 2 * np.log(scale)
+    assert moved == pytest.approx(float(one.log_density(x)), abs=2e-3)
+
+
+def test_tails_go_on_beyond_the_spline():
+    p = flow(tail=3.0)
+    near, far = (float(p.log_density(jnp.array([1.0, v]))) for v in (1.0, 60.0))
+    assert np.isfinite(far)
+    assert far < near - 100
+
+
+def test_refuses_levels_and_says_what_carries_them():
+    with pytest.raises(pofx.PofxError, match="these carry it: any_order"):
+        pofx.fit({"a": ["x", "y"] * 10, "b": np.arange(20.0)}, "flow")
+    with pytest.raises(pofx.PofxError, match="transform: wanted one of spline, affine"):
+        flow(transform="cubic")
+
+
+@pytest.fixture(scope="module")
+def bananas():
+    """Two classes, whose second number bends with the first in opposite ways."""
+    rng = np.random.default_rng(1)
+    y = rng.integers(2, size=1200)
+    a = rng.normal(size=1200)
+    b = np.where(y == 1, 1, -1) * a**2 + 0.3 * rng.normal(size=1200)
+    return {"y": np.array(["down", "up"])[y], "a": a, "b": b}
+
+
+@pytest.fixture(scope="module")
+def given(bananas):
+    return pofx.fit(bananas, "flow", on="y", layers=3, width=32, depth=1, epochs=40)
+
+
+@pytest.mark.slow
+def test_a_flow_given_a_class_classifies_by_bayes_rule(given, bananas):
+    right = given.predict(bananas, "y") == bananas["y"]
+    # By the true densities 0.829: about a = 0 the two are one.
+    assert right.mean() > 0.8
+    own = given.log_prob(bananas)
+    assert own.kind == "exact"
+    truth = -np.log(2) - 0.5 * (np.log(2 * np.pi * np.e) * 2) - np.log(0.3)
+    assert own.value.mean() == pytest.approx(truth, abs=0.12)
+
+
+@pytest.mark.slow
+def test_new_rows_of_a_class_are_of_that_class(given):
+    own = given.given(y="up").sample(300)
+    assert np.mean(own["b"] > -0.8) > 0.97
+    alone = given.given(y="up").log_prob({"a": [1.0], "b": [1.0]})
+    assert alone.kind == "exact"
+
+
+@pytest.mark.slow
+def test_a_banana_is_learned():
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=3000)
+    x = {"a": a, "b": a**2 + 0.5 * rng.normal(size=3000)}
+    train, test = ({k: v[s] for k, v in x.items()} for s in (slice(2000), slice(2000, None)))
+    p = pofx.fit(train, "flow", layers=3, width=32, depth=1)
+    true = -0.5 * test["a"] ** 2 - np.log(2 * np.pi) - np.log(0.5)
+    true -= 0.5 * ((test["b"] - test["a"] ** 2) / 0.5) ** 2
+    gap = p.log_prob(test).value - true
+    assert -0.08 < gap.mean() < 0.02
