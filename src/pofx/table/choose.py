@@ -21,7 +21,7 @@ COMPONENTS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 DOUBLING = (2, 4, 8, 16, 32, 64)
 STATES = (8, 16, 32, 64, 128)
 ENOUGH, SEVERAL, MANY = 100, 1000, 5000
-"""Rows from which on a network is tried, mixtures double in size, and a network is of usual size."""
+"""Rows from which a network is tried, mixtures double in size, a network is of usual size."""
 
 LEAST = 1.0
 """Seconds that learning on with all rows may take at least."""
