@@ -45,6 +45,7 @@ def close(a, b, rtol=1e-4, atol=1e-3):
         np.testing.assert_allclose(left, right, rtol=rtol, atol=atol)
 
 
+@pytest.mark.slow
 def test_draws_follow_the_cdf(case):
     _, family, _, x = case
     high, low = np.asarray(cdf(family, x)), np.asarray(cdf(family, before(x)))

@@ -29,6 +29,7 @@ def test_fit(run, folder):
     assert (told["seed"], told["options"]) == (3, {"components": 2, "prior": 0.5})
 
 
+@pytest.mark.slow
 def test_fit_chooses(run, folder):
     code, _, err = run("fit whole.parquet -o chosen.pofx --validation 0.2")
     assert code == 0

@@ -15,6 +15,14 @@ from pofx.core.distribution import Statistical, Tractable
 TRACTABLE = discover("pofx.models", Tractable)
 STATISTICAL = discover("pofx.models", Statistical)
 ROWS = 4096
+FOLLOW = ("conditional", "continuous_mixture", "ppca", "stack")
+LONG = (
+    "test_a_closed_divergence_is_what_draws_say",
+    "test_learning_from_many_draws_finds_the_model",
+    "test_moments_are_those_of_draws",
+    "test_quantiles_invert_the_distribution_function",
+    "test_the_conditional_of_a_column_is_the_ratio_of_densities",
+)
 
 
 @dataclass(frozen=True)
@@ -77,15 +85,17 @@ def wide(request):
 def pytest_collection_modifyitems(items):
     """Laws run in one width quickly, in the other with the slow tests: each compiles anew.
 
-    So do both widths of models that are made of others, whose laws run quickly.
+    So do both widths of models that are made of others, or are others by another name, whose laws
+    run quickly; and laws that others imply, or that draw much.
     """
     for item in items:
         if "laws" not in item.nodeid:
             continue
         hundreds_of_integrals = "draws_follow" in item.name
-        made_of_others = any(f"[{name}-" in item.name for name in ("continuous_mixture", "stack"))
+        follows = any(f"[{name}-" in item.name for name in FOLLOW)
+        long = item.name.partition("[")[0] in LONG
         width = "float32" if hundreds_of_integrals else "float64"
-        if made_of_others or width in item.name:
+        if follows or long or width in item.name:
             item.add_marker(pytest.mark.slow)
 
 

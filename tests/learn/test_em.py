@@ -135,6 +135,7 @@ def candidates(counts, **options):
     return [Candidate(f"{k}", mixture(k, **options)) for k in counts]
 
 
+@pytest.mark.slow
 def test_selection_finds_the_number_of_components():
     x = blobs(n=400, k=3)
     splits = [(rows(x[:320]), rows(x[320:]))]

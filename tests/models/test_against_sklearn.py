@@ -85,6 +85,7 @@ def test_mixture_scores_as_the_peer_does(name, structure):
     assert scores(model, x).mean() == pytest.approx(peer.score(x), rel=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "structure"),
     [*(("iris", s) for s in PEER), ("wine", "spherical"), ("breast_cancer", "diagonal")],
@@ -109,6 +110,7 @@ def test_em_ends_where_the_peer_ends_from_equal_starts(name, structure):
     assert fit.log_likelihood > fit.history[0] + 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TABLES)
 def test_ppca_is_pca_up_to_the_peers_normalisation(name):
     x = table(name)
@@ -122,6 +124,7 @@ def test_ppca_is_pca_up_to_the_peers_normalisation(name):
     assert fit.log_likelihood > peer.score(x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*TABLES[:2], pytest.param(TABLES[2], marks=pytest.mark.slow)])
 def test_factor_analysis_is_no_worse_than_the_peers(name):
     x = table(name)

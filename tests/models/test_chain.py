@@ -50,6 +50,7 @@ def test_it_classifies_as_bayes_rule_by_hand():
     np.testing.assert_allclose(scores(fit.model, hidden), np.logaddexp.reduce(joint, axis=1))
 
 
+@pytest.mark.slow
 def test_rows_without_y_teach_too():
     few, many, fresh = table(12, 1), table(1500, 2), table(2000, 3)
     many[:, 1] = np.nan
@@ -61,6 +62,7 @@ def test_rows_without_y_teach_too():
     assert (guess == fresh[:, 1]).mean() > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prior", [0.0, 1.0])
 def test_a_level_with_no_rows(prior):
     x = table(40, 4, levels=2)
@@ -75,6 +77,7 @@ def test_a_level_with_no_rows(prior):
         assert not (seen[:, 1] == 2).any()
 
 
+@pytest.mark.slow
 def test_a_mixture_for_each_level():
     rng = np.random.default_rng(5)
     y = rng.integers(0, 2, 300)

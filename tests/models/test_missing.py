@@ -37,6 +37,7 @@ def greatest(gradients, names):
     return max(float(jnp.abs(getattr(gradients, n)).max()) for n in names)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cls", "options", "parameters"),
     [
@@ -104,6 +105,7 @@ def test_rows_without_any_cell_change_nothing():
     np.testing.assert_allclose(other.model.covariance, fit.model.covariance, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cls", "options"),
     [

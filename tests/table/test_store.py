@@ -42,6 +42,7 @@ def test_part_of_an_image(drawn, pictures, tmp_path):
     same(given, again(given, tmp_path / "p.pofx"), pictures)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "options"),
     [

@@ -121,10 +121,9 @@ def contest(
         if entrants and start >= until:
             untried.append(ladder[0].name)
             continue
-        # The plainest models, the first ladder, may take half of the time; the others even shares.
-        shares = min(len(ladders), 2) if i == 0 else len(ladders) - i
-        share = start + max(until - start, 0) / shares
-        own, lines = select(key, ladder, splits, plan, patience=1 if i else 2, until=share)
+        # Even shares of what is left: what one ladder does not take, the next ones may.
+        share = start + max(until - start, 0) / (len(ladders) - i)
+        own, lines = select(key, ladder, splits, plan, patience=1, until=share)
         entrants.append((i, own))
         # The ladder's own comparisons, and its winner against the best of those before.
         board += [line._replace(kept=False) for line in lines if line.name != own.name]

@@ -114,7 +114,7 @@ class ContinuousMixture(Tractable, Trained):
         self, key: PRNGKeyArray, rows: Rows, score: Callable[[Queryable], Float[np.ndarray, "n"]]
     ) -> Tractable:
         """The mixture; of a Sobol sequence twice as long while that gains a standard error."""
-        best = self.mixture()
+        best = _mixture(self)
         if self.free:
             return best
         kept, numbers = score(best), sum(math.prod(shape) for shape in self.shapes)
@@ -122,7 +122,7 @@ class ContinuousMixture(Tractable, Trained):
         while 2 * points * numbers <= LARGEST:
             points *= 2
             grid = sobol(jax.random.key(points), points, self.grid.shape[1])
-            longer = self._at(normal_points(grid), jnp.zeros(points)).mixture()
+            longer = _mixture(self._at(normal_points(grid), jnp.zeros(points)))
             own = score(longer)
             # A row that both hold impossible tells nothing between them.
             gain = np.subtract(own, kept, out=np.zeros_like(own), where=own != kept)
@@ -181,6 +181,11 @@ class ContinuousMixture(Tractable, Trained):
 
 
 @eqx.filter_jit
+def _mixture(p: ContinuousMixture) -> Mixture:
+    return p.mixture()
+
+
+@eqx.filter_jit
 def _learned(part: Any, rows: Rows) -> Any:
     return part.maximise(rows.sum(part.statistics)[0])
 
@@ -191,6 +196,7 @@ def sobol(key: PRNGKeyArray, points: int, latent: int) -> Float[Array, "points l
     return jnp.asarray(Sobol(latent, rng=seed).random(points))
 
 
+@jax.jit
 def normal_points(u: Float[Array, "k latent"]) -> Float[Array, "k latent"]:
     """Points of the unit cube, taken modulo one, as quantiles of a standard normal."""
     eps = jnp.finfo(u.dtype).eps

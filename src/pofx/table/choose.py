@@ -18,9 +18,13 @@ from pofx.models.stack import Stack
 from pofx.table.schema import Schema
 
 COMPONENTS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+DOUBLING = (2, 4, 8, 16, 32, 64)
 STATES = (8, 16, 32, 64, 128)
-ENOUGH, MANY = 100, 5000
-"""Rows from which on a network is tried, and from which on one of the usual size."""
+ENOUGH, SEVERAL, MANY = 100, 1000, 5000
+"""Rows from which a network is tried, mixtures double in size, a network is of usual size."""
+
+LEAST = 1.0
+"""Seconds that learning on with all rows may take at least."""
 
 
 class Choice(NamedTuple):
@@ -87,19 +91,20 @@ def entries(schema: Schema, n: int) -> list[list[Entry]]:
     """Ladders of models, each from the smallest up, that n rows of these columns may carry."""
 
     columns = schema.columns
-    real = all(c.kind == "real" for c in columns) and len(columns) > 1
-    out = [[Entry("independent", {}), *_mixtures(COMPONENTS, n, 5, {})]]
-    if real:
+    out = [[Entry("independent", {})]]
+    if len(columns) > 1:
+        out.append([Entry("chow_liu_tree", {})])
+    if len(columns) > 1 and all(c.kind == "real" for c in columns):
         more = _mixtures(COMPONENTS, n, 5 * len(columns), {"part": "gaussian"})
         out.append([Entry("gaussian", {}), *more])
     if len(columns) > 1:
-        out.append([Entry("chow_liu_tree", {})])
         out.append([Entry("latent_tree", {"states": k}) for k in STATES if 10 * k <= n])
-        if n >= ENOUGH:
-            tree = all(c.discrete and c.levels <= 16 for c in columns)
-            part = "chow_liu_tree" if tree else "independent"
-            size = {} if n >= MANY else {"points": 256, "width": 128}
-            out.append([Entry("continuous_mixture", {"part": part, **size})])
+    out.append(_mixtures(COMPONENTS if n < SEVERAL else DOUBLING, n, 5, {}))
+    if len(columns) > 1 and n >= ENOUGH:
+        tree = all(c.discrete and c.levels <= 16 for c in columns)
+        part = "chow_liu_tree" if tree else "independent"
+        size = {} if n >= MANY else {"points": 256, "width": 128}
+        out.append([Entry("continuous_mixture", {"part": part, **size})])
     return [own for own in out if own]
 
 
@@ -122,7 +127,9 @@ def _refitted(key: jax.Array, own: Entrant, whole: Rows, plan: Plan) -> Fit:
     first = own.fits[0]
     if not isinstance(first.model, Statistical) or by_batches(type(first.model), whole.count):
         return first
-    return learn(key, lambda key, rows: first.model, whole, plan._replace(restarts=1))
+    # It goes on from where the trial ended: as long again is enough.
+    again = plan._replace(restarts=1, seconds=max(first.seconds, LEAST))
+    return learn(key, lambda key, rows: first.model, whole, again)
 
 
 def _start(entry: Entry, schema: Schema):
