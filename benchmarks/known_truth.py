@@ -1,6 +1,6 @@
 """Models beside the truth: what each loses, in nats a row, on rows drawn from known distributions.
 
-    python benchmarks/known_truth.py [--models NAME ...] [--sets NAME ...] [--rows 5000] [--json FILE]
+    python benchmarks/known_truth.py [--models NAME ...] [--sets NAME ...] [--rows N] [--json F]
 
 Each model learns from --rows draws; 2000 more are the test. Printed are the mean of log p of the
 test rows with its kind (exact, a lower bound, or an estimate) and its standard error over rows, and
@@ -181,7 +181,8 @@ def main() -> None:
             f"\n{name}: true log p of the test rows {float(own):.3f} ± {own.stderr:.3f} nats a row"
         )
         print(
-            f"  {'':<16}{'test, nats a row':>20}  {'kind':<12}{'less the truth':>18}{'fit, s':>8}{'score':>7}"
+            f"  {'':<16}{'test, nats a row':>20}  {'kind':<12}{'less the truth':>18}"
+            f"{'fit, s':>8}{'score':>7}"
         )
         results[name] = {}
         for model in [m for m in truth.models if m in (a.models or truth.models)]:

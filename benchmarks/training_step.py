@@ -4,8 +4,8 @@
 
 Flow: five masked autoregressive layers of rational-quadratic splines of 8 bins, networks of two
 hidden layers of 64, batches of 512 rows of 8 columns. MADE: 784 binary columns, one hidden layer of
-500, batches of 128. All with Adam, float32, two cores. pofx: whole epochs of `learn.sgd`, with their
-shuffling, validation left out, divided by their steps. flowjax: its own step function over its own
+500, batches of 128. All with Adam, float32, two cores. pofx: whole epochs of `learn.sgd` with their
+shuffling, without validation, divided by their steps. flowjax: its own step function over its own
 batches. zuko and PyTorch: forward, backward, step. Medians of several epochs, the first, which
 compiles, apart. Needs zuko, flowjax and torch (the `peers` extra).
 """

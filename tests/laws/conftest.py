@@ -10,9 +10,14 @@ import numpy as np
 import pytest
 
 from pofx.core.discovery import discover
-from pofx.core.distribution import Statistical, Tractable
+from pofx.core.distribution import Queryable, Statistical, Tractable
+from pofx.core.inexact import Estimated
 
-TRACTABLE = discover("pofx.models", Tractable)
+TRACTABLE = {
+    name: cls
+    for name, cls in discover("pofx.models", Queryable).items()
+    if not issubclass(cls, Estimated)
+}
 STATISTICAL = discover("pofx.models", Statistical)
 ROWS = 4096
 FOLLOW = ("conditional", "continuous_mixture", "ppca", "stack")

@@ -75,7 +75,7 @@ def test_draws_are_those_that_weights_point_to(case):
 
 
 def test_a_complete_row_has_its_density(case):
-    model, _, guide, x = case
+    model, x = case[0], case[3]
     for row in x[:3]:
         _, w = weights(case, row, np.ones(model.size, bool))
         if model.exact_rows:

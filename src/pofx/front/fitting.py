@@ -80,7 +80,7 @@ def info(model: ModelFile) -> None:
 
 @app.command()
 def models(
-    table: Annotated[bool, typer.Option(help="What each promises, as a table in Markdown.")] = False,
+    table: Annotated[bool, typer.Option(help="What each promises, in Markdown.")] = False,
 ) -> None:
     """The models that `pofx fit --model` knows, with their options."""
     from pofx.front.show import taxonomy

@@ -7,11 +7,11 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core import rules
 from pofx.core.atoms import Atoms
-from pofx.core.distribution import Example, Mask, Row, Tractable
+from pofx.core.distribution import Example, Mask, Queryable, Row
 from pofx.models.gaussian import Gaussian
 
 
-class Conditional(Tractable):
+class Conditional(Queryable):
     """p(x_K | x_O): the columns K of a model given those of O, the rest integrated out.
 
     log p(x_K | x_O) = log p(x_K, x_O) - log p(x_O)
@@ -25,7 +25,7 @@ class Conditional(Tractable):
     1
     """
 
-    model: Tractable
+    model: Queryable
     given: Float[Array, "d"]
     observed: Bool[Array, "d"]
     keep: tuple[int, ...] = eqx.field(static=True)
@@ -53,11 +53,11 @@ class Conditional(Tractable):
 
 
 def condition(
-    model: Tractable,
+    model: Queryable,
     x: Float[np.ndarray, "d"],
     observed: Bool[np.ndarray, "d"],
     keep: Bool[np.ndarray, "d"],
-) -> Tractable:
+) -> Queryable:
     """p(x_K | x_O) as a model of its own: in closed form where a rule knows one.
 
     Nothing observed, it is the marginal of K.

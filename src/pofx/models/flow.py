@@ -1,6 +1,6 @@
 """The normalising flow: a row of normal numbers, bent by an invertible network."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import jax
@@ -27,8 +27,9 @@ class Flow(Density, OnePhase):
     f first takes out mean and scale of each column, then is a chain of coupling or autoregressive
     layers of affine maps or splines; beyond `tail` scales a spline is the identity, and the tails
     are a normal's. The columns c that `on` names, of any kinds, are given to all layers, and have a
-    law of their own: so the whole row has a density, and Bayes' rule tells a class. Rezende and Mohamed, "Variational inference with normalizing flows" (2015);
-    Durkan et al., "Neural spline flows" (2019).
+    law of their own: so the whole row has a density, and Bayes' rule tells a class. Rezende and
+    Mohamed, "Variational inference with normalizing flows" (2015); Durkan et al., "Neural spline
+    flows" (2019).
 
     >>> p = Flow.example(jax.random.key(0)).model
     >>> p.size, p.draw(jax.random.key(1)).shape
@@ -41,7 +42,7 @@ class Flow(Density, OnePhase):
     log_scale: Float[Array, "d"]
 
     holes: ClassVar[bool] = False
-    pace: ClassVar[dict[str, Any]] = {"average": 0.99}
+    pace: ClassVar[Mapping[str, Any]] = {"average": 0.99}
 
     @property
     def size(self) -> int:

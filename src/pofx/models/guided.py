@@ -9,7 +9,7 @@ from pofx.core import rules
 from pofx.core.distribution import Example, Mask, Row, Tractable
 from pofx.core.importance import pareto_smoothed
 from pofx.core.inexact import Estimated, Inexact
-from pofx.models.gaussian import Gaussian
+from pofx.models.independent import Independent
 
 DRAWS = 64
 """Weighted draws behind a log-probability, and those of which a sample is one."""
@@ -26,7 +26,7 @@ class Guided(Estimated):
 
     >>> p = Guided.example(jax.random.key(0)).model
     >>> type(p.model).__name__, type(p.guide).__name__, p.size
-    ('Flow', 'Gaussian', 3)
+    ('VAE', 'Independent', 4)
     """
 
     model: Inexact
@@ -73,10 +73,11 @@ class Guided(Estimated):
 
     @classmethod
     def example(cls, key: PRNGKeyArray) -> Example:
-        from pofx.models.flow import Flow
+        from pofx.models.vae import VAE
 
-        guide, columns = Gaussian.example(key)
-        return Example(cls(Flow.example(key).model, guide, jax.random.key_data(key)), columns)
+        guide, columns = Independent.example(key)
+        made = cls(model=VAE.example(key).model, guide=guide, seed=jax.random.key_data(key))
+        return Example(made, columns)
 
 
 @rules.expectation.register(Guided)

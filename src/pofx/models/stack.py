@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core import rules
 from pofx.core.atoms import Atoms
-from pofx.core.distribution import Example, Mask, Row, Statistical, Tractable
+from pofx.core.distribution import Example, Mask, Queryable, Row, Statistical
 from pofx.core.errors import PofxError
 from pofx.core.rows import Rows
 from pofx.core.rows import rows as make_rows
@@ -36,7 +36,7 @@ class Stack(Statistical):
     """
 
     log_weights: Float[Array, "k"]
-    parts: tuple[Tractable, ...]
+    parts: tuple[Queryable, ...]
     prior: float = eqx.field(static=True, default=0.0)
 
     random_start: ClassVar[bool] = True
@@ -116,7 +116,7 @@ class Stack(Statistical):
         return Example(cls(jnp.log(jnp.array([0.3, 0.7])), (other, tree)), columns)
 
 
-def _learned(parts: tuple[Tractable, ...]) -> list[Statistical]:
+def _learned(parts: tuple[Queryable, ...]) -> list[Statistical]:
     learned = [part for part in parts if isinstance(part, Statistical)]
     if len(learned) < len(parts):
         raise PofxError("parts: wanted models that are learned from sums over rows")

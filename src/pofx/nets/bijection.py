@@ -1,4 +1,4 @@
-"""Invertible networks: stacked layers of flowjax's bijections, as arrays and the plan they follow."""
+"""Invertible networks: layers of flowjax's bijections, as arrays and the plan they follow."""
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache

@@ -67,6 +67,11 @@ class Embedding(eqx.Module):
         x = jnp.where(log, jnp.exp(jnp.where(log, x, 0)), x)
         return jnp.where(count, self.knee * jnp.expm1(jnp.where(count, x, 0)), x)
 
+    def gap(self, x: Float[Array, "n"]) -> Float[Array, "n"]:
+        """How far apart the codes of x - 1/2 and x + 1/2 are, of counts and levels."""
+        # By their ratio: large neighbours are as one in float32.
+        return jnp.where(self.are("count"), jnp.log1p(1 / (self.knee + x - 0.5)), 1) / self.scale
+
     def are(self, *kinds: str) -> Bool[np.ndarray, "n"]:
         """Which columns of numbers are of one of these kinds."""
         return np.array([own in kinds for own in self.kinds], bool)

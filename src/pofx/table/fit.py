@@ -8,11 +8,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from pofx.core.discovery import named
+from pofx.core.discovery import named, snake
 from pofx.core.distribution import Learned, Queryable, Trained
 from pofx.core.errors import PofxError, unknown
 from pofx.core.inexact import Inexact
 from pofx.core.rows import Rows, rows
+from pofx.learn.em import Fit
 from pofx.learn.fit import Plan, Start, by_batches
 from pofx.learn.fit import fit as learn
 from pofx.learn.progress import watch
@@ -99,19 +100,7 @@ def fit(
         if cls is None:
             choice = choose(go, schema, rows(x, weight=weight), splits, plan, budget, options)
         else:
-            whole, beside = rows(x, weight=weight), None
-            if issubclass(cls, Inexact):
-                check_columns(name or "", schema, options)
-                beside = guides.learned(jax.random.fold_in(key, 1), schema, whole, guide)
-            start = _start(cls, schema, options)
-            stops = by_batches(cls, len(x)) and splits
-            train, valid = splits[0] if stops else (whole, None)
-            if beside and not cls.holes:
-                fill = jax.random.fold_in(key, 2)
-                train, valid = (r and guides.filled(fill, beside, r) for r in (train, valid))
-            one = learn(key, start, train, plan, valid)
-            if beside:
-                one = guides.guided(jax.random.fold_in(key, 3), whole, beside, one)
+            one = _named(key, cls, schema, options, rows(x, weight=weight), splits, plan, guide)
             choice = Choice(name or "", options, one)
     judged = _judged_units(schema, splits)
     told = {
@@ -134,6 +123,26 @@ def fit(
     }
     assert isinstance(choice.fit.model, Queryable)
     return Joint(choice.fit.model, schema, np.full(schema.size, np.nan), (), plain(told))
+
+
+def _named(
+    key: jax.Array,
+    cls: type[Learned],
+    schema: Schema,
+    options: Mapping[str, Any],
+    whole: Rows,
+    splits: list[tuple[Rows, Rows]],
+    plan: Plan,
+    guide: str | None,
+) -> Fit:
+    """A model of this class, learned; an inexact one with its guide."""
+    stops = by_batches(cls, whole.count) and splits
+    train, valid = splits[0] if stops else (whole, None)
+    start = _start(cls, schema, options)
+    if not issubclass(cls, Inexact):
+        return learn(key, start, train, plan, valid)
+    check_columns(snake(cls.__name__), schema, options)
+    return guides.fit(key, cls.holes, start, schema, (whole, train, valid), plan, guide)
 
 
 def _judged_units(schema: Schema, splits: list[tuple[Rows, Rows]]) -> float:

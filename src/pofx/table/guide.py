@@ -13,7 +13,7 @@ from pofx.core.rows import Rows
 from pofx.core.rows import log_prob as scores_of
 from pofx.core.rows import rows as make_rows
 from pofx.learn.em import Fit
-from pofx.learn.fit import USUAL
+from pofx.learn.fit import USUAL, Plan, Start
 from pofx.learn.fit import fit as learn
 from pofx.models.guided import Guided
 from pofx.queries.missing import complete
@@ -39,29 +39,54 @@ def learned(key: jax.Array, schema: Schema, rows: Rows, name: str | None = None)
     elif name is None:
         name, options = "latent_tree", {"states": int(np.clip(n // 50, 2, 16))}
     cls = named("pofx.models", Learned, "guide", name)
+    learnable: type[Learned] = cls
     if not issubclass(cls, Tractable):
         raise PofxError(f"guide: wanted a model with exact conditionals, and {name!r} has none")
 
     def start(key: jax.Array, rows: Rows) -> Learned:
-        return cls.start(key, rows, columns, **options)
+        return learnable.start(key, rows, columns, **options)
 
     return learn(key, start, rows, USUAL._replace(steps=200, tolerance=1e-4)).model
 
 
 def filled(key: jax.Array, guide: Tractable, rows: Rows) -> Rows:
-    """The rows with what is missing drawn from the guide: what a model learns from that cannot
-    leave entries out (an imputation, whose uncertainty its likelihood does not know)."""
+    """The rows with what is missing drawn from the guide.
+
+    What a model learns from that cannot leave entries out: an imputation, whose uncertainty its
+    likelihood does not know.
+    """
     _, observed, weight = rows.flat()
     if observed.all():
         return rows
     return make_rows(complete(key, guide, rows), weight=weight)
 
 
-def guided(key: jax.Array, rows: Rows, guide: Tractable, fit: Fit) -> Fit:
-    """The learned model with its guide, and its mean log-probability of rows that it learned."""
-    assert isinstance(fit.model, Inexact)
-    model = Guided(fit.model, guide, jax.random.key_data(key))
-    x, observed, weight = rows.flat()
-    few = make_rows(x[:SCORED], observed[:SCORED], weight[:SCORED])
-    likelihood = float(np.average(scores_of(model, few), weights=weight[:SCORED]))
-    return fit._replace(model=model, history=[*fit.history, likelihood])
+def fit(
+    key: jax.Array,
+    holes: bool,
+    start: Start,
+    schema: Schema,
+    parts: tuple[Rows, Rows, Rows | None],
+    plan: Plan,
+    name: str | None,
+) -> Fit:
+    """An inexact model learned beside its guide, which `name` names, and wrapped with it.
+
+    `parts` are all rows, those learned from, and those held out; `holes` says whether the model
+    learns from rows with missing entries. The last of the history is the mean log-probability of
+    some of the rows, of the model with its guide.
+    """
+    whole, train, valid = parts
+    guide = learned(jax.random.fold_in(key, 1), schema, whole, name)
+    if not holes:
+        fill = jax.random.fold_in(key, 2)
+        train, valid = filled(fill, guide, train), valid and filled(fill, guide, valid)
+    one = learn(key, start, train, plan, valid)
+    assert isinstance(one.model, Inexact)
+    seed = jax.random.key_data(jax.random.fold_in(key, 3))
+    model = Guided(model=one.model, guide=guide, seed=seed)
+    x, observed, weight = (part[:SCORED] for part in whole.flat())
+    scores = scores_of(model, make_rows(x, observed, weight))
+    return one._replace(
+        model=model, history=[*one.history, float(np.average(scores, weights=weight))]
+    )

@@ -1,4 +1,4 @@
-"""Answers of distributions whose models estimate: asked several times, each with noise of its own."""
+"""Answers of models that estimate: asked several times, each with noise of its own."""
 
 import math
 import warnings

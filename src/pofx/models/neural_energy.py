@@ -1,0 +1,333 @@
+"""The neural energy: a network tilts a tractable model."""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from pofx.core.discovery import named
+from pofx.core.distribution import Example, Mask, Queryable, Row, Statistical, Tractable, Trained
+from pofx.core.errors import PofxError, PofxWarning, unknown
+from pofx.core.inexact import Unnormalised
+from pofx.core.rows import Rows
+from pofx.core.variables import KINDS, Column, Kind
+from pofx.models.annealed import Evidence, blackjax, doubt_mixing, doubt_weights, worth
+from pofx.models.independent import Independent
+from pofx.models.tilted import ANNEALED, SAMPLES, Run, Tilted, cooled, ran, sampled, stepped
+from pofx.nets.embedding import Embedding
+from pofx.nets.smooth_mlp import SmoothMlp
+
+LOSSES = ("nce", "score")
+ROUNDS = 50
+"""The most steps of EM by which the reference is learned."""
+COMPONENTS, ROWS = 8, 20
+"""The most Gaussians of the reference, and the rows and columns that each wants."""
+SURE = 0.02
+"""The standard error of log Z, in nats, that needs no annealing."""
+DRAWN = 50
+"""Steps between a stored chain and a new row."""
+LEAST, MOST = 0.3, 0.9
+"""The shares of moves accepted between which their size is right."""
+LARGEST = 100.0
+"""The most nats a column that a network may tilt by before it is said to explode."""
+
+
+class NeuralEnergy(Unnormalised, Trained):
+    """A tractable model of the rows, the reference r, tilted by a network f.
+
+    p(x) = exp(-E(x)) / Z,  E(x) = f(x) - log r(x)
+
+    r is a mixture of Gaussians for real columns, else a Chow-Liu tree, or the model `reference`;
+    learned from the rows and then fixed: p has its tails, and f says how p differs from it. Learned
+    by noise-contrastive estimation, a row of data told from `ratio` rows of r, where log r cancels
+    and Z is learned as f's last bias (Gutmann and Hyvärinen 2012); or, real columns only, by
+    denoising score matching at `noise` scales (Vincent 2011). Z is then estimated by draws of r
+    and, where these do not carry it, by annealed importance sampling in `temperatures` steps.
+    Chains redraw some entries from r given the others, and move real columns by Hamiltonian
+    dynamics (blackjax); a new row is a stored one, 50 steps on. With a class among the columns
+    p(y | x) needs no Z: the joint energy of a classifier (Grathwohl et al. 2020). LeCun et al., "A
+    tutorial on energy-based learning" (2006).
+
+    >>> p = NeuralEnergy.example(jax.random.key(0)).model
+    >>> x = jnp.array([0.0, 1.0, 0.5, 0.0])
+    >>> bool(jnp.isclose(p.energy(x), p.tilt(x) - p.reference.log_prob(x)))
+    True
+    """
+
+    net: SmoothMlp
+    embedding: Embedding
+    reference: Tractable
+    chains: Float[Array, "m d"]
+    step_size: Float[Array, ""]
+    log_z: Float[Array, ""]
+    log_z_stderr: Float[Array, ""]
+    moves: tuple[int, ...] = eqx.field(static=True)
+    objective: str = eqx.field(static=True, default="nce")
+    ratio: int = eqx.field(static=True, default=8)
+    noise: float = eqx.field(static=True, default=0.1)
+    temperatures: int = eqx.field(static=True, default=500)
+
+    holes: ClassVar[bool] = False
+    one_draw: ClassVar[str] = f"{DRAWN} steps of a Markov chain"
+    pace: ClassVar[Mapping[str, Any]] = {"average": 0.99, "rate": 3e-3}
+
+    @property
+    def size(self) -> int:
+        return self.reference.size
+
+    def energy(self, x: Row) -> Float[Array, ""]:
+        return self.tilt(x) - self.reference.log_prob(x)
+
+    def tilt(self, x: Row) -> Float[Array, ""]:
+        """f(x), in nats: how much less probable x is than in the reference, but for Z."""
+        return self.net(self.embedding(x, jnp.ones(x.shape, bool)))[0]
+
+    def step(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
+        """A step of a chain, which leaves p(x_M | x_O) as it is."""
+        one = jnp.ones_like(self.step_size)
+        return stepped(key, self._tilted(), x, observed, one, self.step_size)[0]
+
+    def complete(self, key: PRNGKeyArray, x: Row, observed: Mask, steps: int = DRAWN) -> Row:
+        """x with its missing entries drawn from the reference, and after some steps from there.
+
+        Approximately a draw from p(x_M | x_O); the more steps, the nearer.
+        """
+        drawing, moving = jax.random.split(key)
+        x = self.reference.sample(drawing, jnp.where(observed, x, 0), observed)
+        return self._after(moving, x, observed, steps)
+
+    def draw(self, key: PRNGKeyArray) -> Row:
+        picking, moving = jax.random.split(key)
+        x = self.chains[jax.random.randint(picking, (), 0, len(self.chains))]
+        return self._after(moving, x, jnp.zeros(self.size, bool), DRAWN)
+
+    def _after(self, key: PRNGKeyArray, x: Row, observed: Mask, steps: int) -> Row:
+        def step(x, key):
+            return self.step(key, x, observed), None
+
+        return jax.lax.scan(step, x, jax.random.split(key, steps))[0]
+
+    def _tilted(self) -> Tilted:
+        place = np.array(self.moves, int)
+        own = np.searchsorted(np.array(self.embedding.numbers, int), place)
+        scale = self.embedding.shift[own], self.embedding.scale[own]
+        return Tilted(self.reference, self.tilt, place, *scale)
+
+    def learnable(self) -> Any:
+        fixed = jax.tree.map(lambda _: False, self)
+        return eqx.tree_at(lambda p: p.net, fixed, jax.tree.map(lambda _: True, self.net))
+
+    def moved(self, key: PRNGKeyArray) -> "NeuralEnergy":
+        return self
+
+    def loss(
+        self,
+        key: PRNGKeyArray,
+        x: Float[Array, "n d"],
+        observed: Bool[Array, "d"] | Bool[Array, "n d"],
+    ) -> Float[Array, "n"]:
+        return self._contrast(key, x) if self.objective == "nce" else self._denoise(key, x)
+
+    def _contrast(self, key: PRNGKeyArray, x: Float[Array, "n d"]) -> Float[Array, "n"]:
+        """What telling each row from `ratio` of the reference costs in nats.
+
+        The log-odds that x is data are -f(x) - log ratio.
+        """
+        noise = jax.vmap(self.reference.sample)(jax.random.split(key, len(x) * self.ratio))
+        tilt = jax.vmap(self.tilt)
+        missed = jax.nn.softplus(tilt(x) + np.log(self.ratio))
+        mistaken = jax.nn.softplus(-tilt(noise) - np.log(self.ratio))
+        return missed + mistaken.reshape(len(x), self.ratio).sum(1)
+
+    def _denoise(self, key: PRNGKeyArray, x: Float[Array, "n d"]) -> Float[Array, "n"]:
+        """How far the score at each row under noise is from pointing back to the row."""
+        away = jax.random.normal(key, x.shape, x.dtype)
+        step = self.noise * self.embedding.scale
+        slope = jax.vmap(jax.grad(self.energy))(x + step * away)
+        return ((away - step * slope) ** 2).sum(1) / 2
+
+    def risk(
+        self,
+        key: PRNGKeyArray,
+        x: Float[Array, "n d"],
+        observed: Bool[Array, "d"] | Bool[Array, "n d"],
+    ) -> Float[Array, "n"]:
+        return self.loss(key, x, observed)
+
+    def then(self) -> None:
+        return None
+
+    def compiled(
+        self, key: PRNGKeyArray, rows: Rows, score: Callable[[Queryable], Float[np.ndarray, "n"]]
+    ) -> "NeuralEnergy":
+        """Chains from draws of the reference, weighed; their moves tuned, and log Z."""
+        sampling, going, cooling = jax.random.split(key, 3)
+        found, chains, steepest = _sampled(self, sampling)
+        if not steepest <= LARGEST * self.size:
+            _warn(f"the energy explodes: its network tilts by {float(steepest):.3g} nats")
+        run = _ran(eqx.tree_at(lambda p: p.chains, self, chains), going)
+        doubt_mixing(np.asarray(run.energies))
+        if self.moves and not LEAST <= run.accepted <= MOST:
+            _warn(f"chains hardly follow the energy: {float(run.accepted):.2f} of moves accepted")
+        own = run.chains, run.step_size
+        p = eqx.tree_at(lambda p: (p.chains, p.step_size), self, own)
+        draws = SAMPLES
+        if not (worth(found, draws) and found.stderr <= SURE):
+            other = _cooled(p, cooling)
+            if not worth(found, draws) or other.stderr < found.stderr:
+                found, draws = other, ANNEALED
+        doubt_weights(found, draws)
+        return eqx.tree_at(lambda p: (p.log_z, p.log_z_stderr), p, (found.log_z, found.stderr))
+
+    @classmethod
+    def carries(cls, variable: str, *, loss: str = "nce", **options: Any) -> frozenset[Kind]:
+        return frozenset({"real"}) if loss == "score" else frozenset(KINDS)
+
+    @classmethod
+    def start(
+        cls,
+        key: PRNGKeyArray,
+        rows: Rows,
+        columns: Sequence[Column],
+        *,
+        loss: str = "nce",
+        reference: str = "",
+        ratio: int = 8,
+        noise: float = 0.1,
+        width: int = 128,
+        depth: int = 2,
+        chains: int = 128,
+        temperatures: int = 500,
+    ) -> "NeuralEnergy":
+        """The reference, learned from the rows, and a network that is zero."""
+        if loss not in LOSSES:
+            raise unknown("loss", loss, LOSSES)
+        sizes = {"ratio": ratio, "width": width, "chains": chains, "temperatures": temperatures}
+        for name, size in {**sizes, "depth": depth}.items():
+            if size < (name != "depth"):
+                raise PofxError(f"{name}: wanted at least {int(name != 'depth')}, got {size}")
+        if not noise > 0:
+            raise PofxError(f"noise: wanted a number above 0, got {noise!r}")
+        plain = tuple(j for j, c in enumerate(columns) if c.kind == "real" and not c.spikes)
+        if loss == "score" and len(plain) < len(columns):
+            other = next(c for j, c in enumerate(columns) if j not in plain)
+            raise PofxError(
+                f"column {other.variable!r} is {other.kind}"
+                f"{' with point masses' if other.spikes else ''}, and loss='score' wants real "
+                "columns only; use loss='nce'"
+            )
+        if plain:
+            blackjax()
+        learning, building, drawing = jax.random.split(key, 3)
+        usual = "mixture" if len(plain) == len(columns) else "chow_liu_tree"
+        most = int(np.clip(rows.count // (ROWS * len(columns)), 1, COMPONENTS))
+        parts = {"components": most, "part": "gaussian"} if usual == "mixture" else {}
+        base = _learned(learning, rows, columns, reference or usual, {} if reference else parts)
+        x, observed, weight = rows.flat()
+        embedding = Embedding.near(columns, x, observed * weight[:, None])
+        net = SmoothMlp.init(building, (embedding.size, *[width] * depth, 1))
+        return _begun(
+            drawing,
+            net,
+            embedding,
+            base,
+            chains,
+            plain,
+            objective=loss,
+            ratio=ratio,
+            noise=float(noise),
+            temperatures=temperatures,
+        )
+
+    @classmethod
+    def example(cls, key: PRNGKeyArray) -> Example:
+        reference, columns = Independent.example(key)
+        x = np.asarray(_rows(reference, key, 200))
+        embedding = Embedding.near(columns, x, np.ones(x.shape))
+        net = SmoothMlp.init(key, (embedding.size, 8, 1))
+        last = 0.7 * jax.random.normal(key, net.weights[-1].shape)
+        net = eqx.tree_at(lambda n: n.weights[-1], net, last)
+        real = tuple(j for j, c in enumerate(columns) if c.kind == "real")
+        model = _begun(key, net, embedding, reference, 32, real)
+        found, chains, _ = _sampled(model, key)
+        own = chains, found.log_z, found.stderr
+        whole = eqx.tree_at(lambda p: (p.chains, p.log_z, p.log_z_stderr), model, own)
+        return Example(whole, columns)
+
+
+def _begun(
+    key: PRNGKeyArray,
+    net: SmoothMlp,
+    embedding: Embedding,
+    reference: Tractable,
+    chains: int,
+    moves: tuple[int, ...],
+    **settings: Any,
+) -> NeuralEnergy:
+    """A model whose chains are rows of the reference."""
+    rows = _rows(reference, key, chains)
+    zero = jnp.zeros(())
+    step = zero + 0.5 * max(len(moves), 1) ** -0.25
+    return NeuralEnergy(
+        net=net,
+        embedding=embedding,
+        reference=reference,
+        chains=rows,
+        step_size=step,
+        log_z=zero,
+        log_z_stderr=zero,
+        moves=moves,
+        **settings,
+    )
+
+
+def _learned(
+    key: PRNGKeyArray, rows: Rows, columns: Sequence[Column], name: str, options: dict[str, Any]
+) -> Statistical:
+    """The model of that name, learned in closed form or by a few steps of EM."""
+    cls = named("pofx.models", Statistical, "reference", name)
+    model, before = cls.start(key, rows, columns, **options), -np.inf
+    for _ in range(ROUNDS):
+        better, value = _improved(model, rows)
+        if not value - before > 1e-3 * float(rows.total):
+            break
+        model, before = better, float(value)
+    return model
+
+
+@eqx.filter_jit
+def _rows(reference: Tractable, key: PRNGKeyArray, n: int) -> Float[Array, "n d"]:
+    return jax.vmap(reference.sample)(jax.random.split(key, n))
+
+
+@eqx.filter_jit
+def _improved(model: Any, rows: Rows) -> tuple[Any, Float[Array, ""]]:
+    statistics, value = rows.sum(model.statistics)
+    return model.maximise(statistics), value
+
+
+@eqx.filter_jit
+def _sampled(
+    p: NeuralEnergy, key: PRNGKeyArray
+) -> tuple[Evidence, Float[Array, "m d"], Float[Array, ""]]:
+    return sampled(key, p._tilted(), len(p.chains))
+
+
+@eqx.filter_jit
+def _ran(p: NeuralEnergy, key: PRNGKeyArray) -> Run:
+    return ran(key, p._tilted(), p.chains, p.step_size)
+
+
+@eqx.filter_jit
+def _cooled(p: NeuralEnergy, key: PRNGKeyArray) -> Evidence:
+    return cooled(key, p._tilted(), p.step_size, p.temperatures)
+
+
+def _warn(what: str) -> None:
+    hint = "try fewer epochs, a smaller width=, or a reference= nearer to the data"
+    warnings.warn(f"{what}; {hint}", PofxWarning, stacklevel=3)

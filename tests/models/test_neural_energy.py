@@ -1,0 +1,370 @@
+"""Neural energies: against quadrature, known densities and known scores."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.special import logsumexp, softmax
+
+import pofx
+from pofx.core.errors import PofxError, PofxWarning
+from pofx.core.importance import trusted
+from pofx.core.rows import rows
+from pofx.core.variables import Column
+from pofx.learn.fit import Plan, fit
+from pofx.models import neural_energy, tilted
+from pofx.models.gaussian import gaussian
+from pofx.models.neural_energy import NeuralEnergy
+
+from .conftest import real
+
+pytest.importorskip("blackjax")
+
+KEY = jax.random.key(0)
+LEVELS = Column("c", "categorical", levels=3, family="categorical")
+MIXED = (
+    LEVELS,
+    Column("x", "real", family="normal"),
+    Column("b", "binary", levels=2, family="bernoulli"),
+    Column("p", "positive", spikes=(0.0,), family="log_normal"),
+)
+
+
+def table(n=300, seed=0):
+    """A row of each kind of column, all of which follow one."""
+    rng = np.random.default_rng(seed)
+    side = rng.random(n) < 0.4
+    level = np.where(rng.random(n) < 0.7, 2.0 * side, 1)
+    amount = np.where(rng.random(n) < 0.3, 0, np.exp(side + rng.normal(size=n)))
+    return np.column_stack([level, 4 * side + rng.normal(size=n), side ^ (level > 1), amount])
+
+
+def tilt(p, size=1.0, seed=1):
+    """The model with a network that says something."""
+    key = jax.random.key(seed)
+    last = size * jax.random.normal(key, p.net.weights[-1].shape, p.net.weights[-1].dtype)
+    return eqx.tree_at(lambda p: p.net.weights, p, (*p.net.weights[:-1], last))
+
+
+def started(x, columns, **options):
+    return NeuralEnergy.start(KEY, rows(x), columns, **{"width": 8, "chains": 64, **options})
+
+
+def flat(d=2, seed=0, n=400):
+    return np.random.default_rng(seed).normal([3.0, -100.0][:d], [2.0, 10.0][:d], size=(n, d))
+
+
+@eqx.filter_jit
+def energies(p, x):
+    return jax.vmap(p.energy)(jnp.asarray(x, jnp.zeros(()).dtype))
+
+
+@eqx.filter_jit
+def losses(p, x):
+    return p.loss(KEY, x, jnp.ones(p.size, bool))
+
+
+def grid(x, points=201, reach=9):
+    axes = [
+        np.linspace(a.mean() - reach * a.std(), a.mean() + reach * a.std(), points) for a in x.T
+    ]
+    cell = sum(np.log(a[1] - a[0]) for a in axes)
+    return np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(axes)), cell
+
+
+def test_it_starts_at_its_reference():
+    x = flat()
+    p = started(x, real(2), reference="gaussian")
+    own = np.asarray(p.reference.mean), np.asarray(p.reference.covariance)
+    np.testing.assert_allclose(own[0], x.mean(0), rtol=1e-4)
+    np.testing.assert_allclose(own[1], np.cov(x.T, bias=True), rtol=1e-3)
+    wanted = stats.multivariate_normal(*own).logpdf(x[:5])
+    np.testing.assert_allclose(-energies(p, x[:5]), wanted, rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_its_reference_follows_the_columns():
+    p, other = started(table(), MIXED), started(flat(), real(2))
+    assert [type(m.reference).__name__ for m in (p, other)] == ["ChowLiuTree", "Mixture"]
+    assert (p.moves, other.moves) == ((1,), (0, 1))
+
+
+@pytest.fixture(scope="module")
+def plane():
+    """A tilted model of two real columns, and its log Z by quadrature."""
+    with jax.enable_x64(True):
+        x = flat()
+        p = tilt(started(x, real(2), reference="independent", temperatures=100), 1.0)
+        points, cell = grid(x)
+        return p, logsumexp(-np.asarray(energies(p, points))) + cell
+
+
+@pytest.mark.usefixtures("float64")
+def test_draws_of_the_reference_find_z(plane):
+    p, log_z = plane
+    found, _, steepest = neural_energy._sampled(p, KEY)
+    assert 0 < found.stderr < 0.1
+    assert abs(float(found.log_z) - log_z) < 3 * float(found.stderr)
+    assert found.k < trusted(tilted.SAMPLES)
+    assert steepest > 1
+
+
+@pytest.mark.usefixtures("float64")
+def test_annealing_finds_z(plane):
+    p, log_z = plane
+    found = neural_energy._cooled(p, KEY)
+    assert 0 < found.stderr < 0.1
+    assert abs(float(found.log_z) - log_z) < 3 * float(found.stderr)
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.slow
+def test_chains_stay_and_draws_follow_the_density(plane):
+    """Moments of draws, chain by chain, against quadrature."""
+    p, log_z = plane
+    points, cell = grid(flat())
+    mass = np.exp(-np.asarray(energies(p, points)) - log_z + cell)
+    assert mass.sum() == pytest.approx(1)
+    _, chains, _ = neural_energy._sampled(p, KEY)
+    run = neural_energy._ran(eqx.tree_at(lambda p: p.chains, p, chains), KEY)
+    assert 0.5 < run.accepted < 0.85
+    energy = mass @ np.asarray(energies(p, points))
+    error = run.energies.std() / np.sqrt(run.energies.size / 10)
+    assert abs(float(run.energies.mean()) - energy) < 5 * float(error)
+    own = run.chains, run.step_size
+    p = eqx.tree_at(lambda p: (p.chains, p.step_size), p, own)
+    drawn = np.asarray(jax.jit(jax.vmap(p.draw))(jax.random.split(KEY, 4000)))
+    for j in range(2):
+        mean = mass @ points[:, j]
+        sd = np.sqrt(mass @ (points[:, j] - mean) ** 2)
+        assert abs(drawn[:, j].mean() - mean) < 5 * sd / np.sqrt(1000)
+        assert drawn[:, j].std() == pytest.approx(sd, rel=0.1)
+
+
+TREE = pytest.param((0, 0, 0, 0), "chow_liu_tree", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize(("observed", "reference"), [TREE, ((1, 0, 0, 1), "independent")])
+def test_a_step_leaves_mixed_columns_as_they_are(observed, reference):
+    p, n = tilt(started(table(), MIXED, reference=reference), 1.0), 20_000
+    p = eqx.tree_at(lambda p: p.step_size, p, 0.6)
+    observed = jnp.array(observed, bool)
+    row = jnp.array([1.0, 0.0, 0.0, 0.0])
+
+    @eqx.filter_jit
+    def weighed(p, keys):
+        x = jax.vmap(lambda k: p.reference.sample(k, row, observed))(keys)
+        return x, -jax.vmap(p.tilt)(x)
+
+    @eqx.filter_jit
+    def after_one(p, keys, x):
+        return jax.vmap(lambda k, x: p.step(k, x, observed))(keys, x)
+
+    x, log_w = weighed(p, jax.random.split(KEY, 4 * n))
+    weight = softmax(np.asarray(log_w, np.float64))
+    before = np.asarray(x)[np.random.default_rng(0).choice(4 * n, n, p=weight)]
+    after = np.asarray(after_one(p, jax.random.split(jax.random.key(1), n), jnp.asarray(before)))
+    moved = (before != after).mean(0)
+    assert (moved[np.asarray(observed)] == 0).all()
+    assert (moved[~np.asarray(observed)] > 0.02).all()
+    # Draws picked repeat some: their own spread is a little wider than that of n.
+    for j in np.flatnonzero(~np.asarray(observed)):
+        if MIXED[j].kind in ("real", "positive"):
+            assert stats.ks_2samp(before[:, j], after[:, j]).pvalue > 1e-3
+        else:
+            shares = [(a[:, j, None] == np.arange(3)).mean(0) for a in (before, after)]
+            np.testing.assert_allclose(*shares, atol=4.5 * np.sqrt(0.5 / n))
+    joint = [(a[:, 0] == 2) & (a[:, 1] > 2) & (a[:, 3] > 0) for a in (before, after)]
+    assert joint[0].mean() == pytest.approx(joint[1].mean(), abs=0.015)
+
+
+def test_completion_keeps_what_is_observed_and_repeats_to_the_bit():
+    one, other = (tilt(started(table(), MIXED, reference="independent")) for _ in range(2))
+    assert bool(eqx.tree_equal(one, other))
+    row, observed = jnp.array([jnp.nan, 1.5, jnp.nan, 0.0]), jnp.array([False, True, False, True])
+    complete = eqx.filter_jit(lambda p: p.complete(KEY, row, observed, 5))
+    whole = np.asarray(complete(one))
+    assert np.isfinite(whole).all()
+    np.testing.assert_array_equal(whole[[1, 3]], [1.5, 0.0])
+    np.testing.assert_array_equal(whole, complete(other))
+
+
+def test_contrast_is_least_where_the_ratio_is_right():
+    """Data from a known ratio to the reference: its network costs less than any beside it."""
+    x = np.random.default_rng(0).normal(size=(4000, 1))
+    p = started(x, real(1), reference="independent")
+    p = eqx.tree_at(lambda p: p.reference.groups[0].dispersion, p, 4 * jnp.ones(1))
+    data = jnp.asarray(x, jnp.float32)
+
+    def cost(change):
+        def ratio(x):
+            log_ratio = stats_ratio(x[0])
+            return change(x[0]) - log_ratio
+
+        return float(jax.jit(_Known(p, ratio).contrast)(KEY, data).mean())
+
+    def stats_ratio(x):
+        normal = jax.scipy.stats.norm.logpdf
+        centre = p.reference.groups[0].centre[0]
+        return normal(x) - normal(x, centre, 2)
+
+    right = cost(lambda x: 0 * x)
+    for change in (lambda x: 0.3 + 0 * x, lambda x: -0.3 + 0 * x, lambda x: 0.1 * x**2):
+        assert right < cost(change) - 1e-3
+    assert np.isfinite(losses(p, data)).all()
+
+
+class _Known:
+    """A model whose tilt is a function given."""
+
+    def __init__(self, p, tilt):
+        self.reference, self.ratio, self.tilt = p.reference, p.ratio, tilt
+
+    def contrast(self, key, x):
+        return NeuralEnergy._contrast(self, key, x)
+
+
+def test_denoising_is_least_where_the_score_is_right():
+    covariance = np.array([[1.0, 0.8], [0.8, 1.0]])
+    x = np.random.default_rng(0).multivariate_normal([0, 0], covariance, 4000)
+    data = jnp.asarray(x, jnp.float32)
+
+    start = started(x, real(2), loss="score", noise=0.3, reference="independent")
+
+    def cost(covariance):
+        own = gaussian(jnp.zeros(2), jnp.asarray(covariance, jnp.float32))
+        p = eqx.tree_at(lambda p: p.reference, start, own)
+        return float(losses(p, data).mean())
+
+    # The noise is part of what is learned.
+    right = cost(covariance + 0.09 * np.eye(2))
+    assert right < cost(covariance + 0.3 * np.eye(2))
+    assert right < cost(covariance)
+    assert right < cost(np.eye(2))
+
+
+@pytest.mark.slow
+def test_an_energy_that_explodes_is_told():
+    x = flat()
+    p = tilt(started(x, real(2), temperatures=20, chains=8), 1e5)
+    with pytest.warns(PofxWarning) as told:
+        p.compiled(KEY, rows(x), None)
+    texts = [str(w.message) for w in told]
+    assert any("the energy explodes: its network tilts by" in text for text in texts)
+    assert any("log Z" in text and "is not to be trusted" in text for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "told"),
+    [
+        (real(1), {"loss": "mle"}, "no loss 'mle'"),
+        (real(1), {"ratio": 0}, "ratio: wanted at least 1, got 0"),
+        (real(1), {"noise": 0.0}, "noise: wanted a number above 0, got 0.0"),
+        (real(1), {"reference": "gausian"}, "did you mean 'gaussian'"),
+        ((LEVELS,), {"loss": "score"}, "column 'c' is categorical, and loss='score'"),
+        ((Column("c", "real", spikes=(1.0,)),), {"loss": "score"}, "real with point masses"),
+    ],
+)
+def test_what_it_refuses(columns, options, told):
+    with pytest.raises(PofxError, match=told):
+        started(np.ones((4, 1)), columns, **options)
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "blackjax", None)
+    with pytest.raises(PofxError, match=r"pip install 'pofx\[energy\]'"):
+        started(flat(), real(2))
+    # Levels alone need no slopes.
+    assert started(table()[:, :1], (LEVELS,), reference="independent").moves == ()
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    x = table(400)
+    data = {
+        "c": np.array(["u", "v", "w"])[x[:, 0].astype(int)],
+        "x": 1e6 * x[:, 1] + 1e7,
+        "b": x[:, 2] > 0,
+        "p": x[:, 3],
+    }
+    data["x"][:10] = np.nan
+    options = {"width": 32, "epochs": 25, "chains": 64, "ratio": 4}
+    return data, pofx.fit(data, "neural_energy", guide="independent", **options)
+
+
+@pytest.mark.slow
+def test_a_table_is_answered(fitted, tmp_path):
+    data, p = fitted
+    few = {name: column[:40] for name, column in data.items()}
+    answer = p.log_prob(few)
+    assert np.isfinite(answer.value).all()
+    drawn = p.sample(300, seed=1)
+    assert set(drawn["c"]) == {"u", "v", "w"}
+    assert (drawn["p"] == 0).mean() == pytest.approx(0.3, abs=0.12)
+    assert np.mean(drawn["x"]) == pytest.approx(np.nanmean(data["x"]), rel=0.1)
+    assert not np.isnan(p.impute(few)["x"]).any()
+    posterior = p.predict_proba({k: v[10:] for k, v in data.items()}, "b")
+    assert ((np.asarray(posterior["True"]) > 0.5) == data["b"][10:]).mean() > 0.8
+    p.save(tmp_path / "p.pofx")
+    other = pofx.load(tmp_path / "p.pofx")
+    np.testing.assert_array_equal(other.log_prob(few).value, answer.value)
+
+
+def learned(x, valid, columns, **options):
+    def start(key, data):
+        return NeuralEnergy.start(key, data, columns, **options)
+
+    return fit(KEY, start, rows(x), Plan(), rows(valid)).model
+
+
+@pytest.mark.slow
+def test_contrast_learns_a_correlated_normal():
+    """From independent columns: within 0.05 nats of the truth."""
+    truth = stats.multivariate_normal([0, 0], [[1, 0.8], [0.8, 1]])
+    x, valid, test = (truth.rvs(n, random_state=n) for n in (5000, 1000, 4000))
+    p = learned(x, valid, real(2), reference="independent")
+    own = -np.asarray(energies(p, test), np.float64) - float(p.log_z)
+    lost = (truth.logpdf(test) - own).mean()
+    assert -0.02 < lost < 0.05
+    assert abs(float(p.log_z)) < 0.1, "the last bias is the normaliser"
+
+
+@pytest.mark.slow
+def test_denoising_learns_a_score():
+    """Two clusters of independent columns' reference: the slope agrees with that of the truth."""
+    rng = np.random.default_rng(0)
+
+    def draw(n):
+        side = np.where(rng.random(n) < 0.5, 1.5, -1.5)
+        return np.column_stack([side, -side]) + 0.7 * rng.normal(size=(n, 2))
+
+    x, valid, test = draw(5000), draw(1000), jnp.asarray(draw(1000), jnp.float32)
+    p = learned(x, valid, real(2), loss="score", noise=0.1, reference="independent")
+
+    def log_density(x):
+        centres = jnp.array([[1.5, -1.5], [-1.5, 1.5]])
+        return jax.nn.logsumexp(-((x - centres) ** 2).sum(1) / (2 * 0.49))
+
+    truth = np.asarray(jax.vmap(jax.grad(log_density))(test)).ravel()
+    slope = -np.asarray(jax.vmap(jax.grad(p.energy))(test)).ravel()
+    assert np.corrcoef(truth, slope)[0, 1] > 0.97
+    plain = -np.asarray(jax.vmap(jax.grad(lambda x: -p.reference.log_prob(x)))(test)).ravel()
+    assert np.corrcoef(truth, plain)[0, 1] < 0.9
+
+
+@pytest.mark.slow
+def test_a_joint_energy_classifies():
+    from sklearn.datasets import make_moons
+
+    x, y = make_moons(3000, noise=0.15, random_state=0)
+    data = {"x": x[:, 0], "y": x[:, 1], "moon": np.array(["up", "down"])[y]}
+    train, test = (
+        {k: v[part] for k, v in data.items()} for part in (slice(2000), slice(2000, None))
+    )
+    p = pofx.fit(train, "neural_energy", guide="independent")
+    up = np.asarray(p.predict_proba(test, "moon")["up"])
+    assert ((up > 0.5) == (test["moon"] == "up")).mean() > 0.97
+    cost = -np.log(np.where(test["moon"] == "up", up, 1 - up)).mean()
+    assert cost < 0.1

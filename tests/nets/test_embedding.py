@@ -1,0 +1,110 @@
+"""Embeddings of rows: what each kind of column gives, and the way back."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from pofx.core.variables import Column
+from pofx.nets.embedding import Embedding
+
+COLUMNS = (
+    Column("real", "real"),
+    Column("positive", "positive"),
+    Column("count", "count"),
+    Column("binary", "binary", levels=2),
+    Column("category", "categorical", levels=3),
+    Column("order", "ordinal", levels=5),
+    Column("rain", "positive", spikes=(0.0, 7.0)),
+)
+
+
+def table(n=200):
+    rng = np.random.default_rng(0)
+    rain = np.where(rng.random(n) < 0.3, 0.0, np.exp(rng.normal(size=n)))
+    return np.column_stack(
+        [
+            5 + 2 * rng.normal(size=n),
+            np.exp(3 + 2 * rng.normal(size=n)),
+            rng.poisson(6, n),
+            rng.random(n) < 0.1,
+            rng.integers(0, 3, n),
+            rng.integers(0, 5, n),
+            np.where(rng.random(n) < 0.2, 7.0, rain),
+        ]
+    ).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def embedding():
+    x = table()
+    return Embedding.near(COLUMNS, x, np.ones(x.shape))
+
+
+def seen(embedding, x, observed=None):
+    observed = np.ones(len(COLUMNS), bool) if observed is None else observed
+    return np.asarray(embedding(jnp.asarray(x), jnp.asarray(observed)))
+
+
+def test_numbers_are_standardised(embedding):
+    x = table()
+    u = np.array([seen(embedding, row) for row in x])
+    assert u.shape == (200, embedding.size) == (200, 6 + 3 + 2)
+    smooth = [0, 1, 2, 4]
+    np.testing.assert_allclose(u[:, smooth].mean(0), 0, atol=1e-5)
+    np.testing.assert_allclose(u[:, smooth].std(0), 1, rtol=1e-4)
+    np.testing.assert_array_equal(u[:, 3], 2 * x[:, 3] - 1)
+    # Of rain it is what no spike holds that is standardised.
+    wet = ~np.isin(x[:, 6], [0, 7])
+    np.testing.assert_allclose([u[wet, 5].mean(), u[wet, 5].std()], [0, 1], atol=1e-4)
+    assert (u[~wet, 5] == 0).all()
+
+
+def test_marks_are_of_levels_and_spikes(embedding):
+    x = table()
+    u = np.array([seen(embedding, row) for row in x])
+    np.testing.assert_array_equal(u[:, 6:9], 2 * (x[:, [4]] == [0, 1, 2]) - 1)
+    np.testing.assert_array_equal(u[:, 9:], 2 * (x[:, [6]] == [0, 7]) - 1)
+
+
+def test_missing_entries_are_zero_whatever_they_hold(embedding):
+    row = table()[0]
+    for j in range(len(COLUMNS)):
+        observed = np.arange(len(COLUMNS)) != j
+        whole, holed = seen(embedding, row), seen(embedding, row, observed)
+        spoiled = seen(embedding, np.where(observed, row, np.nan), observed)
+        np.testing.assert_array_equal(holed, spoiled)
+        own = [i for i, k in enumerate((*embedding.numbers, *embedding.marked)) if k == j]
+        assert (holed[own] == 0).all()
+        assert np.abs(whole[own]).max() > 0
+        np.testing.assert_array_equal(np.delete(holed, own), np.delete(whole, own))
+
+
+def test_numbers_come_back(embedding):
+    x = table()
+    for row in x[~np.isin(x[:, 6], [0, 7])][:20]:
+        own = jnp.asarray(row[list(embedding.numbers)])
+        np.testing.assert_allclose(
+            embedding.bent(embedding.straight(own)), own, rtol=1e-4, atol=1e-6
+        )
+
+
+@pytest.mark.parametrize("value", [0.0, 1e6, -1e-6])
+def test_a_constant_column_is_finite(value):
+    x = np.full((5, 1), value, np.float32)
+    u = seen_one(Embedding.near((Column("a", "real"),), x, np.ones((5, 1))), x[0])
+    assert u.tolist() == [0]
+
+
+def seen_one(embedding, row):
+    return np.asarray(embedding(jnp.asarray(row), jnp.ones(1, bool)))
+
+
+@pytest.mark.parametrize("scale", [1e6, 1e-6])
+def test_scale_goes_out(scale):
+    x = np.random.default_rng(0).normal(size=(50, 1)).astype(np.float32)
+    one = Embedding.near((Column("a", "real"),), x, np.ones(x.shape))
+    other = Embedding.near((Column("a", "real"),), x * np.float32(scale), np.ones(x.shape))
+    for row in x[:5]:
+        np.testing.assert_allclose(
+            seen_one(one, row), seen_one(other, row * np.float32(scale)), rtol=1e-4, atol=1e-5
+        )

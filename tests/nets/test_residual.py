@@ -1,0 +1,58 @@
+"""The residual perceptron: its formula, its start, and that a time reaches every layer."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from pofx.nets.residual import WAVES, Residual
+
+KEY = jax.random.key(0)
+
+
+@pytest.fixture(scope="module")
+def net():
+    """A net of which nothing is zero."""
+    start = Residual.init(KEY, 3, 2, 5, 2)
+    leaves, tree = jax.tree.flatten(start)
+    keys = jax.random.split(KEY, len(leaves))
+    return jax.tree.unflatten(
+        tree, [jax.random.normal(k, a.shape) / 2 for k, a in zip(keys, leaves)]
+    )
+
+
+def by_hand(net, x, t):
+    angle = np.pi * t * 2.0 ** np.arange(WAVES)
+    e = np.concatenate([[1, t], np.sin(angle), np.cos(angle)])
+    inlet, turn, scale, shift, add, gain, outlet = (
+        np.asarray(getattr(net, name), np.float64)
+        for name in ("inlet", "turn", "scale", "shift", "add", "gain", "outlet")
+    )
+    h = inlet @ np.append(x, 1)
+    for layer in range(2):
+        u = (1 + scale[layer] @ e) * (turn[layer] @ h) + shift[layer] @ e
+        h = h + add[layer] @ (u / (1 + np.exp(-u)))
+    return outlet @ ((1 + gain @ e) * h)
+
+
+@pytest.mark.parametrize("t", [0.0, 0.3, 1.0])
+def test_the_formula(net, t):
+    x = np.array([0.5, -2.0, 1.0])
+    np.testing.assert_allclose(net(jnp.asarray(x), jnp.asarray(t)), by_hand(net, x, t), rtol=1e-4)
+
+
+def test_it_starts_at_zero_and_learns_from_there():
+    start = Residual.init(KEY, 3, 2, 8, 3)
+    x, t = jax.random.normal(KEY, (3,)), jnp.asarray(0.4)
+    assert start(x, t).tolist() == [0, 0]
+    slope = eqx.filter_grad(lambda net: (net(x, t) - 1).sum())(start)
+    assert float(jnp.abs(slope.outlet).max()) > 0.1
+
+
+def test_a_time_reaches_every_layer(net):
+    slope = jax.jacfwd(lambda t: net(jnp.ones(3), t))(jnp.asarray(0.3))
+    assert float(jnp.abs(slope).min()) > 0
+    for name in ("scale", "shift", "gain"):
+        own = eqx.filter_grad(lambda n: n(jnp.ones(3), jnp.asarray(0.3)).sum())(net)
+        assert float(jnp.abs(getattr(own, name)).max()) > 0

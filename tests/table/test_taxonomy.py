@@ -1,0 +1,30 @@
+"""The family in one table, and the page that shows it."""
+
+from pathlib import Path
+
+import pytest
+
+from pofx.core.discovery import discover
+from pofx.core.distribution import Learned, Tractable
+from pofx.table.taxonomy import HEADS, markdown, promises
+
+PAGE = Path(__file__).parents[2] / "docs" / "taxonomy.md"
+
+
+def test_every_model_that_can_be_fitted_stands_there_once():
+    names = [own.model.strip("`") for own in promises()]
+    assert sorted(names) == sorted(discover("pofx.models", Learned))
+
+
+def test_exact_is_said_of_exact_models_only():
+    classes = discover("pofx.models", Learned)
+    for own in promises():
+        exact = issubclass(classes[own.model.strip("`")], Tractable)
+        assert (own.marginals == "exact") == exact
+
+
+def test_the_page_is_true():
+    if not PAGE.exists():
+        pytest.skip("without the repository")
+    assert markdown() in PAGE.read_text(), "write docs/taxonomy.md anew: `pofx models --table`"
+    assert all(len(line.split(" | ")) == len(HEADS) for line in markdown().splitlines())
