@@ -148,7 +148,7 @@ TREE = pytest.param((0, 0, 0, 0), "chow_liu_tree", marks=pytest.mark.slow)
 
 @pytest.mark.parametrize(("observed", "reference"), [TREE, ((1, 0, 0, 1), "independent")])
 def test_a_step_leaves_mixed_columns_as_they_are(observed, reference):
-    p, n = tilt(started(table(), MIXED, reference=reference), 1.0), 20_000
+    p, n = tilt(started(table(), MIXED, reference=reference), 1.0), 10_000
     p = eqx.tree_at(lambda p: p.step_size, p, 0.6)
     observed = jnp.array(observed, bool)
     row = jnp.array([1.0, 0.0, 0.0, 0.0])

@@ -176,7 +176,7 @@ def doubt_mixing(energies: Float[np.ndarray, "n chains"]) -> None:
         warnings.warn(
             f"the chains do not mix: over {steps} steps the split R-hat of the energy is "
             f"{rhat:.2f}, of which {MIXED} could be trusted, and {chains} chains are worth "
-            f"{effective_size(energies):.0f} draws; new rows lean on where training left them",
+            f"{effective_size(energies):.0f} draws; new rows lean on where they began",
             PofxWarning,
             stacklevel=3,
         )

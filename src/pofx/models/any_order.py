@@ -33,10 +33,10 @@ class AnyOrder(Bounded, Headed):
     perceptron of what is seen and which it is (`net="made"`), or a transformer over tokens, blank
     where a column is not seen. What is missing comes last in an order, so that any pattern is
     conditioned on as it is: log w is log p_σ(x_O), and the rest drawn along σ. The mean over a few
-    orders is so a lower bound of log p(x_O); `orders` tells how they spread. Each pattern O has its
-    own mixture: of these no other is exactly the marginal, as far as orders disagree. A row costs d
-    passes an order. Uria, Murray and Larochelle, "A deep and tractable density estimator" (2014);
-    Hoogeboom et al., "Autoregressive diffusion models" (2022).
+    orders is so a lower bound of log p(x_O); `orders` tells how they spread. Each pattern O has a
+    mixture of its own: as far as orders disagree, one is not quite the marginal of another. A row
+    costs d passes an order. Uria, Murray and Larochelle, "A deep and tractable density estimator"
+    (2014); Hoogeboom et al., "Autoregressive diffusion models" (2022).
 
     >>> p, columns = AnyOrder.example(jax.random.key(0))
     >>> spread = p.orders(jax.random.key(1), jnp.ones(3), jnp.array([True, True, False]), 5)
@@ -66,12 +66,8 @@ class AnyOrder(Bounded, Headed):
             raw, here = self.raw(x, seen), number == j
             drawn = self.heads.draw(key, raw, j).astype(x.dtype)
             gain = self.heads.log_prob(raw, j, jnp.where(observed[j], x[j], drawn))
-            x = jnp.where(here & ~observed, drawn, x)
-            return (
-                x,
-                seen | here,
-                total + jnp.where(observed[j], gain, 0).astype(total.dtype),
-            ), None
+            total = total + jnp.where(observed[j], gain, 0).astype(total.dtype)
+            return (jnp.where(here & ~observed, drawn, x), seen | here, total), None
 
         start = (x, jnp.zeros(self.size, bool), jnp.zeros((), x.dtype))
         (x, _, total), _ = jax.lax.scan(step, start, (jax.random.split(key, self.size), order))

@@ -52,7 +52,7 @@ class Masked(eqx.Module):
         seen: Bool[Array, "d"] | None = None,
     ) -> Float[Array, "out"]:
         owners = _owners(self.places, self.sizes)
-        last = self._open(self.weights[-1], self._rank[owners], self._degrees)
+        last = self._open(self.weights[-1], self._rank[owners], self._degrees + 1)
         return last @ self.hidden(numbers, codes, seen) + GAIN * self.biases[-1]
 
     def hidden(
