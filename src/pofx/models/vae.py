@@ -195,7 +195,7 @@ class VAE(Bounded, Trained):
         width: int = 128,
         depth: int = 2,
         samples: int = 1,
-        warmup: int = 500,
+        warmup: int = 1000,
         prior: float = 1.0,
     ) -> "VAE":
         """Independent columns learned from all rows, and a decoder that strays from them."""

@@ -24,8 +24,8 @@ def transported(
     the key gives (Hutchinson 1990; Grathwohl et al., "FFJORD", 2019). PofxError without diffrax.
 
     >>> z, grown = transported(jax.random.key(0), lambda z, t: z, jnp.ones(2))
-    >>> z.round(3).tolist(), round(float(grown), 3)
-    ([2.7179999351501465, 2.7179999351501465], 2.0)
+    >>> print(f"{z[0]:.3f} {grown:.3f}")
+    2.718 2.000
     """
     try:
         import diffrax
