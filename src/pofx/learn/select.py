@@ -123,7 +123,7 @@ def contest(
             continue
         # Even shares of what is left: what one ladder does not take, the next ones may.
         share = start + max(until - start, 0) / (len(ladders) - i)
-        own, lines = select(key, ladder, splits, plan, patience=1, until=share)
+        own, lines = select(key, ladder, splits, plan, until=share)
         entrants.append((i, own))
         # The ladder's own comparisons, and its winner against the best of those before.
         board += [line._replace(kept=False) for line in lines if line.name != own.name]
