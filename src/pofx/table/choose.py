@@ -18,7 +18,7 @@ from pofx.models.stack import Stack
 from pofx.table.schema import Schema
 
 COMPONENTS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
-DOUBLING = (2, 4, 8, 16, 32, 64)
+DOUBLING = tuple(k for k in COMPONENTS if k.bit_count() == 1)
 STATES = (8, 16, 32, 64, 128)
 ENOUGH, SEVERAL, MANY = 100, 1000, 5000
 """Rows from which a network is tried, mixtures double in size, a network is of usual size."""
