@@ -1,5 +1,7 @@
 """Stacks by held-out rows, and the contest of models within a budget."""
 
+import time
+
 import jax
 import numpy as np
 import pytest
@@ -211,3 +213,32 @@ def test_a_small_part_stays_where_rows_would_be_impossible_without():
     assert some.tolist() == [True, False]
     some, _ = pruned(np.full((60, 10), -1.0), np.ones(10))
     assert some.any()
+
+
+def test_a_trial_ends_between_splits_where_the_budget_does():
+    begun = []
+
+    def slow(key, data):
+        begun.append(time.monotonic())
+        time.sleep(0.6)
+        return Gaussian.start(key, data, REAL)
+
+    x = lined()
+    splits = [(rows(np.delete(x, s, 0)), rows(x[s])) for s in np.split(np.arange(600), 3)]
+    plain = candidate("independent", Independent)
+    select(KEY, [plain], splits, QUICK)  # what compiles does not count
+    verdict = contest(KEY, [[plain], [Candidate("slow", slow)]], splits, QUICK, budget=0.5)
+    assert len(begun) == 1
+    assert verdict.untried == ["slow"]
+    assert [line.name for line in verdict.board] == ["independent"]
+
+
+def test_the_smallest_of_a_ladder_gains_over_what_came_before():
+    ladder = [candidate("gaussian", Gaussian), candidate("tree", ChowLiuTree)]
+    verdict = contest(
+        KEY, [[candidate("independent", Independent)], ladder], halves(lined()), QUICK
+    )
+    first, *others = verdict.board
+    line = next(one for one in others if one.name == "gaussian")
+    assert line.gain == pytest.approx(line.log_likelihood - first.log_likelihood, abs=1e-5)
+    assert line.gain > 0.3

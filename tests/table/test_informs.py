@@ -77,6 +77,7 @@ def test_independence_in_the_model_and_from_data(p, table):
         p.independent("a", "m", data=table[["a", "b"]])
 
 
+@pytest.mark.slow
 def test_divergences_over_some_variables(p, table):
     q = pofx.fit(table, "independent", schema=p.schema)
     one = pofx.kl(p, q, "a")

@@ -52,6 +52,7 @@ def test_predict_of_an_image(drawn):
     assert guess[0, 0].min() > guess[1, 0].max()
 
 
+@pytest.mark.slow
 def test_posterior_of_an_array_is_an_array():
     data = np.stack([np.tile([0.0, 1.0], 20), np.arange(40.0)], 1)
     p = pofx.fit(data, "independent")

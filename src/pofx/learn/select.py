@@ -71,13 +71,16 @@ def select(
     *,
     patience: int = 2,
     until: float = float("inf"),
-) -> tuple[Entrant, list[Line]]:
+    before: Float[np.ndarray, "n"] | None = None,
+) -> tuple[Entrant | None, list[Line]]:
     """The candidate that held-out rows prefer, in order of growing size.
 
     Each split holds rows to learn from and rows held out; the held-out rows of all of them judge
     together. A larger candidate is kept where its mean paired gain exceeds one standard error, so
     that noise alone buys no parameters; after `patience` that are not, or at the time `until` on
-    the clock of `time.monotonic`, the search ends.
+    the clock of `time.monotonic`, the search ends. A candidate not learned from every split by
+    then is not judged, but for the smallest where nothing came `before`: the held-out scores that
+    its gain is told against.
     """
     best, lines = None, []
     weight = np.concatenate([valid.flat()[2] for _, valid in splits])
@@ -85,17 +88,29 @@ def select(
         began = time.monotonic()
         if best is not None and (began >= until or i - best.number > patience):
             break
+        end = until if best or before is not None else float("inf")
         left = plan._replace(seconds=max(min(plan.seconds, (until - began) / len(splits)), 1e-3))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", PofxWarning)  # a trial need not converge
-            fits = [fit(key, candidate.start, train, left, valid) for train, valid in splits]
+        fits = _trials(key, candidate.start, splits, left, end)
+        if len(fits) < len(splits):
+            break
         score = np.concatenate([scores_of(t.model, v) for t, (_, v) in zip(fits, splits)])
-        line = _line(candidate.name, score, best and best.scores, weight, began)
+        line = _line(candidate.name, score, best.scores if best else before, weight, began)
         lines.append(line)
-        if line.kept:
+        if line.kept or best is None:
             best = Entrant(candidate.name, i, fits, score)
-    assert best is not None
     return best, lines
+
+
+def _trials(key, start: Start, splits: Sequence[Split], plan: Plan, end: float) -> list[Fit]:
+    """A fit to each split, as many as are begun before `end`."""
+    fits = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PofxWarning)  # a trial need not converge
+        for train, valid in splits:
+            if time.monotonic() >= end:
+                break
+            fits.append(fit(key, start, train, plan, valid))
+    return fits
 
 
 def contest(
@@ -108,9 +123,9 @@ def contest(
 ) -> Verdict:
     """The best candidate of each ladder, the best of these, and their stack where that gains.
 
-    No candidate is begun when `budget` seconds are over, but for the first. The stack is judged by
-    weights learned on the other half of the held-out rows, and taken where it gains more than one
-    standard error over the best model alone.
+    No fit is begun when `budget` seconds are over, but for the first candidate's. The stack is
+    judged by weights learned on the other half of the held-out rows, and taken where it gains more
+    than one standard error over the best model alone.
     """
     began = time.monotonic()
     until, board, entrants, untried = began + budget, [], [], []
@@ -123,7 +138,10 @@ def contest(
             continue
         # Even shares of what is left: what one ladder does not take, the next ones may.
         share = start + max(until - start, 0) / (len(ladders) - i)
-        own, lines = select(key, ladder, splits, plan, patience=1, until=share)
+        own, lines = select(key, ladder, splits, plan, until=share, before=best and best.scores)
+        if own is None:
+            untried.append(ladder[0].name)
+            continue
         entrants.append((i, own))
         # The ladder's own comparisons, and its winner against the best of those before.
         board += [line._replace(kept=False) for line in lines if line.name != own.name]

@@ -31,8 +31,9 @@ def chow_liu(
     bins, cells of weight zero not at all: each pair is judged by the rows that have both, less what
     chance would tell where these are few or the codes many. The root is the centre.
     """
-    limit = min(MOST, max(BINS, CODES // len(columns)))
-    code = codes(columns, x, weight, most=limit, limit=limit)
+    # At least two, or a column would tell nothing.
+    limit = max(min(MOST, CODES // len(columns)), 2)
+    code = codes(columns, x, weight, bins=min(BINS, limit), most=limit, limit=limit)
     information, common = mutual_informations(code, weight, smoothing)
     # Codes of many values, and few common rows, tell by chance: Miller and Madow's (1955) bias.
     degrees = code.max(0, initial=0)

@@ -18,7 +18,7 @@ from pofx.models.stack import Stack
 from pofx.table.schema import Schema
 
 COMPONENTS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
-DOUBLING = (2, 4, 8, 16, 32, 64)
+DOUBLING = tuple(k for k in COMPONENTS if k.bit_count() == 1)
 STATES = (8, 16, 32, 64, 128)
 ENOUGH, SEVERAL, MANY = 100, 1000, 5000
 """Rows from which a network is tried, mixtures double in size, a network is of usual size."""
@@ -91,7 +91,8 @@ def entries(schema: Schema, n: int) -> list[list[Entry]]:
     """Ladders of models, each from the smallest up, that n rows of these columns may carry."""
 
     columns = schema.columns
-    out = [[Entry("independent", {})]]
+    sizes = COMPONENTS if n < SEVERAL else DOUBLING
+    out = [[Entry("independent", {})], _mixtures(sizes, n, 5, {})]
     if len(columns) > 1:
         out.append([Entry("chow_liu_tree", {})])
     if len(columns) > 1 and all(c.kind == "real" for c in columns):
@@ -99,7 +100,6 @@ def entries(schema: Schema, n: int) -> list[list[Entry]]:
         out.append([Entry("gaussian", {}), *more])
     if len(columns) > 1:
         out.append([Entry("latent_tree", {"states": k}) for k in STATES if 10 * k <= n])
-    out.append(_mixtures(COMPONENTS if n < SEVERAL else DOUBLING, n, 5, {}))
     if len(columns) > 1 and n >= ENOUGH:
         tree = all(c.discrete and c.levels <= 16 for c in columns)
         part = "chow_liu_tree" if tree else "independent"

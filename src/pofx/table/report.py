@@ -7,8 +7,9 @@ from typing import Any
 class Report:
     """What a fit tells of itself: `fit` as data, and printed as text.
 
-    The leaderboard is in nats a row of held-out rows, in the data's units; a gain is the paired
-    difference from the best line before, with its standard error.
+    The leaderboard is in nats a row of held-out rows, in the data's units. Models of growing size
+    make a ladder, the best of which stands last; its gain is the paired difference, with its
+    standard error, from the best of the ladders before, the others' from the best of their own.
 
     >>> import pofx
     >>> p = pofx.fit({"a": [0, 1] * 10}, "independent")
@@ -21,7 +22,7 @@ class Report:
 
     @property
     def leaderboard(self) -> list[dict[str, Any]]:
-        """The models compared, in the order in which they were tried."""
+        """The models compared, ladder by ladder, the best of each last."""
         return list(self.fit.get("leaderboard", ()))
 
     def __str__(self) -> str:
