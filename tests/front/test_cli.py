@@ -29,10 +29,21 @@ def test_fit(run, folder):
     assert (told["seed"], told["options"]) == (3, {"components": 2, "prior": 0.5})
 
 
+def test_memory_that_is_not_there_is_told_in_one_line(run, monkeypatch):
+    def scarce(*_, **__):
+        raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 4 TB.\nmore lines")
+
+    monkeypatch.setattr(pofx, "fit", scarce)
+    code, _, err = run("fit whole.csv -o new.pofx -m independent")
+    assert code == 2
+    assert err.splitlines()[-1].startswith("pofx: not enough memory for this model or table (Out")
+
+
 @pytest.mark.slow
 def test_fit_chooses(run, folder):
     code, _, err = run("fit whole.parquet -o chosen.pofx --validation 0.2")
     assert code == 0
+    assert "within 60 s" in err
     assert "held out, nats a row" in err
     assert pofx.load(folder / "chosen.pofx").fit["leaderboard"]
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pofx
-from pofx.core.errors import PofxWarning
+from pofx.core.errors import PofxError, PofxWarning
 from pofx.core.rows import rows
 from pofx.core.variables import Column
 from pofx.learn.em import em, step
@@ -96,6 +96,18 @@ def test_a_level_never_seen_is_possible_by_the_prior_alone():
     never = np.array([[0, 0, 0, 1.0], [np.nan, np.nan, np.nan, 1.0]])
     assert (scores(learn(ChowLiuTree, x, COLUMNS, prior=0.0).model, never) == -np.inf).all()
     assert np.isfinite(scores(learn(ChowLiuTree, x, COLUMNS, prior=1.0).model, never)).all()
+
+
+@pytest.mark.parametrize("kind", TREES)
+def test_impossible_pairs_of_many_states_are_refused(kind):
+    x = np.arange(60.0)[:, None] % np.array([10, 12])
+    columns = tuple(
+        Column(f"c{k}", "categorical", levels=k, family="categorical") for k in (10, 12)
+    )
+    more = {"states": 9} if kind == "latent" else {}
+    with pytest.raises(PofxError, match="prior: wanted at least 1e-09 pseudo-rows with"):
+        TREES[kind].start(jax.random.key(0), rows(x), columns, prior=0.0, **more)
+    TREES[kind].start(jax.random.key(0), rows(x), columns, prior=1e-6, **more)
 
 
 # -- the most likely tree

@@ -251,6 +251,8 @@ def test_an_interrupted_fit_goes_on_to_the_same_bits(tmp_path, monkeypatch, at):
         ({"validation": 0}, "validation: wanted a share between 0 and 1, got 0"),
         ({"validation": {"x": []}}, "no column 'kind'"),
         ({"model": "latent_tree", "states": 0}, "states: wanted at least 1, got 0"),
+        ({"model": "latent_tree", "prior": 0.0}, "prior: wanted at least 1e-09 .* with 16 states"),
+        ({"model": "continuous_mixture", "latent": 30000}, "latent: wanted at most 21201"),
         ({"model": "latent_tree", "states": 1.5}, "states: wanted a whole number, got 1.5"),
         ({"model": "latent_tree", "state": 2}, "'state'; did you mean 'states'"),
         ({"model": "continuous_mixture", "part": "gaussian"}, "no part 'gaussian'; there are"),
@@ -276,6 +278,12 @@ def test_the_leaderboard_is_in_the_units_of_the_data_where_cells_are_missing():
     p = pofx.fit(data, budget=0.0, seed=1)
     told = p.report().leaderboard[0]["log_likelihood"]
     assert told == pytest.approx(float(np.mean(p.log_prob(data).value)), abs=0.3)
+
+
+def test_a_checkpoint_of_a_later_phase_alone_is_another_runs(tmp_path):
+    (tmp_path / "c.1").write_bytes(b"")
+    with pytest.raises(PofxError, match="beside .*, which is absent"):
+        pofx.fit(frame(40), "continuous_mixture", checkpoint=tmp_path / "c", epochs=1, **SMALL)
 
 
 @pytest.mark.parametrize(

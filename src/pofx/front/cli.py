@@ -36,6 +36,12 @@ def main() -> None:
             code = _say(error.format_message())
         except (KeyboardInterrupt, typer.Abort):
             code = 130
+        except (MemoryError, RuntimeError) as error:
+            # XLA tells of memory that it cannot have by a RuntimeError of this beginning.
+            if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            reason = str(error).removeprefix("RESOURCE_EXHAUSTED: ").splitlines()[0]
+            code = _say(f"not enough memory for this model or table ({reason}); try smaller ones")
         except OSError as error:
             # A full disk, or a reader that has left, as `head` does: Python shall not try again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

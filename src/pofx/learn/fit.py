@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
 from pofx.core.distribution import Distribution, Learned, Queryable, Statistical, Stepwise, Trained
-from pofx.core.errors import PofxWarning
+from pofx.core.errors import PofxError, PofxWarning
 from pofx.core.maps import spare_maps
 from pofx.core.rows import Rows
 from pofx.core.rows import log_prob as scores_of
@@ -98,6 +98,11 @@ def _by_gradients(
         return scores_of(p, judges)
 
     settings, path = _settings(model, rows, plan), plan.checkpoint
+    if path and not Path(path).exists() and Path(f"{path}.1").exists():
+        raise PofxError(
+            f"checkpoint: wanted {path}.1 beside {path}, which is absent: it is of another run; "
+            "delete it, or give another path"
+        )
     phases: list[Training] = []
     best: Distribution = model
     kept, nxt = -np.inf, model

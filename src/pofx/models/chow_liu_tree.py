@@ -17,7 +17,7 @@ from pofx.families.normal import Normal
 from pofx.models import emitted, skeleton, tree_information
 from pofx.models.independent import Independent
 from pofx.models.state_tree import IMPOSSIBLE, StateTree, even_counts, even_tree
-from pofx.models.tree_model import TreeModel, register
+from pofx.models.tree_model import TreeModel, check_prior, register
 
 
 class ChowLiuTree(TreeModel, Parametric):
@@ -55,6 +55,7 @@ class ChowLiuTree(TreeModel, Parametric):
         parents = skeleton.chow_liu(columns, x, weight, prior)
         hidden = tuple(j for j, c in enumerate(columns) if skeleton.many(c))
         levels = tuple(states if skeleton.many(c) else c.levels for c in columns)
+        check_prior(prior, max(levels))
         codes = skeleton.codes(columns, x, weight, bins=states, most=states)
         emissions = None
         if hidden:

@@ -161,6 +161,8 @@ class ContinuousMixture(Tractable, Trained):
         for name, size in sizes.items():
             if size < (name != "depth"):
                 raise PofxError(f"{name}: wanted at least {int(name != 'depth')}, got {size}")
+        if latent > Sobol.MAXDIM:
+            raise PofxError(f"latent: wanted at most {Sobol.MAXDIM}, got {latent}")
         if points & (points - 1):
             raise PofxError(f"points: wanted a power of two, as Sobol sequences do, got {points}")
         seed, inner, net = jax.random.split(key, 3)

@@ -18,7 +18,7 @@ from pofx.models import emitted, skeleton
 from pofx.models.independent import Independent
 from pofx.models.seeds import ENOUGH, clusters
 from pofx.models.state_tree import StateTree, even_tree
-from pofx.models.tree_model import TreeModel, register
+from pofx.models.tree_model import TreeModel, check_prior, register
 
 TOGETHER = 0.8
 """The chance, at the start, that a node is in the cluster that its parent is in."""
@@ -70,6 +70,7 @@ class LatentTree(TreeModel, Stepwise):
         if states < 1:
             raise PofxError(f"states: wanted at least 1, got {states}")
         k = min(states, rows.count)
+        check_prior(prior, k)
         x, observed, weight = rows.flat()
         cells = observed * weight[:, None]
         parents = skeleton.chow_liu(columns, x, cells, prior)

@@ -12,11 +12,15 @@ from pofx.core import rules
 from pofx.core.atoms import Atoms
 from pofx.core.axes import over_components
 from pofx.core.distribution import Mask, Row, Statistical
+from pofx.core.errors import PofxError
 from pofx.core.variables import KINDS, Kind
 from pofx.families.special import log
 from pofx.models import emitted
 from pofx.models.independent import Independent
 from pofx.models.state_tree import FEW, IMPOSSIBLE, StateTree, even_counts
+
+LEAST = 1e-9
+"""Pseudo-rows that keep every pair of many states possible."""
 
 
 class TreeModel(Statistical):
@@ -207,6 +211,19 @@ def completion(p: TreeModel, x: Row, observed: Mask) -> tuple[Row, Float[Array, 
         log_e = log_e.at[place, :k].set(score(p.emissions, own.T).T)
     states = p.tree.likeliest(log_e)
     return best[d, states], p.tree.log_prob(states) + log_e[d, states].sum()
+
+
+def check_prior(prior: float, states: int) -> None:
+    """Raises PofxError where messages could underflow: impossible pairs of many states.
+
+    Of more than FEW states a message is a sum of probabilities beside the largest: a state that
+    alone is possible must not be lost beside one that is likelier by far, but forbidden.
+    """
+    if states > FEW and prior < LEAST:
+        raise PofxError(
+            f"prior: wanted at least {LEAST:g} pseudo-rows with {states} states (more than {FEW}), "
+            f"got {prior:g}; a small one, as 1e-6, changes next to nothing"
+        )
 
 
 def register(model: type[TreeModel]) -> None:

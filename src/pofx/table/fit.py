@@ -115,6 +115,7 @@ def fit(
         "converged": choice.fit.converged,
         "seconds": round(choice.fit.seconds, 3),
         "seed": seed,
+        "budget": budget if choice.board else None,
         "untried": list(choice.untried),
         "leaderboard": [
             line._replace(log_likelihood=line.log_likelihood - judged)._asdict()

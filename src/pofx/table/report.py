@@ -59,7 +59,10 @@ def leaderboard(fit: Mapping[str, Any]) -> str:
     if not board:
         return ""
     width = max(len(line["name"]) for line in board)
-    lines = [f"{'':>{width}}  {'held out, nats a row':>22}  {'gain over the best':>20}  {'s':>6}"]
+    budget = fit.get("budget")
+    within = "" if budget is None else f"within {budget:g} s"
+    columns = f"{'held out, nats a row':>22}  {'gain over the best':>20}  {'s':>6}"
+    lines = [f"{within:>{width}}  {columns}"]
     for i, line in enumerate(board):
         gain = f"{_told(line['gain'], '+.4f')} ± {_told(line['gain_stderr'])}" if i else ""
         score = f"{_told(line['log_likelihood'])} ± {_told(line['stderr'])}"
