@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "notation": {"core"},
     "queries": {"core"},
     "table": {"core", "estimate", "families", "learn", "models", "notation", "queries"},
+    "sklearn": {"core", "table"},
     "front": {"core", "estimate", "families", "learn", "models", "notation", "queries", "table"},
 }
 

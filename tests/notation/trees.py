@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from pofx.notation.terms import Free, Interval, Members, Name, Point, Unknown, Value
+from pofx.notation.terms import Free, Interval, Members, Moment, Name, Point, Unknown, Value
 from pofx.notation.tree import (
     Divergence,
     Entropy,
@@ -23,6 +23,8 @@ TEXTS = st.one_of(
 NUMBERS = st.integers(-(10**20), 10**20) | st.floats(allow_nan=False, allow_infinity=False)
 VALUES = st.builds(Value, TEXTS | NUMBERS | st.sampled_from([float("inf"), -float("inf")]))
 NAMES = st.builds(Name, TEXTS)
+MOMENTS = st.datetimes().map(str) | st.dates().map(str)
+ENDS = NUMBERS | st.builds(Moment, MOMENTS)
 
 
 def names(least=1, most=4):
@@ -31,7 +33,7 @@ def names(least=1, most=4):
 
 @st.composite
 def intervals(draw, name):
-    low, high = sorted([draw(NUMBERS), draw(NUMBERS)])
+    low, high = sorted([draw(ENDS), draw(ENDS)])
     low, high = draw(st.sampled_from([(low, high), (low, None), (None, high), (None, None)]))
     closed = draw(st.booleans()), draw(st.booleans())
     interval = Interval(

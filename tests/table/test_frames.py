@@ -1,4 +1,5 @@
 import builtins
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import numpy as np
 import pandas as pd
@@ -14,9 +15,17 @@ from pofx.table.frames import read_frame
 from pofx.table.restore import build, to_arrow
 
 ROWS = 4
+MOMENT = st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1)).map(lambda t: t.replace(fold=0))
+DAY = st.dates(date(1, 1, 1), date(9999, 12, 31))
+LENGTH = st.timedeltas(timedelta(days=-40000), timedelta(days=40000))
+CLOCK = st.times()
 WHOLE = st.integers(-100, 100)
 REAL = st.floats(-1e6, 1e6, width=32)
 WORD = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5)
+
+
+def whole_seconds(length):
+    return timedelta(days=length.days, seconds=length.seconds)
 
 
 def cells(values, missing=True):
@@ -49,13 +58,24 @@ PANDAS = {
     "string": cells(WORD),
     "str": cells(WORD),
     "category": cells(WORD),
+    "datetime64[s]": cells(MOMENT),
+    "datetime64[us]": cells(MOMENT),
+    "datetime64[ns]": cells(MOMENT),
+    "datetime64[us, Europe/Berlin]": cells(MOMENT),
+    "datetime64[ns, UTC]": cells(MOMENT),
+    "timedelta64[us]": cells(LENGTH),
+    "timedelta64[s]": cells(LENGTH.map(whole_seconds)),
 }
 
 
 @quick
 @given(st.fixed_dictionaries(PANDAS))
 def test_pandas(columns):
-    data = pd.DataFrame({name: pd.Series(v, dtype=name) for name, v in columns.items()})
+    data = pd.DataFrame({name: _series(v, name) for name, v in columns.items()})
+    data["date"] = pd.Series([t and t.date() for t in columns["datetime64[s]"]], dtype=object)
+    data["arrow date"] = pd.Series(data["date"], dtype=pd.ArrowDtype(pa.date32()))
+    offset = timezone(timedelta(hours=-3, minutes=-30))
+    data["offset"] = pd.Series(pd.to_datetime(columns["datetime64[us]"])).dt.tz_localize(offset)
     words = columns["category"]
     levels = [*used(words)[::-1], "unused"]
     data["ordered"] = pd.Categorical(words, levels, ordered=True)
@@ -66,6 +86,14 @@ def test_pandas(columns):
     data["arrow"] = pd.Series(columns["Int64"], dtype=pd.ArrowDtype(pa.int16()))
     data["text"] = pd.Series(words, dtype=pd.ArrowDtype(pa.string()))
     assert_frame_equal(again(data), data)
+
+
+def _series(values, dtype):
+    if not dtype.startswith("datetime64"):
+        return pd.Series(values, dtype=dtype)
+    unit, _, zone = dtype[len("datetime64[") : -1].partition(", ")
+    found = pd.Series(values, dtype="datetime64[us]").astype(f"datetime64[{unit}]")
+    return found.dt.tz_localize("UTC").dt.tz_convert(zone) if zone else found
 
 
 POLARS = {
@@ -79,6 +107,12 @@ POLARS = {
     pl.Enum(["c", "a", "b"]): st.sampled_from("abc"),
     pl.Decimal(10, 2): st.decimals(-99, 99, places=2),
     pl.Null: st.none(),
+    pl.Date: DAY,
+    pl.Datetime("ms"): MOMENT.map(lambda t: t.replace(microsecond=t.microsecond // 1000 * 1000)),
+    pl.Datetime("us"): MOMENT,
+    pl.Datetime("us", "Europe/Berlin"): MOMENT.map(lambda t: t.replace(tzinfo=UTC)),
+    pl.Duration("us"): LENGTH,
+    pl.Time: CLOCK,
 }
 
 
@@ -103,6 +137,14 @@ ARROW = {
     pa.string_view(): WORD,
     pa.decimal128(6, 1): st.decimals(-99, 99, places=1),
     pa.null(): st.none(),
+    pa.date32(): DAY,
+    pa.date64(): DAY,
+    pa.timestamp("s"): MOMENT.map(lambda t: t.replace(microsecond=0)),
+    pa.timestamp("ns"): MOMENT,
+    pa.timestamp("us", "+05:30"): MOMENT,
+    pa.duration("us"): LENGTH,
+    pa.time32("s"): CLOCK.map(lambda t: t.replace(microsecond=0)),
+    pa.time64("us"): CLOCK,
     pa.dictionary(pa.int8(), pa.string()): st.sampled_from("abc"),
     pa.dictionary(pa.int32(), pa.int64(), ordered=True): st.sampled_from([3, 1]),
 }

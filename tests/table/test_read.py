@@ -1,4 +1,5 @@
 import gzip
+from datetime import UTC, date, datetime, time, timedelta
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pofx.core.errors import PofxError
+from pofx.table.encode import encode
+from pofx.table.infer import infer
 from pofx.table.read import read, write
 
 TABLE = pa.table(
@@ -18,9 +21,20 @@ TABLE = pa.table(
         "d": [True, False, None],
     }
 )
+BINARY = ["t.parquet", "t.arrow", "t.feather", "t.ipc"]
+WHEN = datetime(2020, 1, 31, 18, 30, tzinfo=UTC)
+TIMES = pa.table(
+    {
+        "day": pa.array([date(2020, 1, 31), None]),
+        "at": pa.array([WHEN.replace(tzinfo=None), None], pa.timestamp("us")),
+        "zone": pa.array([WHEN, None], pa.timestamp("us", "Europe/Berlin")),
+        "wait": pa.array([timedelta(seconds=90.5), None], pa.duration("us")),
+        "clock": pa.array([time(18, 30), None], pa.time32("s")),
+    }
+)
 
 
-@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.tsv", "t.tsv.gz", "T.CSV", "t.parquet"])
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.tsv", "t.tsv.gz", "T.CSV", *BINARY])
 def test_round_trip(tmp_path, name):
     write(TABLE, tmp_path / name)
     assert read(tmp_path / name).equals(TABLE)
@@ -38,6 +52,31 @@ def test_any_kind_of_data_is_written(tmp_path, kind):
     }[kind]
     write(data, tmp_path / "t.csv")
     assert read(tmp_path / "t.csv").to_pydict() == {"x0": [1.5, 2.0], "x1": [3, None]}
+
+
+@pytest.mark.parametrize("name", BINARY)
+def test_times_in_binary_files(tmp_path, name):
+    write(TIMES, tmp_path / name)
+    assert read(tmp_path / name).to_pylist() == TIMES.to_pylist()
+
+
+def test_times_as_text(tmp_path):
+    write(TIMES, tmp_path / "t.csv")
+    back = read(tmp_path / "t.csv")
+    assert [row["day"] for row in back.to_pylist()] == [date(2020, 1, 31), None]
+    schema = infer(TIMES)
+    np.testing.assert_array_equal(encode(schema, back), encode(schema, TIMES))
+
+
+@pytest.mark.parametrize("compression", ["lz4", "uncompressed"])
+def test_files_of_other_writers(tmp_path, compression):
+    data = pd.DataFrame({"a": [1, 2]}, index=["u", "v"])
+    pl.from_pandas(data).write_ipc_stream(tmp_path / "stream.arrow")
+    pl.from_pandas(data).write_ipc(tmp_path / "file.arrow", compression=compression)
+    data.reset_index(drop=True).to_feather(tmp_path / "t.feather", compression=compression)
+    data.to_parquet(tmp_path / "t.parquet")
+    for name in ("stream.arrow", "file.arrow", "t.feather", "t.parquet"):
+        assert read(tmp_path / name).to_pydict() == {"a": [1, 2]}
 
 
 def test_categories_are_written_as_text(tmp_path):

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from html import escape
 from typing import Any, Literal
 
 import numpy as np
@@ -141,6 +142,13 @@ class Answer:
         return f"{what}{_number(self.value, self.stderr)}{unit}   {trust}"
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        number, _, trust = str(self).rpartition("   ")
+        return (
+            f'<span style="white-space:pre-wrap">{escape(number)}</span>&emsp;'
+            f'<small style="opacity:0.7">{escape(trust)}</small>'
+        )
 
 
 def mean_over_rows(values: np.ndarray, weight: np.ndarray | None = None) -> Answer:

@@ -73,3 +73,9 @@ completion: Rule = Rule("completion")
 
 Most probable together, and together with the hidden categories, which the log-probability is of.
 """
+
+latent: Rule = Rule("latent")
+"""latent(p, x, observed): what p says of its hidden variables given x_O, by their name.
+
+Probabilities of a category, the mean of a latent point; a row of each for several such.
+"""

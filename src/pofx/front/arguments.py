@@ -8,7 +8,7 @@ import typer
 
 from pofx.core.errors import PofxError
 
-Table = Annotated[Path, typer.Argument(help="A .csv, .tsv or .parquet file.")]
+Table = Annotated[Path, typer.Argument(help="A .csv, .tsv, .parquet, .arrow or .feather file.")]
 ModelFile = Annotated[Path, typer.Argument(help="A model file that `pofx fit` wrote.")]
 Out = Annotated[Path | None, typer.Option("--output", "-o", help="Where to write.")]
 Seed = Annotated[int, typer.Option(help="Seed of every draw: equal seeds, equal results.")]

@@ -79,6 +79,26 @@ def info(model: ModelFile) -> None:
 
 
 @app.command()
+def report(
+    model: ModelFile,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .html file to write.")],
+    data: Annotated[
+        Path | None, typer.Option(help="A table to judge it by, best of rows held out.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", "-t", help="A column of levels to be predicted.")
+    ] = None,
+    seed: Seed = 0,
+) -> None:
+    """Write a page that stands alone: what was learned, how well, and the rows it least expects."""
+    from pofx.table.read import read
+
+    rows = None if data is None else read(data)
+    load(model).report().save(output, rows, target=target, seed=seed)
+    print(output)
+
+
+@app.command()
 def models(
     table: Annotated[bool, typer.Option(help="What each promises, in Markdown.")] = False,
 ) -> None:

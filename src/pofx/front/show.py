@@ -48,11 +48,15 @@ def draw(*tables: Any) -> None:
 
 
 def _cell(cells: Any, row: int) -> str:
+    from pofx.table.times import told
+
     value = cells.values[row]
     if np.ndim(value):
         return f"array {value.shape}"
     if np.isnan(value):
         return ""
+    if cells.time:
+        return told(float(value), cells.dtype)
     return f"{value:.6g}" if cells.levels is None else str(cells.levels[int(value)])
 
 

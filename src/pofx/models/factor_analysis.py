@@ -190,3 +190,9 @@ def _completion(p: FactorAnalysis, x: Row, observed: Mask) -> tuple[Row, Float[A
     # A Gaussian is highest at its mean.
     best = jnp.where(observed, x, _expectation(p, x, observed))
     return best, p.log_prob(best)
+
+
+@rules.latent.register(FactorAnalysis)
+def _latent(p: FactorAnalysis, x: Row, observed: Mask) -> dict[str, Float[Array, "q"]]:
+    # Factor scores by regression, E[z | x_O] (Thomson 1951).
+    return {"factor": p._posterior(observed).mean(jnp.where(observed, x - p.mean, 0))}

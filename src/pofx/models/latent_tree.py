@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from pofx.core.distribution import Example, Stepwise
+from pofx.core import rules
+from pofx.core.distribution import Example, Mask, Row, Stepwise
 from pofx.core.errors import PofxError
 from pofx.core.rows import Rows
 from pofx.core.variables import Column
@@ -105,3 +106,9 @@ class LatentTree(TreeModel, Stepwise):
 
 
 register(LatentTree)
+
+
+@rules.latent.register(LatentTree)
+def _latent(p: LatentTree, x: Row, observed: Mask) -> dict[str, Float[Array, "d k"]]:
+    # p(s_j | x_O) of the category behind each column.
+    return {"state": p.tree.posterior(p.evidence(x, observed))[:, : p._states]}

@@ -201,3 +201,9 @@ def _expectation(p: Mixture, x: Row, observed: Mask) -> Row | None:
 @rules.completion.register(Mixture)
 def _completion(p: Mixture, x: Row, observed: Mask) -> tuple[Row, Float[Array, ""]] | None:
     return mixed_completion(jax.nn.log_softmax(p.log_weights), p.parts, x, observed)
+
+
+@rules.latent.register(Mixture)
+def _latent(p: Mixture, x: Row, observed: Mask) -> dict[str, Float[Array, "k"]]:
+    # Responsibilities, p(k | x_O).
+    return {"component": jax.nn.softmax(p._joint(x, observed))}

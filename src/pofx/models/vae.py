@@ -12,6 +12,7 @@ import numpy as np
 from jax.scipy.stats import norm
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from pofx.core import rules
 from pofx.core.distribution import Example, Mask, Queryable, Row, Tractable, Trained
 from pofx.core.errors import PofxError, PofxWarning
 from pofx.core.inexact import Bounded
@@ -244,3 +245,9 @@ def _mean(model: VAE, x: Row, observed: Mask) -> Float[Array, "latent"]:
 
 def _warn(what: str) -> None:
     warnings.warn(f"vae: {what}", PofxWarning, stacklevel=3)
+
+
+@rules.latent.register(VAE)
+def _latent(p: VAE, x: Row, observed: Mask) -> dict[str, Float[Array, "latent"]]:
+    # The mean of q(z | x_O), which stands for p(z | x_O).
+    return {"latent": _mean(p, x, observed)}

@@ -14,6 +14,7 @@ from pofx.notation.terms import (
     Given,
     Interval,
     Members,
+    Moment,
     Name,
     Point,
     Term,
@@ -178,6 +179,12 @@ class Builder(Transformer[Token, Any]):
         return given or ()
 
     def _number(self, token: Token) -> float:
+        if token.type == "QUOTED":
+            try:
+                return Moment(self._unescaped(token))
+            except ValueError:
+                message = f"{quoted(token)} is no date or time, as '2020-01-31' or '18:30'"
+                raise self._wrong(token, message) from None
         number = float(token)
         if abs(number) == inf and "inf" not in token:
             raise self._wrong(token, f"{quoted(token)} is too large a number")

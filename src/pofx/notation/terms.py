@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, time, timedelta
 from math import inf
 
 PLAIN = re.compile(r"[^\W\d]\w*(\.\w+)*")
@@ -46,6 +47,39 @@ class Value:
         if WORD.fullmatch(self.content) and self.content != "inf":
             return self.content
         return "'" + self.content.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+class Moment(float):
+    """A date or a time in quotes at the end of a range, which is a number of days or seconds.
+
+    Days since 1970-01-01 of a date, seconds since midnight of a time of day; what its zone is only
+    its column knows. ValueError for a text that is neither.
+
+    >>> print(Moment("1970-01-02 12:00") + 0, Moment("00:01:30") + 0, Moment("1970-01-02"))
+    1.5 90.0 '1970-01-02'
+    """
+
+    text: str
+
+    def __new__(cls, text: str) -> "Moment":
+        try:
+            own = time.fromisoformat(text)
+            since = timedelta(hours=own.hour, minutes=own.minute, seconds=own.second)
+            found = float.__new__(cls, since.total_seconds() + own.microsecond / 1e6)
+        except ValueError:
+            when = datetime.fromisoformat(text)
+            zone = when.tzinfo and UTC
+            found = float.__new__(cls, (when - datetime(1970, 1, 1, tzinfo=zone)) / timedelta(1))
+        found.text = text
+        return found
+
+    def __str__(self) -> str:
+        return str(Value(self.text))
+
+    __repr__ = __str__
+
+    def __format__(self, spec: str) -> str:
+        return str(self)
 
 
 @dataclass(frozen=True)

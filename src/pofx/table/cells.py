@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from pofx.core.errors import PofxError
-from pofx.table.dtypes import arrow_name, known_dtype, pandas_name
+from pofx.table.dtypes import arrow_name, arrow_type, known_dtype, pandas_name
+from pofx.table.times import Sort, numbers, sort_of, time_name, told
 
 LARGEST = 1e150
 """Values beyond it are refused: their squares would overflow."""
@@ -18,7 +19,8 @@ LARGEST = 1e150
 class Cells:
     """The cells of one variable, (n, *shape) in float64, NaN where missing.
 
-    They are numbers where `levels` is None, else codes into `levels`.
+    They are numbers where `levels` is None, else codes into `levels`. Times are numbers whose unit
+    follows from the dtype, as `times.py` says.
     """
 
     values: np.ndarray
@@ -35,12 +37,19 @@ class Cells:
         """Whether the cells hold text."""
         return self.levels is not None and any(type(level) is str for level in self.levels)
 
+    @property
+    def time(self) -> Sort | None:
+        """Which sort of time the cells hold, if any."""
+        return sort_of(self.dtype) if self.levels is None else None
+
     def value(self, row: int) -> object:
         """The first cell of the row that is not missing, as the user would write it."""
         cells = self.values[row].ravel()
         first = cells[~np.isnan(cells)][0]
         if self.levels is not None:
             return self.levels[int(first)]
+        if self.time:
+            return told(first, self.dtype)
         return int(first) if first == np.rint(first) else float(first)
 
 
@@ -74,12 +83,22 @@ def read_values(name: str, value: Any) -> Cells:
         levels = (False, True) if array.dtype.kind == "b" else None
         values = _checked(name, array.astype(np.float64))
         return Cells(values, levels, array.dtype.name if known else "float64")
+    if array.dtype.kind in "mM" and known_dtype(array.dtype.name):
+        return _numpy_times(array)
     if array.dtype.kind not in "OUT":
         raise _refused(name, f"dtype {array.dtype}")
     flat = _to_arrow(name, array.ravel().astype(object))
     dtype = "str" if array.dtype.kind in "UT" else f"object:{arrow_name(flat.type)}"
     cells = _read_arrow(name, flat, dtype)
     return Cells(cells.values.reshape(array.shape), cells.levels, cells.dtype)
+
+
+def _numpy_times(array: np.ndarray) -> Cells:
+    kind = arrow_type(array.dtype.name)
+    unit = "D" if pa.types.is_date32(kind) else kind.unit
+    head = "datetime64" if array.dtype.kind == "M" else "timedelta64"
+    values = numbers(pa.array(array.ravel().astype(f"{head}[{unit}]")))
+    return Cells(values.reshape(array.shape), None, array.dtype.name)
 
 
 def _to_arrow(name: str, values: np.ndarray) -> pa.Array:
@@ -96,7 +115,7 @@ def _none(value: object) -> bool:
 
 def _refused(name: str, what: str) -> PofxError:
     return PofxError(
-        f"column {name!r}: wanted numbers, booleans or text, got {what}; "
+        f"column {name!r}: wanted numbers, booleans, text or times, got {what}; "
         "convert the column to one of them, or drop it"
     )
 
@@ -130,6 +149,8 @@ def _read_arrow(name: str, array: pa.Array, dtype: str) -> Cells:
     kind, is_a = array.type, pa.types
     if is_a.is_null(kind):
         return Cells(np.full(len(array), np.nan), None, dtype)
+    if time_name(kind):
+        return Cells(numbers(array), None, dtype)
     if is_a.is_boolean(kind):
         return Cells(_floats(array), (False, True), dtype)
     if is_a.is_integer(kind) or is_a.is_floating(kind) or is_a.is_decimal(kind):

@@ -16,6 +16,7 @@ from pofx.table.held import Held, at_least_one
 from pofx.table.replicates import of_estimates
 from pofx.table.schema import Schema, Variable
 from pofx.table.seeds import key_of
+from pofx.table.times import as_numpy
 
 LOSSES = ("squared", "absolute")
 """Costs of a guess of a number."""
@@ -57,8 +58,9 @@ class Decides(Held):
     ) -> np.ndarray:
         """The act of least expected cost in each row; None (NaN for a number) where refused.
 
-        By default the most probable level, or the conditional mean of a number. `decide`, which
-        takes the same arguments, tells costs and reasons too.
+        By default the most probable level, or the conditional mean of a number: of a time as
+        datetime64 (of UTC where it has a zone) or timedelta64. `decide`, which takes the same
+        arguments, tells costs and reasons too.
         """
         variable = self.schema.variable(target)
         if variable.shape:
@@ -127,6 +129,8 @@ class Decides(Held):
         if (reason != "").any():
             act = act.astype(object) if variable.discrete else act.copy()
             act[reason != ""] = None if variable.discrete else np.nan
+        if variable.time and not variable.discrete:
+            act = as_numpy(act, variable.dtype)
         return Decisions(target, act, chosen.cost, surprise, reason)
 
     def interval(
@@ -149,7 +153,9 @@ class Decides(Held):
             raise PofxError(f"level: wanted a probability between 0 and 1, got {level!r}")
         ends = ((1 - level) / 2, (1 + level) / 2)
         found = self._summary(data, target, unseen, ends, draws, seed).quantiles
-        return self._numbers(["low", "high"], found * variable.scale + variable.shift, data)
+        found = found * variable.scale + variable.shift
+        dtype = variable.dtype if variable.time else "float64"
+        return self._numbers(["low", "high"], found, data, dtype)
 
     @of_estimates
     def surprise(
@@ -248,10 +254,12 @@ class Decides(Held):
             raise PofxError(f"target: wanted a column of numbers, and {target!r} is not")
         return variable
 
-    def _numbers(self, names: list[str], values: np.ndarray, like: Any) -> Any:
+    def _numbers(
+        self, names: list[str], values: np.ndarray, like: Any, dtype: str = "float64"
+    ) -> Any:
         """Columns of numbers, of the kind of data that was learned from."""
         container = "numpy" if self.schema.container == "vector" else self.schema.container
-        schema = Schema(tuple(Variable(n, "real", dtype="float64") for n in names), container)
+        schema = Schema(tuple(Variable(n, "real", dtype=dtype) for n in names), container)
         return decode(schema, values, index=like)
 
 

@@ -2,7 +2,7 @@
 
 The dtype of a variable is a word that can be written to a file, and checked when it is read:
 numpy's names ("int64", "float32", "bool"), pandas' own ("Int64", "boolean", "str", "string"),
-Arrow's text types, "null", "decimal:PRECISION:SCALE", polars' "enum", and
+Arrow's text types, "null", "decimal:PRECISION:SCALE", polars' "enum", the words of `times.py`, and
 "category[:VALUES[:INDEX]]" or "ordered..." for dictionaries. "object:T" is a pandas or numpy
 object column that holds T, "arrow:T" a pandas column backed by Arrow.
 """
@@ -11,6 +11,8 @@ import re
 from typing import Any
 
 import pyarrow as pa
+
+from pofx.table.times import known_time, time_name, time_type
 
 _INDEX = r"u?int(8|16|32|64)"
 _VALUES = (
@@ -30,7 +32,7 @@ def known_dtype(dtype: str) -> bool:
     >>> known_dtype("Int64"), known_dtype("ordered:string:int8"), known_dtype("V999999")
     (True, True, False)
     """
-    return _DTYPE.fullmatch(dtype) is not None
+    return _DTYPE.fullmatch(dtype) is not None or known_time(dtype)
 
 
 def pandas_name(dtype: Any, arrow: str) -> str:
@@ -57,6 +59,8 @@ def arrow_name(kind: pa.DataType) -> str:
         return f"{head}:{arrow_name(kind.value_type)}:{kind.index_type}"
     if pa.types.is_decimal(kind):
         return f"decimal:{min(kind.precision, 38)}:{min(max(kind.scale, 0), 38)}"
+    if name := time_name(kind):
+        return name
     names = {"double": "float64", "float": "float32", "halffloat": "float16"}
     return names.get(str(kind), str(kind))
 
@@ -67,6 +71,8 @@ def arrow_type(dtype: str) -> pa.DataType:
     >>> arrow_type("Int64"), arrow_type("ordered:string:int8").ordered
     (DataType(int64), True)
     """
+    if kind := time_type(dtype):
+        return kind
     head, *rest = dtype.split(":")
     if head in ("arrow", "object") and rest:
         return arrow_type(":".join(rest))

@@ -10,6 +10,7 @@ from pofx.table.cells import Cells
 from pofx.table.frames import Frame, read_frame
 from pofx.table.restore import build
 from pofx.table.schema import Schema, Variable
+from pofx.table.units import at, example, first, in_units, is_time, wanted_time
 
 Unseen = Literal["error", "missing"]
 
@@ -28,11 +29,12 @@ def encode(
     """The rows of `data` as (n, d) float64, NaN where a cell is missing.
 
     Continuous entries are `(value - shift) / scale`, discrete ones level codes, counts
-    themselves. `require` names the variables that `data` must have, None for all; the others count
-    as missing where they are absent. Cells of `ignore` count as missing whatever they hold, and
-    further columns are ignored. Raises PofxError for an absent
-    column, text where numbers were (or the reverse), a value outside of its kind's support, an
-    array of another shape, and a level never seen, unless `unseen="missing"`.
+    themselves; a time is a number as `times.py` says, or such a number, or text in ISO 8601.
+    `require` names the variables that `data` must have, None for all; the others count as missing
+    where they are absent. Cells of `ignore` count as missing whatever they hold, and further
+    columns are ignored. Raises PofxError for an absent column, text where numbers were (or the
+    reverse), a value outside of its kind's support, an array of another shape, and a level never
+    seen, unless `unseen="missing"`.
 
     >>> schema = Schema((Variable("sex", "binary", levels=("f", "m")),), "pandas")
     >>> encode(schema, {"sex": ["m", None, "f"]})
@@ -57,6 +59,7 @@ def encode(
                 f"column {name!r}: wanted cells of shape {variable.shape}, "
                 f"got {cells.values.shape[1:]}"
             )
+        cells = in_units(variable, cells)
         entries = _codes(variable, cells, unseen) if variable.discrete else _scaled(variable, cells)
         x[:, schema.slices[name]] = entries.reshape(frame.rows, variable.size)
     return x
@@ -85,7 +88,8 @@ def encode_values(
 def parse_value(variable: Variable, text: str) -> str | int | float | bool | None:
     """The value that a text stands for, None where it says that the value is missing.
 
-    Raises PofxError for text that is no number or no level of the variable.
+    A time stays the text that it is. Raises PofxError for text that is no number, no time or no
+    level of the variable.
 
     >>> parse_value(Variable("year", "ordinal", levels=(2007, 2008)), "2008")
     2008
@@ -103,10 +107,13 @@ def parse_value(variable: Variable, text: str) -> str | int | float | bool | Non
         return None
     if variable.discrete and isinstance(variable.levels[0], str):
         raise unknown(f"level of {variable.name!r}", stripped, names)
+    if variable.time and is_time(variable, stripped):
+        return stripped
     try:
         number = float(stripped)
     except ValueError:
-        raise PofxError(f"column {variable.name!r}: wanted a number, got {stripped!r}") from None
+        wanted = wanted_time(variable.time) if variable.time else "a number"
+        raise PofxError(f"column {variable.name!r}: wanted {wanted}, got {stripped!r}") from None
     if variable.discrete and number not in variable.levels:
         raise unknown(f"level of {variable.name!r}", stripped, names)
     return variable.levels[variable.levels.index(number)] if variable.discrete else number
@@ -130,6 +137,7 @@ def decode(schema: Schema, x: np.ndarray, *, like: Any = None, index: Any = None
     cells = {v.name: _cells(v, x[:, schema.slices[v.name]]) for v in schema.variables}
     if like is not None:
         for name, own in read_frame(like, schema.names).cells.items():
+            own = in_units(schema.variable(name), own)
             if own.levels is None and cells[name].levels is None:
                 values = np.where(own.missing, cells[name].values, own.values)
                 cells[name] = Cells(values, None, cells[name].dtype)
@@ -170,12 +178,12 @@ def _codes(variable: Variable, cells: Cells, unseen: Unseen) -> np.ndarray:
         codes = table[np.where(cells.missing, -1, cells.values).astype(int)]
     new = np.isnan(codes) & ~cells.missing
     if new.any():
-        row = _first(new)
+        row = first(new)
         value = Cells(np.where(new, cells.values, np.nan), cells.levels, "").value(row)
         _check_type(variable, cells, value, row)
         if unseen == "error":
             raise PofxError(
-                f"column {variable.name!r}{_at(cells, row)}: "
+                f"column {variable.name!r}{at(cells, row)}: "
                 f"{unknown('level', value, variable.levels)}; such cells are integrated out by "
                 "unseen='missing' where a call takes it (--unseen missing)"
             )
@@ -194,27 +202,27 @@ def _nearest_code(levels: tuple[Any, ...], values: np.ndarray) -> np.ndarray:
 def _check_type(variable: Variable, cells: Cells, value: object, row: int) -> None:
     text = isinstance(variable.levels[0], str) if variable.discrete else False
     if isinstance(value, str) != text:
-        wanted = f"text such as {variable.levels[0]!r}" if text else "numbers"
+        wanted = example(variable)
         got = f"the text {value!r}" if not text else f"the number {value!r}"
-        raise PofxError(f"column {variable.name!r}: wanted {wanted}, got {got}{_at(cells, row)}")
+        raise PofxError(f"column {variable.name!r}: wanted {wanted}, got {got}{at(cells, row)}")
 
 
 def _scaled(variable: Variable, cells: Cells) -> np.ndarray:
     values = cells.values
     if cells.text and not cells.missing.all():
-        row = _first(~cells.missing)
+        row = first(~cells.missing)
         _check_type(variable, cells, cells.value(row), row)
     if cells.levels is not None and not cells.text:
         numbers = np.array([*cells.levels, np.nan], dtype=np.float64)
         values = numbers[np.where(cells.missing, -1, values).astype(int)]
     bad = _outside(variable, values)
     if bad.any():
-        row = _first(bad)
+        row = first(bad)
         wanted = "whole numbers >= 0" if variable.kind == "count" else "numbers > 0"
         others = "".join(f" or {spike:g}" for spike in variable.spikes)
         raise PofxError(
             f"column {variable.name!r}: wanted {wanted}{others} (it is of kind "
-            f"{variable.kind!r}), got {values[bad].flat[0]:g}{_at(cells, row)}; set such "
+            f"{variable.kind!r}), got {values[bad].flat[0]:g}{at(cells, row)}; set such "
             "cells to missing, or override the column's kind and fit again"
         )
     return (values - variable.shift) / variable.scale
@@ -228,14 +236,6 @@ def _outside(variable: Variable, values: np.ndarray) -> np.ndarray:
     else:
         return np.zeros(values.shape, dtype=bool)
     return bad & ~np.isin(values, variable.spikes) & ~np.isnan(values)
-
-
-def _at(cells: Cells, row: int) -> str:
-    return f" in row {row} (counted from 0)" if len(cells.values) > 1 else ""
-
-
-def _first(rows: np.ndarray) -> int:
-    return int(np.argwhere(rows)[0, 0])
 
 
 def _spike(variable: Variable, entries: np.ndarray) -> np.ndarray:
@@ -258,6 +258,8 @@ def _cells(variable: Variable, entries: np.ndarray) -> Cells:
         values = np.maximum(np.rint(values), 0)
     if variable.kind == "positive" and "int" in variable.dtype.lower():
         values = np.maximum(values, 1)
+    if variable.time == "instant" and variable.resolution % 1 == 0 < variable.resolution:
+        values = np.rint(values)  # of times that are all midnights
     for i, spike in enumerate(variable.spikes):
         values = np.where(_spike(variable, entries) == i, spike, values)
     return Cells(values, None, variable.dtype)

@@ -39,7 +39,7 @@ class Held:
 
     def report(self) -> Report:
         """How the model was learned, and what it was compared with."""
-        return Report(self.fit)
+        return Report(self.fit, self)
 
     @cached_property
     def entries(self) -> Entries:

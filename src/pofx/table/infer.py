@@ -36,8 +36,10 @@ def infer(
     | categorical | other text and categories, declared levels kept in their order |
     | count | whole numbers >= 0 whose smallest is 0 or 1 |
     | positive | numbers > 0, largest / smallest >= 10, their logs less skewed than they are |
-    | real | other numbers, a column without values, an array of numbers |
+    | real | other numbers, a column without values, an array of numbers, dates and times |
 
+    Durations are positive or real. Times are numbers as `times.py` says: days since 1970-01-01,
+    seconds for durations and times of day; their resolution counts their distance from midnight.
     A plain column of kind real, positive or count has spikes: the most frequent values, at most
     three, each in a tenth of the rows and in 5 rows, the last of them four times as frequent as the
     next value. The last three rules above look at the other values only, and so do shift, scale
@@ -142,6 +144,10 @@ def _kind(
         ordered = cells.dtype.split(":")[0] == "ordered"
         return "binary" if len(cells.levels) == 2 else "ordinal" if ordered else "categorical"
     values, counts = known
+    if cells.time and len(values):
+        smooth = ~np.isin(values, spikes)
+        durations = cells.time == "duration" and not numeric
+        return _number_kind(values[smooth], counts[smooth], whole=False) if durations else "real"
     # beyond 2^53 every float is whole
     whole = bool(np.all(values == np.rint(values)) and np.all(np.abs(values) < 2**53))
     if numeric or not len(values):
@@ -217,6 +223,7 @@ def _continuous(
             shift, scale = float(smooth[0]), 1.0
     if kind == "positive" and (smooth > 0).any():
         scale = float(np.exp(np.log(smooth[smooth > 0]).mean()))
+    measured = np.concatenate([smooth, np.rint(smooth)]) if cells.time == "instant" else smooth
     return Variable(
         name,
         kind,
@@ -224,7 +231,7 @@ def _continuous(
         spikes=spikes,
         shift=shift,
         scale=scale or 1.0,
-        resolution=float(given.get("resolution", measure.resolution(smooth))),
+        resolution=float(given.get("resolution", measure.resolution(measured))),
         family=family,
         dtype=cells.dtype,
     )

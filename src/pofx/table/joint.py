@@ -12,7 +12,8 @@ from pofx.core.inexact import Estimated
 from pofx.core.rows import rows
 from pofx.models.conditional import condition
 from pofx.queries import density, guide, missing
-from pofx.table import store
+from pofx.queries.latent import latent
+from pofx.table import html, store
 from pofx.table.decides import Decides
 from pofx.table.encode import Unseen, decode, encode_values, log_scale
 from pofx.table.held import at_least_one
@@ -134,6 +135,33 @@ class Joint(Informs, Decides):
             )
         return decode(self.schema, self.entries.whole(found[0]), like=data)
 
+    def latent(self, data: Any, *, unseen: Unseen = "error") -> Any:
+        """What each row says of the model's hidden variables, whatever of it is missing.
+
+        Of a mixture the responsibilities p(k | x_O), columns component0, component1, ...; of PPCA
+        and factor analysis the factor scores E[z | x_O], factor0, ...; of a latent tree p(s_j |
+        x_O) of the state behind each entry j, state0_0, ...; of a variational autoencoder the mean
+        of q(z | x_O), latent0, .... Columns of the kind of data that was learned from; an array for
+        an array. Raises PofxError for other models, and where evidence was given.
+
+        >>> import pofx
+        >>> p = pofx.fit({"x": [0.0, 0.1, 0.2, 5.0, 5.1, 5.2]}, "mixture", components=2)
+        >>> {name: values.round().tolist() for name, values in p.latent({"x": [0.1]}).items()}
+        {'component0': [1.0], 'component1': [0.0]}
+        """
+        if self.evidence:
+            raise PofxError("latent: wanted a distribution without evidence; pass it as cells")
+        found = latent(self.model, rows(self._read(data, unseen)[:, self.entries.free]))
+        if found is None:
+            raise PofxError(
+                f"latent: {type(self.model).__name__} has no hidden variables to tell; these have: "
+                "mixture, ppca, factor_analysis, latent_tree, vae"
+            )
+        places = [(name, place) for name, v in found.items() for place in np.ndindex(v.shape[1:])]
+        names = [name + "_".join(map(str, place)) for name, place in places]
+        values = np.stack([found[name][:, *place] for name, place in places], axis=1)
+        return self._numbers(names, values, data)
+
     # -- questions in the notation of textbooks
 
     def ask(
@@ -185,6 +213,9 @@ class Joint(Informs, Decides):
     def __repr__(self) -> str:
         bar = f" | {', '.join(self.evidence)}" if self.evidence else ""
         return f"p({', '.join(self.schema.names)}{bar})  {type(self.model).__name__}"
+
+    def _repr_html_(self) -> str:
+        return html.text(repr(self)) + self.report()._repr_html_() + self.schema._repr_html_()
 
     def _on(self, model, names, fixed, evidence) -> "Joint":
         entries = self.entries.of(names)

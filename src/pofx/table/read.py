@@ -3,6 +3,7 @@
 import gzip
 import io
 import os
+import re
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +15,7 @@ from pofx.core.errors import PofxError
 from pofx.core.whole import write_whole
 from pofx.table.frames import Frame, read_frame
 from pofx.table.restore import to_arrow
+from pofx.table.times import numbers
 
 MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL"]
 """What an empty cell may be written as."""
@@ -21,14 +23,19 @@ MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL"]
 BLOCK = 1 << 28
 """Bytes of a CSV file from which the types of its columns are told."""
 
-FORMATS = ".csv, .csv.gz, .tsv, .tsv.gz or .parquet"
+ARROW = ("arrow", "feather", "ipc")
+FORMATS = ".csv, .csv.gz, .tsv, .tsv.gz, .parquet, .arrow, .feather or .ipc"
+INDEX = re.compile(r"__index_level_\d+__")
+"""How pandas names an index without a name in the files it writes."""
 
 
 def read(path: str | os.PathLike[str]) -> pa.Table:
-    """The table in a CSV, TSV (either may be gzipped) or Parquet file, told by its name.
+    """The table in a CSV, TSV (either may be gzipped), Parquet or Arrow file, told by its name.
 
     The first line of a CSV file names the columns; a cell that is empty, NA, N/A, NaN or null is
-    missing. Raises PofxError for a file that is absent, empty, of another name, or no such table.
+    missing, and dates and times are those in ISO 8601. An Arrow file (.arrow, .feather or .ipc) is
+    one of Arrow's IPC format, or its stream. An index of pandas that has no name is left out.
+    Raises PofxError for a file that is absent, empty, of another name, or no such table.
     """
     path = Path(path)
     if not path.is_file():
@@ -40,7 +47,9 @@ def read(path: str | os.PathLike[str]) -> pa.Table:
             import pyarrow.parquet as pq
 
             with path.open("rb") as file:
-                return pq.read_table(file)
+                return _without_index(pq.read_table(file))
+        if kind in ARROW:
+            return _without_index(_read_arrow(path))
         with gzip.open(path) if kind.endswith(".gz") else path.open("rb") as file:
             return _read_csv(path, file.read(), "\t" if kind.startswith("tsv") else ",")
     except PofxError:
@@ -50,10 +59,11 @@ def read(path: str | os.PathLike[str]) -> pa.Table:
 
 
 def write(data: Any, path: str | os.PathLike[str] | None = None) -> None:
-    """Data of any kind as CSV, TSV or Parquet in a file, or as CSV on standard output for None.
+    """Data of any kind as CSV, TSV, Parquet or Arrow in a file; as CSV on standard output for None.
 
-    The file is written whole or not at all. Raises PofxError for a path that cannot be written or
-    has another ending, and for array variables, which have no place in such a file.
+    The file is written whole or not at all; durations in a CSV file are seconds. Raises PofxError
+    for a path that cannot be written or has another ending, and for array variables, which have no
+    place in such a file.
     """
     table = _as_table(data)
     if path is None:
@@ -68,7 +78,7 @@ def write(data: Any, path: str | os.PathLike[str] | None = None) -> None:
 
 def _kind(path: Path) -> str:
     name = path.name.lower()
-    for kind in ("csv", "csv.gz", "tsv", "tsv.gz", "parquet"):
+    for kind in ("csv", "csv.gz", "tsv", "tsv.gz", "parquet", *ARROW):
         if name.endswith(f".{kind}"):
             return kind
     raise PofxError(f"{path}: wanted a file {FORMATS}, got {path.suffix or 'no ending'!r}")
@@ -76,6 +86,18 @@ def _kind(path: Path) -> str:
 
 def _unreadable(path: Path, kind: str, why: str) -> PofxError:
     return PofxError(f"{path}: cannot be read as {kind}: {why}")
+
+
+def _read_arrow(path: Path) -> pa.Table:
+    with path.open("rb") as file:
+        magic = file.read(6)
+        file.seek(0)
+        opened = pa.ipc.open_file if magic == b"ARROW1" else pa.ipc.open_stream
+        return opened(file).read_all()
+
+
+def _without_index(table: pa.Table) -> pa.Table:
+    return table.drop_columns([name for name in table.column_names if INDEX.fullmatch(name)])
 
 
 def _read_csv(path: Path, text: bytes, separator: str) -> pa.Table:
@@ -113,6 +135,9 @@ def _write(table: pa.Table, file: BinaryIO, kind: str) -> None:
         import pyarrow.parquet as pq
 
         pq.write_table(table, file)
+    elif kind in ARROW:
+        with pa.ipc.new_file(file, table.schema) as writer:
+            writer.write_table(table)
     elif kind.endswith(".gz"):
         with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:
             _write_csv(table, packed, "\t" if kind.startswith("tsv") else ",")
@@ -149,4 +174,7 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     kind = column.type
     if pa.types.is_dictionary(kind):
         return column.cast(kind.value_type)
+    if pa.types.is_duration(kind):
+        seconds = [pa.array(numbers(c), from_pandas=True) for c in column.chunks]
+        return pa.chunked_array(seconds, pa.float64())
     return column.cast(pa.float32()) if pa.types.is_float16(kind) else column

@@ -1,11 +1,17 @@
 """How a model was learned and chosen, in words."""
 
 from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
 from typing import Any
+
+from pofx.table import html
+
+HEAD = ("", "held out, nats a row", "gain over the best", "s", "")
 
 
 class Report:
-    """What a fit tells of itself: `fit` as data, and printed as text.
+    """What a fit tells of itself: `fit` as data, printed as text, saved as a page with pictures.
 
     The leaderboard is in nats a row of held-out rows, in the data's units. Models of growing size
     make a ladder, the best of which stands last; its gain is the paired difference, with its
@@ -17,19 +23,37 @@ class Report:
     independent on 20 rows: log-likelihood -0.6931 nats a row after 2 steps, converged
     """
 
-    def __init__(self, fit: Mapping[str, Any]) -> None:
+    def __init__(self, fit: Mapping[str, Any], p: Any = None) -> None:
         self.fit = fit
+        self._p = p
 
     @property
     def leaderboard(self) -> list[dict[str, Any]]:
         """The models compared, ladder by ladder, the best of each last."""
         return list(self.fit.get("leaderboard", ()))
 
+    def save(
+        self, path: str | Path, data: Any = None, *, target: str | None = None, seed: int = 0
+    ) -> None:
+        """Writes a page that stands alone: an HTML file with its pictures inside and no script.
+
+        What was learned from, how and how well; what columns tell of each other. With `data`, best
+        rows held out from learning: marginals over them, calibration (of `target`, by default of
+        the columns of levels), and the rows least expected, with the cells that make them so. The
+        file is written whole or not at all. Raises PofxError for data that do not fit, and for
+        data beside a distribution that evidence was given to.
+        """
+        # Pictures are drawn in the outermost room, which this one does not know but by name.
+        import_module("pofx.front.page").save(self._p, path, data, target=target, seed=seed)
+
     def __str__(self) -> str:
         parts = leaderboard(self.fit), summary(self.fit)
         return "\n\n".join(part for part in parts if part)
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return leaderboard_html(self.fit) + html.text(summary(self.fit))
 
 
 def summary(fit: Mapping[str, Any]) -> str:
@@ -55,24 +79,39 @@ def named(fit: Mapping[str, Any]) -> str:
 
 def leaderboard(fit: Mapping[str, Any]) -> str:
     """The models compared on held-out rows, one a line; empty where there was no choice."""
-    board = fit.get("leaderboard", ())
-    if not board:
+    head, *lines = _board(fit) or [()]
+    if not lines:
         return ""
-    width = max(len(line["name"]) for line in board)
-    budget = fit.get("budget")
+    width = max(len(name) for name, *_ in lines)
+    shown = []
+    for name, score, gain, seconds, kept in (head, *lines):
+        shown.append(f"{name:>{width}}  {score:>22}  {gain:>20}  {seconds:>6}  {kept}".rstrip())
+    return "\n".join([*shown, *_untried(fit)])
+
+
+def leaderboard_html(fit: Mapping[str, Any]) -> str:
+    """The same as a table."""
+    head, *lines = _board(fit) or [()]
+    told = "".join(map(html.text, _untried(fit)))
+    return html.table(head, lines, numbers=(0, 1, 2, 3)) + told if lines else ""
+
+
+def _board(fit: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """The cells of the head and of each line; none where there was no choice."""
+    board, budget = fit.get("leaderboard", ()), fit.get("budget")
     within = "" if budget is None else f"within {budget:g} s"
-    columns = f"{'held out, nats a row':>22}  {'gain over the best':>20}  {'s':>6}"
-    lines = [f"{within:>{width}}  {columns}"]
+    lines: list[tuple[str, ...]] = [(within, *HEAD[1:])]
     for i, line in enumerate(board):
         gain = f"{_told(line['gain'], '+.4f')} ± {_told(line['gain_stderr'])}" if i else ""
         score = f"{_told(line['log_likelihood'])} ± {_told(line['stderr'])}"
         seconds = f"{line.get('seconds', float('nan')):.1f}"
-        kept = "kept" if line["kept"] else ""
-        told = f"{line['name']:>{width}}  {score:>22}  {gain:>20}  {seconds:>6}  {kept}"
-        lines.append(told.rstrip())
-    if fit.get("untried"):
-        lines.append(f"the budget was over before: {', '.join(fit['untried'])}")
-    return "\n".join(lines)
+        lines.append((line["name"], score, gain, seconds, "kept" if line["kept"] else ""))
+    return lines if board else []
+
+
+def _untried(fit: Mapping[str, Any]) -> list[str]:
+    untried = fit.get("untried")
+    return [f"the budget was over before: {', '.join(untried)}"] if untried else []
 
 
 def _told(number: float | None, form: str = ".4f") -> str:

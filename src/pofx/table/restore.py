@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from pofx.table.cells import Cells
 from pofx.table.dtypes import arrow_type
+from pofx.table.times import sort_of, times
 
 
 def build(container: str, cells: Mapping[str, Cells], like: Any = None) -> Any:
@@ -61,6 +62,8 @@ def _pandas_values(cells: Cells, pd: Any) -> Any:
     array = to_arrow(cells)
     if head == "arrow":
         return array.to_pandas(types_mapper=pd.ArrowDtype)
+    if sort_of(cells.dtype):
+        return array.to_pandas()
     if head == "str" and int(pd.__version__.split(".")[0]) < 3:
         return pd.Series(_objects(cells), dtype=object)
     if head[:1].isupper() or head in ("str", "string", "boolean"):
@@ -89,6 +92,8 @@ def _numpy(cells: Cells) -> np.ndarray:
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
     values = np.array(array.to_numpy(zero_copy_only=False)).reshape(shape)
+    if cells.dtype.startswith(("datetime64", "timedelta64")):
+        return values.astype(cells.dtype)
     if cells.text and cells.dtype == "str" and not cells.missing.any():
         return values.astype(str)
     return values
@@ -139,6 +144,8 @@ def _is_text(kind: pa.DataType) -> bool:
 
 def _arrow_numbers(values: np.ndarray, missing: np.ndarray, kind: pa.DataType) -> pa.Array:
     filled = np.where(missing, 0.0, values)
+    if pa.types.is_temporal(kind):
+        return times(values, missing, kind)
     if pa.types.is_boolean(kind):
         return pa.array(filled > 0.5, mask=missing)
     if pa.types.is_null(kind):

@@ -10,10 +10,15 @@ from typing import Any
 
 from pofx.core.errors import PofxError, unknown
 from pofx.core.variables import DISCRETE, KINDS, Column, Kind
+from pofx.table import html
 from pofx.table.dtypes import known_dtype
+from pofx.table.times import SPREADS, STEPS, UNITS, Sort, sort_of, told
 
 CONTAINERS = ("pandas", "polars", "pyarrow", "numpy", "vector", "mapping")
 """Kinds of data; a "vector" is a numpy array of one dimension."""
+
+HEAD = ("column", "kind", "family", "spikes", "resolution", "values")
+"""What the printed schema tells of each column."""
 
 MAX_ENTRIES = 1 << 20
 """Entries that a row may have: a file cannot ask for more memory than that."""
@@ -84,6 +89,25 @@ class Variable:
         return self.kind in DISCRETE
 
     @property
+    def time(self) -> Sort | None:
+        """Which sort of time its values are, if any: numbers whose unit is `unit`."""
+        return sort_of(self.dtype)
+
+    @property
+    def unit(self) -> str:
+        """The unit of its values where it is known: that of times.
+
+        >>> Variable("when", "real", dtype="timestamp[us]").unit
+        'days since 1970-01-01'
+        """
+        return UNITS[self.time] if self.time else ""
+
+    @property
+    def step(self) -> str:
+        """What its densities are per: "day" or "s" for times, else "unit"."""
+        return STEPS[self.time] if self.time else "unit"
+
+    @property
     def column(self) -> Column:
         """What each of its entries holds, in entry units."""
         return Column(
@@ -99,14 +123,24 @@ class Variable:
         """The cells of its line in the printed schema."""
         name = self.name + (f" {list(self.shape)}" if self.shape else "")
         if self.discrete:
-            values = _shortened([_text(level) for level in self.levels])
+            values = _shortened([self.told(level) for level in self.levels])
         elif self.kind == "real":
-            values = f"{self.shift:.4g} ± {self.scale:.3g}"
+            centre = self.told(self.shift) if self.time else f"{self.shift:.4g}"
+            values = f"{centre} ± {self.scale:.3g}{self._spread}"
         else:
             values = f"about {self.scale:.3g}" if self.kind == "positive" else "0, 1, 2, ..."
-        spikes = ", ".join(_text(spike) for spike in self.spikes)
-        resolution = f"{self.resolution:.3g}" if self.resolution else ""
+            values += self._spread
+        spikes = ", ".join(self.told(spike) for spike in self.spikes)
+        resolution = f"{self.resolution:.3g}{self._spread}" if self.resolution else ""
         return name, self.kind, self.family, spikes, resolution, values
+
+    def told(self, value: Any) -> str:
+        """A value in words: a time as a calendar or a clock has it."""
+        return told(value, self.dtype) if self.time else _text(value)
+
+    @property
+    def _spread(self) -> str:
+        return f" {SPREADS[self.time]}" if self.time else ""
 
 
 @dataclass(frozen=True)
@@ -193,13 +227,15 @@ class Schema:
         return Schema(tuple(_variable(v) for v in given["variables"]), given["container"])
 
     def __str__(self) -> str:
-        head = ("column", "kind", "family", "spikes", "resolution", "values")
-        lines = [head, *(variable.describe() for variable in self.variables)]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+        lines = [HEAD, *(variable.describe() for variable in self.variables)]
+        widths = [max(len(line[i]) for line in lines) for i in range(len(HEAD))]
         return "\n".join(
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
             for line in lines
         )
+
+    def _repr_html_(self) -> str:
+        return html.table(HEAD, [variable.describe() for variable in self.variables])
 
     def __repr__(self) -> str:
         return f"Schema({self.container}: {_shortened(list(self.names))})"

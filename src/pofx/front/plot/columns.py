@@ -92,7 +92,8 @@ def _curve(
     # A density may grow without bound at an end of its support.
     top = 1.6 * np.quantile(y, 0.99)
     ax.set(xlim=(low, high), ylim=(0, top if y.max() > top else None))
-    ax.set(xlabel=word(name), ylabel=numbers.unit_of(variable))
+    ax.set_ylabel(numbers.unit_of(variable))
+    numbers.axis(ax.xaxis, variable)
     ax.yaxis.set_major_formatter("{x:.3g}")
     side = _stems(ax, q, variable, seen) if len(numbers.spikes(variable)) else None
     legend(ax, above=True, handles=_handles(ax, side))

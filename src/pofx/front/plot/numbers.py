@@ -137,7 +137,20 @@ def unit_of(variable: Variable, width: int = 16) -> str:
     if variable.kind == "count":
         return "probability"
     name = word(variable.name)
-    return f"density per unit of{' ' if len(name) <= width else chr(10)}{name}"
+    return f"density per {variable.step} of{' ' if len(name) <= width else chr(10)}{name}"
+
+
+def axis(own: Any, variable: Variable) -> None:
+    """Names the axis of a variable's values: times by the calendar, durations by their unit."""
+    name = word(variable.name)
+    if variable.time == "instant":
+        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+        # matplotlib counts days since 1970-01-01 too
+        locator = AutoDateLocator(minticks=3, maxticks=6)
+        own.set_major_locator(locator)
+        own.set_major_formatter(ConciseDateFormatter(locator))
+    own.set_label_text(f"{name} (s)" if variable.time not in (None, "instant") else name)
 
 
 def told(p: Joint, *names: str) -> str:

@@ -83,7 +83,8 @@ def _curves(ax: Any, q: Joint, own: Variable, levels: Variable, seen: Any, seed:
             style = {"histtype": "stepfilled", "color": colour, "alpha": 0.25, "label": None}
             histogram(ax, own, seen[0][seen[1] == k], low, high, len(seen[0]), **style)
         ax.plot(x, y, color=colour, linestyle=line, label=names[k])
-    ax.set(xlabel=word(own.name), ylabel=numbers.unit_of(own), xlim=(low, high), ylim=(0, None))
+    ax.set(ylabel=numbers.unit_of(own), xlim=(low, high), ylim=(0, None))
+    numbers.axis(ax.xaxis, own)
     ax.yaxis.set_major_formatter("{x:.3g}")
     more = f" ({len(kept)} of {len(names)} levels)" if len(kept) < len(names) else ""
     more += ", off its point masses" if len(numbers.spikes(own)) else ""

@@ -45,7 +45,9 @@ def contours(
     if seen is not None:
         _points(ax, *seen)
     limits = [(low - half, high + half) for (low, high), half in zip(ends, _halves(one, other))]
-    ax.set(xlabel=word(one.name), ylabel=word(other.name), xlim=limits[0], ylim=limits[1])
+    ax.set(xlim=limits[0], ylim=limits[1])
+    numbers.axis(ax.xaxis, one)
+    numbers.axis(ax.yaxis, other)
     off = f" of the {1 - mass:.0%} that lie on no point mass" if mass else ""
     title = f"{numbers.told(q, one.name, other.name)}: regions that hold{off}"
     room = {"ncols": 2, "width": 34} if narrow else {"ncols": 4}

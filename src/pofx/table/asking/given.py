@@ -23,6 +23,7 @@ from pofx.table.asking.terms import entry, everything, intersection, pieces, spi
 from pofx.table.encode import log_scale
 from pofx.table.joint import Joint
 from pofx.table.schema import Variable
+from pofx.table.times import moment
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,11 +167,12 @@ def single(term: Term) -> Term:
 
 
 def value(variable: Variable, entry: float) -> Any:
-    """What an entry stands for in the data: a level, or a number in its units."""
+    """What an entry stands for in the data: a level, a number in its units, or a time."""
     if variable.discrete:
         return variable.levels[round(entry)]
     which = spike(variable.column, entry)
-    return variable.spikes[which] if which >= 0 else entry * variable.scale + variable.shift
+    own = variable.spikes[which] if which >= 0 else entry * variable.scale + variable.shift
+    return moment(own, variable.dtype) if variable.time else own
 
 
 def each_level(question: Question, own: Given, names: Sequence[Name]) -> "list[Given]":

@@ -40,12 +40,13 @@ def mass(
 
 def _unit(own: Given, points: Mapping[str, float]) -> str:
     """What a density is per: the numbers among the points that are no spikes."""
-    smooth = []
+    told, step = "", ""
     for name, entry in points.items():
         variable = own.p.schema.variable(name)
         if variable.kind in ("real", "positive") and spike(variable.column, entry) < 0:
-            smooth.append(name)
-    return f"per unit of {' and of '.join(smooth)}" if smooth else ""
+            new = "" if variable.step == step else f"{variable.step} "
+            told, step = f"{told}{' and ' if told else 'per '}{new}of {name}", variable.step
+    return told
 
 
 def _product(question: Question, density: Answer, inner: Given, own: Given) -> Answer:

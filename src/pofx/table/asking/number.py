@@ -19,6 +19,7 @@ from pofx.table.asking.question import Question
 from pofx.table.asking.results import Summary
 from pofx.table.asking.terms import below, number
 from pofx.table.schema import Variable
+from pofx.table.times import SPREADS
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 """Those that a summary tells."""
@@ -30,7 +31,7 @@ def expectation(question: Question, query: Expectation, own: Given) -> Answer:
     """E, Var or SD of one name, in the data's units or their square."""
     found = Number(question, own, numeric(question, own, query.names[0]))
     if query.kind == "E":
-        return question.named(found.mean(), found.unit)
+        return found.located(found.mean())
     if query.kind == "Var":
         return question.named(found.variance(), f"squared {found.unit}" if found.unit else "")
     return question.named(found.sd(), found.unit)
@@ -39,7 +40,7 @@ def expectation(question: Question, query: Expectation, own: Given) -> Answer:
 def quantile(question: Question, query: Quantile, own: Given) -> Answer:
     """Q[level] of one name."""
     found = Number(question, own, numeric(question, own, query.name))
-    return question.named(found.quantile(query.level), found.unit)
+    return found.located(found.quantile(query.level))
 
 
 def summary(
@@ -53,7 +54,8 @@ def summary(
         point = ((entry - 0.5, entry + 0.5) if variable.kind == "count" else (below(entry), entry),)
         spikes[spike] = mass(question, own, {}, {variable.name: point})
     quantiles = {u: found.quantile(u) for u in levels}
-    return Summary(question.what, name.text, found.mean(), found.sd(), quantiles, spikes)
+    told = (name.text, found.mean(), found.sd(), quantiles, spikes, variable.dtype)
+    return Summary(question.what, *told)
 
 
 def numeric(question: Question, own: Given, name: Name) -> Variable:
@@ -78,9 +80,18 @@ class Number:
 
     @property
     def unit(self) -> str:
-        """What its values are in; nothing for true and false."""
+        """What differences of its values are in; nothing for true and false."""
+        if self.variable.time:
+            return SPREADS[self.variable.time]
         boolean = self.variable.discrete and isinstance(self.variable.levels[0], bool)
         return "" if boolean else f"units of {self.variable.name}"
+
+    def located(self, answer: Answer) -> Answer:
+        """The answer to the question where it is a value; a time is told as such beside it."""
+        if self.variable.time is None:
+            return self.question.named(answer, self.unit)
+        told = self.variable.told(float(answer.value))
+        return self.question.named(answer, f"{self.variable.unit} ({told})")
 
     def mean(self) -> Answer:
         """E[X]."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from pofx.core.answer import Answer, Trust
 from pofx.core.errors import PofxError, unknown
+from pofx.table.times import SPREADS, sort_of, told
 
 SHOWN = 40
 """Lines of a table that are printed."""
@@ -79,7 +80,7 @@ class Summary:
     """The distribution of one number: mean, standard deviation, quantiles, masses of points.
 
     `quantiles` go by their level, `spikes` by the value that carries a point mass; numbers are in
-    the data's units.
+    the data's units, those of times as `pofx.table.times` says; with their dtype dates are told.
 
     >>> numbers = {0.5: Answer(2.0)}
     >>> print(Summary("p(a)", "a", Answer(2.5), Answer(1.5), numbers, {0.0: Answer(0.4)}))
@@ -96,6 +97,7 @@ class Summary:
     sd: Answer
     quantiles: Mapping[float, Answer]
     spikes: Mapping[float, Answer]
+    dtype: str = ""
 
     @property
     def median(self) -> Answer:
@@ -103,13 +105,27 @@ class Summary:
         return self.quantiles[0.5]
 
     def __str__(self) -> str:
-        lines = [["mean", _cell(self.mean)], ["sd", _cell(self.sd)]]
-        lines += [[f"Q[{u:g}]", _cell(q)] for u, q in self.quantiles.items()]
-        lines += [[f"P({self.name} = {x:g})", _cell(m, True)] for x, m in self.spikes.items()]
+        sort = sort_of(self.dtype)
+        unit = f" {SPREADS[sort]}" if sort else ""
+        lines = [["mean", self._place(self.mean)], ["sd", _cell(self.sd) + unit]]
+        lines += [[f"Q[{u:g}]", self._place(q)] for u, q in self.quantiles.items()]
+        for x, mass in self.spikes.items():
+            point = told(x, self.dtype) if sort else f"{x:g}"
+            lines.append([f"P({self.name} = {point})", _cell(mass, True)])
         answers = [self.mean, self.sd, *self.quantiles.values(), *self.spikes.values()]
         return "\n".join([_head(self.what, answers), *_aligned(lines)])
 
     __repr__ = __str__
+
+    def _place(self, answer: Answer) -> str:
+        """A value of the variable; of a date with its error in days."""
+        sort = sort_of(self.dtype)
+        if sort is None or sort == "duration":
+            return _cell(answer) + (f" {SPREADS[sort]}" if sort else "")
+        error = float(answer.stderr)
+        return told(float(answer.value), self.dtype) + (
+            f" ± {error:.2g} {SPREADS[sort]}" if error > 0 else ""
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ two, and at a spike one float further.
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 
 import jax.numpy as jnp
 import numpy as np
@@ -14,9 +15,10 @@ import numpy as np
 from pofx.core.errors import unknown
 from pofx.core.variables import Column
 from pofx.notation.mistakes import mistake, quoted
-from pofx.notation.terms import Interval, Members, Point, Value
+from pofx.notation.terms import Interval, Members, Moment, Point, Value
 from pofx.queries.events import Pieces
 from pofx.table.schema import Variable
+from pofx.table.times import FORMS, TIMES, parse
 
 EVERYTHING: Pieces = ((-math.inf, math.inf),)
 
@@ -24,13 +26,15 @@ EVERYTHING: Pieces = ((-math.inf, math.inf),)
 def entry(text: str, variable: Variable, value: Value) -> float:
     """The level code or the entry that a value stands for; NaN for a number outside the support.
 
-    NotationError for an unknown level, text for a number, and the reverse.
+    A time is a text in ISO 8601 or a number in its unit. NotationError for an unknown level, text
+    for a number, and the reverse.
 
     >>> entry("a = 7", Variable("a", "real", shift=5, scale=2), Value(7))
     1.0
     >>> entry("a = -1", Variable("a", "count"), Value(-1))
     nan
     """
+    value = _time(text, variable, value)
     if variable.discrete:
         return float(_code(text, variable, value))
     if isinstance(value.content, str):
@@ -55,6 +59,7 @@ def pieces(text: str, variable: Variable, term: Point | Interval | Members) -> P
     ((2.5, inf),)
     """
     if isinstance(term, Interval):
+        term = _timed(text, variable, term)
         if variable.discrete:
             return _levels(_within(text, variable, term))
         return _interval(variable, term)
@@ -121,6 +126,35 @@ def spike(column: Column, entry: float) -> int:
 def number(level: object) -> float | None:
     """The number that a level is, 0 or 1 for false or true; None for text."""
     return None if isinstance(level, str) else float(level)  # type: ignore[arg-type]
+
+
+def _time(text: str, variable: Variable, value: Value) -> Value:
+    """The number that the text of a time stands for."""
+    if isinstance(value.content, Moment):
+        value = Value(value.content.text, value.at)
+    if not variable.time or not isinstance(value.content, str):
+        return value
+    try:
+        return Value(parse(value.content, variable.dtype), value.at)
+    except ValueError as error:
+        why = str(error) if "zone" in str(error) else f"got {quoted(value.content)}"
+        wanted = f"{variable.name!r} holds {TIMES[variable.time]}, as {FORMS[variable.time]}"
+        raise mistake(text, value.at, f"{wanted}; {why}") from None
+
+
+def _timed(text: str, variable: Variable, term: Interval) -> Interval:
+    """A range with its ends as numbers, dates on the clock of the variable's zone."""
+    low, high = (
+        _time(text, variable, Value(end.text, term.name.at)).content
+        if isinstance(end, Moment) and variable.time
+        else end
+        for end in (term.low, term.high)
+    )
+    for end in (low, high):
+        if isinstance(end, Moment):
+            got = f"{variable.name!r} holds no dates or times, got {end}"
+            raise mistake(text, term.name.at, got)
+    return replace(term, low=low, high=high)
 
 
 def _code(text: str, variable: Variable, value: Value) -> int:

@@ -1,0 +1,93 @@
+"""A regression that knows how far it may be off."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from sklearn.base import RegressorMixin
+
+from pofx.sklearn.base import Supervised, weighed
+from pofx.table.decisions import Decisions
+from pofx.table.encode import Unseen
+from pofx.table.schema import Schema
+
+
+class GenerativeRegressor(RegressorMixin, Supervised):
+    """p(y | x_O) of a number y, from p(x, y) of the inputs and the number together.
+
+    Whatever inputs are missing are integrated out, in learning and in predicting. `cost` is
+    "squared" (the guess is the mean, its expected cost the variance) or "absolute" (the median, the
+    mean absolute deviation). With `reject`, the cost of not guessing, `predict` answers `refused`
+    where the guess is expected to cost more, or where p(x_O) is so low that a draw of the model is
+    as unlikely with probability below `strange` only. The other parameters are those of
+    `DensityEstimator`; `schema` may say of the target, "y" or the name that y has, that it is a
+    count or positive. Learned are `joint_` over inputs and target, and its name there, `target_`.
+
+    >>> X = np.linspace(0, 1, 50)[:, None]
+    >>> p = GenerativeRegressor("gaussian").fit(X, 2 * X[:, 0] + 0.1 * np.sin(99 * X[:, 0]))
+    >>> mean, deviation = p.predict([[0.75], [np.nan]], return_std=True)
+    >>> mean.round(1).tolist(), deviation.round(2).tolist()
+    ([1.5, 1.0], [0.07, 0.59])
+    """
+
+    def __init__(
+        self,
+        model: str | None = None,
+        *,
+        n_components: int | None = None,
+        options: Mapping[str, Any] | None = None,
+        schema: Mapping[str, Any] | Schema | None = None,
+        unseen: Unseen = "missing",
+        cost: str = "squared",
+        reject: float | None = None,
+        strange: float = 0.01,
+        refused: float = np.nan,
+        budget: float = 60.0,
+        random_state: Any = None,
+    ) -> None:
+        super().__init__(
+            model,
+            n_components=n_components,
+            options=options,
+            schema=schema,
+            unseen=unseen,
+            budget=budget,
+            random_state=random_state,
+        )
+        self.cost = cost
+        self.reject = reject
+        self.strange = strange
+        self.refused = refused
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "GenerativeRegressor":
+        """Learns p(x, y) from inputs of shape (n, d) and numbers of shape (n,)."""
+        table, known = self._rows(X, learning=True)
+        y = self._target(table, y, y_numeric=True)
+        table, weight, y = weighed(table, sample_weight, y)
+        columns = {**self._columns(table), self.target_: np.asarray(y, np.float64)}
+        known[self.target_] = "real"
+        self.joint_ = self._learn(columns, weight, known)
+        return self
+
+    def predict(self, X: Any, return_std: bool = False) -> Any:
+        """The guess of least expected cost, (n,), in the target's units, or a refusal.
+
+        With `return_std` the standard deviation of p(y | x_O) beside it, (n,).
+        """
+        inputs = self._inputs(X)
+        refusal = {"reject": self.reject, "strange": self.strange}
+        decided = self._decide(inputs, self.cost, **refusal)
+        guess = np.where(decided.refused, self.refused, decided.act.astype(np.float64))
+        if not return_std:
+            return guess
+        squared = decided if self.cost == "squared" else self._decide(inputs, "squared")
+        return guess, np.sqrt(squared.expected_cost.astype(np.float64))
+
+    def predict_interval(self, X: Any, level: float = 0.9) -> np.ndarray:
+        """The central interval that holds y with probability `level` given x_O: (n, 2)."""
+        inputs = self._inputs(X)
+        found = self.joint_.interval(inputs, **self._asked(level=level), seed=self.seed_)
+        return np.column_stack(list(found.values()))
+
+    def _decide(self, inputs: Mapping[str, Any], cost: str, **refusal: Any) -> Decisions:
+        return self.joint_.decide(inputs, **self._asked(cost=cost, **refusal), seed=self.seed_)
