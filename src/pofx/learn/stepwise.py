@@ -13,6 +13,7 @@ from pofx.core.distribution import Stepwise
 from pofx.core.errors import PofxError
 from pofx.core.rows import Rows
 from pofx.core.rows import log_prob as scores_of
+from pofx.core.rules import loosened
 from pofx.learn.batches import batches
 from pofx.learn.em import Fit, Progress, Report
 
@@ -60,6 +61,7 @@ def stepwise(
     steps = -(-len(x) // pace.batch)
     rates = np.geomspace(pace.first, pace.last, pace.epochs * steps).astype(x.dtype)
     rates[0] = 1.0
+    model, back = loosened(model)
     carried, history = model.nothing(), []
     best, score, waited = model, -np.inf, 0
     for epoch in range(pace.epochs):
@@ -78,7 +80,7 @@ def stepwise(
         if waited >= pace.patience or time.perf_counter() - began >= pace.seconds:
             break
     chosen = best if np.isfinite(score) else model
-    return Fit(chosen, history, bool(np.isfinite(history[-1])), time.perf_counter() - began)
+    return Fit(back(chosen), history, bool(np.isfinite(history[-1])), time.perf_counter() - began)
 
 
 @eqx.filter_jit
