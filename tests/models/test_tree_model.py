@@ -54,7 +54,7 @@ def test_a_level_that_is_none_is_impossible_for_all():
 def test_trees_of_one_size_are_one_program(tree):
     """Loosened, skeletons are data: what is compiled for one serves the other."""
     p = tree(jax.random.key(2))
-    d, k = p.tree.log_transition.shape[:2]
+    d = len(p.tree.log_transition)
     chain = StateTree(p.tree.log_transition, tuple(range(-1, d - 1)))
     q = eqx.tree_at(lambda p: p.tree, p, chain)
     (one, back), (other, _) = loosened(p), loosened(q)
