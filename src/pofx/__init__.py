@@ -39,7 +39,7 @@ _HOMES = {
     "stack": "table.stack",
 }
 
-_ROOMS = {"estimate": "estimate", "plot": "front.plot"}
+_ROOMS = {"estimate": "estimate", "plot": "front.plot", "sklearn": "sklearn"}
 
 __all__ = [
     "Answer",
@@ -57,6 +57,7 @@ __all__ = [
     "kl",
     "load",
     "plot",
+    "sklearn",
     "stack",
 ]
 

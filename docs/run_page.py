@@ -1,7 +1,7 @@
-"""Runs docs/lecture.md: its Python in order, what it prints against what it shows, its pictures.
+"""Runs a page: its Python in order, what it prints against what it shows, its pictures.
 
-    python docs/run_lecture.py            # checks, with the seconds of each block
-    python docs/run_lecture.py --write    # writes what is printed, and the pictures, anew
+    python docs/run_page.py docs/lecture.md            # checks, with the seconds of each block
+    python docs/run_page.py docs/lecture.md --write    # writes output and pictures anew
 
 All blocks share one namespace. The ```text block after a block of Python is what that prints:
 words and whole numbers must be the same, other numbers agree to two units of their last digit or
@@ -22,8 +22,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
-PAGE = Path(__file__).with_name("lecture.md")
-PICTURES = PAGE.parent / "pictures" / "lecture"
+PICTURES = Path(__file__).parent / "pictures" / "lecture"
 UNITS, SHARE = 2, Decimal("0.01")
 """By how many units of its last digit, or by what share, a number that is not whole may differ."""
 PARTS = re.compile(
@@ -86,11 +85,11 @@ def _near(shown: str, printed: str) -> bool:
     return abs(one - other) <= max(UNITS * unit, SHARE * abs(one))
 
 
-def run_code(part: Part, names: dict[str, Any]) -> str:
+def run_code(part: Part, names: dict[str, Any], page: Path) -> str:
     """Runs a block in the page's namespace and returns what it printed."""
     out = io.StringIO()
     # Blank lines before it: a traceback tells the line of the page.
-    code = compile("\n" * part.line + part.code, str(PAGE), "exec")
+    code = compile("\n" * part.line + part.code, str(page), "exec")
     with contextlib.redirect_stdout(out):
         exec(code, names)
     return out.getvalue()
@@ -109,9 +108,9 @@ def draw(picture: str, names: dict[str, Any], folder: Path | None) -> None:
     drawn.savefig(where, metadata={"Software": None})
 
 
-def run(page: str, *, write: bool = False) -> tuple[str, list[str]]:
+def run(page: str, path: Path, *, write: bool = False) -> tuple[str, list[str]]:
     """The page with what its code prints, and the differences from what it shows."""
-    names: dict[str, Any] = {"__name__": "lecture"}
+    names: dict[str, Any] = {"__name__": path.stem}
     wrong: list[str] = []
     new, end = [], 0
     for part in parts(page):
@@ -122,9 +121,9 @@ def run(page: str, *, write: bool = False) -> tuple[str, list[str]]:
             draw(part.picture, names, PICTURES if write else None)
             new.append(part.at.group())
         else:
-            printed = run_code(part, names)
+            printed = run_code(part, names, path)
             told = differences(part.text or "", printed)
-            wrong += [f"{PAGE.name}, line {part.line}:", *told] if told else []
+            wrong += [f"{path.name}, line {part.line}:", *told] if told else []
             text = f"\n\n```text\n{printed}```" if printed else ""
             new.append(f"```python\n{part.code}```{text}")
         print(
@@ -135,15 +134,16 @@ def run(page: str, *, write: bool = False) -> tuple[str, list[str]]:
 
 def main() -> int:
     arguments = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    arguments.add_argument("page", type=Path)
     arguments.add_argument("--write", action="store_true", help="write output and pictures anew")
-    write = arguments.parse_args().write
+    path, write = (own := arguments.parse_args()).page, own.write
     if write:
         PICTURES.mkdir(parents=True, exist_ok=True)
     began = time.perf_counter()
-    page, wrong = run(PAGE.read_text(encoding="utf-8"), write=write)
+    page, wrong = run(path.read_text(encoding="utf-8"), path, write=write)
     print(f"{time.perf_counter() - began:.0f} s")
     if write:
-        PAGE.write_text(page, encoding="utf-8")
+        path.write_text(page, encoding="utf-8")
         return 0
     print("\n".join(wrong) or "the page prints what it shows")
     return bool(wrong)

@@ -1,4 +1,4 @@
-"""The lecture page: its runner, what it covers, and (slow) that it prints what it shows."""
+"""Pages that run: their runner, what the lecture covers, and (slow) that each prints what it shows."""
 
 import importlib.util
 import re
@@ -31,8 +31,9 @@ def module(name):
     return made
 
 
-RUNNER = module("run_lecture")
-PAGE = (DOCS / "lecture.md").read_text(encoding="utf-8")
+RUNNER = module("run_page")
+LECTURE = DOCS / "lecture.md"
+PAGE = LECTURE.read_text(encoding="utf-8")
 PARTS = list(RUNNER.parts(PAGE))
 
 
@@ -99,27 +100,30 @@ def test_what_differs_is_told(shown, printed):
 
 def test_a_false_page_is_told_and_written_true():
     page = "Text\n\n```python\nx = 2.5\nprint(x)\n```\n\n```text\n3.5\n```\n\nmore\n"
-    new, wrong = RUNNER.run(page)
+    new, wrong = RUNNER.run(page, LECTURE)
     assert wrong == ["lecture.md, line 3:", "shown   '3.5'", "printed '2.5'"]
     assert new == page.replace("3.5", "2.5")
-    assert RUNNER.run(new) == (new, [])
+    assert RUNNER.run(new, LECTURE) == (new, [])
 
 
 def test_what_is_no_longer_printed_goes():
     page = "```python\nx = 1\n```\n\n```text\n1\n```\n"
-    assert RUNNER.run(page)[0] == "```python\nx = 1\n```\n"
+    assert RUNNER.run(page, LECTURE)[0] == "```python\nx = 1\n```\n"
 
 
 def test_an_error_tells_the_line_of_the_page():
     with pytest.raises(ZeroDivisionError) as raised:
-        RUNNER.run("Text\n\n```python\nx = 1\nx / 0\n```\n")
+        RUNNER.run("Text\n\n```python\nx = 1\nx / 0\n```\n", LECTURE)
     assert raised.traceback[-1].lineno == 4  # counted from 0
 
 
 @pytest.mark.slow
-def test_the_page_prints_what_it_shows():
+@pytest.mark.parametrize(
+    "page", [LECTURE, DOCS / "index.md", *sorted((DOCS / "guides").iterdir())], ids=lambda p: p.stem
+)
+def test_a_page_prints_what_it_shows(page):
     done = subprocess.run(
-        [sys.executable, str(DOCS / "run_lecture.py")],
+        [sys.executable, str(DOCS / "run_page.py"), str(page)],
         capture_output=True,
         text=True,
         timeout=1800,
