@@ -13,7 +13,6 @@ from pofx.core.answer import Answer
 from pofx.core.errors import PofxWarning
 from pofx.core.inexact import estimates, reseeded
 
-REPLICATES = 8
 """How often a question is put."""
 
 
