@@ -1,13 +1,18 @@
 """What all trees share."""
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from pofx.core.axes import stack
+from pofx.core.rows import rows
+from pofx.core.rules import loosened
+from pofx.learn.em import step
 from pofx.models.chow_liu_tree import ChowLiuTree
 from pofx.models.stacked import log_probs
-from pofx.models.state_tree import even_tree
+from pofx.models.state_tree import StateTree, even_tree
 
 LEVELS, PARENTS = (2, 3, 2, 2), (1, -1, 1, 2)
 
@@ -43,3 +48,26 @@ def test_a_level_that_is_none_is_impossible_for_all():
     for observed in (np.ones(4, bool), np.array([True, True, False, True])):
         score = log_probs(parts, np.array([0.0, 3.0, 0.0, 0.0]), observed)
         assert np.isneginf(score).all()
+
+
+@pytest.mark.parametrize("tree", [seen, hidden])
+def test_trees_of_one_size_are_one_program(tree):
+    """Loosened, skeletons are data: what is compiled for one serves the other."""
+    p = tree(jax.random.key(2))
+    d = len(p.tree.log_transition)
+    chain = StateTree(p.tree.log_transition, tuple(range(-1, d - 1)))
+    q = eqx.tree_at(lambda p: p.tree, p, chain)
+    (one, back), (other, _) = loosened(p), loosened(q)
+    assert jax.tree.structure(one) == jax.tree.structure(other)
+    assert jax.tree.structure(p) != jax.tree.structure(q)
+    assert jax.tree.structure(back(one)) == jax.tree.structure(p)
+    x = np.array([[1.0, 2.0, 0.0, 1.0], [0.0, np.nan, 1.0, np.nan]])[:, :d]
+    x[0, :d] = [1.0, 1.0, 0.0, 1.0][:d]
+    data = rows(x)
+    for plain, loose in ((p, one), (q, other)):
+        score = eqx.filter_jit(lambda m, x: jax.vmap(m.log_prob)(x, ~jnp.isnan(x)))
+        np.testing.assert_allclose(score(loose, x), score(plain, x), rtol=1e-5)
+        (new, value), (wanted, known) = (step(m, data) for m in (loose, plain))
+        np.testing.assert_allclose(value, known, rtol=1e-5)
+        got, want = (np.exp(m.tree.log_transition) for m in (new, wanted))
+        np.testing.assert_allclose(got, want, atol=1e-5)

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from pofx.core.rules import loosened
+
 CHUNKS = (16, 64, 256)
 """Rows in a chunk: few sizes, for each new shape is compiled anew."""
 LARGEST = 8192
@@ -119,7 +121,7 @@ def _block(f, model, x, observed, *more):
 
 def log_prob(model: Any, rows: Rows) -> Float[np.ndarray, "n"]:
     """log p(x_O) of each row under a tractable model, in nats."""
-    return per_row(_log_prob, model, rows)
+    return per_row(_log_prob, loosened(model)[0], rows)
 
 
 def _log_prob(model, x, observed):

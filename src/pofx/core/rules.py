@@ -68,6 +68,23 @@ together: Rule = Rule("together")
 Not to know it, but to know it sooner than one after another; None where that is no sooner.
 """
 
+loose: Rule = Rule("loose")
+"""loose(p): the same model, its structure as data and not as a constant, and the way back.
+
+Not to know anything, but to compile once for all models of one size.
+"""
+
+
+def loosened(model: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """The model by its rule `loose`, or as it is, and the way back.
+
+    >>> loosened(3)[0]
+    3
+    """
+    rule = loose.find(model)
+    return rule(model) if rule else (model, lambda model: model)
+
+
 completion: Rule = Rule("completion")
 """completion(p, x, observed): x with its missing entries at their most probable, and log p of that.
 

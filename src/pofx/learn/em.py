@@ -13,6 +13,7 @@ import numpy as np
 from pofx.core.distribution import Statistical
 from pofx.core.errors import PofxError, PofxWarning
 from pofx.core.rows import Rows
+from pofx.core.rules import loosened
 
 BLOCK = 256
 """The most steps between two looks from the host."""
@@ -73,6 +74,7 @@ def em(
     if steps < 1:
         raise PofxError(f"steps: wanted at least 1, got {steps}")
     began = time.perf_counter()
+    model, back = loosened(model)
     history: list[float] = []
     seen = jnp.full(4, -jnp.inf, rows.x.dtype)
     done, block, compiled = False, 4, began
@@ -105,7 +107,7 @@ def em(
             stacklevel=2,
         )
     converged = bool(done and np.isfinite(history[-1]))
-    return Fit(model, history, converged, time.perf_counter() - began)
+    return Fit(back(model), history, converged, time.perf_counter() - began)
 
 
 def _last_gain(history: list[float]) -> float:

@@ -108,8 +108,7 @@ def _by_gradients(
     phases: list[Training] = []
     best: Distribution = model
     kept, nxt = -np.inf, model
-    while nxt is not None:
-        left = max(plan.seconds - sum(t.seconds for t in phases), 1e-3)
+    while nxt is not None and (left := plan.seconds - sum(t.seconds for t in phases)) > 0:
         # What follows starts where this ends: half as long is enough.
         epochs = -(-settings.epochs // (len(phases) + 1))
         trained = train(

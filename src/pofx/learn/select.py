@@ -71,6 +71,7 @@ def select(
     *,
     patience: int = 2,
     until: float = float("inf"),
+    end: float = float("inf"),
     before: Float[np.ndarray, "n"] | None = None,
 ) -> tuple[Entrant | None, list[Line]]:
     """The candidate that held-out rows prefer, in order of growing size.
@@ -78,9 +79,9 @@ def select(
     Each split holds rows to learn from and rows held out; the held-out rows of all of them judge
     together. A larger candidate is kept where its mean paired gain exceeds one standard error, so
     that noise alone buys no parameters; after `patience` that are not, or at the time `until` on
-    the clock of `time.monotonic`, the search ends. A candidate not learned from every split by
-    then is not judged, but for the smallest where nothing came `before`: the held-out scores that
-    its gain is told against.
+    the clock of `time.monotonic`, the search ends. A candidate not learned from every split at the
+    time `end` is not judged, but for the smallest where nothing came `before`: the held-out scores
+    that its gain is told against.
     """
     best, lines = None, []
     weight = np.concatenate([valid.flat()[2] for _, valid in splits])
@@ -88,9 +89,9 @@ def select(
         began = time.monotonic()
         if best is not None and (began >= until or i - best.number > patience):
             break
-        end = until if best or before is not None else float("inf")
+        last = end if best or before is not None else float("inf")
         left = plan._replace(seconds=max(min(plan.seconds, (until - began) / len(splits)), 1e-3))
-        fits = _trials(key, candidate.start, splits, left, end)
+        fits = _trials(key, candidate.start, splits, left, last)
         if len(fits) < len(splits):
             break
         score = np.concatenate([scores_of(t.model, v) for t, (_, v) in zip(fits, splits)])
@@ -138,7 +139,8 @@ def contest(
             continue
         # Even shares of what is left: what one ladder does not take, the next ones may.
         share = start + max(until - start, 0) / (len(ladders) - i)
-        own, lines = select(key, ladder, splits, plan, until=share, before=best and best.scores)
+        told = best and best.scores
+        own, lines = select(key, ladder, splits, plan, until=share, end=until, before=told)
         if own is None:
             untried.append(ladder[0].name)
             continue

@@ -33,7 +33,10 @@ class Settings(NamedTuple):
     patience: int = 0
     """Epochs without a better validation loss before stopping; 0 for never."""
     seconds: float = float("inf")
-    """Wall time after which no epoch begins; a result that it cut short depends on the machine."""
+    """Wall time, the first epoch left out (it compiles), after which no epoch begins.
+
+    A result that it cut short depends on the machine.
+    """
 
 
 STANDARD = Settings()

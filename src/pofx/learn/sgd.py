@@ -150,13 +150,16 @@ def train(
             told = {"history": history, "seconds": time.perf_counter() - began}
             write(path, state, told, run)
 
-    while not (stopped := _stopped(history, held, time.perf_counter() - began, settings)):
+    first = 0.0  # the seconds of the first epoch here, which compiles
+    while not (stopped := _stopped(history, held, time.perf_counter() - began - first, settings)):
+        start = time.perf_counter()
         number, least = jnp.asarray(len(history)), jnp.asarray(_best(history)[1])
         state, loss = _epoch((rest, learned, shuffle, number, settings.batch, numbers), state)
         score = float("nan")
         if held:
             state, score = _validate((rest, held, noise, least, settings.batch), state)
         history.append(Epoch(float(loss), float(score)))
+        first = first or time.perf_counter() - start
         if time.perf_counter() - written >= every:
             save()
             written = time.perf_counter()

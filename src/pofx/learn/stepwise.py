@@ -13,6 +13,7 @@ from pofx.core.distribution import Stepwise
 from pofx.core.errors import PofxError
 from pofx.core.rows import Rows
 from pofx.core.rows import log_prob as scores_of
+from pofx.core.rules import loosened
 from pofx.learn.batches import batches
 from pofx.learn.em import Fit, Progress, Report
 
@@ -21,7 +22,7 @@ class Pace(NamedTuple):
     """How stepwise EM goes: passes over the rows, rows a batch, and the share of a step.
 
     The share falls geometrically from `first` to `last`; the first step of all is whole. No pass
-    begins after `seconds`.
+    begins after `seconds`, of which the first, which compiles, is no part.
     """
 
     epochs: int = 30
@@ -60,8 +61,10 @@ def stepwise(
     steps = -(-len(x) // pace.batch)
     rates = np.geomspace(pace.first, pace.last, pace.epochs * steps).astype(x.dtype)
     rates[0] = 1.0
+    model, back = loosened(model)
     carried, history = model.nothing(), []
     best, score, waited = model, -np.inf, 0
+    compiled = 0.0
     for epoch in range(pace.epochs):
         own = jnp.asarray(rates[epoch * steps : (epoch + 1) * steps])
         shuffle = jax.random.fold_in(key, epoch)
@@ -75,10 +78,12 @@ def stepwise(
             heavy = valid.flat()[2]
             now = float(np.average(scores_of(model, valid), weights=heavy))
             best, score, waited = (model, now, 0) if now > score else (best, score, waited + 1)
-        if waited >= pace.patience or time.perf_counter() - began >= pace.seconds:
+        # The first epoch compiles, which is not this one's time.
+        compiled = compiled or time.perf_counter()
+        if waited >= pace.patience or time.perf_counter() - compiled >= pace.seconds:
             break
     chosen = best if np.isfinite(score) else model
-    return Fit(chosen, history, bool(np.isfinite(history[-1])), time.perf_counter() - began)
+    return Fit(back(chosen), history, bool(np.isfinite(history[-1])), time.perf_counter() - began)
 
 
 @eqx.filter_jit

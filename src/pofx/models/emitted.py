@@ -5,6 +5,7 @@
 
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -46,14 +47,29 @@ def started(
     weight: Float[np.ndarray, "n d"],
 ) -> Independent:
     """Columns alike in all states, then each state at its maximum for its share of the cells."""
+    blocks = -(-len(x) // BLOCK)
+
+    def lay(a: np.ndarray) -> Array:
+        room = [(0, blocks * BLOCK - len(a)), *[(0, 0)] * (a.ndim - 1)]
+        return jnp.asarray(np.pad(a, room).reshape(blocks, BLOCK, *a.shape[1:]))
+
+    return _started(one, lay(shares), lay(x), lay(weight))
+
+
+@eqx.filter_jit
+def _started(one: Independent, shares: Array, x: Array, weight: Array) -> Independent:
     template = stack([one] * shares.shape[-1])
-    total = None
-    for i in range(0, len(x), BLOCK):
-        part = slice(i, i + BLOCK)
-        heavy = jnp.asarray(shares[part] * weight[part, :, None])
-        own = statistics(template, heavy, jnp.asarray(x[part]))
-        total = own if total is None else jax.tree.map(jnp.add, total, own)
-    return maximised(template, total)
+
+    def own(shares, x, weight):
+        return statistics(template, shares * weight[..., None], x)
+
+    def add(total, block):
+        return jax.tree.map(jnp.add, total, own(*block)), None
+
+    blocks = shares, x, weight
+    shapes = jax.eval_shape(own, *(a[0] for a in blocks))
+    zero = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+    return maximised(template, jax.lax.scan(add, zero, blocks)[0])
 
 
 def stepped(

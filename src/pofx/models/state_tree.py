@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+Nodes = tuple[Int[Array, "d"] | Int[np.ndarray, "d"], Int[Array, "d"] | Int[np.ndarray, "d"]]
 
 IMPOSSIBLE = -1e30
 """Stands for log 0, which times zero is not a number."""
@@ -33,6 +36,27 @@ class StateTree(eqx.Module):
 
     log_transition: Float[Array, "d k k *n"]
     parents: tuple[int, ...] = eqx.field(static=True)
+    nodes: Nodes | None = None
+
+    def loosened(self) -> "StateTree":
+        """The same tree, its skeleton data: what is compiled for it serves all of its size."""
+        if self.nodes is not None:
+            return self
+        nodes = jax.tree.map(jnp.asarray, _order(self.parents))
+        return StateTree(self.log_transition, (), nodes)
+
+    @property
+    def order(self) -> Nodes:
+        """The nodes, parents before their children, and their parents; d stands for none."""
+        return _order(self.parents) if self.nodes is None else self.nodes
+
+    @property
+    def above(self) -> Int[Array, "d"] | Int[np.ndarray, "d"]:
+        """The parent of each node; d stands for none."""
+        own, above = self.order
+        if isinstance(own, np.ndarray):
+            return above[np.argsort(own)]
+        return jnp.zeros_like(above).at[own].set(above)
 
     @property
     def states(self) -> int:
@@ -41,15 +65,15 @@ class StateTree(eqx.Module):
 
     def log_prob(self, s: Int[Array, "d"]) -> Float[Array, ""]:
         """log p(s) of states all known."""
-        parents, log_t = np.array(self.parents), jnp.maximum(self.log_transition, IMPOSSIBLE)
+        above, log_t = self.above, jnp.maximum(self.log_transition, IMPOSSIBLE)
         if self.states > FEW:
-            above = jnp.where(parents < 0, 0, s[parents])
+            above = jnp.append(s, 0)[above]
             total = log_t[np.arange(len(s)), above, s].sum()
         else:
             # One inner product: over rows and components one matrix product.
             hot = (s[:, None] == jnp.arange(self.states)).astype(log_t.dtype)
-            root = jnp.eye(1, self.states, dtype=log_t.dtype)[0]
-            above = jnp.where(parents[:, None] < 0, root, hot[parents])
+            root = jnp.eye(1, self.states, dtype=log_t.dtype)
+            above = jnp.concatenate([hot, root])[above]
             pairs = above[:, :, None] * hot[:, None, :]
             total = jnp.vdot(pairs, log_t, precision="highest")
         return jnp.where(total > IMPOSSIBLE / 2, total, -jnp.inf)
@@ -74,23 +98,25 @@ class StateTree(eqx.Module):
         A gradient again, with respect to log p(s_j | s_pa(j)) and log e_j(s_j).
         """
 
-        def total(tree, log_e):
+        def total(log_transition, log_e):
+            tree = StateTree(log_transition, self.parents, self.nodes)
             each = jax.vmap(tree.log_evidence)(log_e)
             return jnp.where(weight > 0, weight * each, 0).sum()
 
-        value, (counts, shares) = jax.value_and_grad(total, (0, 1))(self, log_e)
-        return counts.log_transition, shares, value
+        value, of = jax.value_and_grad(total, (0, 1))(self.log_transition, log_e)
+        return *of, value
 
     def maximise(self, counts: Float[Array, "d k k"]) -> "StateTree":
         """The tree of greatest likelihood for expected counts; where they are none, as it is."""
         total = counts.sum(-1, keepdims=True)
         some = total > 0
         new = jnp.log(counts) - jnp.log(jnp.where(some, total, 1))
-        return StateTree(jnp.where(some, new, self.log_transition), self.parents)
+        new = jnp.where(some, new, self.log_transition)
+        return StateTree(new, self.parents, self.nodes)
 
     def sample(self, key: PRNGKeyArray, log_e: Float[Array, "d k"]) -> Int[Array, "d"]:
         """A draw of all states from p(s | e): up with the evidence, then down from the roots."""
-        u = jax.random.uniform(key, (len(self.parents),), log_e.dtype)
+        u = jax.random.uniform(key, log_e.shape[:1], log_e.dtype)
 
         def draw(j, p):
             total = jnp.cumsum(p)
@@ -113,7 +139,7 @@ class StateTree(eqx.Module):
         # Beyond the roots is one node more, of one state.
         p = jnp.concatenate([p, jnp.eye(1, k, dtype=m.dtype)])
         given = jnp.zeros((d + 1, k, d), m.dtype).at[np.arange(d), :, np.arange(d)].set(m)
-        own, above = _order(self.parents)
+        own, above = self.order
 
         def meet(state, at):
             given, total = state
@@ -132,7 +158,7 @@ class StateTree(eqx.Module):
         # The parent of the roots is one node more; what reaches it is the whole.
         beyond = jnp.zeros((1, *log_e.shape[1:]), log_e.dtype)
         start = jnp.concatenate([jnp.maximum(log_e, IMPOSSIBLE), beyond])
-        own, above = _order(self.parents)
+        own, above = self.order
 
         def ascend(below, at):
             j, parent = at
@@ -151,14 +177,19 @@ class StateTree(eqx.Module):
             state = choose(j, jnp.exp(log_p - log_p.max()))
             return states.at[j].set(state.astype(states.dtype)), None
 
-        states = jnp.zeros(len(self.parents) + 1, int)
-        return jax.lax.scan(descend, states, _order(self.parents))[0][:-1]
+        states = jnp.zeros(len(log_e) + 1, int)
+        return jax.lax.scan(descend, states, self.order)[0][:-1]
 
 
-def even_counts(levels: tuple[int, ...], parents: tuple[int, ...]) -> Float[np.ndarray, "d k k"]:
-    """One row for each node, spread evenly over the states that it and its parent have."""
+def even_counts(levels: tuple[int, ...], above: Any) -> Any:
+    """One row for each node, spread evenly over the states that it and its parent have.
+
+    `above` is the parent of each node; d, or -1, stands for none.
+    """
     own, state = np.array(levels), np.arange(max(levels))
-    above = np.where(np.array(parents) < 0, 1, own[list(parents)])
+    # The last of these has one state, and stands above the roots.
+    sizes = np.append(own, 1)
+    above = jnp.asarray(sizes)[above] if isinstance(above, jax.Array) else sizes[np.asarray(above)]
     some = (state[:, None] < above[:, None, None]) & (state < own[:, None, None])
     return some / (above * own)[:, None, None]
 
@@ -188,7 +219,6 @@ def _max(log_t: Array, b: Array) -> Array:
 
 @cache
 def _order(parents: tuple[int, ...]) -> tuple[Int[np.ndarray, "d"], Int[np.ndarray, "d"]]:
-    """The nodes, parents before their children, and their parents; d stands for none."""
     d, parent = len(parents), np.array(parents)
     nodes, out = np.flatnonzero(parent < 0), []
     while len(nodes):

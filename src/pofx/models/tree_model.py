@@ -1,5 +1,6 @@
 """What models share whose columns sit on a tree of categories, seen or hidden."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -105,7 +106,7 @@ class TreeModel(Statistical):
         return type(self)(*parts, self.levels, self.hidden, self.prior)
 
     def _pseudo_counts(self) -> Float[Array, "d k k"]:
-        return jnp.asarray(self.prior * even_counts(self.levels, self.parents))
+        return jnp.asarray(self.prior * even_counts(self.levels, self.tree.above))
 
     @property
     def _states(self) -> int:
@@ -120,6 +121,20 @@ class TreeModel(Statistical):
     @classmethod
     def carries(cls, variable: str, **options: Any) -> frozenset[Kind]:
         return frozenset(KINDS)
+
+
+def loose(p: TreeModel) -> tuple[TreeModel, Callable[[TreeModel], TreeModel]]:
+    """The model with its skeleton as data, and the way back."""
+    parents = p.tree.parents
+
+    def back(p: TreeModel) -> TreeModel:
+        return eqx.tree_at(_tree, p, StateTree(p.tree.log_transition, parents))
+
+    return eqx.tree_at(_tree, p, p.tree.loosened()), back
+
+
+def _tree(p: TreeModel) -> StateTree:
+    return p.tree
 
 
 def column(p: TreeModel, x: Row, observed: Mask, j: int) -> Atoms | None:
@@ -228,6 +243,7 @@ def check_prior(prior: float, states: int) -> None:
 
 def register(model: type[TreeModel]) -> None:
     """Has a kind of tree answer by these closed forms."""
+    rules.loose.register(model)(loose)
     rules.column.register(model)(column)
     rules.expectation.register(model)(expectation)
     rules.box.register(model)(box)

@@ -74,7 +74,8 @@ def choose(
     candidates = [[Candidate(e.name, _start(e, schema)) for e in ladder] for ladder in ladders]
     verdict = contest(key, candidates, splits, plan, budget=budget)
     parts = [
-        (ladders[i][own.number], _refitted(key, own, whole, plan)) for i, own in verdict.chosen
+        (ladders[i][own.number], _refitted(key, own, whole, plan, budget))
+        for i, own in verdict.chosen
     ]
     if len(parts) == 1:
         entry, one = parts[0]
@@ -123,12 +124,12 @@ def stacked(whole: Rows, weights: np.ndarray, fits: list[Fit]) -> Fit:
     return Fit(stack, [likelihood], converged, sum(one.seconds for one in fits))
 
 
-def _refitted(key: jax.Array, own: Entrant, whole: Rows, plan: Plan) -> Fit:
+def _refitted(key: jax.Array, own: Entrant, whole: Rows, plan: Plan, budget: float) -> Fit:
     first = own.fits[0]
     if not isinstance(first.model, Statistical) or by_batches(type(first.model), whole.count):
         return first
-    # It goes on from where the trial ended: as long again is enough.
-    again = plan._replace(restarts=1, seconds=max(first.seconds, LEAST))
+    # It goes on from where the trial ended, near its end: less is enough.
+    again = plan._replace(restarts=1, seconds=max(min(first.seconds, budget / 10), LEAST))
     return learn(key, lambda key, rows: first.model, whole, again)
 
 
