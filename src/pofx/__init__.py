@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from pofx.core.answer import Answer
     from pofx.core.errors import PofxError, PofxWarning
     from pofx.table.decisions import Decisions
+    from pofx.table.embed import embed
     from pofx.table.fit import fit
     from pofx.table.joint import Joint
     from pofx.table.pairs import compare, cross_entropy, jensen_shannon, kl
+    from pofx.table.sampling import flow_log_prob, with_sampler
     from pofx.table.saved import load
     from pofx.table.schema import Schema, Variable
     from pofx.table.stack import stack
@@ -31,6 +33,9 @@ _HOMES = {
     "Schema": "table.schema",
     "Variable": "table.schema",
     "compare": "table.pairs",
+    "embed": "table.embed",
+    "flow_log_prob": "table.sampling",
+    "with_sampler": "table.sampling",
     "cross_entropy": "table.pairs",
     "fit": "table.fit",
     "jensen_shannon": "table.pairs",
@@ -51,14 +56,17 @@ __all__ = [
     "Variable",
     "compare",
     "cross_entropy",
+    "embed",
     "estimate",
     "fit",
+    "flow_log_prob",
     "jensen_shannon",
     "kl",
     "load",
     "plot",
     "sklearn",
     "stack",
+    "with_sampler",
 ]
 
 

@@ -1,5 +1,6 @@
 """The order-agnostic model against the enumeration of its orders."""
 
+from dataclasses import replace
 from itertools import permutations
 
 import equinox as eqx
@@ -10,6 +11,7 @@ import pytest
 from scipy import stats
 from scipy.special import logsumexp
 
+import pofx
 from pofx.core.rows import rows
 from pofx.learn.fit import Plan, fit
 from pofx.learn.settings import Settings
@@ -187,6 +189,20 @@ def test_its_example_agrees_over_orders():
     own = [every(p, np.array([a, 0, c], np.float32), pair)[0] for a, c in states(2)]
     summed = np.exp(each[:, 0]).reshape(2, 2, 2).sum(1).ravel()
     np.testing.assert_allclose(np.exp(own), summed, rtol=1e-3)
+
+
+@pytest.mark.slow
+def test_it_is_fitted_without_a_guide_that_knows_anything():
+    """It proposes by itself: what stands beside it is not asked, whatever it says."""
+    a = np.random.default_rng(0).integers(0, 2, 200)
+    data = {"a": a, "b": a, "c": 1 - a}
+    p = pofx.fit(data, "any_order", epochs=30, width=16)
+    assert type(p.model.guide).__name__ == "Independent"
+    other = eqx.tree_at(lambda m: m.guide.groups[0].log_odds, p.model, jnp.full(3, 9.0))
+    few = {"a": [1.0], "b": [None], "c": [None]}
+    found, again = (replace(p, model=m).log_prob(few) for m in (p.model, other))
+    assert found.value[0] == again.value[0]
+    assert np.asarray(p.impute({**few, "a": [0.0]})["b"])[0] == 0
 
 
 @pytest.mark.slow

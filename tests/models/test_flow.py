@@ -9,6 +9,8 @@ import pytest
 import pofx
 from pofx.core.rows import rows
 from pofx.core.variables import Column
+from pofx.learn.settings import Settings
+from pofx.learn.sgd import train
 from pofx.models.flow import Flow
 
 pytest.importorskip("flowjax")
@@ -62,6 +64,23 @@ def test_scale_of_the_data_moves_the_density_by_its_jacobian(scale):
     x = jnp.array([0.3, 1.7])
     moved = float(other.log_density(scale * x)) + 2 * np.log(scale)
     assert moved == pytest.approx(float(one.log_density(x)), abs=2e-3)
+
+
+def test_columns_of_any_scale_are_learned_alike():
+    """Steps of learning know nothing of the data's units."""
+    scale = np.array([1e6, 1e-6])
+    x = np.random.default_rng(0).normal([1, -3], 1, (256, 2))
+    x[:, 1] += x[:, 0] ** 2
+    own = []
+    for unit in (np.ones(2), scale):
+        start = Flow.start(jax.random.key(0), rows(x * unit), columns(2), **SMALL)
+        settings = Settings(epochs=6, batch=32, rate=1e-2)
+        end = train(jax.random.key(1), start, rows(x * unit), settings=settings)
+        np.testing.assert_array_equal(start.shift, end.model.shift)
+        np.testing.assert_array_equal(start.log_scale, end.model.log_scale)
+        own.append(np.array([e.train for e in end.history]) - np.log(unit).sum())
+    assert own[0][-1] < own[0][0] - 0.2, "it learns"
+    np.testing.assert_allclose(*own, atol=0.02)
 
 
 def test_tails_go_on_beyond_the_spline():

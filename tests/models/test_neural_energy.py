@@ -14,7 +14,7 @@ from pofx.core.importance import trusted
 from pofx.core.rows import rows
 from pofx.core.variables import Column
 from pofx.learn.fit import Plan, fit
-from pofx.models import neural_energy, tilted
+from pofx.models import tilted
 from pofx.models.gaussian import gaussian
 from pofx.models.neural_energy import NeuralEnergy
 
@@ -104,7 +104,7 @@ def plane():
 @pytest.mark.usefixtures("float64")
 def test_draws_of_the_reference_find_z(plane):
     p, log_z = plane
-    found, _, steepest = neural_energy._sampled(p, KEY)
+    found, _, steepest = tilted.sampled(KEY, p.tilted, 64)
     assert 0 < found.stderr < 0.1
     assert abs(float(found.log_z) - log_z) < 3 * float(found.stderr)
     assert found.k < trusted(tilted.SAMPLES)
@@ -114,7 +114,7 @@ def test_draws_of_the_reference_find_z(plane):
 @pytest.mark.usefixtures("float64")
 def test_annealing_finds_z(plane):
     p, log_z = plane
-    found = neural_energy._cooled(p, KEY)
+    found = tilted.cooled(KEY, p.tilted, p.step_size, 100)
     assert 0 < found.stderr < 0.1
     assert abs(float(found.log_z) - log_z) < 3 * float(found.stderr)
 
@@ -127,8 +127,8 @@ def test_chains_stay_and_draws_follow_the_density(plane):
     points, cell = grid(flat())
     mass = np.exp(-np.asarray(energies(p, points)) - log_z + cell)
     assert mass.sum() == pytest.approx(1)
-    _, chains, _ = neural_energy._sampled(p, KEY)
-    run = neural_energy._ran(eqx.tree_at(lambda p: p.chains, p, chains), KEY)
+    _, chains, _ = tilted.sampled(KEY, p.tilted, 64)
+    run = tilted.ran(KEY, p.tilted, chains, p.step_size)
     assert 0.5 < run.accepted < 0.85
     energy = mass @ np.asarray(energies(p, points))
     error = run.energies.std() / np.sqrt(run.energies.size / 10)
@@ -180,15 +180,12 @@ def test_a_step_leaves_mixed_columns_as_they_are(observed, reference):
     assert joint[0].mean() == pytest.approx(joint[1].mean(), abs=0.015)
 
 
-def test_completion_keeps_what_is_observed_and_repeats_to_the_bit():
+def test_it_starts_and_draws_the_same_to_the_bit():
     one, other = (tilt(started(table(), MIXED, reference="independent")) for _ in range(2))
     assert bool(eqx.tree_equal(one, other))
-    row, observed = jnp.array([jnp.nan, 1.5, jnp.nan, 0.0]), jnp.array([False, True, False, True])
-    complete = eqx.filter_jit(lambda p: p.complete(KEY, row, observed, 5))
-    whole = np.asarray(complete(one))
-    assert np.isfinite(whole).all()
-    np.testing.assert_array_equal(whole[[1, 3]], [1.5, 0.0])
-    np.testing.assert_array_equal(whole, complete(other))
+    draw = eqx.filter_jit(lambda p: p.draw(KEY))
+    assert np.isfinite(draw(one)).all()
+    np.testing.assert_array_equal(draw(one), draw(other))
 
 
 def test_contrast_is_least_where_the_ratio_is_right():

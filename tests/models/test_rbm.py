@@ -17,7 +17,7 @@ from pofx.core.variables import Column
 from pofx.learn.fit import Plan, fit
 from pofx.learn.settings import Settings
 from pofx.learn.sgd import train
-from pofx.models import rbm
+from pofx.models import bipartite, rbm
 from pofx.models.annealed import annealed, doubt_weights, evidence
 from pofx.models.rbm import RBM
 from pofx.models.visible import Visible
@@ -50,6 +50,10 @@ def machine(binaries, reals, hidden, seed=0, size=1.0, temperatures=500):
         p,
         tuple(jnp.asarray(a) for a in own),
     )
+
+
+def partition(p):
+    return bipartite.partition(p.layers, KEY, p.temperatures)
 
 
 @eqx.filter_jit
@@ -92,6 +96,8 @@ def brute(p, x):
 def test_the_energy_sums_over_hidden_units():
     p = machine(3, 2, 5)
     x = np.array([[1, 0, 1, 2.0, 4.0], [0, 0, 0, -1.0, 3.5]])
+    end = jax.vmap(lambda x: p.layers.energy(x, jnp.ones(())))(jnp.asarray(x))
+    np.testing.assert_allclose(end, energies(p, x), rtol=1e-12)
     np.testing.assert_allclose(energies(p, x), [brute(p, row) for row in x], rtol=1e-12)
 
 
@@ -99,13 +105,13 @@ def test_the_energy_sums_over_hidden_units():
 def test_z_over_hidden_units_is_z_over_rows():
     p = machine(10, 0, 3)
     over_rows = logsumexp(-np.asarray(energies(p, bits(10))))
-    assert float(rbm._partition(p, KEY).log_z) == pytest.approx(over_rows, rel=1e-12)
-    own = eqx.tree_at(lambda p: p.log_z, p, rbm._partition(p, KEY).log_z)
+    assert float(partition(p).log_z) == pytest.approx(over_rows, rel=1e-12)
+    own = eqx.tree_at(lambda p: p.log_z, p, partition(p).log_z)
     assert np.exp(-np.asarray(energies(own, bits(10))) - float(own.log_z)).sum() == pytest.approx(1)
     # More hidden units than are summed over, but few columns.
     wide = machine(4, 0, 20)
     wanted = logsumexp([-brute_wide(wide, x) for x in bits(4)])
-    found = rbm._partition(wide, KEY)
+    found = partition(wide)
     assert float(found.log_z) == pytest.approx(wanted, rel=1e-12)
     assert float(found.stderr) == 0
 
@@ -123,7 +129,7 @@ def test_z_of_real_columns_against_quadrature():
     grid = np.linspace(-25, 30, 301)
     points = np.array([(b, u, v) for b in (0.0, 1.0) for u in grid for v in grid])
     total = logsumexp(-np.asarray(energies(p, points))) + 2 * np.log(grid[1] - grid[0])
-    assert float(rbm._partition(p, KEY).log_z) == pytest.approx(total, rel=1e-9)
+    assert float(partition(p).log_z) == pytest.approx(total, rel=1e-9)
 
 
 REALS = pytest.param(6, 3, marks=pytest.mark.slow)
@@ -133,7 +139,10 @@ REALS = pytest.param(6, 3, marks=pytest.mark.slow)
 @pytest.mark.parametrize(("binaries", "reals"), [(12, 0), REALS])
 def test_annealing_finds_z(binaries, reals):
     p = machine(binaries, reals, 8, size=0.7)
-    found, exact = rbm._estimated(p, jax.random.key(3)), float(rbm._summed(p))
+    found, exact = (
+        bipartite.cooled(p.layers, jax.random.key(3), 500),
+        float(bipartite.summed(p.layers)),
+    )
     assert 0 < found.stderr < 0.2
     assert abs(float(found.log_z) - exact) < 3 * float(found.stderr)
 
@@ -191,19 +200,6 @@ def test_a_step_leaves_real_columns_as_they_are():
     after = np.asarray(after)
     assert abs(after[:, 0].mean() - drawn[:, 0].mean()) < 4 * np.sqrt(0.5 / n)
     assert stats.ks_2samp(after[:, 1], drawn[:, 1]).pvalue > 1e-3
-
-
-def test_completion_keeps_what_is_observed_and_follows_the_conditional():
-    p, n = machine(4, 0, 3, size=1.0), 10_000
-    x, probability = table(p)
-    observed = jnp.array([True, False, False, True])
-    row = jnp.array([1.0, jnp.nan, 7.0, 0.0])
-    complete = jax.jit(jax.vmap(lambda k: p.complete(k, row, observed, 30)))
-    codes = np.asarray(complete(jax.random.split(KEY, n))) @ [8, 4, 2, 1]
-    fits = (x[:, 0] == 1) & (x[:, 3] == 0)
-    counts = np.bincount(codes.astype(int), minlength=16)
-    assert counts[fits].sum() == n
-    assert chi_square(counts[fits], n * probability[fits] / probability[fits].sum()) > 1e-3
 
 
 def test_draws_follow_the_distribution():

@@ -14,7 +14,7 @@ KEY = jax.random.key(0)
 @pytest.fixture(scope="module")
 def net():
     """A net of which nothing is zero."""
-    start = Residual.init(KEY, 3, 2, 5, 2)
+    start = Residual.init(KEY, 3, 2, 5, 2, 2)
     leaves, tree = jax.tree.flatten(start)
     keys = jax.random.split(KEY, len(leaves))
     return jax.tree.unflatten(
@@ -22,9 +22,9 @@ def net():
     )
 
 
-def by_hand(net, x, t):
+def by_hand(net, x, t, told):
     angle = np.pi * t * 2.0 ** np.arange(WAVES)
-    e = np.concatenate([[1, t], np.sin(angle), np.cos(angle)])
+    e = np.concatenate([[1, t], np.sin(angle), np.cos(angle), told])
     inlet, turn, scale, shift, add, gain, outlet = (
         np.asarray(getattr(net, name), np.float64)
         for name in ("inlet", "turn", "scale", "shift", "add", "gain", "outlet")
@@ -38,21 +38,24 @@ def by_hand(net, x, t):
 
 @pytest.mark.parametrize("t", [0.0, 0.3, 1.0])
 def test_the_formula(net, t):
-    x = np.array([0.5, -2.0, 1.0])
-    np.testing.assert_allclose(net(jnp.asarray(x), jnp.asarray(t)), by_hand(net, x, t), rtol=1e-4)
+    x, told = np.array([0.5, -2.0, 1.0]), np.array([1.0, -1.0])
+    own = net(*map(jnp.asarray, (x, t, told)))
+    np.testing.assert_allclose(own, by_hand(net, x, t, told), rtol=1e-4)
 
 
 def test_it_starts_at_zero_and_learns_from_there():
     start = Residual.init(KEY, 3, 2, 8, 3)
     x, t = jax.random.normal(KEY, (3,)), jnp.asarray(0.4)
-    assert start(x, t).tolist() == [0, 0]
-    slope = eqx.filter_grad(lambda net: (net(x, t) - 1).sum())(start)
+    assert start(x, t, jnp.zeros(0)).tolist() == [0, 0]
+    slope = eqx.filter_grad(lambda net: (net(x, t, jnp.zeros(0)) - 1).sum())(start)
     assert float(jnp.abs(slope.outlet).max()) > 0.1
 
 
-def test_a_time_reaches_every_layer(net):
-    slope = jax.jacfwd(lambda t: net(jnp.ones(3), t))(jnp.asarray(0.3))
+def test_a_time_and_what_is_told_reach_every_layer(net):
+    slope = jax.jacfwd(lambda t: net(jnp.ones(3), t, jnp.ones(2)))(jnp.asarray(0.3))
+    assert float(jnp.abs(slope).min()) > 0
+    slope = jax.jacfwd(lambda told: net(jnp.ones(3), jnp.asarray(0.3), told))(jnp.ones(2))
     assert float(jnp.abs(slope).min()) > 0
     for name in ("scale", "shift", "gain"):
-        own = eqx.filter_grad(lambda n: n(jnp.ones(3), jnp.asarray(0.3)).sum())(net)
+        own = eqx.filter_grad(lambda n: n(jnp.ones(3), jnp.asarray(0.3), jnp.ones(2)).sum())(net)
         assert float(jnp.abs(getattr(own, name)).max()) > 0

@@ -3,14 +3,17 @@
 import warnings
 from dataclasses import replace
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
+from jaxtyping import Array, Float
 
 import pofx
 from pofx.core.distribution import Example
-from pofx.core.inexact import Density, by_guide
+from pofx.core.inexact import REPLICATES, Density, Unnormalised, by_guide, reseeded
 from pofx.core.rows import rows
 from pofx.models.gaussian import Gaussian
 from pofx.models.guided import Guided
@@ -41,6 +44,38 @@ class Opaque(Density):
         return Example(cls(own.model), own.columns)
 
 
+class Own(Opaque):
+    """One that proposes by itself."""
+
+    guided = False
+
+
+class Energy(Unnormalised):
+    """A tractable model known by its energy, its normaliser by an estimate."""
+
+    inner: Gaussian
+    log_z: Float[Array, ""]
+    log_z_stderr: Float[Array, ""]
+
+    @property
+    def size(self):
+        return self.inner.size
+
+    def energy(self, x):
+        return -self.inner.log_prob(x)
+
+    def step(self, key, x, observed):
+        return self.inner.sample(key, x, observed)
+
+    def draw(self, key):
+        return self.inner.sample(key)
+
+    @classmethod
+    def example(cls, key):
+        own = Gaussian.example(key)
+        return Example(cls(own.model, jnp.zeros(()), jnp.zeros(())), own.columns)
+
+
 @pytest.fixture(scope="module")
 def data():
     rng = np.random.default_rng(0)
@@ -56,6 +91,14 @@ def pair(data):
     guide = pofx.fit(data, "gaussian", covariance="diagonal", schema=p.schema).model
     model = Guided(Opaque(p.model), guide, jax.random.key_data(jax.random.key(1)))
     return p, replace(p, model=model)
+
+
+@pytest.fixture(scope="module")
+def energy(pair):
+    """The same known by its energy, log Z to 0.3 nats."""
+    p, q = pair
+    own = Energy(p.model, jnp.zeros(()), jnp.asarray(0.3))
+    return replace(q, model=replace(q.model, model=own))
 
 
 @pytest.fixture(scope="module")
@@ -127,17 +170,35 @@ def test_draws_and_given(pair):
     assert np.log(own["b"].std()) + 1.419 == pytest.approx(float(exact), abs=0.15)
 
 
-def test_a_guide_that_is_far_off_is_found_out(pair, data, holes):
+@pytest.fixture(scope="module")
+def far(pair, data):
+    """One whose guide is far off."""
     _, q = pair
-    far = pofx.fit(data * [1, 1, 1] + [0, 15, 0], "gaussian", schema=q.schema).model
-    bad = replace(q, model=replace(q.model, guide=far))
-    with pytest.warns(pofx.PofxWarning, match="of little worth"):
-        bad.log_prob(holes)
-    with pytest.warns(pofx.PofxWarning, match="of little worth"):
-        bad.impute(holes)
+    guide = pofx.fit(data * [1, 1, 1] + [0, 15, 0], "gaussian", schema=q.schema).model
+    return replace(q, model=replace(q.model, guide=guide))
+
+
+def test_a_guide_that_is_far_off_is_found_out(pair, data, holes, far):
+    for ask in (
+        lambda: far.log_prob(holes),
+        lambda: far.impute(holes),
+        lambda: far.given(a=3.0).sample(2),
+    ):
+        with pytest.warns(pofx.PofxWarning, match="of little worth.* try another guide="):
+            ask()
+    own = replace(far, model=replace(far.model, model=Own(far.model.model.inner)))
+    with pytest.warns(pofx.PofxWarning, match="of little worth.* try an exact model"):
+        own.log_prob(holes)
+
+
+def test_what_needs_no_guide_is_not_doubted(far, data):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        q.log_prob(data[:3])  # complete rows need no guide
+        far.log_prob(data[:3])
+        far.log_prob(pd.DataFrame({"a": [None, 3.0], "b": [None, 0.1], "c": [None, -0.2]}))
+        drawn = far.sample(300)
+    # Nor do rows without a cell lean on it.
+    assert drawn["b"].mean() == pytest.approx(data["b"].mean(), abs=0.3)
 
 
 def test_reliability_tells_what_weights_are_worth(pair, holes):
@@ -155,3 +216,54 @@ def test_the_divergence_from_itself_is_about_nothing(pair):
     p, q = pair
     found = pofx.kl(p, q, max_draws=4096)
     assert float(found) == pytest.approx(0, abs=5 * float(found.stderr) + 1e-3)
+
+
+@pytest.mark.parametrize(("shift", "lost"), [(0.5, (0, 0.01)), (1.0, (0, 0.3)), (3.0, (0.8, 1))])
+def test_rows_are_lost_where_their_weights_say_nothing(pair, shift, lost):
+    """Weights exp(shift n - shift²/2), n normal, whose k of 64 has much noise."""
+    p, q = pair
+    seen = np.arange(3) < 2
+    guide = eqx.tree_at(lambda g: g.mean, p.model, p.model.mean)
+    var = np.linalg.inv(np.linalg.inv(np.asarray(p.model.covariance))[2:, 2:])[0, 0]
+    moved = guide.mean.at[2].add(shift * np.sqrt(var))
+    model = replace(q.model, guide=eqx.tree_at(lambda g: g.mean, guide, moved))
+    x = rows(np.where(seen, np.asarray(p.model.mean, np.float64), np.nan)[None])
+    found = [reliability(reseeded(model, i), x) for i in range(100)]
+    doubted = np.mean([own.lost[0] for own in found])
+    assert lost[0] <= doubted <= lost[1]
+    truth = float(p.model.log_prob(x.x[0, 0], jnp.asarray(seen)))
+    off = np.array([own.log_prob[0] - truth for own in found if not own.lost[0]])
+    error = np.array([own.stderr[0] for own in found if not own.lost[0]])
+    if shift <= 1:
+        assert (np.abs(off) < 3 * error).mean() > 0.9
+
+
+def test_the_error_of_log_z_is_in_the_answer(energy, data, holes):
+    whole = energy.log_prob(data[:5])
+    assert (whole.kind, whole.how) == ("estimate", "log Z estimated")
+    np.testing.assert_allclose(whole.stderr, 0.3, rtol=1e-6)
+    assert (energy.log_prob(holes[:5]).stderr >= 0.3 - 1e-6).all()
+    nothing = energy.log_prob(pd.DataFrame({"a": [None], "b": [None], "c": [None]}))
+    assert (nothing.kind, nothing.value[0]) == ("exact", 0)
+    known = eqx.tree_at(lambda m: m.model.log_z_stderr, energy.model, jnp.zeros(()))
+    assert replace(energy, model=known).log_prob(data[:5]).kind == "exact"
+
+
+@pytest.mark.slow
+def test_the_error_of_log_z_is_in_what_follows_and_cancels_in_ratios(energy, data):
+    alone = energy.marginal("a", "b", "c").log_prob(data[:2])
+    assert alone.kind == "estimate"
+    np.testing.assert_allclose(alone.stderr, 0.3, rtol=1e-2)
+    np.testing.assert_allclose(alone.value, energy.log_prob(data[:2]).value, atol=1e-3)
+    # Of a ratio it cancels.
+    ratio = energy.given(a=4.0).log_prob(data[["b", "c"]][:2])
+    assert ratio.kind == "estimate"
+    assert (np.asarray(ratio.stderr) < 0.15).all()
+    entropy = energy.entropy("a", max_draws=4096)
+    assert float(entropy.stderr) == pytest.approx(0.3, rel=0.2)
+
+
+def test_replicates_are_as_many_as_the_model_takes_them_for():
+    from pofx.table import replicates
+
+    assert replicates.REPLICATES == REPLICATES

@@ -1,10 +1,13 @@
 """Errors that help: one line that names the argument, what was wanted, what came, what to try."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from difflib import get_close_matches
 
 SHOWN = 20
 """The most names that an error lists."""
+_HEARD: ContextVar[list[str] | None] = ContextVar("heard", default=None)
 
 
 class PofxError(ValueError):
@@ -18,7 +21,32 @@ class PofxError(ValueError):
 
 
 class PofxWarning(UserWarning):
-    """Something to know about a result that stands."""
+    """Something to know about a result that stands; `overheard` notes each that is made."""
+
+    def __init__(self, what: object = "") -> None:
+        super().__init__(what)
+        # Here, not where it is shown: a filter that hides a warning does not make it untrue.
+        if (heard := _HEARD.get()) is not None:
+            heard.append(str(what))
+
+
+@contextmanager
+def overheard() -> Iterator[list[str]]:
+    """A list that fills with the texts of the warnings made inside; the innermost list hears.
+
+    >>> import warnings
+    >>> with overheard() as heard, warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     warnings.warn("too few rows", PofxWarning)
+    >>> heard
+    ['too few rows']
+    """
+    heard: list[str] = []
+    before = _HEARD.set(heard)
+    try:
+        yield heard
+    finally:
+        _HEARD.reset(before)
 
 
 def unknown(what: str, name: object, known: Iterable[object]) -> PofxError:

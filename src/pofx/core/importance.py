@@ -46,6 +46,16 @@ def pareto_smoothed(log_w: Float[Array, "s"]) -> tuple[Float[Array, "s"], Float[
     return smooth, jnp.where(possible, jnp.where(some, k, -jnp.inf), jnp.inf)
 
 
+def log_mean(log_w: Float[Array, "s"], smooth: bool = True) -> Float[Array, ""]:
+    """The logarithm of the mean of weights; `smooth`: of `pareto_smoothed` ones.
+
+    >>> float(log_mean(jnp.full(64, -700.0)))
+    -700.0
+    """
+    own = pareto_smoothed(log_w)[0] if smooth else log_w
+    return jax.nn.logsumexp(own, b=1 / len(own))
+
+
 def _pareto(over: Float[Array, "m"]) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Shape and scale of exceedances in ascending order (Zhang and Stephens 2009)."""
     m = len(over)

@@ -3,6 +3,7 @@
 Each draws what is missing from a proposal, and weighs the draw so that E[w] = p(x_O).
 """
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -14,18 +15,21 @@ from jaxtyping import Array, Float, PRNGKeyArray, UInt
 
 from pofx.core.distribution import Distribution, Mask, Queryable, Row, Tractable
 
+REPLICATES = 8
+"""How often a question is put of a model that estimates, each time with other noise."""
+
 
 class Inexact(Distribution):
     """A distribution that is asked by weighted draws.
 
-    `exact_rows` says whether log w of a complete row is log p(x) itself; `below` whether E[w] may
-    be less than p(x_O), so that answers are lower bounds however many the draws; `holes` whether it
-    learns from rows with missing entries, which are else drawn from the guide.
+    `below` says whether E[w] may be less than p(x_O), so that answers are lower bounds however many
+    the draws; `holes` whether it learns from rows with missing entries, which are else drawn from
+    the guide; `guided` whether the guide proposes, or the model by itself.
     """
 
-    exact_rows: ClassVar[bool] = False
     below: ClassVar[bool] = False
     holes: ClassVar[bool] = True
+    guided: ClassVar[bool] = True
 
     @abstractmethod
     def draw(self, key: PRNGKeyArray) -> Row:
@@ -41,17 +45,19 @@ class Inexact(Distribution):
         """
 
 
-class Density(Inexact):
-    """A distribution with the exact density of a complete row."""
-
-    exact_rows: ClassVar[bool] = True
+class Pointwise(Inexact):
+    """A distribution whose log p(x) of a complete row is one number, without a draw."""
 
     @abstractmethod
     def log_density(self, x: Row) -> Float[Array, ""]:
-        """log p(x) in nats."""
+        """log p(x) in nats, of a complete row."""
 
 
-class Unnormalised(Inexact):
+class Density(Pointwise):
+    """A distribution with the exact density of a complete row."""
+
+
+class Unnormalised(Pointwise):
     """A distribution with an energy: p(x) = exp(-E(x)) / Z, and Z known with an error.
 
     `log_z_stderr` is the standard error of `log_z`, which all answers share: zero where Z is exact.
@@ -64,16 +70,23 @@ class Unnormalised(Inexact):
     def energy(self, x: Row) -> Float[Array, ""]:
         """E(x) in nats, of a complete row."""
 
+    @abstractmethod
+    def step(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
+        """A complete row after a step of a Markov chain that leaves p(x_M | x_O) as it is."""
+
+    def log_density(self, x: Row) -> Float[Array, ""]:
+        return -self.energy(x) - self.log_z
+
     def weighted(
         self, key: PRNGKeyArray, guide: Tractable, x: Row, observed: Mask
     ) -> tuple[Row, Float[Array, ""]]:
-        return by_guide(key, guide, lambda x: -self.energy(x) - self.log_z, x, observed)
+        return by_guide(key, guide, self.log_density, x, observed)
 
 
 class Bounded(Inexact):
     """A distribution with a lower bound: E[log w] <= log p(x_O), tighter with more draws.
 
-    It brings its own proposal, of what is hidden in it.
+    It brings a proposal of its own of what is hidden in it.
     """
 
     below: ClassVar[bool] = True
@@ -88,12 +101,16 @@ class Estimated(Queryable):
 
     model: eqx.AbstractVar[Inexact]
     seed: eqx.AbstractVar[UInt[Array, "2"]]
+    draws: eqx.AbstractVar[int]
 
     @abstractmethod
     def weighted(
         self, key: PRNGKeyArray, x: Row, observed: Mask
     ) -> tuple[Float[Array, "s d"], Float[Array, "s"]]:
-        """Draws of the row's missing entries, and their log-weights in nats."""
+        """The row completed `draws` times, and log-weights in nats.
+
+        Alike of a complete row whose log p is known, in one evaluation of it.
+        """
 
 
 def by_guide(
@@ -123,13 +140,23 @@ def estimates(model: Any) -> bool:
 
 
 def reseeded(model: Any, number: int) -> Any:
-    """The model with the noise of its estimates drawn anew."""
+    """The model as it answers one of `REPLICATES`: the noise of its estimates drawn anew.
+
+    log Z, which is estimated but once, goes √(REPLICATES - 1) standard errors up and down in turn:
+    an answer's mean over all replicates stays, the standard error of that mean counts log Z's, and
+    of ratios of probabilities it cancels as it should.
+    """
+    away = (-1) ** number * math.sqrt(REPLICATES - 1)
 
     def anew(leaf):
         if not _is_estimated(leaf):
             return leaf
         key = jax.random.fold_in(jax.random.wrap_key_data(leaf.seed), number)
-        return eqx.tree_at(lambda m: m.seed, leaf, jax.random.key_data(key))
+        leaf = eqx.tree_at(lambda m: m.seed, leaf, jax.random.key_data(key))
+        if not isinstance(leaf.model, Unnormalised):
+            return leaf
+        log_z = leaf.model.log_z + away * leaf.model.log_z_stderr
+        return eqx.tree_at(lambda m: m.model.log_z, leaf, log_z)
 
     return jax.tree.map(anew, model, is_leaf=_is_estimated)
 

@@ -33,13 +33,15 @@ Report: TypeAlias = Callable[[Progress], None]
 class Fit(NamedTuple):
     """A learned model, and how learning went.
 
-    `history` holds the log-likelihood before each step, in nats a unit of weight.
+    `history` holds the log-likelihood before each step, in nats a unit of weight; `skipped` is the
+    number of steps by gradients that were not taken, for they were not finite.
     """
 
     model: Any
     history: list[float]
     converged: bool
     seconds: float
+    skipped: int = 0
 
     @property
     def log_likelihood(self) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
 from pofx.core.distribution import Distribution, Learned, Queryable, Statistical, Stepwise, Trained
-from pofx.core.errors import PofxError, PofxWarning
+from pofx.core.errors import PofxError, PofxWarning, overheard
 from pofx.core.maps import spare_maps
 from pofx.core.rows import Rows
 from pofx.core.rows import log_prob as scores_of
@@ -29,6 +29,8 @@ FEWEST, MOST = 2000, 10_000
 """Steps by batches or gradients: few rows are passed over more often, many less."""
 PASSES = 4
 """Passes over the rows at least, however many they are."""
+RISE = 0.05
+"""The share of a loss, and of a nat, by which training may end above its start."""
 
 
 class Plan(NamedTuple):
@@ -72,7 +74,7 @@ def fit(
     limits = {"tolerance": plan.tolerance, "seconds": plan.seconds, "report": plan.report}
     if not model.random_start or plan.restarts < 2:
         return em(model, rows, steps=plan.steps, **limits)
-    with warnings.catch_warnings():
+    with overheard(), warnings.catch_warnings():
         warnings.simplefilter("ignore", PofxWarning)  # a trial need not converge
         models = [model, *(start(k, rows) for k in keys[1:])]
         few = min(TRIAL, plan.steps)
@@ -127,8 +129,25 @@ def _by_gradients(
         if value > kept or len(phases) == 1:
             best, kept = own, value
     history = [-epoch.train for t in phases for epoch in t.history]
-    converged = all(t.stopped in ("epochs", "settled") for t in phases)
-    return Fit(best, history, converged, sum(t.seconds for t in phases))
+    doubts = [told for t in phases if (told := _astray(t))]
+    converged = all(t.stopped in ("epochs", "settled") for t in phases) and not doubts
+    skipped = sum(t.skipped for t in phases)
+    if skipped and all(t.stopped != "failed" for t in phases):
+        doubts.append(f"{skipped} steps were skipped, whose loss or gradient was not finite")
+    for what in doubts:
+        warnings.warn(f"{what}; check the data for extreme values", PofxWarning, stacklevel=3)
+    return Fit(best, history, converged, sum(t.seconds for t in phases), skipped)
+
+
+def _astray(t: Training) -> str:
+    """What to tell of training that only led away from its start; empty where it did not."""
+    least = min((epoch.valid for epoch in t.history if epoch.valid < np.inf), default=np.inf)
+    if not least - t.begun > RISE * (1 + abs(t.begun)):
+        return ""
+    return (
+        f"training diverged: rows held out lose {t.begun:.4g} nats at its start, and {least:.4g} "
+        f"at the best of {len(t.history)} epochs"
+    )
 
 
 def _settings(model: Trained, rows: Rows, plan: Plan) -> Settings:

@@ -40,7 +40,7 @@ class Training(NamedTuple):
     `best` is the epoch, counted from one, after which the model was what is returned; `skipped`
     the number of steps whose loss or gradient was not finite. `stopped` says why training ended:
     "epochs" (all done), "settled" (patience), "seconds" or "failed" (an epoch without a finite
-    step).
+    step). `begun` is the validation loss of the start, NaN without rows to validate on.
     """
 
     model: Any
@@ -48,6 +48,7 @@ class Training(NamedTuple):
     best: int
     skipped: int
     stopped: str
+    begun: float
     seconds: float
 
 
@@ -124,7 +125,12 @@ def train(
     held = None if valid is None else _data(model, valid, "valid")
     parameters, rest = eqx.partition(model, model.learnable())
     moving, rest = eqx.partition(rest, _moves)
-    state, history = _start(parameters, moving, settings, held), []
+    state, history, begun = _start(parameters, moving, settings, held), [], float("nan")
+    shuffle, noise = jax.random.split(key)
+    if held:
+        judge = (rest, jax.tree.map(jnp.asarray, held), noise, jnp.asarray(np.inf), settings.batch)
+        state, loss = _validate(judge, state)
+        begun = float(loss)
     path, run = None if checkpoint is None else Path(checkpoint), {}
     if path:
         # More time may be given to a run: it is another run in no other respect.
@@ -136,7 +142,6 @@ def train(
             history = [Epoch(*losses) for losses in record["history"]]
             began -= record["seconds"]
     learned, held = jax.tree.map(jnp.asarray, (learned, held))
-    shuffle, noise = jax.random.split(key)
     numbers = jax.tree.map(jnp.asarray, settings)
     written = time.perf_counter()
 
@@ -170,7 +175,7 @@ def train(
     model = eqx.combine(state.best if best else state.judged, state.moving, rest)
     skipped = len(history) * -(-len(learned.x) // settings.batch) - int(state.taken)
     seconds = time.perf_counter() - began
-    return Training(model, history, best or len(history), skipped, stopped, seconds)
+    return Training(model, history, best or len(history), skipped, stopped, begun, seconds)
 
 
 @eqx.filter_jit(donate="all-except-first")

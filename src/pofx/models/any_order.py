@@ -48,6 +48,7 @@ class AnyOrder(Bounded, Headed):
     heads: Heads
     net: Masked | Transformer
 
+    guided: ClassVar[bool] = False
     one_draw: ClassVar[str] = "a pass a column"
     # The loss is noisy, and held-out rows go on gaining after epochs that gain nothing.
     pace: ClassVar[Mapping[str, Any]] = {"average": 0.995, "rate": 3e-3, "patience": 20}

@@ -1,52 +1,62 @@
 """The variational diffusion model: noise that hides a row step by step, taken off again."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.stats import norm
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core.distribution import Example, Mask, Queryable, Row, Tractable, Trained
 from pofx.core.errors import PofxError
-from pofx.core.inexact import Bounded, proposed
+from pofx.core.inexact import Bounded
 from pofx.core.rows import Rows
+from pofx.core.rows import rows as make_rows
 from pofx.core.variables import KINDS, Column, Kind
+from pofx.models.ancestral import descended, log_weight
 from pofx.models.codes import Codes
+from pofx.models.context import Context
+from pofx.models.denoiser import Denoiser, residue
+from pofx.models.probability_flow import flow_log_prob, flowed
 from pofx.nets.residual import Residual
-from pofx.nets.transport import transported
 
-HIGH = 5.0
-"""The log-variance of the most noise over that of the signal, in units of the codes."""
 ROWS, TIMES = 4096, 8
 """The most rows that a step's error is measured on, and times at which a row held out is judged."""
+UNTOLD = 0.1
+"""The share of rows in training whose context the net is not told."""
+SAMPLERS = ("ancestral", "ode")
 
 
 class Diffusion(Bounded, Trained):
     """A variational diffusion model: the codes of a row, hidden by noise, then recovered.
 
     q(z_t | x) = N(α_t c(x), σ_t²),  α_t² = sigmoid(-γ_t), σ_t² = sigmoid(γ_t), γ_t linear in t
-    p(x) = ∫ N(z_1; 0, I) Π_t p(z_s | z_t) p(x | z_0) dz,  p(z_s | z_t) = N(μ_s(z_t, ĉ), σ_s²(z_t))
-    log p(x) >= E[log p(x | z_0)] - KL(q(z_1 | x) || N(0, I)) - E_t |ε - ε̂(z_t, t)|² (γ_1 - γ_0)/2
+    p(x | y) = ∫ N(z_1; 0, I) Π_t p(z_s | z_t, y) p(x | z_0) dz,  p(z_s | z_t, y) = N(μ_s, σ_s²)
+    log p(x | y) >= E[log p(x | z_0)] - KL(q(z_1 | x) || N(0, I)) - E_t |ε - ε̂|² (γ_1 - γ_0)/2
 
-    μ_s is the mean of q(z_s | z_t, x) at the guess ĉ of the codes, whose mean squared error over
-    rows, `residue` in units of σ_t², widens the step (Bao et al., "Analytic-DPM", 2022). The net
-    guesses v = α ε - σ c (Salimans and Ho 2022). The bound, which training maximises, is that of
-    steps without number; weights and draws are of as many as `residue` has. Kingma, Salimans, Poole
-    and Ho, "Variational diffusion models" (2021).
+    μ_s is the mean of q(z_s | z_t, x) at the guess ĉ(z_t, t, y) of the codes, whose mean squared
+    error over rows, `residue` in units of σ_t², widens the step (Bao et al., "Analytic-DPM", 2022).
+    The bound, which training maximises, is that of steps without number; weights and draws are of
+    as many as `residue` has. The columns y that `on` names, of any kinds, have a law of their own:
+    so p(y) p(x | y) is a joint, and Bayes' rule tells a class. In training one row in ten is not
+    told its y. So with `guidance` g the steps may follow (1 + g) v(z, t | y) - g v(z, t): draws are
+    then sharper than p(x | y) and no longer its draws, and weights are those of that other law.
+    With sampler "ode" new rows, and rows given y alone, come by the probability flow instead.
+    Kingma, Salimans, Poole and Ho, "Variational diffusion models" (2021).
 
     >>> p = Diffusion.example(jax.random.key(0)).model
     >>> p.size, p.draw(jax.random.key(1)).shape
-    (2, (2,))
+    (3, (3,))
     """
 
-    codes: Codes
-    net: Residual
+    denoiser: Denoiser
+    context: Context
     residue: Float[Array, "steps c"]
-    high: float = eqx.field(static=True, default=HIGH)
+    guidance: float = eqx.field(static=True, default=0.0)
+    sampler: str = eqx.field(static=True, default="ancestral")
 
     holes: ClassVar[bool] = False
     one_draw: ClassVar[str] = "a pass a step"
@@ -61,22 +71,22 @@ class Diffusion(Bounded, Trained):
 
     @property
     def size(self) -> int:
-        f = self.codes.embedding
-        return len({*f.numbers, *f.marked})
+        return self.context.columns
 
-    def level(self, t: Array | float) -> tuple[Array, Array]:
-        """α_t and σ_t of each code."""
-        gamma = self._low + (self.high - self._low) * jnp.asarray(t, self.residue.dtype)
-        return jnp.sqrt(jax.nn.sigmoid(-gamma)), jnp.sqrt(jax.nn.sigmoid(gamma))
+    def _split(self, row: Row) -> tuple[Row, Float[Array, "y"], Float[Array, ""]]:
+        """x, what the net is told of y, and log p(y)."""
+        x, given, log_prior = self.context.split(row)
+        # A number of its own says that y is told: zeros alone may be a y.
+        return x, jnp.append(given, 1) if len(given) else given, log_prior
 
     # -- the bound
 
     def bound(self, key: PRNGKeyArray, x: Row, times: int) -> Float[Array, ""]:
-        """A draw of the lower bound on log p(x) in nats, over so many times, evenly spaced."""
+        """A draw of the lower bound on log p(x, y) in nats, over so many times, evenly spaced."""
         at, noise = jax.random.split(key)
         t = (jax.random.uniform(at) + jnp.arange(times) / times) % 1
         keys = jax.random.split(noise, times)
-        return jax.vmap(lambda k, t: self._bound(k, x, t))(keys, t).mean()
+        return jax.vmap(lambda k, t: self._bound(k, x, t, 1))(keys, t).mean()
 
     def loss(
         self,
@@ -87,148 +97,59 @@ class Diffusion(Bounded, Trained):
         at, noise = jax.random.split(key)
         # Evenly spaced over the rows: less noise in their mean.
         t = (jax.random.uniform(at) + jnp.arange(len(x)) / len(x)) % 1
-        return -jax.vmap(self._bound)(jax.random.split(noise, len(x)), x, t)
+        tell = jax.random.uniform(jax.random.fold_in(key, 2), t.shape) >= UNTOLD
+        return -jax.vmap(self._bound)(jax.random.split(noise, len(x)), x, t, tell)
 
-    def _bound(self, key, x, t) -> Float[Array, ""]:
+    def _bound(self, key, row, t, tell) -> Float[Array, ""]:
         """The bound with its integral over time taken at t."""
         hiding, reading = jax.random.split(key)
-        c = self.codes(x)
-        off, e = self._off(hiding, c, t)
-        a, _ = self.level(t)
+        x, told, log_prior = self._split(row)
+        d = self.denoiser
+        c = d.codes(x)
+        off, e = d.off(hiding, c, t, told * tell)
+        a, _ = d.level(t)
         # Of mean zero, and as large as the noise of what it is taken from: a control variate.
         steps = len(self.residue)
         i = jnp.clip(jnp.ceil(t * steps).astype(int) - 1, 0, steps - 1)
         noise = (a**2 * self.residue[i]) ** 2 * (e**2 - 1)
-        lost = ((self.high - self._low) * (a**2 * off**2 - noise)).sum() / 2
-        a, s = self.level(1)
+        lost = ((d.high - d.low) * (a**2 * off**2 - noise)).sum() / 2
+        a, s = d.level(1)
         prior = (a**2 * (c**2 - 1) - 2 * jnp.log(s)).sum() / 2
-        y = c + self.codes.finest * jax.random.normal(reading, c.shape, c.dtype)
-        return self.codes.log_prob(x, y) - prior - lost
+        y = c + d.codes.finest * jax.random.normal(reading, c.shape, c.dtype)
+        return d.codes.log_prob(x, y) - prior - lost + log_prior
 
-    def _off(self, key, c, t) -> tuple[Float[Array, "c"], Float[Array, "c"]]:
-        """v - v̂ at a random z_t, and its ε. By α times that ε̂ is off, by σ times it ĉ."""
-        a, s = self.level(t)
-        e = jax.random.normal(key, c.shape, c.dtype)
-        return a * e - s * c - self._toward(a * c + s * e, t), e
-
-    def _toward(self, z, t) -> Float[Array, "c"]:
-        """The guess v̂ of v = α ε - σ c; of levels by way of that of their codes."""
-        own, (a, s) = self.net(z, t), self.level(t)
-        if not self.codes.discrete.any():
-            return own
-        guess = self.codes.guess(z / a, s / a, own)
-        return jnp.where(self.codes.discrete, (a * z - guess) / s, own)
-
-    @property
-    def _low(self) -> Float[Array, "c"]:
-        return 2 * jnp.log(self.codes.finest)
-
-    # -- steps
+    # -- draws and their weights
 
     def weighted(
         self, key: PRNGKeyArray, guide: Tractable, x: Row, observed: Mask
     ) -> tuple[Row, Float[Array, ""]]:
-        filling, noise = jax.random.split(key)
-        whole = guide.sample(filling, x, observed)
-        c, keys = self.codes(whole), jax.random.split(noise, len(self.residue) + 1)
+        return self.context.weighted(key, guide, x, observed, self._weigh, self.draw_given)
 
-        def step(state, one):
-            (z, log_w), (key, i) = state, one
-            n = jax.random.normal(key, c.shape, c.dtype)
-            mean, guess, put, own, wide = self._step(z, i)
-            off = put * (c - guess) + own * n
-            ratio = norm.logpdf(off, 0, wide) - norm.logpdf(n) + jnp.log(own)
-            return (mean + off, log_w + ratio.sum()), None
-
-        a, s = self.level(1)
-        n = jax.random.normal(keys[0], c.shape, c.dtype)
-        z = a * c + s * n
-        log_w = (norm.logpdf(z) - norm.logpdf(n) + jnp.log(s)).sum()
-        (z, log_w), _ = jax.lax.scan(step, (z, log_w), (keys[1:], self._backwards))
-        a, _ = self.level(0)
-        log_w += self.codes.log_prob(whole, z / a)
-        return whole, log_w - proposed(guide, whole, observed)
+    def _weigh(self, key: PRNGKeyArray, row: Row) -> Float[Array, ""]:
+        x, told, log_prior = self._split(row)
+        return log_prior + log_weight(key, self.denoiser, self.residue, x, told, self.guidance)
 
     def draw(self, key: PRNGKeyArray) -> Row:
+        nothing = jnp.zeros(self.size, self.residue.dtype)
+        row = self.context.draw(jax.random.fold_in(key, 1), nothing, nothing > 0)
+        return self.draw_given(key, row)
+
+    def draw_given(self, key: PRNGKeyArray, row: Row) -> Row:
+        """The row with x drawn given y."""
         first, noise, last = jax.random.split(key, 3)
+        _, told, _ = self._split(row)
+        d, r, g = self.denoiser, self.residue, self.guidance
+        z = jax.random.normal(first, (d.codes.size,), r.dtype)
+        if self.sampler == "ode":
+            z = flowed(d, z, told, len(r), g)
+        else:
+            z = descended(noise, d, r, z, told, g)
+        return self.context.put(row, d.codes.sample(last, z / d.level(0)[0]))
 
-        def step(z, one):
-            key, i = one
-            mean, _, _, _, wide = self._step(z, i)
-            return mean + wide * jax.random.normal(key, z.shape, z.dtype), None
-
-        z, keys = self._nothing(first), jax.random.split(noise, len(self.residue))
-        z, _ = jax.lax.scan(step, z, (keys, self._backwards))
-        return self._read(last, z)
-
-    def _step(self, z, i) -> tuple[Array, ...]:
-        """From the noise of t = (i + 1) / T to that of i / T.
-
-        The mean of p(z_s | z_t), the guess of the codes and their share in it, and the spreads of
-        q(z_s | z_t, x) and of p(z_s | z_t).
-        """
-        steps = len(self.residue)
-        t = (i + 1) / steps
-        (a, s), (b, r) = self.level(t), self.level(i / steps)
-        guess = a * z - s * self._toward(z, t)
-        fresh = -jnp.expm1((self._low - self.high) / steps)
-        put = b * fresh
-        own = r * jnp.sqrt(fresh)
-        wide = jnp.sqrt(own**2 + (put * s) ** 2 * self.residue[i])
-        return (b / a) * (1 - fresh) * z + put * guess, guess, put, own, wide
-
-    @property
-    def _backwards(self) -> Array:
-        return jnp.arange(len(self.residue))[::-1]
-
-    def _nothing(self, key) -> Float[Array, "c"]:
-        return jax.random.normal(key, (self.codes.size,), self.residue.dtype)
-
-    def _read(self, key, z) -> Row:
-        return self.codes.sample(key, z / self.level(0)[0])
-
-    # -- the flow with the same marginals
-
-    def draw_ode(self, key: PRNGKeyArray, steps: int) -> Row:
-        """A new row by the probability flow, all of whose noise is the first: Heun's steps.
-
-        With φ = atan(σ/α) the flow is dz/dφ = v̂ (Salimans and Ho 2022).
-        """
-        first, last = jax.random.split(key)
-
-        def step(z, i):
-            t, s = (i + 1) / steps, i / steps
-            turn = self._angle(s) - self._angle(t)
-            v = self._toward(z, t)
-            return z + turn * (v + self._toward(z + turn * v, s)) / 2, None
-
-        z, _ = jax.lax.scan(step, self._nothing(first), jnp.arange(steps)[::-1])
-        return self._read(last, z)
-
-    def ode_log_prob(self, key: PRNGKeyArray, x: Row) -> Float[Array, ""]:
-        """An estimate of log p(x) in nats: the density of the probability flow at a random z_0.
-
-        log p(x) ≈ log N(z_1; 0, I) + log |det dz_1 / dz_0| - log q(z_0 | x) + log p(x | z_0)
-
-        Song et al., "Score-based generative modeling through stochastic differential equations"
-        (2021). PofxError without the extra.
-        """
-        hiding, probing = jax.random.split(key)
-        c = self.codes(x)
-        n = jax.random.normal(hiding, c.shape, c.dtype)
-        a, s = self.level(0)
-
-        def speed(z, t):
-            return jax.jacfwd(self._angle)(t) * self._toward(z, t)
-
-        z, grown = transported(probing, speed, a * c + s * n)
-        hidden = (norm.logpdf(n) - jnp.log(s)).sum()
-        seen = self.codes.log_prob(x, c + s / a * n)
-        return norm.logpdf(z).sum() + grown - hidden + seen
-
-    def _angle(self, t) -> Array:
-        a, s = self.level(t)
-        return jnp.arctan2(s, a)
+    def flow_log_prob(self, key: PRNGKeyArray, row: Row) -> Float[Array, ""]:
+        """An estimate of log p(x, y) in nats, by the density of the probability flow."""
+        x, told, log_prior = self._split(row)
+        return flow_log_prob(key, self.denoiser, x, told) + log_prior
 
     # -- learning
 
@@ -245,7 +166,8 @@ class Diffusion(Bounded, Trained):
 
     def learnable(self) -> Any:
         fixed = jax.tree.map(lambda _: False, self)
-        return eqx.tree_at(lambda p: p.net, fixed, jax.tree.map(lambda _: True, self.net))
+        net = jax.tree.map(lambda _: True, self.denoiser.net)
+        return eqx.tree_at(lambda p: p.denoiser.net, fixed, net)
 
     def then(self) -> None:
         return None
@@ -258,8 +180,11 @@ class Diffusion(Bounded, Trained):
         choosing, noise = jax.random.split(key)
         some = np.asarray(jax.random.permutation(choosing, len(x)))
         some = some[weight[some] > 0][:ROWS]
-        residue = _residue(self, noise, jnp.asarray(x[some]), jnp.asarray(weight[some]))
-        return eqx.tree_at(lambda p: p.residue, self, residue)
+        own, told, _ = jax.vmap(self._split)(jnp.asarray(x[some]))
+        c, steps = jax.vmap(self.denoiser.codes)(own), len(self.residue)
+        at = (jnp.arange(steps) + 1) / steps
+        wide = residue(self.denoiser, noise, c, told, jnp.asarray(weight[some]), at)
+        return eqx.tree_at(lambda p: p.residue, self, wide)
 
     @classmethod
     def carries(cls, variable: str, **options: Any) -> frozenset[Kind]:
@@ -272,38 +197,42 @@ class Diffusion(Bounded, Trained):
         rows: Rows,
         columns: Sequence[Column],
         *,
-        steps: int = 64,
+        on: str = "",
+        timesteps: int = 64,
         width: int = 128,
         depth: int = 3,
+        guidance: float = 0.0,
+        sampler: str = "ancestral",
     ) -> "Diffusion":
         """The model of codes that are normal and independent."""
-        for name, value in {"steps": steps, "width": width, "depth": depth}.items():
+        for name, value in {"timesteps": timesteps, "width": width, "depth": depth}.items():
             if value < 1:
                 raise PofxError(f"{name}: wanted at least 1, got {value}")
+        context = Context.near(jax.random.fold_in(key, 1), rows, columns, on)
         x, observed, weight = rows.flat()
-        codes = Codes.near(columns, x, observed * weight[:, None])
-        net = Residual.init(key, codes.size, codes.size, width, depth)
-        return cls(codes, net, jnp.ones((steps, codes.size)))
+        rest, weight = list(context.rest), observed * weight[:, None]
+        codes = Codes.near([columns[j] for j in rest], x[:, rest], weight[:, rest])
+        told = context.size + 1 if context.size else 0
+        net = Residual.init(key, codes.size, codes.size, width, depth, told)
+        start = cls(Denoiser(codes, net), context, jnp.ones((timesteps, codes.size)))
+        return start.drawn_by(sampler, guidance)
+
+    def drawn_by(self, sampler: str, guidance: float) -> "Diffusion":
+        """The same, but for how it is drawn from."""
+        if sampler not in SAMPLERS:
+            raise PofxError(f"sampler: wanted one of {', '.join(SAMPLERS)}; got {sampler!r}")
+        if guidance and not self.context.size:
+            raise PofxError("guidance: wanted columns to be guided by, as in on='species'")
+        return replace(self, sampler=sampler, guidance=float(guidance))
 
     @classmethod
     def example(cls, key: PRNGKeyArray) -> Example:
-        columns = tuple(Column(name, "real", family="normal") for name in "ab")
-        codes = Codes.near(columns, np.zeros((1, 2)), np.zeros((1, 2)))
-        net = Residual.init(key, 2, 2, 8, 1)
-        net = eqx.tree_at(lambda n: n.outlet, net, jax.random.normal(key, (2, 8)) / 8)
-        return Example(cls(codes, net, jnp.ones((8, 2))), columns)
-
-
-@eqx.filter_jit
-def _residue(model, key, x, weight) -> Float[Array, "steps c"]:
-    """The mean square of v - v̂ over the rows, at each step."""
-    steps = len(model.residue)
-
-    def one(own):
-        key, t = own
-        keys = jax.random.split(key, len(x))
-        off, _ = jax.vmap(lambda k, x: model._off(k, model.codes(x), t))(keys, x)
-        return weight @ off**2 / weight.sum()
-
-    t = (jnp.arange(steps) + 1) / steps
-    return jax.lax.map(one, (jax.random.split(key, steps), t))
+        columns = (
+            Column("a", "real", family="normal"),
+            Column("b", "binary", levels=2, family="bernoulli"),
+            Column("c", "real", family="normal"),
+        )
+        few = make_rows(np.array([[-1.0, 0, -1], [1, 1, 1]]))
+        p = cls.start(key, few, columns, on="b", timesteps=8, width=8, depth=1)
+        outlet = jax.random.normal(key, (2, 8)) / 8
+        return Example(eqx.tree_at(lambda p: p.denoiser.net.outlet, p, outlet), columns)

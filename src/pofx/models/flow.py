@@ -1,15 +1,16 @@
 """The normalising flow: a row of normal numbers, bent by an invertible network."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.stats import norm
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx.core.distribution import Example, Mask, OnePhase, Row, Tractable
+from pofx.core.distribution import Example, Mask, Queryable, Row, Tractable, Trained
 from pofx.core.errors import PofxError
 from pofx.core.inexact import Density
 from pofx.core.rows import Rows
@@ -19,7 +20,7 @@ from pofx.models.context import Context
 from pofx.nets.bijection import LAYERS, TRANSFORMS, Bijection, Plan
 
 
-class Flow(Density, OnePhase):
+class Flow(Density, Trained):
     """A normalising flow of continuous columns: the change of variables.
 
     log p(x | c) = log N(f(x, c); 0, I) + log |det df(x, c) / dx|
@@ -80,6 +81,31 @@ class Flow(Density, OnePhase):
         observed: Bool[Array, "d"] | Bool[Array, "n d"],
     ) -> Float[Array, "n"]:
         return -jax.vmap(self.log_density)(x)
+
+    def risk(
+        self,
+        key: PRNGKeyArray,
+        x: Float[Array, "n d"],
+        observed: Bool[Array, "d"] | Bool[Array, "n d"],
+    ) -> Float[Array, "n"]:
+        return self.loss(key, x, observed)
+
+    def learnable(self) -> Any:
+        """The layers: mean and scale are in the data's units, and steps of learning are not."""
+        fixed = jax.tree.map(lambda _: False, self)
+        layers = jax.tree.map(eqx.is_inexact_array, self.bijection)
+        return eqx.tree_at(lambda p: p.bijection, fixed, layers)
+
+    def moved(self, key: PRNGKeyArray) -> "Flow":
+        return self
+
+    def then(self) -> None:
+        return None
+
+    def compiled(
+        self, key: PRNGKeyArray, rows: Rows, score: Callable[[Queryable], Float[np.ndarray, "n"]]
+    ) -> "Flow":
+        return self
 
     @classmethod
     def carries(cls, variable: str, *, on: str = "", **options: Any) -> frozenset[Kind]:

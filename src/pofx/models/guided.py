@@ -1,5 +1,8 @@
 """An inexact model with a guide: asked anything by importance sampling."""
 
+from collections.abc import Callable
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -7,12 +10,15 @@ from jaxtyping import Array, Float, PRNGKeyArray, UInt
 
 from pofx.core import rules
 from pofx.core.distribution import Example, Mask, Row, Tractable
-from pofx.core.importance import pareto_smoothed
-from pofx.core.inexact import Estimated, Inexact
+from pofx.core.importance import log_mean
+from pofx.core.inexact import Estimated, Inexact, Pointwise, Unnormalised
 from pofx.models.independent import Independent
 
 DRAWS = 64
 """Weighted draws behind a log-probability, and those of which a sample is one."""
+STEPS = 32
+"""Steps of an energy's Markov chain from the draw picked, which begins there with no more to forget
+than what 64 draws left of the guide's error. They cost what the 64 do, or a few times that."""
 
 
 class Guided(Estimated):
@@ -20,9 +26,11 @@ class Guided(Estimated):
 
     p(x_O) ≈ 1/S Σ_s w_s,  w_s = p(x_O, x_M^s) / g(x_M^s | x_O),  x_M^s ~ g(x_M | x_O)
 
-    A conditional draw is one of the S, by its weight (sampling-importance-resampling; Rubin 1988).
-    A model with a proposal of its own, as a variational autoencoder has, weighs draws of that. The
-    draws are the same for one `seed`. Owen, "Monte Carlo theory, methods and examples" (2013), ch.9
+    A conditional draw is one of the S, by its weight (sampling-importance-resampling; Rubin 1988),
+    of an energy 32 steps on of a Markov chain that leaves p(x_M | x_O) as it is. A model with a
+    proposal of its own, as a variational autoencoder has, weighs draws of that. Of a complete row
+    a density and an energy are evaluated once. The draws are the same for one `seed`. Owen, "Monte
+    Carlo theory, methods and examples" (2013), ch. 9.
 
     >>> p = Guided.example(jax.random.key(0)).model
     >>> type(p.model).__name__, type(p.guide).__name__, p.size
@@ -41,35 +49,54 @@ class Guided(Estimated):
     def weighted(
         self, key: PRNGKeyArray, x: Row, observed: Mask
     ) -> tuple[Float[Array, "s d"], Float[Array, "s"]]:
-        """The draws, and their log-weights in nats."""
+        def known(x, log_density):
+            return jnp.tile(x, (self.draws, 1)), jnp.full(self.draws, log_density(x))
+
+        return self._either(x, observed, known, lambda x: self._drawn(key, x, observed))
+
+    def _log_prob(self, x: Row, observed: Mask) -> Float[Array, ""]:
+        def estimated(x):
+            _, log_w = self._drawn(jax.random.wrap_key_data(self.seed), x, observed)
+            # A bound stays one: smoothing could lift it.
+            return log_mean(log_w, smooth=not self.model.below)
+
+        own = self._either(x, observed, lambda x, log_density: log_density(x), estimated)
+        return jnp.where(observed.any(), own, 0)
+
+    def _either(self, x: Row, observed: Mask, known: Callable, drawn: Callable) -> Any:
+        """What is known of a complete row whose log p is one number, else what is drawn."""
+        x = x.astype(jnp.result_type(float))
+        if not isinstance(self.model, Pointwise):
+            return drawn(x)
+        log_density = self.model.log_density
+        return jax.lax.cond(observed.all(), lambda x: known(x, log_density), drawn, x)
+
+    def _drawn(self, key, x, observed):
+        """Completions by the proposal, and their log-weights."""
         keys = jax.random.split(key, self.draws)
         return jax.vmap(lambda k: self.model.weighted(k, self.guide, x, observed))(keys)
 
-    def _log_prob(self, x: Row, observed: Mask) -> Float[Array, ""]:
-        key = jax.random.wrap_key_data(self.seed)
-
-        def mean(x):
-            _, log_w = self.weighted(key, x, observed)
-            # A bound stays one: smoothing could lift it.
-            log_w = log_w if self.model.below else pareto_smoothed(log_w)[0]
-            return jax.nn.logsumexp(log_w) - jnp.log(self.draws)
-
-        def whole(x):
-            return self.model.weighted(key, self.guide, x, jnp.ones(self.size, bool))[1]
-
-        own = jax.lax.cond(observed.all(), whole, mean, x) if self.model.exact_rows else mean(x)
-        return jnp.where(observed.any(), own, 0)
-
     def _sample(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
         def resampled(key):
-            drawing, picking = jax.random.split(key)
+            drawing, picking, moving = jax.random.split(key, 3)
             rows, log_w = self.weighted(drawing, x, observed)
-            return rows[jax.random.categorical(picking, log_w)].astype(x.dtype)
+            return self._moved(moving, rows[jax.random.categorical(picking, log_w)], observed)
 
         def new(key):
-            return self.model.draw(key).astype(x.dtype)
+            return self.model.draw(key).astype(jnp.result_type(float))
 
-        return jax.lax.cond(observed.any(), resampled, new, key)
+        return jax.lax.cond(observed.any(), resampled, new, key).astype(x.dtype)
+
+    def _moved(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
+        """The row some steps on of the model's Markov chain, where it has one."""
+        model = self.model
+        if not isinstance(model, Unnormalised):
+            return x
+
+        def step(x, key):
+            return model.step(key, x, observed).astype(x.dtype), None
+
+        return jax.lax.scan(step, x, jax.random.split(key, STEPS))[0]
 
     @classmethod
     def example(cls, key: PRNGKeyArray) -> Example:
@@ -82,5 +109,8 @@ class Guided(Estimated):
 
 @rules.expectation.register(Guided)
 def _expectation(p: Guided, x: Row, observed: Mask) -> Row:
-    rows, log_w = p.weighted(jax.random.wrap_key_data(p.seed), x, observed)
-    return jax.nn.softmax(log_w) @ rows
+    key = jax.random.wrap_key_data(p.seed)
+    rows, log_w = p.weighted(key, x, observed)
+    # Given nothing the model draws by itself, and its draws are the same for all such rows.
+    new = jax.vmap(p.model.draw)(jax.random.split(key, p.draws))
+    return jnp.where(observed.any(), jax.nn.softmax(log_w) @ rows, new.mean(0))

@@ -10,23 +10,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx.core.discovery import named
-from pofx.core.distribution import Example, Mask, Queryable, Row, Statistical, Tractable, Trained
+from pofx.core.distribution import Example, Mask, Queryable, Row, Tractable, Trained
 from pofx.core.errors import PofxError, PofxWarning, unknown
 from pofx.core.inexact import Unnormalised
 from pofx.core.rows import Rows
 from pofx.core.variables import KINDS, Column, Kind
-from pofx.models.annealed import Evidence, blackjax, doubt_mixing, doubt_weights, worth
+from pofx.models.annealed import blackjax, doubt_mixing, doubt_weights, worth
 from pofx.models.independent import Independent
-from pofx.models.tilted import ANNEALED, SAMPLES, Run, Tilted, cooled, ran, sampled, stepped
+from pofx.models.reference import drawn, plain
+from pofx.models.reference import reference as learned
+from pofx.models.tilted import ANNEALED, SAMPLES, Tilted, cooled, ran, sampled, stepped
 from pofx.nets.embedding import Embedding
 from pofx.nets.smooth_mlp import SmoothMlp
 
 LOSSES = ("nce", "score")
-ROUNDS = 50
-"""The most steps of EM by which the reference is learned."""
-COMPONENTS, ROWS = 8, 20
-"""The most Gaussians of the reference, and the rows and columns that each wants."""
 SURE = 0.02
 """The standard error of log Z, in nats, that needs no annealing."""
 DRAWN = 50
@@ -90,33 +87,24 @@ class NeuralEnergy(Unnormalised, Trained):
     def step(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
         """A step of a chain, which leaves p(x_M | x_O) as it is."""
         one = jnp.ones_like(self.step_size)
-        return stepped(key, self._tilted(), x, observed, one, self.step_size)[0]
-
-    def complete(self, key: PRNGKeyArray, x: Row, observed: Mask, steps: int = DRAWN) -> Row:
-        """x with its missing entries drawn from the reference, and after some steps from there.
-
-        Approximately a draw from p(x_M | x_O); the more steps, the nearer.
-        """
-        drawing, moving = jax.random.split(key)
-        x = self.reference.sample(drawing, jnp.where(observed, x, 0), observed)
-        return self._after(moving, x, observed, steps)
+        return stepped(key, self.tilted, x, observed, one, self.step_size)[0]
 
     def draw(self, key: PRNGKeyArray) -> Row:
         picking, moving = jax.random.split(key)
         x = self.chains[jax.random.randint(picking, (), 0, len(self.chains))]
-        return self._after(moving, x, jnp.zeros(self.size, bool), DRAWN)
+        none = jnp.zeros(self.size, bool)
 
-    def _after(self, key: PRNGKeyArray, x: Row, observed: Mask, steps: int) -> Row:
         def step(x, key):
-            return self.step(key, x, observed), None
+            return self.step(key, x, none), None
 
-        return jax.lax.scan(step, x, jax.random.split(key, steps))[0]
+        return jax.lax.scan(step, x, jax.random.split(moving, DRAWN))[0]
 
-    def _tilted(self) -> Tilted:
-        place = np.array(self.moves, int)
-        own = np.searchsorted(np.array(self.embedding.numbers, int), place)
+    @property
+    def tilted(self) -> Tilted:
+        """The same without its chains, for what moves them."""
+        own = np.searchsorted(np.array(self.embedding.numbers, int), np.array(self.moves, int))
         scale = self.embedding.shift[own], self.embedding.scale[own]
-        return Tilted(self.reference, self.tilt, place, *scale)
+        return Tilted(self.reference, self.tilt, *scale, self.moves)
 
     def learnable(self) -> Any:
         fixed = jax.tree.map(lambda _: False, self)
@@ -167,10 +155,10 @@ class NeuralEnergy(Unnormalised, Trained):
     ) -> "NeuralEnergy":
         """Chains from draws of the reference, weighed; their moves tuned, and log Z."""
         sampling, going, cooling = jax.random.split(key, 3)
-        found, chains, steepest = _sampled(self, sampling)
+        found, chains, steepest = sampled(sampling, self.tilted, len(self.chains))
         if not steepest <= LARGEST * self.size:
             _warn(f"the energy explodes: its network tilts by {float(steepest):.3g} nats")
-        run = _ran(eqx.tree_at(lambda p: p.chains, self, chains), going)
+        run = ran(going, self.tilted, chains, self.step_size)
         doubt_mixing(np.asarray(run.energies))
         if self.moves and not LEAST <= run.accepted <= MOST:
             _warn(f"chains hardly follow the energy: {float(run.accepted):.2f} of moves accepted")
@@ -178,7 +166,7 @@ class NeuralEnergy(Unnormalised, Trained):
         p = eqx.tree_at(lambda p: (p.chains, p.step_size), self, own)
         draws = SAMPLES
         if not (worth(found, draws) and found.stderr <= SURE):
-            other = _cooled(p, cooling)
+            other = cooled(cooling, p.tilted, p.step_size, p.temperatures)
             if not worth(found, draws) or other.stderr < found.stderr:
                 found, draws = other, ANNEALED
         doubt_weights(found, draws)
@@ -213,21 +201,18 @@ class NeuralEnergy(Unnormalised, Trained):
                 raise PofxError(f"{name}: wanted at least {int(name != 'depth')}, got {size}")
         if not noise > 0:
             raise PofxError(f"noise: wanted a number above 0, got {noise!r}")
-        plain = tuple(j for j, c in enumerate(columns) if c.kind == "real" and not c.spikes)
-        if loss == "score" and len(plain) < len(columns):
-            other = next(c for j, c in enumerate(columns) if j not in plain)
+        moves = plain(columns)
+        if loss == "score" and len(moves) < len(columns):
+            other = next(c for j, c in enumerate(columns) if j not in moves)
             raise PofxError(
                 f"column {other.variable!r} is {other.kind}"
                 f"{' with point masses' if other.spikes else ''}, and loss='score' wants real "
                 "columns only; use loss='nce'"
             )
-        if plain:
+        if moves:
             blackjax()
         learning, building, drawing = jax.random.split(key, 3)
-        usual = "mixture" if len(plain) == len(columns) else "chow_liu_tree"
-        most = int(np.clip(rows.count // (ROWS * len(columns)), 1, COMPONENTS))
-        parts = {"components": most, "part": "gaussian"} if usual == "mixture" else {}
-        base = _learned(learning, rows, columns, reference or usual, {} if reference else parts)
+        base = learned(learning, rows, columns, reference)
         x, observed, weight = rows.flat()
         embedding = Embedding.near(columns, x, observed * weight[:, None])
         net = SmoothMlp.init(building, (embedding.size, *[width] * depth, 1))
@@ -237,7 +222,7 @@ class NeuralEnergy(Unnormalised, Trained):
             embedding,
             base,
             chains,
-            plain,
+            moves,
             objective=loss,
             ratio=ratio,
             noise=float(noise),
@@ -247,14 +232,13 @@ class NeuralEnergy(Unnormalised, Trained):
     @classmethod
     def example(cls, key: PRNGKeyArray) -> Example:
         reference, columns = Independent.example(key)
-        x = np.asarray(_rows(reference, key, 200))
+        x = np.asarray(drawn(reference, key, 200))
         embedding = Embedding.near(columns, x, np.ones(x.shape))
         net = SmoothMlp.init(key, (embedding.size, 8, 1))
         last = 0.7 * jax.random.normal(key, net.weights[-1].shape)
         net = eqx.tree_at(lambda n: n.weights[-1], net, last)
-        real = tuple(j for j, c in enumerate(columns) if c.kind == "real")
-        model = _begun(key, net, embedding, reference, 32, real)
-        found, chains, _ = _sampled(model, key)
+        model = _begun(key, net, embedding, reference, 32, plain(columns))
+        found, chains, _ = sampled(key, model.tilted, 32)
         own = chains, found.log_z, found.stderr
         whole = eqx.tree_at(lambda p: (p.chains, p.log_z, p.log_z_stderr), model, own)
         return Example(whole, columns)
@@ -270,7 +254,7 @@ def _begun(
     **settings: Any,
 ) -> NeuralEnergy:
     """A model whose chains are rows of the reference."""
-    rows = _rows(reference, key, chains)
+    rows = drawn(reference, key, chains)
     zero = jnp.zeros(())
     step = zero + 0.5 * max(len(moves), 1) ** -0.25
     return NeuralEnergy(
@@ -284,48 +268,6 @@ def _begun(
         moves=moves,
         **settings,
     )
-
-
-def _learned(
-    key: PRNGKeyArray, rows: Rows, columns: Sequence[Column], name: str, options: dict[str, Any]
-) -> Statistical:
-    """The model of that name, learned in closed form or by a few steps of EM."""
-    cls = named("pofx.models", Statistical, "reference", name)
-    model, before = cls.start(key, rows, columns, **options), -np.inf
-    for _ in range(ROUNDS):
-        better, value = _improved(model, rows)
-        if not value - before > 1e-3 * float(rows.total):
-            break
-        model, before = better, float(value)
-    return model
-
-
-@eqx.filter_jit
-def _rows(reference: Tractable, key: PRNGKeyArray, n: int) -> Float[Array, "n d"]:
-    return jax.vmap(reference.sample)(jax.random.split(key, n))
-
-
-@eqx.filter_jit
-def _improved(model: Any, rows: Rows) -> tuple[Any, Float[Array, ""]]:
-    statistics, value = rows.sum(model.statistics)
-    return model.maximise(statistics), value
-
-
-@eqx.filter_jit
-def _sampled(
-    p: NeuralEnergy, key: PRNGKeyArray
-) -> tuple[Evidence, Float[Array, "m d"], Float[Array, ""]]:
-    return sampled(key, p._tilted(), len(p.chains))
-
-
-@eqx.filter_jit
-def _ran(p: NeuralEnergy, key: PRNGKeyArray) -> Run:
-    return ran(key, p._tilted(), p.chains, p.step_size)
-
-
-@eqx.filter_jit
-def _cooled(p: NeuralEnergy, key: PRNGKeyArray) -> Evidence:
-    return cooled(key, p._tilted(), p.step_size, p.temperatures)
 
 
 def _warn(what: str) -> None:

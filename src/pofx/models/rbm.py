@@ -14,20 +14,10 @@ from pofx.core.errors import PofxError
 from pofx.core.inexact import Unnormalised
 from pofx.core.rows import Rows
 from pofx.core.variables import Column, Kind
-from pofx.models.annealed import (
-    Evidence,
-    annealed,
-    doubt_mixing,
-    doubt_weights,
-    enumerated,
-    evidence,
-)
+from pofx.models.annealed import doubt_mixing, doubt_weights
+from pofx.models.bipartite import ANNEALED, Bipartite, based, log_sum, partition
 from pofx.models.visible import CARRIED, Visible
 
-EXACT = 16
-"""The most units over whose settings Z is summed."""
-ANNEALED = 256
-"""Chains that estimate Z where it cannot be summed."""
 BURNT, KEPT = 200, 800
 """Sweeps of the chains after training: first unseen, then looked at for how they mix."""
 DRAWN = 200
@@ -78,35 +68,16 @@ class RBM(Unnormalised, Trained):
     def energy(self, x: Row) -> Float[Array, ""]:
         """F(x) = -log Σ_h exp(-E(x, h)), the free energy, in nats."""
         z = self.visible.inward(x)
-        return self.visible.energies(z).sum() - _log_sum(self._inputs(z)).sum()
+        return self.visible.energies(z).sum() - log_sum(self.layers.inputs(z)).sum()
 
-    def _inputs(self, z: Float[Array, "d"]) -> Float[Array, "hidden"]:
-        return self.hidden_bias + (z / self.visible.variance()) @ self.weights
-
-    def _energy(self, x: Row, beta: Float[Array, ""]) -> Float[Array, ""]:
-        """The free energy on the way, β from 0 to 1, from independent columns."""
-        z = self.visible.inward(x)
-        own = self.visible.on_the_way(z, beta).sum()
-        return own - _log_sum(beta * self._inputs(z)).sum()
-
-    def _swept(self, key: PRNGKeyArray, x: Row, beta: Float[Array, ""]) -> Row:
-        """A row given hidden units given x, on the way: a sweep of block Gibbs sampling."""
-        up, down = jax.random.split(key)
-        odds = beta * self._inputs(self.visible.inward(x))
-        h = jax.random.uniform(up, odds.shape, odds.dtype) < jax.nn.sigmoid(odds)
-        return self.visible.sample(down, self.weights @ (h - 0.5), beta).astype(x.dtype)
+    @property
+    def layers(self) -> Bipartite:
+        """The machine without its chains."""
+        return Bipartite(self.weights, self.hidden_bias, self.visible)
 
     def step(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
         """A sweep of block Gibbs sampling, which leaves p(x_M | x_O) as it is."""
-        return jnp.where(observed, x, self._swept(key, x, jnp.ones((), self.weights.dtype)))
-
-    def complete(self, key: PRNGKeyArray, x: Row, observed: Mask, sweeps: int = DRAWN) -> Row:
-        """x with its missing entries after some sweeps that hold the others, from the means on.
-
-        Approximately a draw from p(x_M | x_O); the more sweeps, the nearer.
-        """
-        x = jnp.where(observed, x, self.visible.shift)
-        return self._after(key, x[None], observed, sweeps)[0]
+        return jnp.where(observed, x, self.layers.swept(key, x, jnp.ones((), self.weights.dtype)))
 
     def draw(self, key: PRNGKeyArray) -> Row:
         picking, moving = jax.random.split(key)
@@ -167,9 +138,9 @@ class RBM(Unnormalised, Trained):
         def one(x, away):
             z = self.visible.inward(x)
             other = self.visible.either(z.at[j].add(away), self.visible.inward(1 - x))
-            inputs = self._inputs(z)
+            inputs = self.layers.inputs(z)
             change = ((other - z) / self.visible.variance())[j]
-            hidden = _log_sum(inputs + change[:, None] * self.weights[j]) - _log_sum(inputs)
+            hidden = log_sum(inputs + change[:, None] * self.weights[j]) - log_sum(inputs)
             gain = (self.visible.energies(z) - self.visible.energies(other))[j] + hidden.sum(1)
             return jax.nn.softplus(gain).sum() * (self.size / few)
 
@@ -185,7 +156,7 @@ class RBM(Unnormalised, Trained):
         going, measuring = jax.random.split(key)
         chains, energies = _ran(self, going)
         doubt_mixing(np.asarray(energies))
-        found = _partition(self, measuring)
+        found = partition(self.layers, measuring, self.temperatures)
         doubt_weights(found, ANNEALED)
         own = chains, found.log_z, found.stderr
         return eqx.tree_at(lambda p: (p.chains, p.log_z, p.log_z_stderr), self, own)
@@ -227,7 +198,8 @@ class RBM(Unnormalised, Trained):
         own = np.array([0.4, 0.7, 0.5, 1.0]), np.array([1, 1, 1, 2.0]), np.zeros(4)
         weights = 0.7 * jax.random.normal(key, (4, 3))
         model = _begun(key, weights, Visible.of(*own, np.arange(4) == 3), 32)
-        return Example(eqx.tree_at(lambda p: p.log_z, model, _partition(model, key).log_z), columns)
+        log_z = partition(model.layers, key, model.temperatures).log_z
+        return Example(eqx.tree_at(lambda p: p.log_z, model, log_z), columns)
 
 
 def _begun(
@@ -250,19 +222,7 @@ def _begun(
         sweeps=sweeps,
         temperatures=temperatures,
     )
-    return eqx.tree_at(lambda p: p.chains, model, _based(model, key, chains))
-
-
-@eqx.filter_jit
-def _based(p: RBM, key: PRNGKeyArray, n: int) -> Float[Array, "n d"]:
-    """Rows of independent columns at the data's means and scales."""
-    none, zero = jnp.zeros_like(p.visible.bias), jnp.zeros((), p.weights.dtype)
-    return jax.vmap(lambda k: p.visible.sample(k, none, zero))(jax.random.split(key, n))
-
-
-def _log_sum(inputs: Float[Array, "... hidden"]) -> Float[Array, "... hidden"]:
-    """log Σ_h exp(input (h - ½)) over h = 0 and 1."""
-    return jax.nn.softplus(inputs) - inputs / 2
+    return eqx.tree_at(lambda p: p.chains, model, based(model.layers, key, chains))
 
 
 @eqx.filter_jit
@@ -275,33 +235,3 @@ def _ran(p: RBM, key: PRNGKeyArray) -> tuple[Float[Array, "m d"], Float[Array, "
 
     p, energies = jax.lax.scan(sweep, p, jax.random.split(key, BURNT + KEPT))
     return p.chains, energies[BURNT:]
-
-
-def _partition(p: RBM, key: PRNGKeyArray) -> Evidence:
-    """log Z: a sum over the hidden units or over the rows, or an estimate."""
-    if len(p.hidden_bias) <= EXACT or (not any(p.visible.real) and p.size <= EXACT):
-        return Evidence(_summed(p), jnp.zeros(()), jnp.ones(()), jnp.asarray(-jnp.inf))
-    return _estimated(p, key)
-
-
-@eqx.filter_jit
-def _summed(p: RBM) -> Float[Array, ""]:
-    def of_hidden(h):
-        """log Σ_x exp(-E(x, h))"""
-        s = h - 0.5
-        return p.hidden_bias @ s + p.visible.log_sum(p.weights @ s).sum()
-
-    hidden = len(p.hidden_bias)
-    if hidden <= EXACT:
-        return enumerated(of_hidden, hidden)
-    return enumerated(lambda x: -p.energy(x), p.size)
-
-
-@eqx.filter_jit
-def _estimated(p: RBM, key: PRNGKeyArray) -> Evidence:
-    starting, going = jax.random.split(key)
-    start = _based(p, starting, ANNEALED)
-    _, log_w = annealed(going, start, p._energy, p._swept, p.temperatures)
-    found = evidence(log_w)
-    base = p.visible.base_log_sum().sum() + len(p.hidden_bias) * np.log(2)
-    return found._replace(log_z=found.log_z + base)

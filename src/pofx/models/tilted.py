@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core.distribution import Mask, Row, Tractable
 from pofx.models.annealed import Evidence, annealed, evidence, hamiltonian
@@ -21,14 +22,14 @@ ACCEPTED = 0.7
 """The share of moves that tuning is for."""
 
 
-class Tilted(NamedTuple):
+class Tilted(eqx.Module):
     """The reference r, f in nats, and the columns that move by slopes, with their scales."""
 
     reference: Tractable
     tilt: Callable[[Row], Float[Array, ""]]
-    place: Int[np.ndarray, "c"]
     shift: Float[Array, "c"]
     scale: Float[Array, "c"]
+    place: tuple[int, ...] = eqx.field(static=True)
 
 
 class Run(NamedTuple):
@@ -54,19 +55,20 @@ def stepped(
     """
     redrawing, stretching, moving = jax.random.split(key, 3)
     x = redrawn(redrawing, p, x, observed, beta)
-    if not len(p.place):
+    if not p.place:
         return x, jnp.ones_like(beta)
+    place = np.array(p.place)
 
     def whole(z):
         # An observed entry of z moves freely, for nothing depends on it.
-        return jnp.where(observed, x, x.at[p.place].set((p.shift + p.scale * z).astype(x.dtype)))
+        return jnp.where(observed, x, x.at[place].set((p.shift + p.scale * z).astype(x.dtype)))
 
     def log_density(z):
         return p.reference.log_prob(whole(z)) - beta * p.tilt(whole(z))
 
     # Steps all alike may come back to where they began, as orbits do.
     stretch = jax.random.uniform(stretching, (), p.scale.dtype, 0.8, 1.2)
-    z = (x[p.place] - p.shift) / p.scale
+    z = (x[place] - p.shift) / p.scale
     z, accepted = hamiltonian(moving, z, log_density, stretch * step_size)
     return whole(z), accepted
 
@@ -83,6 +85,7 @@ def redrawn(key: PRNGKeyArray, p: Tilted, x: Row, observed: Mask, beta: Float[Ar
     return jnp.where(jnp.log(jax.random.uniform(judging, dtype=gain.dtype)) < gain, new, x)
 
 
+@eqx.filter_jit
 def sampled(
     key: PRNGKeyArray, p: Tilted, chains: int
 ) -> tuple[Evidence, Float[Array, "m d"], Float[Array, ""]]:
@@ -97,6 +100,7 @@ def sampled(
     return evidence(log_w, smooth=True), own, jnp.abs(log_w).max()
 
 
+@eqx.filter_jit
 def ran(
     key: PRNGKeyArray, p: Tilted, chains: Float[Array, "m d"], step_size: Float[Array, ""]
 ) -> Run:
@@ -128,6 +132,7 @@ def ran(
     return Run(*carry, told[0], told[1].mean())
 
 
+@eqx.filter_jit
 def cooled(
     key: PRNGKeyArray, p: Tilted, step_size: Float[Array, ""], temperatures: int
 ) -> Evidence:

@@ -60,6 +60,7 @@ class VAE(Bounded, Trained):
     warmup: int = eqx.field(static=True)
 
     # The bound rises and falls while its KL warms up: patience would mistake that for the end.
+    guided: ClassVar[bool] = False
     pace: ClassVar[Mapping[str, Any]] = {
         "epochs": 200,
         "rate": 3e-3,

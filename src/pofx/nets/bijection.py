@@ -61,7 +61,20 @@ class Bijection(eqx.Module):
     @classmethod
     def init(cls, key: PRNGKeyArray, plan: Plan) -> "Bijection":
         """Random networks whose map is near the identity. PofxError without the extra."""
-        return cls(tuple(jax.tree.leaves(eqx.filter(_built(key, plan), eqx.is_array))), plan)
+        built = jax.tree.map(_quiet, _built(key, plan), is_leaf=_is_network)
+        return cls(tuple(jax.tree.leaves(eqx.filter(built, eqx.is_array))), plan)
+
+
+def _is_network(node: Any) -> bool:
+    return isinstance(node, eqx.nn.MLP)
+
+
+def _quiet(node: Any) -> Any:
+    """A network with a last layer of a hundredth: to outputs of zero a layer is the identity."""
+    if not _is_network(node):
+        return node
+    small = jax.tree.map(lambda a: 0.01 * a if eqx.is_inexact_array(a) else a, node.layers[-1])
+    return eqx.tree_at(lambda net: net.layers[-1], node, small)
 
 
 def _skeleton(plan: Plan) -> tuple[Any, Any]:

@@ -25,7 +25,7 @@ from pofx.core import rules
 from pofx.core.answer import Answer
 from pofx.core.distribution import Queryable
 from pofx.core.variables import Column
-from pofx.queries.enumeration import Columns, enumerate_levels, log_probs
+from pofx.queries.enumeration import ENUMERABLE, Columns, enumerate_levels, log_probs
 from pofx.queries.monte_carlo import MAX_DRAWS, monte_carlo
 
 INNER = 16
@@ -121,7 +121,14 @@ def exact_entropy(model: Queryable, columns: Sequence[Column], asked: Columns) -
     value = rule(model, asked) if rule else None
     if value is not None and not np.isnan(value):
         return Answer(float(value), how="closed form", unit="nats")
-    cells = enumerate_levels(columns, asked)
+    return enumerated_entropy(model, columns, asked)
+
+
+def enumerated_entropy(
+    model: Queryable, columns: Sequence[Column], asked: Columns, most: int = ENUMERABLE
+) -> Answer | None:
+    """H of the asked columns as a sum over their joint levels; None where these are too many."""
+    cells = enumerate_levels(columns, asked, most)
     if cells is None:
         return None
     log_prob = log_probs(model, cells, asked)
@@ -132,17 +139,18 @@ def exact_entropy(model: Queryable, columns: Sequence[Column], asked: Columns) -
 class LogRatio(eqx.Module):
     """One draw of Σ_s c_s log p(x_s), and of a control variate for each H(x_s) that is known.
 
-    `levels` holds the joint levels of the columns `inner`, summed over at each draw; the last mask
-    is of all columns in play, whose log-probability weighs those levels.
+    `levels` holds the joint levels of the columns `inner`, summed over at each draw; the mask of
+    number `union` is of all columns in play, whose log-probability weighs those levels.
     """
 
     model: Queryable
     signs: Float[Array, "s"]
-    masks: Bool[Array, "s+1 d"]
+    masks: Bool[Array, "t d"]
     inner: Bool[Array, "d"]
     levels: Float[Array, "l d"]
     known: Float[Array, "c"]
     controls: tuple[int, ...] = eqx.field(static=True)
+    union: int = eqx.field(static=True)
 
     @classmethod
     def of(
@@ -159,21 +167,28 @@ class LogRatio(eqx.Module):
         levels = enumerate_levels(columns, inner)
         assert levels is not None
         entropies = jnp.asarray(list(known.values()), float)
-        both = jnp.asarray(np.vstack([masks, union]))
+        # The log-probability of all columns is asked for once, and of one level not at all.
+        here = np.flatnonzero((masks == union).all(1))
+        alone = len(levels) == 1 or len(here) > 0
+        both = jnp.asarray(masks if alone else np.vstack([masks, union]))
+        place = int(here[0]) if len(here) else len(both) - 1
         inside, cells = jnp.asarray(inner), jnp.asarray(levels)
-        return cls(model, jnp.asarray(signs), both, inside, cells, entropies, tuple(known))
+        return cls(model, jnp.asarray(signs), both, inside, cells, entropies, tuple(known), place)
 
     def __call__(self, key: PRNGKeyArray) -> Float[Array, "c+1"]:
         x = self.model.sample(key)
+        rows = jnp.where(self.inner, self.levels.astype(x.dtype), x)
 
-        def at(level):
-            row = jnp.where(self.inner, level, x)
-            return jax.vmap(self.model.log_prob, (None, 0))(row, self.masks)
+        def at(mask):
+            return jax.vmap(self.model.log_prob, (0, None))(rows, mask)
 
-        log_prob = jax.vmap(at)(self.levels.astype(x.dtype))
-        weight = jax.nn.softmax(log_prob[:, -1])
-        # A level that is impossible counts for nothing, minus infinity though its logarithm is.
-        own = weight @ jnp.where(weight[:, None] > 0, log_prob[:, :-1], 0)
+        # Mask by mask: all draws share what a model makes of it, and the branch it takes.
+        log_prob = jax.lax.map(at, self.masks)
+        own = log_prob[: len(self.signs), 0]
+        if len(rows) > 1:
+            weight = jax.nn.softmax(log_prob[self.union])
+            # A level that is impossible counts for nothing, minus infinity though its log is.
+            own = jnp.where(weight > 0, log_prob[: len(self.signs)], 0) @ weight
         controls = own[np.array(self.controls, int)] + self.known
         return jnp.concatenate([(self.signs.astype(own.dtype) @ own)[None], controls])
 

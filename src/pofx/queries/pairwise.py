@@ -13,8 +13,11 @@ from pofx.core.answer import Answer
 from pofx.core.distribution import Queryable
 from pofx.core.variables import Column
 from pofx.queries.enumeration import Columns
-from pofx.queries.information import exact_entropy
+from pofx.queries.information import enumerated_entropy, exact_entropy
 from pofx.queries.monte_carlo import BLOCK, DRAWS, MAX_DRAWS, check_request
+
+SMALL = 256
+"""Joint levels of a pair that are summed whatever rule there is."""
 
 
 def mutual_informations(
@@ -35,10 +38,16 @@ def mutual_informations(
     m = len(groups)
     pairs = [(i, j) for i in range(m) for j in range(i)]
     value, error = np.full((m, m), np.nan), np.full((m, m), np.nan)
-    single = [exact_entropy(model, columns, g) for g in groups]
+
+    def entropy(asked: Columns) -> Answer | None:
+        # A small sum, compiled once for all pairs, is sooner there than a rule that walks a tree.
+        small = enumerated_entropy(model, columns, asked, SMALL)
+        return exact_entropy(model, columns, asked) if small is None else small
+
+    single = [entropy(g) for g in groups]
     left = []
     for i, j in pairs:
-        three = [single[i], single[j], exact_entropy(model, columns, groups[i] | groups[j])]
+        three = [single[i], single[j], entropy(groups[i] | groups[j])]
         closed = [float(h) for h in three if h is not None]
         if len(closed) < len(three):
             left.append((i, j))

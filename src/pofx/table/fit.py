@@ -10,7 +10,7 @@ import numpy as np
 
 from pofx.core.discovery import named, snake
 from pofx.core.distribution import Learned, Queryable, Trained
-from pofx.core.errors import PofxError, unknown
+from pofx.core.errors import PofxError, overheard, unknown
 from pofx.core.inexact import Inexact
 from pofx.core.rows import Rows, rows
 from pofx.learn.em import Fit
@@ -20,6 +20,7 @@ from pofx.learn.progress import watch
 from pofx.table import guide as guides
 from pofx.table.choose import Choice, choose
 from pofx.table.encode import encode, log_scale
+from pofx.table.extremes import doubt_extremes
 from pofx.table.frames import read_frame
 from pofx.table.infer import infer
 from pofx.table.joint import Joint
@@ -95,7 +96,8 @@ def fit(
     key, units = key_of(seed), _units(schema, x, weight)
     shuffle, go = jax.random.split(key)
     splits = _splits(shuffle, schema, x, weight, validation)
-    with watch(progress, name or "models", units) as report:
+    with watch(progress, name or "models", units) as report, overheard() as heard:
+        doubt_extremes(schema, x)
         plan = Plan(restarts, tolerance, steps, epochs, report=report, checkpoint=checkpoint)
         if cls is None:
             choice = choose(go, schema, rows(x, weight=weight), splits, plan, budget, options)
@@ -113,6 +115,8 @@ def fit(
         "steps": len(choice.fit.history),
         "history": [h - units for h in choice.fit.history[-200:]],
         "converged": choice.fit.converged,
+        "skipped": choice.fit.skipped,
+        "warnings": list(dict.fromkeys(heard)),
         "seconds": round(choice.fit.seconds, 3),
         "seed": seed,
         "budget": budget if choice.board else None,

@@ -73,16 +73,20 @@ def fit(
     """An inexact model learned beside its guide, which `name` names, and wrapped with it.
 
     `parts` are all rows, those learned from, and those held out; `holes` says whether the model
-    learns from rows with missing entries. The last of the history is the mean log-probability of
-    some of the rows, of the model with its guide.
+    learns from rows with missing entries. The guide of one that proposes by itself is not asked,
+    and so of independent columns. The last of the history is the mean log-probability of some of
+    the rows, of the model with its guide.
     """
     whole, train, valid = parts
-    guide = learned(jax.random.fold_in(key, 1), schema, whole, name)
+    own, guide = jax.random.fold_in(key, 1), None
     if not holes:
-        fill = jax.random.fold_in(key, 2)
+        fill, guide = jax.random.fold_in(key, 2), learned(own, schema, whole, name)
         train, valid = filled(fill, guide, train), valid and filled(fill, guide, valid)
     one = learn(key, start, train, plan, valid)
     assert isinstance(one.model, Inexact)
+    if guide is None:
+        usual = None if one.model.guided else "independent"
+        guide = learned(own, schema, whole, name or usual)
     seed = jax.random.key_data(jax.random.fold_in(key, 3))
     model = Guided(model=one.model, guide=guide, seed=seed)
     x, observed, weight = (part[:SCORED] for part in whole.flat())

@@ -14,6 +14,7 @@ from pofx.core.errors import PofxError, PofxWarning
 from pofx.core.importance import trusted
 from pofx.core.inexact import Estimated
 from pofx.core.rows import rows
+from pofx.models.conditional import Conditional
 from pofx.queries import bayes, guide
 from pofx.table.encode import Unseen, encode
 from pofx.table.entries import Entries
@@ -60,18 +61,38 @@ class Held:
 
     def _check(self, free: np.ndarray) -> None:
         """Warns where the weighted draws behind the answers for such rows are worth little."""
-        if isinstance(self.model, Estimated) and np.isnan(free).any():
-            own = rows(free[np.isnan(free).any(1)][:CHECKED])
-            self._doubt(guide.reliability(self.model, own))
+        model, x = self._behind(free)
+        if not isinstance(model, Estimated):
+            return
+        missing = np.isnan(x)
+        # Given nothing a model draws by itself, and given all there is nothing to draw.
+        own = x[missing.any(1) & ~missing.all(1)][:CHECKED]
+        if len(own):
+            self._doubt(guide.reliability(model, rows(own)))
+
+    def _behind(self, free: np.ndarray) -> tuple[Queryable, np.ndarray]:
+        """The model that answers, and its rows: of a conditional the evidence is in them."""
+        model = self.model
+        while isinstance(model, Conditional):
+            given = np.where(model.observed, model.given, np.nan)
+            whole = np.tile(given.astype(np.float64), (len(free), 1))
+            whole[:, list(model.keep)] = free
+            model, free = model.model, whole
+        return model, free
 
     def _doubt(self, own: guide.Reliability) -> None:
-        lost = int(own.lost.sum())
-        # The shape of a tail has noise of its own: few rows just beyond say nothing.
-        if lost > len(own.lost) / FEW or (own.k > trusted(10**6)).any():
+        lost, worst = own.lost, own.effective[own.lost] * own.draws
+        # The shape of a tail has noise of its own: few rows beyond it say nothing.
+        if lost.sum() > len(lost) / FEW or own.alone.any():
+            model, _ = self._behind(np.zeros((0, self.model.size)))
+            own_proposal = isinstance(model, Estimated) and not model.model.guided
+            what = "bounds on" if own.below else "estimates of"
+            hint = "an exact model" if own_proposal else "another guide=, or an exact model"
             warnings.warn(
-                f"the draws of {lost} of {len(own.lost)} rows are of little worth: the tail of "
-                f"their weights has k up to {own.k.max():.2f}, and {trusted(own.draws):.2f} could "
-                f"be trusted of {own.draws} draws; try another guide=, or an exact model",
+                f"the {what} {lost.sum()} of {len(lost)} rows are of little worth: their "
+                f"{own.draws} draws weigh as few as {np.nan_to_num(worst).min():.1f}, with a tail "
+                f"of k up to {own.k[lost].max():.2f}, of which {trusted(own.draws):.2f} could be "
+                f"trusted; try {hint}",
                 PofxWarning,
                 stacklevel=5,
             )

@@ -11,10 +11,7 @@ import numpy as np
 
 from pofx.core.answer import Answer
 from pofx.core.errors import PofxWarning
-from pofx.core.inexact import estimates, reseeded
-
-REPLICATES = 8
-"""How often a question is put."""
+from pofx.core.inexact import REPLICATES, estimates, reseeded
 
 
 def replicated(ask: Callable[..., Any], *held: Any) -> Any:

@@ -68,7 +68,8 @@ def summary(fit: Mapping[str, Any]) -> str:
         f"{named(fit)} on {fit['rows']} rows{missing}: "
         f"log-likelihood {_told(fit['log_likelihood'])} nats a row {went}"
     )
-    return "\n".join([head, *(f"  {part['weight']:.3f}  {named(part)}" for part in parts)])
+    lines = [f"  {part['weight']:.3f}  {named(part)}" for part in parts]
+    return "\n".join([head, *lines, *(f"  warning: {told}" for told in fit.get("warnings", ()))])
 
 
 def named(fit: Mapping[str, Any]) -> str:

@@ -1,0 +1,34 @@
+"""Columns that one extreme value spoils."""
+
+import warnings
+
+import jax.numpy as jnp
+import numpy as np
+
+from pofx.core.errors import PofxWarning
+from pofx.table.schema import Schema
+
+TOLD = 16
+"""The least quartile range, in steps of the float type, by which values can be told apart."""
+
+
+def doubt_extremes(schema: Schema, x: np.ndarray) -> None:
+    """Warns of a real column half of whose values are one to the float type that models see.
+
+    Shift and scale follow an extreme value, and the others come to lie closer than it resolves.
+    """
+    for column, own in zip(schema.columns, x.T):
+        own = own[~np.isnan(own)]
+        if column.kind != "real" or not len(own):
+            continue
+        low, high = np.quantile(own, [0.25, 0.75])
+        dtype = jnp.zeros(()).dtype
+        if 0 < high - low < TOLD * float(jnp.finfo(dtype).eps) * max(-low, high):
+            variable = schema.variable(column.variable)
+            extreme = variable.shift + variable.scale * own[np.abs(own).argmax()]
+            warnings.warn(
+                f"column {column.variable!r}: {dtype} cannot tell half of its values apart beside "
+                f"one of {extreme:.4g}; drop what is no measurement, or set JAX_ENABLE_X64=1",
+                PofxWarning,
+                stacklevel=3,
+            )

@@ -1,0 +1,100 @@
+"""Weighted draws and what follows them, against sums over all states."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.special import softmax
+
+from pofx.core.rows import rows
+from pofx.models import bipartite, rbm
+from pofx.models.guided import Guided
+from pofx.models.independent import Independent
+from pofx.models.visible import Visible
+from pofx.queries.guide import reliability
+
+from .test_rbm import binary, bits
+
+KEY = jax.random.key(0)
+N = 20_000
+
+
+@pytest.fixture(scope="module")
+def machine():
+    """A machine of six binary columns that hang together, its Z summed."""
+    rng = np.random.default_rng(0)
+    visible = Visible.of(np.full(6, 0.5), np.ones(6), np.zeros(6), np.zeros(6, bool))
+    p = rbm._begun(KEY, jnp.asarray(1.5 * rng.normal(size=(6, 3))), visible, 16)
+    return eqx.tree_at(lambda p: p.log_z, p, bipartite.summed(p.layers))
+
+
+@pytest.fixture(scope="module")
+def poor(machine):
+    """With a guide that nearly always says the opposite of most rows, and few draws."""
+    x = bits(6)
+    mass = softmax(-np.asarray(jax.vmap(machine.energy)(jnp.asarray(x, jnp.float32)), np.float64))
+    likely = (mass @ x > 0.5).astype(float)
+    data = rows(np.r_[np.tile(1 - likely, (30, 1)), likely[None]])
+    guide = Independent.start(KEY, data, binary(6), prior=0.0)
+    guide = guide.maximise(data.sum(guide.statistics)[0])
+    return Guided(model=machine, guide=guide, seed=jax.random.key_data(KEY), draws=8), x, mass
+
+
+@eqx.filter_jit
+def drawn(p, keys, x, observed):
+    return jax.vmap(p.sample, (0, None, None))(keys, x, observed)
+
+
+@eqx.filter_jit
+def resampled(p, keys, x, observed):
+    """What the weights alone come to."""
+
+    def one(key):
+        own, log_w = p.weighted(key, x, observed)
+        return own[jax.random.categorical(key, log_w)]
+
+    return jax.vmap(one)(keys)
+
+
+def counts(x):
+    return np.bincount((np.asarray(x) @ 2 ** np.arange(5, -1, -1)).astype(int), minlength=64)
+
+
+def test_draws_of_an_energy_forget_a_poor_guide(poor):
+    p, x, mass = poor
+    observed, row = np.arange(6) < 2, np.array([1.0, 0, 0, 0, 0, 0])
+    fits = (x[:, :2] == row[:2]).all(1)
+    truth = np.where(fits, mass, 0) / mass[fits].sum()
+    keys = jax.random.split(KEY, N)
+    asked = keys, jnp.asarray(row, jnp.float32), jnp.asarray(observed)
+    own, raw = counts(drawn(p, *asked)), counts(resampled(p, *asked))
+    far, near = (np.abs(c / N - truth).sum() / 2 for c in (raw, own))
+    assert near < 0.05 < 0.2 < far
+    assert own[~fits].sum() == 0
+    assert stats.chisquare(own[fits], N * truth[fits]).pvalue > 1e-3
+
+
+def test_a_complete_row_of_an_energy_is_one_number(poor):
+    p, x, mass = poor
+    p = eqx.tree_at(lambda p: p.model.log_z_stderr, p, jnp.asarray(0.2))
+    own = reliability(p, rows(x))
+    np.testing.assert_allclose(own.log_prob, np.log(mass), atol=1e-4)
+    assert (own.effective == 1).all()
+    assert (own.k == -np.inf).all()
+    np.testing.assert_allclose(own.stderr, 0.2, rtol=1e-6)
+    assert not own.lost.any()
+
+
+def test_what_nothing_is_known_of_has_the_models_own_mean(poor):
+    """By its chains, whatever the guide says."""
+    from pofx.core import rules
+
+    p, x, mass = poor
+    p = eqx.tree_at(lambda p: p.model.chains, p, jnp.asarray(x[np.argsort(-mass)[:16]]))
+    wide = Guided(model=p.model, guide=p.guide, seed=p.seed, draws=400)
+    rule = rules.expectation.find(wide)
+    assert rule
+    found = eqx.filter_jit(rule)(wide, jnp.zeros(6), jnp.zeros(6, bool))
+    np.testing.assert_allclose(found, mass @ x, atol=0.12)

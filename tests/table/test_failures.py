@@ -1,0 +1,287 @@
+"""The models that answer by weighted draws, where something goes wrong: told, never silent."""
+
+import warnings
+from dataclasses import replace
+
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+
+import pofx
+from pofx import PofxError, PofxWarning
+from pofx.core.discovery import named
+from pofx.core.distribution import Learned
+from pofx.learn import sgd
+
+SMALL = {
+    "flow": {"layers": 2, "width": 8, "depth": 1, "knots": 4},
+    "autoregressive": {"width": 16, "depth": 1, "components": 2},
+    "any_order": {"width": 16, "depth": 1, "components": 2},
+    "vae": {"latent": 2, "width": 16, "depth": 1, "warmup": 5},
+    "diffusion": {"steps": 8, "width": 16, "depth": 1},
+    "rbm": {"hidden": 4, "chains": 32},
+    "neural_energy": {"width": 8, "depth": 1, "chains": 32, "temperatures": 20},
+}
+UNITS = [1e6, 1e-6]
+slow = pytest.mark.slow  # each model compiles for half a minute, once
+
+
+def numbers(n=128):
+    """Two real columns that go together."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=n)
+    return pd.DataFrame({"x": 2 + 3 * x, "y": x + rng.normal(size=n)})
+
+
+def quick(data, name, epochs=8, **options):
+    """A fit of a small model, whatever it warns of."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PofxWarning)
+        return pofx.fit(data, name, epochs=epochs, **{**SMALL[name], **options})
+
+
+def plain(ask, *arguments, **more):
+    """An answer, whatever it warns of."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PofxWarning)
+        return ask(*arguments, **more)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    """Each model of the plain columns, fitted once."""
+    known = {}
+
+    def of(name):
+        if name not in known:
+            known[name] = quick(numbers(), name)
+        return known[name]
+
+    return of
+
+
+# -- columns that a model does not carry
+
+
+def mixed(n=30):
+    rng = np.random.default_rng(0)
+    return pd.DataFrame({"x": rng.normal(size=n), "kind": rng.choice(["a", "b", "c"], n)})
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "carries"),
+    [
+        ("flow", {}, "'flow' carries real columns"),
+        ("rbm", {}, "'rbm' carries binary, real columns"),
+        ("neural_energy", {"loss": "score"}, "'neural_energy' carries real columns"),
+    ],
+)
+def test_a_column_that_a_model_does_not_carry_names_models_that_do(name, options, carries):
+    with pytest.raises(PofxError) as told:
+        pofx.fit(mixed(), name, **options)
+    message = str(told.value)
+    assert "\n" not in message
+    assert message.startswith(f"model: {carries}, and 'kind' is categorical; these carry it: ")
+    able = message.split("these carry it: ")[1].split("; ")[0].split(", ")
+    assert {"vae", "diffusion", "any_order", "autoregressive", "latent_tree"} <= set(able)
+    assert not {"flow", "rbm", "gaussian"} & set(able)
+    for other in able:
+        assert "categorical" in named("pofx.models", Learned, "model", other).carries("kind")
+
+
+# -- units
+
+
+@slow
+@pytest.mark.parametrize("name", SMALL)
+def test_units_change_the_density_by_their_logarithm(fitted, name):
+    data, p = numbers(), fitted(name)
+    q = quick(data * UNITS, name)
+    before, after = (plain(own.log_prob, x[:20]).value for own, x in ((p, data), (q, data * UNITS)))
+    np.testing.assert_allclose(after + np.log(UNITS).sum(), before, atol=1e-3)
+    own, drawn = (plain(one.sample, 200, seed=1) for one in (p, q))
+    np.testing.assert_allclose(drawn / UNITS, own, rtol=1e-3, atol=1e-3)
+
+
+@slow
+@pytest.mark.parametrize("name", SMALL)
+def test_a_model_takes_units_out_by_itself(fitted, name):
+    """The same of entries that nobody brought to mean zero and scale one, in float32."""
+    data, p = numbers(), fitted(name)
+    schema = pofx.fit(data * UNITS, "independent").schema
+    bare = tuple(replace(v, shift=0.0, scale=1.0) for v in schema.variables)
+    q = quick(data * UNITS, name, schema=replace(schema, variables=bare))
+    before, after = (plain(own.log_prob, x[:20]).value for own, x in ((p, data), (q, data * UNITS)))
+    np.testing.assert_allclose(after + np.log(UNITS).sum(), before, atol=1e-3)
+    spread = plain(q.sample, 200, seed=1).std() / UNITS
+    assert (spread > 0.3 * data.std()).all()
+    assert (spread < 3 * data.std()).all()
+
+
+# -- training that goes wrong
+
+
+@slow
+@pytest.mark.parametrize("name", SMALL)
+def test_training_that_diverges_is_told(monkeypatch, name):
+    cls = named("pofx.models", Learned, "model", name)
+    monkeypatch.setattr(cls, "pace", {**cls.pace, "rate": 1e6})
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        p = pofx.fit(numbers(), name, epochs=24, **SMALL[name])
+    assert not p.fit["converged"]
+    assert any("diverged" in text or "no step of epoch" in text for text in p.fit["warnings"])
+    assert p.fit["warnings"] == list(dict.fromkeys(str(w.message) for w in told))
+    assert all("\n" not in text for text in p.fit["warnings"])
+    assert f"warning: {p.fit['warnings'][0]}" in str(p.report())
+
+
+@slow
+def test_steps_that_are_not_finite_are_counted(monkeypatch):
+    """Every other step of an epoch meets an infinite loss."""
+    cls = named("pofx.models", Learned, "model", "vae")
+    loss = cls.loss
+
+    def trapped(self, key, x, observed):
+        return jnp.where(self.taken % 2, np.inf, loss(self, key, x, observed))
+
+    monkeypatch.setattr(cls, "loss", trapped)
+    with pytest.warns(PofxWarning, match="steps were skipped, whose loss or gradient was not fin"):
+        p = pofx.fit(numbers(300), "vae", epochs=4, **SMALL["vae"])
+    assert p.fit["skipped"] == 6  # of 4 epochs of 3 steps
+    assert np.isfinite(plain(p.log_prob, numbers()).value).all()
+
+
+def test_an_extreme_value_that_hides_the_others_is_told(tmp_path):
+    data = numbers()
+    data.loc[5, "x"] = 1e12
+    with pytest.warns(PofxWarning, match=r"'x': float32 cannot tell half .* beside one of 1e\+12"):
+        p = pofx.fit(data, "gaussian")
+    assert "'x': float32 cannot tell" in p.fit["warnings"][0]
+    assert np.isfinite(p.log_prob(data)).all()
+    p.save(tmp_path / "p.pofx")
+    assert pofx.load(tmp_path / "p.pofx").fit["warnings"] == p.fit["warnings"]
+    data.loc[5, "x"] = 1e5
+    assert pofx.fit(data, "gaussian").fit["warnings"] == []
+
+
+@slow
+@pytest.mark.parametrize("name", SMALL)
+def test_an_extreme_value_crashes_no_model(name):
+    data = numbers()
+    data.loc[5, "x"] = 1e12
+    p = quick(data, name)
+    assert "beside one of 1e+12" in p.fit["warnings"][0]
+    assert np.isfinite(plain(p.log_prob, data).value).all()
+    assert np.isfinite(plain(p.sample, 20, seed=0).to_numpy()).all()
+
+
+# -- what is learned but of no use
+
+
+@slow
+def test_latent_numbers_that_tell_nothing_are_told():
+    with pytest.warns(PofxWarning, match="of 6 latent numbers tell"):
+        p = pofx.fit(numbers(), "vae", epochs=300, **{**SMALL["vae"], "latent": 6, "warmup": 0})
+    assert any("of 6 latent numbers tell" in text for text in p.fit["warnings"])
+
+
+@slow
+def test_an_energy_that_explodes_is_told(monkeypatch):
+    cls = named("pofx.models", Learned, "model", "neural_energy")
+    monkeypatch.setattr(cls, "pace", {**cls.pace, "rate": 1e4})
+    p = quick(numbers(), "neural_energy", epochs=24)
+    assert any("the energy explodes" in text for text in p.fit["warnings"])
+
+
+def two_modes(n=400, d=12):
+    """Rows nearly all zero, and rows nearly all one, as many."""
+    rng = np.random.default_rng(0)
+    side = rng.random(n) < 0.5
+    x = (rng.random((n, d)) < 0.02) ^ side[:, None]
+    return pd.DataFrame(x.astype(int), columns=[f"b{j}" for j in range(d)])
+
+
+@slow
+def test_chains_that_stay_where_they_are_are_told():
+    """Two modes alike in energy, which no chain leaves: R-hat of the energy alone is 1."""
+    p = quick(two_modes(), "rbm", epochs=500)
+    assert any("the chains do not mix" in text for text in p.fit["warnings"])
+    assert any("R-hat" in text for text in p.fit["warnings"])
+
+
+# -- training that is interrupted
+
+
+class Stopped(Exception):
+    pass
+
+
+@slow
+@pytest.mark.parametrize("name", SMALL)
+def test_an_interrupted_fit_goes_on_to_the_same_bits(tmp_path, monkeypatch, fitted, name):
+    data, straight = numbers(), fitted(name)
+    original, calls = sgd._epoch, []
+
+    def interrupted(*arguments):
+        calls.append(1)
+        if len(calls) > 3:
+            raise Stopped
+        return original(*arguments)
+
+    path = tmp_path / "training"
+    monkeypatch.setattr(sgd, "_epoch", interrupted)
+    monkeypatch.setattr(sgd.train, "__kwdefaults__", {**sgd.train.__kwdefaults__, "every": 0.0})
+    with pytest.raises(Stopped):
+        quick(data, name, checkpoint=path)
+    calls.clear()
+    monkeypatch.setattr(sgd, "_epoch", lambda *a: calls.append(1) or original(*a))
+    resumed = quick(data, name, checkpoint=path)
+    assert len(calls) == 8 - 3
+    assert resumed.fit["history"] == straight.fit["history"]
+    assert resumed.fit["warnings"] == straight.fit["warnings"]
+    one, other = (plain(p.log_prob, data).value for p in (straight, resumed))
+    np.testing.assert_array_equal(one, other)
+    draws = (plain(p.sample, 5, seed=3) for p in (straight, resumed))
+    np.testing.assert_array_equal(*draws)
+    with pytest.raises(PofxError, match="checkpoint: wanted a file of this run"):
+        quick(data[:100], name, checkpoint=path)
+
+
+# -- columns and rows that say little
+
+
+def poor():
+    data = numbers()
+    half = data.copy()
+    half.loc[:63, "y"] = np.nan
+    return {
+        "a constant column": data.assign(y=3.0),
+        "one column": data[["x"]],
+        "ten rows": data[:10],
+        "rows all equal": pd.DataFrame({"x": np.full(128, 2.5), "y": np.full(128, -1.0)}),
+        "a column missing in half of the rows": half,
+    }
+
+
+@slow
+@pytest.mark.parametrize("what", poor())
+@pytest.mark.parametrize("name", SMALL)
+def test_poor_data_is_learned_from_or_refused_in_a_line(name, what):
+    data = poor()[what]
+    refusal = ""
+    try:
+        p = quick(data, name)
+    except PofxError as told:
+        refusal = str(told)
+    if refusal:
+        assert "\n" not in refusal
+        assert any(repr(column) in refusal for column in data.columns)
+        return
+    assert np.isfinite(plain(p.log_prob, data).value).all()
+    drawn = plain(p.sample, 100, seed=0)
+    assert np.isfinite(drawn.to_numpy(float)).all()
+    for column in data.columns:
+        if data[column].nunique() > 1:
+            assert abs(drawn[column].mean() - data[column].mean()) < 2.5 * data[column].std()
