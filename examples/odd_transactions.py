@@ -78,7 +78,9 @@ def main(n: int = 3000, seed: int = 0) -> tuple[int, int]:
         reason = cells.loc[i].idxmin()
         right += why.get(i) == reason
         row = ", ".join(f"{c} {v}" for c, v in df.loc[i].items())
-        print(f"  {row}\n    {reason}: {odd[i]:+.1f} nats; as a row, {whole[i]:.2%} are less likely")
+        print(
+            f"  {row}\n    {reason}: {odd[i]:+.1f} nats; as a row, {whole[i]:.2%} are less likely"
+        )
         print(f"    made odd in {why[i]}" if i in why else "    as drawn")
     print(f"\n{right} of {len(why)} found, with the right reason")
     return right, len(why)

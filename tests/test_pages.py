@@ -1,4 +1,4 @@
-"""Pages that run: their runner, what the lecture covers, and (slow) that each prints what it shows."""
+"""Pages that run: their runner, what the lecture covers, and (slow) that each prints its output."""
 
 import importlib.util
 import re

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 import pofx
 from pofx.core.distribution import Example
-from pofx.core.inexact import REPLICATES, Density, Unnormalised, by_guide, reseeded
+from pofx.core.inexact import Density, Unnormalised, by_guide, reseeded
 from pofx.core.rows import rows
 from pofx.models.gaussian import Gaussian
 from pofx.models.guided import Guided
@@ -261,9 +261,3 @@ def test_the_error_of_log_z_is_in_what_follows_and_cancels_in_ratios(energy, dat
     assert (np.asarray(ratio.stderr) < 0.15).all()
     entropy = energy.entropy("a", max_draws=4096)
     assert float(entropy.stderr) == pytest.approx(0.3, rel=0.2)
-
-
-def test_replicates_are_as_many_as_the_model_takes_them_for():
-    from pofx.table import replicates
-
-    assert replicates.REPLICATES == REPLICATES
