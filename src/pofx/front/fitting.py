@@ -8,6 +8,7 @@ import typer
 from pofx.core.errors import PofxError
 from pofx.front.app import app
 from pofx.front.arguments import ModelFile, Seed, Table, json_of, load, pairs
+from pofx.table.report import Report
 
 
 @app.command()
@@ -64,7 +65,9 @@ def fit(
     )
     p.save(output)
     print(p.schema)
-    print_error(str(p.report()), f"saved to {output}")
+    # What was warned of has been said by now.
+    told = Report({k: v for k, v in p.fit.items() if k != "warnings"})
+    print_error(str(told), f"saved to {output}")
 
 
 @app.command()
