@@ -29,7 +29,13 @@ def example(name, wide):
     return model, columns, guide.maximise(data.sum(guide.statistics)[0]), x
 
 
-@pytest.fixture(params=sorted(INEXACT))
+QUICK = ("flow", "rbm", "vae")  # one of each promise: a density, an energy, a bound
+CASES = [
+    pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in sorted(INEXACT)
+]
+
+
+@pytest.fixture(params=CASES)
 def case(request, wide):
     return example(request.param, wide)
 

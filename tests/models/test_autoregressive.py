@@ -21,6 +21,8 @@ from pofx.nets.masked import Masked
 
 from .conftest import real
 
+pytestmark = pytest.mark.slow  # each compiles for seconds; the laws run quickly for some
+
 KEY = jax.random.key(0)
 NETS = ["made", "transformer"]
 SLOWLY = ["made", pytest.param("transformer", marks=pytest.mark.slow)]

@@ -10,6 +10,8 @@ from scipy.stats import norm
 from pofx.core.variables import Column
 from pofx.models.codes import Codes
 
+pytestmark = pytest.mark.slow  # each compiles for seconds; the laws run quickly for some
+
 KEY = jax.random.key(0)
 DRAWS = 20_000
 POINTS = np.linspace(-30, 60, 90_001)

@@ -19,6 +19,8 @@ from pofx.models.independent import Independent
 
 from .conftest import real
 
+pytestmark = pytest.mark.slow  # each compiles for seconds; the laws run quickly for some
+
 KEY = jax.random.key(0)
 MEANS = np.array([[-2.0, 0.0], [2.0, 0.0], [0.0, 3.0]])
 COVARIANCES = np.array([[[1, 0.5], [0.5, 1]], [[1, -0.5], [-0.5, 1]], [[1.5, 0], [0, 0.4]]])

@@ -31,6 +31,8 @@ MIXED = (
     Column("p", "positive", spikes=(0.0,), family="log_normal"),
 )
 
+pytestmark = pytest.mark.slow  # each compiles for seconds; the laws run quickly for some
+
 
 def table(n=300, seed=0):
     """A row of each kind of column, all of which follow one."""

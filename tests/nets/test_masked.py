@@ -11,6 +11,8 @@ import pytest
 from pofx.nets.masked import HOT, Masked
 from pofx.nets.transformer import Transformer
 
+pytestmark = pytest.mark.slow  # each compiles for seconds; the laws run quickly for some
+
 MANY = HOT + 9
 COUNTS = (1, 3, MANY, 1, 2)
 PLACES, SIZES = ((0, 3, 4), (1, 2)), (2, 3)

@@ -7,6 +7,8 @@ import pofx
 from pofx.core.errors import PofxError
 from pofx.table.sampling import flow_log_prob, with_sampler
 
+pytestmark = pytest.mark.slow  # each compiles for seconds; the laws run quickly for some
+
 SMALL = {"width": 8, "depth": 1, "timesteps": 6, "epochs": 2, "guide": "independent"}
 
 
