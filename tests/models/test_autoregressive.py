@@ -325,7 +325,7 @@ def frame(n=300, seed=0):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:the draws of")  # few rows, learned in no time
+@pytest.mark.filterwarnings("ignore:the estimates of")  # few rows, learned in no time
 @pytest.mark.parametrize(
     ("model", "net"),
     [("autoregressive", "made"), ("any_order", "made"), ("any_order", "transformer")],

@@ -252,7 +252,7 @@ def mixed(n=200):
 def untrusted():
     """Weights of a short training, or by chance of a long one, have heavy tails, and it says so."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "the draws of .* rows are of little worth", PofxWarning)
+        warnings.filterwarnings("ignore", "the .* rows are of little worth", PofxWarning)
         yield
 
 

@@ -109,7 +109,7 @@ def bananas():
 
 @pytest.fixture(scope="module")
 def given(bananas):
-    return pofx.fit(bananas, "flow", on="y", layers=3, width=32, depth=1, epochs=40)
+    return pofx.fit(bananas, "flow", on="y", layers=3, width=32, depth=1, epochs=150)
 
 
 @pytest.mark.slow

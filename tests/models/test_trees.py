@@ -396,7 +396,8 @@ def test_one_column(kind):
     assert p.parents == (-1,)
     low, middle, high = scores(p, [[-3.8], [0.5], [4.6]])
     assert min(low, high) > middle + 5
-    c = learn(TREES[kind], table()[:, [1]], COLUMNS[1:2], prior=0.0, tolerance=1e-4).model
+    how = {"states": 2, "prior": 0.0, "tolerance": 1e-4}
+    c = learn(TREES[kind], table()[:, [1]], COLUMNS[1:2], **how).model
     share = np.bincount(table()[:, 1].astype(int)) / 400
     np.testing.assert_allclose(np.exp(scores(c, [[0], [1], [2]])), share, atol=1e-3)
 
