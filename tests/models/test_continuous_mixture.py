@@ -138,13 +138,13 @@ def test_longer_sequences_only_while_they_gain(trained):
 
         return score
 
-    assert len(end.compiled(gains_until(64)).log_weights) == 64
+    assert len(end.compiled(KEY, None, gains_until(64)).log_weights) == 64
     assert asked == [16, 32, 64, 128]
     asked.clear()
-    assert len(end.compiled(gains_until(16)).log_weights) == 16
+    assert len(end.compiled(KEY, None, gains_until(16)).log_weights) == 16
     assert asked == [16, 32]
     # Points that were learned are left as they are.
-    assert len(end.then().compiled(gains_until(64)).log_weights) == 16
+    assert len(end.then().compiled(KEY, None, gains_until(64)).log_weights) == 16
 
 
 def test_both_phases_by_the_learner():
