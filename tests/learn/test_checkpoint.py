@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pofx.core.distribution import OnePhase
+from pofx.core.distribution import OnePhase, OnLoss, Still
 from pofx.core.errors import PofxError
 from pofx.core.rows import rows
 from pofx.learn.checkpoint import fingerprint, read, write
@@ -23,7 +23,7 @@ KEY = jax.random.key(0)
 SETTINGS = Settings(batch=32, epochs=30, rate=0.01, average=0.9, decay=0.01)
 
 
-class Denoiser(OnePhase):
+class Denoiser(OnLoss, Still, OnePhase):
     """A network with functions among its leaves, noise in its loss, and a key of its own."""
 
     net: eqx.nn.MLP
@@ -44,6 +44,12 @@ class Denoiser(OnePhase):
     @classmethod
     def start(cls, *arguments, **options):
         raise NotImplementedError
+
+    def learnable(self):
+        return jax.tree.map(eqx.is_inexact_array, self)
+
+    def compiled(self, key, rows, score):
+        return self
 
     def loss(self, key, x, observed):
         x = jnp.where(observed, x, 0)

@@ -240,14 +240,8 @@ class Trained(Learned):
         """
 
 
-class OnePhase(Trained):
-    """A model of which all arrays of floats are learned, in one go, on its loss alone."""
-
-    def learnable(self) -> Any:
-        return jax.tree.map(eqx.is_inexact_array, self)
-
-    def moved(self, key: PRNGKeyArray) -> "OnePhase":
-        return self
+class OnLoss(Trained):
+    """A model whose held-out rows are judged by the loss that it learns from."""
 
     def risk(
         self,
@@ -257,10 +251,16 @@ class OnePhase(Trained):
     ) -> Float[Array, "n"]:
         return self.loss(key, x, observed)
 
+
+class Still(Trained):
+    """A model in which nothing moves but what is learned."""
+
+    def moved(self, key: PRNGKeyArray) -> "Still":
+        return self
+
+
+class OnePhase(Trained):
+    """A model that is learned in one go."""
+
     def then(self) -> None:
         return None
-
-    def compiled(
-        self, key: PRNGKeyArray, rows: Rows, score: Callable[[Queryable], Float[np.ndarray, "n"]]
-    ) -> Distribution:
-        return self

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx.core.distribution import Example, Mask, Row, Tractable
+from pofx.core.distribution import Example, Mask, OnLoss, Row, Tractable
 from pofx.core.errors import PofxError
 from pofx.core.inexact import Density, by_guide
 from pofx.core.rows import Rows
@@ -22,7 +22,7 @@ from pofx.nets.transformer import Transformer
 ORDERS = ("given", "random")
 
 
-class Autoregressive(Density, Headed):
+class Autoregressive(Density, Headed, OnLoss):
     """Columns of any kinds, one after the other in one order: the product rule.
 
     log p(x) = Σ_t log p(x_σ(t) | x_σ(1), ..., x_σ(t-1))
@@ -86,14 +86,6 @@ class Autoregressive(Density, Headed):
         observed: Bool[Array, "d"] | Bool[Array, "n d"],
     ) -> Float[Array, "n"]:
         return -jax.vmap(self.log_density)(x)
-
-    def risk(
-        self,
-        key: PRNGKeyArray,
-        x: Float[Array, "n d"],
-        observed: Bool[Array, "d"] | Bool[Array, "n d"],
-    ) -> Float[Array, "n"]:
-        return self.loss(key, x, observed)
 
     @classmethod
     def carries(cls, variable: str, **options: Any) -> frozenset[Kind]:

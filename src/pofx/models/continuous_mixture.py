@@ -15,7 +15,16 @@ from scipy.stats.qmc import Sobol
 from pofx.core import rules
 from pofx.core.atoms import Atoms
 from pofx.core.discovery import named
-from pofx.core.distribution import Example, Mask, Parametric, Queryable, Row, Tractable, Trained
+from pofx.core.distribution import (
+    Example,
+    Mask,
+    OnLoss,
+    Parametric,
+    Queryable,
+    Row,
+    Still,
+    Tractable,
+)
 from pofx.core.errors import PofxError
 from pofx.core.rows import Rows
 from pofx.core.variables import Column, Kind
@@ -27,7 +36,7 @@ LARGEST = 2**24
 """The most numbers that the parameters of the finite mixture may come to."""
 
 
-class ContinuousMixture(Tractable, Trained):
+class ContinuousMixture(Tractable, OnLoss, Still):
     """A mixture over a latent point z, whose decoder gives the parameters of the row's model.
 
     p(x_O) = ∫ N(z; 0, I) p(x_O | decoder(z)) dz ≈ Σ_k w_k p(x_O | decoder(z_k))
@@ -88,17 +97,6 @@ class ContinuousMixture(Tractable, Trained):
             z = normal_points(self.grid + shift)
             mixture = Mixture(jnp.zeros(len(z)), self.decoded(z))
         return -jax.vmap(mixture.log_prob, (0, 0 if observed.ndim == 2 else None))(x, observed)
-
-    def risk(
-        self,
-        key: PRNGKeyArray,
-        x: Float[Array, "n d"],
-        observed: Bool[Array, "d"] | Bool[Array, "n d"],
-    ) -> Float[Array, "n"]:
-        return self.loss(key, x, observed)
-
-    def moved(self, key: PRNGKeyArray) -> "ContinuousMixture":
-        return self
 
     def learnable(self) -> Any:
         fixed = jax.tree.map(lambda _: False, self)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx.core.distribution import Example, Mask, Queryable, Row, Tractable, Trained
+from pofx.core.distribution import Example, Mask, OnePhase, Queryable, Row, Still, Tractable
 from pofx.core.errors import PofxError
 from pofx.core.inexact import Bounded
 from pofx.core.rows import Rows
@@ -30,7 +30,7 @@ UNTOLD = 0.1
 SAMPLERS = ("ancestral", "ode")
 
 
-class Diffusion(Bounded, Trained):
+class Diffusion(Bounded, Still, OnePhase):
     """A variational diffusion model: the codes of a row, hidden by noise, then recovered.
 
     q(z_t | x) = N(α_t c(x), σ_t²),  α_t² = sigmoid(-γ_t), σ_t² = sigmoid(γ_t), γ_t linear in t
@@ -161,16 +161,10 @@ class Diffusion(Bounded, Trained):
     ) -> Float[Array, "n"]:
         return -jax.vmap(lambda k, x: self.bound(k, x, TIMES))(jax.random.split(key, len(x)), x)
 
-    def moved(self, key: PRNGKeyArray) -> "Diffusion":
-        return self
-
     def learnable(self) -> Any:
         fixed = jax.tree.map(lambda _: False, self)
         net = jax.tree.map(lambda _: True, self.denoiser.net)
         return eqx.tree_at(lambda p: p.denoiser.net, fixed, net)
-
-    def then(self) -> None:
-        return None
 
     def compiled(
         self, key: PRNGKeyArray, rows: Rows, score: Callable[[Queryable], Float[np.ndarray, "n"]]

@@ -10,7 +10,7 @@ import numpy as np
 from jax.scipy.stats import norm
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx.core.distribution import Example, Mask, Queryable, Row, Tractable, Trained
+from pofx.core.distribution import Example, Mask, OnePhase, OnLoss, Queryable, Row, Still, Tractable
 from pofx.core.errors import PofxError
 from pofx.core.inexact import Density
 from pofx.core.rows import Rows
@@ -20,7 +20,7 @@ from pofx.models.context import Context
 from pofx.nets.bijection import LAYERS, TRANSFORMS, Bijection, Plan
 
 
-class Flow(Density, Trained):
+class Flow(Density, OnLoss, Still, OnePhase):
     """A normalising flow of continuous columns: the change of variables.
 
     log p(x | c) = log N(f(x, c); 0, I) + log |det df(x, c) / dx|
@@ -82,25 +82,11 @@ class Flow(Density, Trained):
     ) -> Float[Array, "n"]:
         return -jax.vmap(self.log_density)(x)
 
-    def risk(
-        self,
-        key: PRNGKeyArray,
-        x: Float[Array, "n d"],
-        observed: Bool[Array, "d"] | Bool[Array, "n d"],
-    ) -> Float[Array, "n"]:
-        return self.loss(key, x, observed)
-
     def learnable(self) -> Any:
         """The layers: mean and scale are in the data's units, and steps of learning are not."""
         fixed = jax.tree.map(lambda _: False, self)
         layers = jax.tree.map(eqx.is_inexact_array, self.bijection)
         return eqx.tree_at(lambda p: p.bijection, fixed, layers)
-
-    def moved(self, key: PRNGKeyArray) -> "Flow":
-        return self
-
-    def then(self) -> None:
-        return None
 
     def compiled(
         self, key: PRNGKeyArray, rows: Rows, score: Callable[[Queryable], Float[np.ndarray, "n"]]
@@ -141,7 +127,13 @@ class Flow(Density, Trained):
         share = observed * weight[:, None] / np.maximum((observed * weight[:, None]).sum(0), 1e-30)
         mean = (share * np.where(observed, x, 0)).sum(0)
         spread = np.sqrt((share * np.where(observed, x - mean, 0) ** 2).sum(0))
-        scale = np.log(np.where(spread > 0, spread, 1))
+        if not spread.all():
+            name = columns[context.rest[int(np.argmin(spread))]].variable
+            raise PofxError(
+                f"data: column {name!r} holds one value at most, and a flow's density of it would "
+                "have no bound; leave it out, or try another model"
+            )
+        scale = np.log(spread)
         bijection = Bijection.init(outer, plan)
         return cls(bijection, context, jnp.asarray(mean), jnp.asarray(scale))
 

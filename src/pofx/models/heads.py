@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from pofx.core.distribution import Distribution, Mask, Queryable, Row, Trained
+from pofx.core.distribution import Distribution, Mask, OnePhase, Queryable, Row, Still
 from pofx.core.errors import PofxError
 from pofx.core.family import Family
 from pofx.core.rows import Rows
@@ -135,7 +135,7 @@ class Heads(eqx.Module):
         return cls(one.groups, offset, one.places, parts, raw_sizes)
 
 
-class Headed(Trained):
+class Headed(Still, OnePhase):
     """A model of which a network is learned, in one go, and nothing else."""
 
     tokens: eqx.AbstractVar[Tokens]
@@ -154,12 +154,6 @@ class Headed(Trained):
     def learnable(self) -> Any:
         fixed = jax.tree.map(lambda _: False, self)
         return eqx.tree_at(lambda p: p.net, fixed, jax.tree.map(lambda _: True, self.net))
-
-    def moved(self, key: PRNGKeyArray) -> "Headed":
-        return self
-
-    def then(self) -> None:
-        return None
 
     def compiled(
         self, key: PRNGKeyArray, rows: Rows, score: Callable[[Queryable], Float[np.ndarray, "n"]]

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx.core.distribution import Example, Mask, Queryable, Row, Tractable, Trained
+from pofx.core.distribution import Example, Mask, OnePhase, OnLoss, Queryable, Row, Still, Tractable
 from pofx.core.errors import PofxError, PofxWarning, unknown
 from pofx.core.inexact import Unnormalised
 from pofx.core.rows import Rows
@@ -34,7 +34,7 @@ LARGEST = 100.0
 """The most nats a column that a network may tilt by before it is said to explode."""
 
 
-class NeuralEnergy(Unnormalised, Trained):
+class NeuralEnergy(Unnormalised, OnLoss, Still, OnePhase):
     """A tractable model of the rows, the reference r, tilted by a network f.
 
     p(x) = exp(-E(x)) / Z,  E(x) = f(x) - log r(x)
@@ -110,9 +110,6 @@ class NeuralEnergy(Unnormalised, Trained):
         fixed = jax.tree.map(lambda _: False, self)
         return eqx.tree_at(lambda p: p.net, fixed, jax.tree.map(lambda _: True, self.net))
 
-    def moved(self, key: PRNGKeyArray) -> "NeuralEnergy":
-        return self
-
     def loss(
         self,
         key: PRNGKeyArray,
@@ -138,17 +135,6 @@ class NeuralEnergy(Unnormalised, Trained):
         step = self.noise * self.embedding.scale
         slope = jax.vmap(jax.grad(self.energy))(x + step * away)
         return ((away - step * slope) ** 2).sum(1) / 2
-
-    def risk(
-        self,
-        key: PRNGKeyArray,
-        x: Float[Array, "n d"],
-        observed: Bool[Array, "d"] | Bool[Array, "n d"],
-    ) -> Float[Array, "n"]:
-        return self.loss(key, x, observed)
-
-    def then(self) -> None:
-        return None
 
     def compiled(
         self, key: PRNGKeyArray, rows: Rows, score: Callable[[Queryable], Float[np.ndarray, "n"]]

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx.core.distribution import Example, Mask, Queryable, Row, Trained
+from pofx.core.distribution import Example, Mask, OnePhase, Queryable, Row
 from pofx.core.errors import PofxError
 from pofx.core.inexact import Unnormalised
 from pofx.core.rows import Rows
@@ -26,7 +26,7 @@ JUDGED = 32
 """The most columns that judge a row held out."""
 
 
-class RBM(Unnormalised, Trained):
+class RBM(Unnormalised, OnePhase):
     """A restricted Boltzmann machine: hidden binary units tie binary and normal columns.
 
     p(x) = Σ_h exp(-E(x, h)) / Z
@@ -145,9 +145,6 @@ class RBM(Unnormalised, Trained):
             return jax.nn.softplus(gain).sum() * (self.size / few)
 
         return jax.vmap(one)(x, away)
-
-    def then(self) -> None:
-        return None
 
     def compiled(
         self, key: PRNGKeyArray, rows: Rows, score: Callable[[Queryable], Float[np.ndarray, "n"]]

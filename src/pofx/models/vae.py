@@ -13,7 +13,7 @@ from jax.scipy.stats import norm
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from pofx.core import rules
-from pofx.core.distribution import Example, Mask, Queryable, Row, Tractable, Trained
+from pofx.core.distribution import Example, Mask, OnePhase, Queryable, Row, Tractable
 from pofx.core.errors import PofxError, PofxWarning
 from pofx.core.inexact import Bounded
 from pofx.core.rows import Rows, per_row
@@ -31,7 +31,7 @@ A bound makes q too narrow, of which weights have a heavy tail; of this their va
 """
 
 
-class VAE(Bounded, Trained):
+class VAE(Bounded, OnePhase):
     """A variational autoencoder: a normal latent point z, decoded to independent columns.
 
     log p(x_O) = log ∫ N(z; 0, I) Π_{j in O} p_j(x_j | decoder(z)) dz
@@ -154,9 +154,6 @@ class VAE(Bounded, Trained):
         fixed = jax.tree.map(lambda _: False, self)
         nets = jax.tree.map(lambda _: True, (self.encoder, self.decoder))
         return eqx.tree_at(lambda p: (p.encoder, p.decoder), fixed, nets)
-
-    def then(self) -> None:
-        return None
 
     def compiled(
         self, key: PRNGKeyArray, rows: Rows, score: Callable[[Queryable], Float[np.ndarray, "n"]]
