@@ -14,8 +14,8 @@ import pytest
 
 import pofx
 from pofx import PofxError
-from pofx.front.strange import excess, least_expected
 from pofx.table.encode import encode
+from pofx.table.strange import excess, least_expected
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 VOID = {"meta", "link", "img", "br"}

@@ -14,12 +14,12 @@ from pofx.core.errors import PofxError
 from pofx.core.whole import write_whole
 from pofx.front import plot
 from pofx.front.drawing import PICTURES, Asked
-from pofx.front.strange import Cell, least_expected
 from pofx.table import html
 from pofx.table.encode import decode, encode
 from pofx.table.frames import read_frame
 from pofx.table.joint import Joint
 from pofx.table.report import leaderboard_html, summary
+from pofx.table.strange import Cell, least_expected
 
 COLUMNS, PAIRED, TARGETS, COVERED = 24, 16, 4, 12
 """The most columns drawn, paired with each other, drawn as targets, and tried by intervals."""
