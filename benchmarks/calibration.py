@@ -18,7 +18,7 @@ import pandas as pd
 from timing import machine
 
 import pofx
-from pofx.front import plot
+from pofx import plot
 from pofx.queries.calibration import calibration
 from pofx.table.infer import infer
 

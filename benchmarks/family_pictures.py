@@ -1,10 +1,10 @@
 """The pictures of the family in docs/pictures/family: two moons, and scikit-learn's digits.
 
-    python benchmarks/family_pictures.py [moons] [completions] [classes] [denoising]
+    python benchmarks/family_pictures.py [moons] [samples] [completions] [classes] [denoising]
 
-Each figure takes some minutes on two cores. Pixels of 17 grey
-levels get uniform noise of one level, for densities (Theis, van den Oord and Bethge, "A note on the
-evaluation of generative models", 2016).
+Each figure takes some minutes on two cores. Pixels of 17 grey levels get uniform noise of one
+level, for densities (Theis, van den Oord and Bethge, "A note on the evaluation of generative
+models", 2016).
 """
 
 import sys
@@ -20,7 +20,7 @@ from sklearn.datasets import make_moons
 
 import pofx
 from pofx.front.digits import split
-from pofx.front.plot import COLOURS, figure, image_grid
+from pofx.plot import COLOURS, figure, image_grid
 
 FOLDER = Path(__file__).parent.parent / "docs" / "pictures" / "family"
 INK, DATA, GREYS = "#404040", "#BFBFBF", 17
@@ -145,6 +145,28 @@ def bent_grid(ax, p: pofx.Joint) -> None:
             ax.plot(*bent(np.stack(line, 1)).T, color=colour, linewidth=0.5, alpha=0.8)
 
 
+def draw_samples() -> None:
+    """Digits that each model of the family draws, beside digits of the data."""
+    _, test = digits()
+    models = {
+        "mixture": exact(),
+        "autoregressive": digit_model("autoregressive", width=512, components=4),
+        "any order": any_order().marginal("image"),
+        "flow": digit_model("flow", kind="coupling", width=256),
+        "autoencoder": autoencoder(),
+        "diffusion": diffusion().marginal("image"),
+        "Boltzmann machine": digit_model("rbm", hidden=256, epochs=300),
+        "neural energy": digit_model("neural_energy", width=256),
+    }
+    rows = {"data": test["image"][:16]}
+    rows |= {name: p.sample(16, seed=1)["image"] for name, p in models.items()}
+    drawn, axes = figure(size=(5.6, 3.0))
+    image_grid(axes[0, 0], shades(np.stack(list(rows.values()))), top=GREYS - 1)
+    for i, name in enumerate(rows):
+        axes[0, 0].text(-1, 9 * i + 4.5, name, ha="right", va="center", **SMALL)
+    save(drawn, "samples")
+
+
 def draw_completions() -> None:
     """Lower halves given upper ones, several draws each."""
     _, test = digits()
@@ -232,6 +254,7 @@ def save(drawn, name: str) -> None:
 
 FIGURES = {
     "moons": draw_moons,
+    "samples": draw_samples,
     "completions": draw_completions,
     "classes": draw_classes,
     "denoising": draw_denoising,

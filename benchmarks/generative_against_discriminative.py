@@ -22,7 +22,7 @@ from timing import machine
 
 import pofx
 from pofx.front.digits import LATENT, split
-from pofx.front.plot import COLOURS, MARKERS, figure
+from pofx.plot import COLOURS, MARKERS, figure
 
 NOISE, SURE, REFUSE = 2, 0.99, 0.01
 """Grey levels of 16 that a pixel may move; what counts as sure; the surprise that is refused."""

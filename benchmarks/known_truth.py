@@ -150,7 +150,7 @@ def judge(truth: Truth, name: str, n: int) -> Result:
     fitted = time.perf_counter()
     answer = p.log_prob(table(test))
     scored = time.perf_counter()
-    own, gap = mean_over_rows(answer.value), mean_over_rows(answer.value - truth.log_prob(test))
+    own, gap = mean_over_rows(answer), mean_over_rows(answer - truth.log_prob(test))
     return Result(
         answer.kind,
         float(own),

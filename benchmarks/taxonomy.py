@@ -82,7 +82,7 @@ DRAWS = {"any_order": 2, "diffusion": 4}
 
 
 class Task(NamedTuple):
-    """A set: training and test rows, the schema, and what log p is divided by."""
+    """A set: training and test rows, the schema, and what log p is divided by, with its name."""
 
     train: Any
     test: Any
@@ -97,8 +97,8 @@ def digits() -> Task:
     order = np.random.default_rng(0).permutation(len(x))
     x = x[order].reshape(-1, 8, 8)
     schema = {"image": {"kind": "ordinal", "levels": list(range(17))}}
-    bits = 64 * np.log(2)
-    return Task({"image": x[360:]}, {"image": x[:360]}, schema, "bits per dimension", bits, True)
+    bits, unit = -64 * np.log(2), "bits per dimension, less is better"
+    return Task({"image": x[360:]}, {"image": x[:360]}, schema, unit, bits, True)
 
 
 def mnist(folder: Path, rows: int) -> Task:
@@ -107,7 +107,8 @@ def mnist(folder: Path, rows: int) -> Task:
         return {"image": (own >= 128).astype(float).reshape(-1, 28, 28)}
 
     schema = {"image": "binary"}
-    return Task(read("train", rows), read("t10k", 500), schema, "nats an image", 1.0, True)
+    unit = "-log p, nats an image, less is better"
+    return Task(read("train", rows), read("t10k", 500), schema, unit, -1.0, True)
 
 
 def table(folder: Path, name: str, without: tuple[str, ...], real: bool) -> Task:
@@ -119,7 +120,7 @@ def table(folder: Path, name: str, without: tuple[str, ...], real: bool) -> Task
         frame = frame.select_dtypes("number").astype(float).dropna()
     cut = len(frame) // 5
     schema = dict.fromkeys(frame, "real") if real else {}
-    return Task(frame[cut:], frame[:cut], schema, "nats a row", 1.0, False)
+    return Task(frame[cut:], frame[:cut], schema, "log p, nats a row, more is better", 1.0, False)
 
 
 def tasks(folder: Path, rows: int) -> dict[str, Any]:
@@ -151,8 +152,8 @@ def judged(task: Task, name: str, gpu: bool) -> Result:
     fitted = time.perf_counter()
     if task.image and isinstance(p.model, Estimated) and name in DRAWS:
         p = replace(p, model=replace(p.model, draws=DRAWS[name]))
-    answer = p.log_prob(task.test)
-    own = mean_over_rows(np.asarray(answer.value) / task.share)
+    answer = p.log_prob(task.test) / task.share
+    own = mean_over_rows(answer)
     seconds = time.perf_counter() - fitted
     return Result(float(own), own.stderr, answer.kind, fitted - began, seconds)
 

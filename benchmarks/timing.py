@@ -7,6 +7,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 
+import pofx
+
 
 def machine(*packages: str) -> str:
     """The machine and the versions, for the head of a table."""
@@ -15,7 +17,8 @@ def machine(*packages: str) -> str:
     found = []
     for package in packages:
         try:
-            found.append(f"{package} {version(package)}")
+            own = pofx.__version__ if package == "pofx" else version(package)
+            found.append(f"{package} {own}")
         except PackageNotFoundError:
             found.append(f"{package} absent")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 import pofx
-from pofx.front import plot
-from pofx.front.plot import COLOURS, MARKERS, figure
+from pofx import plot
+from pofx.plot import COLOURS, MARKERS, figure
 
 LINES = ("-", "--", "-.", ":")
 GREY, INK = "#BFBFBF", "#404040"

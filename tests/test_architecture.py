@@ -30,7 +30,18 @@ MAY_IMPORT = {
     "queries": {"core"},
     "table": {"core", "estimate", "families", "learn", "models", "notation", "queries"},
     "sklearn": {"core", "table"},
-    "front": {"core", "estimate", "families", "learn", "models", "notation", "queries", "table"},
+    "plot": {"core", "queries", "table"},
+    "front": {
+        "core",
+        "estimate",
+        "families",
+        "learn",
+        "models",
+        "notation",
+        "plot",
+        "queries",
+        "table",
+    },
 }
 
 
@@ -69,9 +80,9 @@ def test_imports_run_one_way(path):
 
 
 def modules():
-    """Every eqx.Module class of pofx, by the module that defines it; the front has none."""
+    """Every eqx.Module class of pofx, by the module that defines it; fronts and plots have none."""
     for info in pkgutil.walk_packages(pofx.__path__, "pofx."):
-        if info.name.startswith("pofx.front"):
+        if info.name.startswith(("pofx.front", "pofx.plot")):
             continue  # its extras may not be installed
         module = import_module(info.name)
         for _, value in inspect.getmembers(module, inspect.isclass):

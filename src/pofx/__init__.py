@@ -44,7 +44,7 @@ _HOMES = {
     "stack": "table.stack",
 }
 
-_ROOMS = {"estimate": "estimate", "plot": "front.plot", "sklearn": "sklearn"}
+_ROOMS = ("estimate", "plot", "sklearn")
 
 __all__ = [
     "Answer",
@@ -73,7 +73,7 @@ __all__ = [
 def __getattr__(name: str) -> object:
     """Imports a public name when it is first used: JAX takes most of a second to import."""
     if name in _ROOMS:
-        return import_module(f"pofx.{_ROOMS[name]}")
+        return import_module(f"pofx.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'pofx' has no attribute {name!r}")
     return getattr(import_module(f"pofx.{_HOMES[name]}"), name)

@@ -1,6 +1,7 @@
 """The laws that weighted draws keep, held against every inexact model and its guide."""
 
 from functools import cache
+from itertools import product
 
 import equinox as eqx
 import jax
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from pofx.core.discovery import discover
-from pofx.core.inexact import Estimated, Inexact, Pointwise, Unnormalised
+from pofx.core.inexact import Direct, Estimated, Inexact, Pointwise, Unnormalised
 from pofx.core.rows import rows
 from pofx.models.guided import Guided
 from pofx.models.independent import Independent
@@ -53,10 +54,10 @@ def weighted(model, guide, keys, x, observed):
     return jax.lax.map(one, keys, batch_size=1000)
 
 
-def weights(case, x, observed, seed=1):
+def weights(case, x, observed, seed=1, draws=DRAWS):
     """Draws of what is missing, and their weights relative to nothing."""
     model, _, guide, _ = case
-    keys = jax.random.split(jax.random.key(seed), DRAWS)
+    keys = jax.random.split(jax.random.key(seed), draws)
     own = jnp.asarray(np.where(observed, x, 0), jnp.zeros(()).dtype)
     whole, log_w = weighted(model, guide, keys, own, jnp.asarray(observed))
     return np.asarray(whole, np.float64), np.exp(np.asarray(log_w, np.float64))
@@ -88,6 +89,27 @@ def test_a_complete_row_has_its_density(case):
             assert w == pytest.approx(w[0], rel=1e-4)
             own = jnp.asarray(row, jnp.zeros(()).dtype)
             assert np.log(w[0]) == pytest.approx(float(model.log_density(own)), rel=1e-3, abs=1e-3)
+
+
+def test_what_is_drawn_directly_has_one_weight(case):
+    """And one draw is what is answered then."""
+    model, _, guide, x = case
+    if not isinstance(model, Direct):
+        pytest.skip("it draws from no conditional as it is")
+    p = Guided(model, guide, jax.random.key_data(jax.random.key(3)))
+    ask = eqx.filter_jit(lambda p, x, o: (p.log_prob(x, o), p.sample(jax.random.key(1), x, o)))
+    row, found = jnp.asarray(x[0], jnp.zeros(()).dtype), 0
+    for observed in product((False, True), repeat=model.size):
+        seen = jnp.array(observed)
+        if model.directly(seen) and any(observed):
+            drawn, w = weights(case, x[0], np.array(observed), draws=100)
+            assert w == pytest.approx(w[0], rel=1e-4)
+            log_prob, one = ask(p, row, seen)
+            assert float(log_prob) == pytest.approx(np.log(w[0]), rel=1e-4, abs=1e-5)
+            assert len(np.unique(drawn[:, ~np.array(observed)], axis=0)) > 1
+            assert (one[seen] == row[seen]).all()
+            found += 1
+    assert found
 
 
 def test_sum_rule_within_the_error(case):

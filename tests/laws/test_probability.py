@@ -19,9 +19,11 @@ def support(case, j):
     column = case.columns[j]
     if column.discrete:
         return np.arange(column.levels), np.ones(column.levels)
-    draws = case.sample(99, 2000)[:, j]
-    points = draws.mean() + 12 * draws.std() * np.linspace(-1, 1, GRID)
-    return points, np.full(GRID, points[1] - points[0])
+    draws, positive = case.sample(99, 2000)[:, j], column.kind == "positive"
+    own = np.log(draws) if positive else draws
+    points = own.mean() + 12 * own.std() * np.linspace(-1, 1, GRID)
+    step = np.full(GRID, points[1] - points[0])
+    return (np.exp(points), step * np.exp(points)) if positive else (points, step)
 
 
 def patterns(case, n, seed):
@@ -84,7 +86,7 @@ def integral_transforms(case, draws, observed, seed):
     rng = np.random.default_rng(seed)
     before = np.tile(observed, (len(draws), 1))
     for j in np.flatnonzero(~observed):
-        points, _ = support(case, j)
+        points, weight = support(case, j)
         rows = np.repeat(draws, len(points), 0)
         rows[:, j] = np.tile(points, len(draws))
         now = before.copy()
@@ -97,7 +99,8 @@ def integral_transforms(case, draws, observed, seed):
             below = np.array([s[:k].sum() for s, k in zip(share, at)])
             yield j, below + rng.random(len(draws)) * share[np.arange(len(draws)), at]
         else:
-            middle = (density[:, 1:] + density[:, :-1]) / 2
+            mass = density * weight
+            middle = (mass[:, 1:] + mass[:, :-1]) / 2
             cdf = np.concatenate([np.zeros((len(draws), 1)), middle.cumsum(1)], 1)
             cdf /= cdf[:, -1:]
             yield j, np.array([np.interp(d[j], points, c) for d, c in zip(draws, cdf)])

@@ -115,6 +115,21 @@ def test_conditionals_are_closed_and_equal_the_product_rule():
         np.testing.assert_allclose(scores(own, both), scores(plain, both), atol=1e-10, err_msg=told)
 
 
+def test_trees_for_each_level_share_a_skeleton():
+    """Alone those of the levels would differ, and could not be one batch."""
+    rng = np.random.default_rng(3)
+    y, a, c = rng.integers(0, 2, (3, 400))
+    b = np.where(y == 1, a, c) ^ (rng.random(400) < 0.05)
+    names = ("y", "a", "b", "c")
+    columns = tuple(Column(name, "binary", levels=2, family="bernoulli") for name in names)
+    x = np.stack([y, a, b, c], 1).astype(float)
+    fit = learn(Chain, x, columns, on="y", part="chow_liu_tree", prior=0.0)
+    one = learn(Chain, x, columns, on="y", part="independent", prior=0.0)
+    assert fit.log_likelihood > one.log_likelihood + 0.2
+    states = np.array(list(np.ndindex(2, 2, 2, 2)), float)
+    assert np.exp(scores(fit.model, states)).sum() == pytest.approx(1)
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [

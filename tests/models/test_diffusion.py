@@ -156,7 +156,7 @@ def test_weights_average_to_the_truth(best):
 def test_draws_follow_the_truth(best):
     model, _ = best
     for sampler in ("ancestral", "ode"):
-        own = np.asarray(drawn(model.drawn_by(sampler, 0), keys(3000)), np.float64)
+        own = np.asarray(drawn(model.steered(sampler, guidance=0), keys(3000)), np.float64)
         error = np.sqrt(np.diag(COVARIANCE) / 3000)
         assert (np.abs(own.mean(0) - MEAN) < 5 * error).all()
         np.testing.assert_allclose(np.cov(own.T), COVARIANCE, rtol=0.12)

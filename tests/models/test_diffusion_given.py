@@ -160,7 +160,7 @@ def test_bayes_rule_is_that_of_the_truth(given):
 @pytest.mark.parametrize("sampler", ["ancestral", "ode"])
 def test_draws_of_a_class_are_of_that_class(given, sampler):
     row = jnp.array([jnp.nan, jnp.nan, 1.0])
-    own = np.asarray(drawn_given(given.drawn_by(sampler, 0), keys(3000), row), np.float64)
+    own = np.asarray(drawn_given(given.steered(sampler, guidance=0), keys(3000), row), np.float64)
     assert (own[:, 2] == 1).all()
     error = np.sqrt(np.diag(COVARIANCES[1]) / 3000)
     assert (np.abs(own[:, :2].mean(0) - MEANS[1]) < 5 * error).all()
@@ -188,7 +188,9 @@ def test_guided_draws_are_surer_of_their_class(given):
     """Of normals of one width p(x | y)^(1 + g) / p(x)^g is likelier to be of y; so are draws."""
     row, own = jnp.array([0.0, 0.0, 0.0]), []
     for g in (0.0, 2.0):
-        x = np.asarray(drawn_given(given.drawn_by("ancestral", g), keys(1000), row), np.float64)
+        x = np.asarray(
+            drawn_given(given.steered("ancestral", guidance=g), keys(1000), row), np.float64
+        )
         own.append((softmax(joint(x[:, :2]), axis=1)[:, 0].mean(), np.cov(x[:, :2].T).trace()))
     sure, wide = np.array(own).T
     x, y = classes(20000, 3)
@@ -215,7 +217,7 @@ def test_the_untold_tenth_is_of_another_loss(given):
 @pytest.mark.parametrize(("sampler", "steps"), [("ancestral", 250), ("ode", 64), ("ode", 16)])
 def test_both_samplers_draw_both_modes(modes, sampler, steps):
     own = eqx.tree_at(lambda p: p.residue, modes, modes.residue[-steps:])
-    x = np.asarray(drawn(own.drawn_by(sampler, 0), keys(4000)), np.float64)[:, 0]
+    x = np.asarray(drawn(own.steered(sampler, guidance=0), keys(4000)), np.float64)[:, 0]
     first = x < -0.75
     assert first.mean() == pytest.approx(1 / 3, abs=0.03)
     for some, mean in ((first, -3), (~first, 1.5)):

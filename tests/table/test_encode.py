@@ -50,7 +50,8 @@ def test_evidence_may_be_partial():
     x = encode_values(SCHEMA, {"image": image, "species": None, "mass": np.nan, "year": 2007.0})
     np.testing.assert_array_equal(x, [np.nan, 0] + 4 * [np.nan] + [np.nan, 0, 1, np.nan])
     assert np.isnan(encode_values(SCHEMA, {})).all()
-    assert np.isnan(encode_values(SCHEMA, {"species": "Emperor"}, unseen="missing")).all()
+    for values in ({"species": "Emperor"}, {"gain": -1}, {"eggs": 1.5}):
+        assert np.isnan(encode_values(SCHEMA, values, unseen="missing")).all()
 
 
 def test_absent_columns():

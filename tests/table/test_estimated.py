@@ -183,6 +183,7 @@ def test_a_guide_that_is_far_off_is_found_out(pair, data, holes, far):
         lambda: far.log_prob(holes),
         lambda: far.impute(holes),
         lambda: far.given(a=3.0).sample(2),
+        lambda: far.given(a=3.0).log_prob(data[["b", "c"]][:2]),
     ):
         with pytest.warns(pofx.PofxWarning, match="of little worth.* try another guide="):
             ask()

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Any, Literal
 
@@ -18,7 +18,8 @@ class Answer:
     """A number, or an array of them, with its kind and the standard error of its sampling.
 
     `kind` is exact, a lower or upper bound, or an estimate; `stderr` is the standard error of the
-    Monte Carlo draws behind it (never of the fit), `draws` their number, `how` a word on the way,
+    Monte Carlo draws behind it (never of the fit), `common` the part of it that all entries of an
+    array share and no mean over them lessens, `draws` the number of draws, `how` a word on the way,
     `unit` its unit, `what` the question. It behaves as its value, and arithmetic carries kind and
     error along: independent errors add in quadrature, and the difference of two lower bounds is an
     estimate of unknown error, for it is no bound.
@@ -43,6 +44,7 @@ class Answer:
     how: str = ""
     unit: str = ""
     what: str = ""
+    common: float = 0.0
 
     def __array_ufunc__(self, function: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         if method == "__call__" and not options and function in _ARITHMETIC:
@@ -66,16 +68,16 @@ class Answer:
         return self._with(self.value[index], stderr)
 
     def mean(self, axis: None = None, dtype: None = None, out: None = None) -> "Answer":
-        """The mean of an array of answers, whose errors are taken as independent.
+        """The mean of an array of answers; errors but for `common` are taken as independent.
 
         The arguments are those that `np.mean` passes on, and are not used.
         """
         error = np.broadcast_to(self.stderr, np.shape(self.value))
-        return self._with(float(np.mean(self.value)), math.sqrt((error**2).sum()) / error.size)
+        own = np.maximum(error**2 - self.common**2, 0).sum() / error.size**2
+        return self._with(float(np.mean(self.value)), math.sqrt(own + self.common**2))
 
     def _with(self, value: Any, stderr: Any, **changes: Any) -> "Answer":
-        kept = {"kind": self.kind, "draws": self.draws, "how": self.how, "unit": self.unit}
-        return Answer(value, stderr, **{**kept, **changes})
+        return replace(self, value=value, stderr=stderr, what="", **changes)
 
     def __neg__(self) -> "Answer":
         return self._with(-self.value, self.stderr, kind=_FLIPPED.get(self.kind, self.kind))
@@ -89,6 +91,7 @@ class Answer:
             kind=kind,
             draws=max(self.draws, other.draws),
             how=_same(self.how, other.how),
+            common=math.hypot(self.common, other.common),
         )
 
     __radd__ = __add__
@@ -105,9 +108,12 @@ class Answer:
         negative = np.less(factor, 0)
         flipped = _FLIPPED.get(self.kind, self.kind)
         value, stderr = self.value * factor, self.stderr * np.abs(factor)
+        # Of factors that differ the largest: too much rather than too little.
+        common = self.common * float(np.max(np.abs(factor)))
         if flipped != self.kind and negative.any() and not negative.all():
-            return self._with(value, math.nan, kind="estimate")
-        return self._with(value, stderr, kind=flipped if negative.all() else self.kind)
+            return self._with(value, math.nan, kind="estimate", common=common)
+        kind = flipped if negative.all() else self.kind
+        return self._with(value, stderr, kind=kind, common=common)
 
     __rmul__ = __mul__
 
@@ -151,14 +157,16 @@ class Answer:
         )
 
 
-def mean_over_rows(values: np.ndarray, weight: np.ndarray | None = None) -> Answer:
+def mean_over_rows(values: Any, weight: np.ndarray | None = None) -> Answer:
     """The weighted mean of one number a row, with its standard error over rows, in nats.
 
-    Rows are taken as drawn independently: this is how far the mean of other such rows may lie.
+    Rows are taken as drawn independently: this is how far the mean of other such rows may lie. Of
+    an `Answer` the error that its rows have in common, as that of log Z, is counted too.
 
     >>> print(mean_over_rows(np.array([1.0, 2.0, 3.0])))
     2.0 ± 0.6 nats   estimate, over 3 rows
     """
+    common = values.common if isinstance(values, Answer) else 0.0
     values, how = np.asarray(values, np.float64), f"over {len(values)} rows"
     share = np.ones(len(values)) if weight is None else np.asarray(weight, np.float64)
     share = share / share.sum()
@@ -168,7 +176,7 @@ def mean_over_rows(values: np.ndarray, weight: np.ndarray | None = None) -> Answ
     mean, effective = float(share @ values), 1 / (share**2).sum()
     # One row says nothing of how rows vary.
     spread = share @ (values - mean) ** 2 / (effective - 1) if effective > 1 + 1e-9 else math.nan
-    return Answer(mean, math.sqrt(spread), "estimate", how=how, unit="nats")
+    return Answer(mean, math.hypot(math.sqrt(spread), common), "estimate", how=how, unit="nats")
 
 
 def _value(x: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray, UInt
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, UInt
 
 from pofx.core.distribution import Distribution, Mask, Queryable, Row, Tractable
 
@@ -43,6 +43,34 @@ class Inexact(Distribution):
 
         The guide, a model of the same rows, may be the proposal; missing entries are zero.
         """
+
+
+class Direct(Inexact):
+    """A distribution that draws from some of its conditionals as they are."""
+
+    @abstractmethod
+    def directly(self, observed: Mask) -> Bool[Array, ""]:
+        """Whether `weighted` draws x_M from p(x_M | x_O) itself, so that its weight is p(x_O)."""
+
+
+class Steered(Inexact):
+    """A distribution drawn in steps, which may be chosen after training."""
+
+    @abstractmethod
+    def steered(
+        self,
+        sampler: str | None = None,
+        timesteps: int | None = None,
+        guidance: float | None = None,
+    ) -> "Steered":
+        """The same, drawn from otherwise; None leaves a setting as it is.
+
+        Raises PofxError for settings that it does not have.
+        """
+
+    @abstractmethod
+    def flow_log_prob(self, key: PRNGKeyArray, x: Row) -> Float[Array, ""]:
+        """An estimate of log p(x) in nats, by the density of the flow that its steps follow."""
 
 
 class Pointwise(Inexact):

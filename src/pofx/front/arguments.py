@@ -15,7 +15,9 @@ Seed = Annotated[int, typer.Option(help="Seed of every draw: equal seeds, equal 
 Given = Annotated[
     list[str] | None, typer.Option(metavar="NAME=VALUE", help="Evidence; may be repeated.")
 ]
-Unseen = Annotated[str, typer.Option(help="A level never seen: 'error', or 'missing'.")]
+Unseen = Annotated[
+    str, typer.Option(help="A level never seen, a number out of range: 'error', or 'missing'.")
+]
 
 
 def load(path: Path) -> Any:

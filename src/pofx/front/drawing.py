@@ -9,8 +9,8 @@ import numpy as np
 
 from pofx.core.errors import PofxError, unknown
 from pofx.core.whole import write_whole
-from pofx.front import plot
-from pofx.front.plot.bayes import probabilities_of
+from pofx import plot
+from pofx.plot.bayes import probabilities_of
 from pofx.table.encode import encode, parse_value
 from pofx.table.joint import Joint
 from pofx.table.read import read

@@ -12,7 +12,7 @@ import numpy as np
 from pofx.core.answer import mean_over_rows
 from pofx.core.errors import PofxError
 from pofx.core.whole import write_whole
-from pofx.front import plot
+from pofx import plot
 from pofx.front.drawing import PICTURES, Asked
 from pofx.table import html
 from pofx.table.encode import decode, encode

@@ -8,7 +8,7 @@ import numpy as np
 import pofx
 from pofx.core.answer import mean_over_rows
 from pofx.core.errors import PofxError
-from pofx.front import plot
+from pofx import plot
 from pofx.front.show import draw, heading, timed
 
 NUMBERS = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g")
@@ -44,7 +44,7 @@ def run(folder: Path) -> list[Path]:
 def _held_out(p: Any, base: Any, test: Any) -> None:
     heading(f"Held-out log-likelihood, {len(test)} penguins never seen")
     for name, model in (("p", p), ("independent columns", base)):
-        print(f"{name:>20}: {mean_over_rows(model.log_prob(test).value)}")
+        print(f"{name:>20}: {mean_over_rows(model.log_prob(test))}")
     print(f"{'paired difference':>20}: {pofx.compare(p, base, test)}")
 
 

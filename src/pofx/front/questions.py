@@ -111,7 +111,7 @@ def score(
 
     answer = given_of(model, given).log_prob(read(table), unseen=cast(Any, unseen))
     show_table({"log_prob": answer.value}, output)
-    print_error(f"mean log-probability of a row: {mean_over_rows(answer.value)}")
+    print_error(f"mean log-probability of a row: {mean_over_rows(answer)}")
 
 
 @app.command()

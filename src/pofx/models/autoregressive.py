@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core.distribution import Example, Mask, OnLoss, Row, Tractable
 from pofx.core.errors import PofxError
-from pofx.core.inexact import Density, by_guide
+from pofx.core.inexact import Density, Direct, by_guide
 from pofx.core.rows import Rows
 from pofx.core.rows import rows as make_rows
 from pofx.core.variables import KINDS, Column, Kind
@@ -22,7 +22,7 @@ from pofx.nets.transformer import Transformer
 ORDERS = ("given", "random")
 
 
-class Autoregressive(Density, Headed, OnLoss):
+class Autoregressive(Density, Direct, Headed, OnLoss):
     """Columns of any kinds, one after the other in one order: the product rule.
 
     log p(x) = Σ_t log p(x_σ(t) | x_σ(1), ..., x_σ(t-1))
@@ -74,10 +74,12 @@ class Autoregressive(Density, Headed, OnLoss):
         def others(x):
             return by_guide(key, guide, self.log_density, x, observed)
 
+        return jax.lax.cond(self.directly(observed), first, others, x)
+
+    def directly(self, observed: Mask) -> Bool[Array, ""]:
+        """Whether what is observed, but not all, comes first in the order."""
         seen = observed[jnp.array(self.net.order)]
-        # What the order has first is given exactly, and the rest drawn from its law.
-        leading = ~(seen[1:] & ~seen[:-1]).any() & ~seen.all()
-        return jax.lax.cond(leading, first, others, x)
+        return ~(seen[1:] & ~seen[:-1]).any() & ~seen.all()
 
     def loss(
         self,

@@ -115,7 +115,10 @@ class Chain(Statistical):
         prior: float = 1.0,
         **options: Any,
     ) -> "Chain":
-        """Each level's part started on the rows of that level."""
+        """Each level's part started on the rows of that level.
+
+        Parts of unlike structure, as trees, cannot be one batch: then one start from all rows.
+        """
         place = _place(columns, on)
         levels = columns[place].levels
         others = [c for j, c in enumerate(columns) if j != place]
@@ -132,6 +135,9 @@ class Chain(Statistical):
             own = own if own.sum() >= FEW else np.ones_like(own)
             part_rows = make_rows(x[own], observed[own], weight[own])
             parts.append(model.start(k, part_rows, others, prior=prior, **options))
+        if len(set(map(jax.tree.structure, parts))) > 1:
+            every = make_rows(x, observed, weight)
+            parts = [model.start(key, every, others, prior=prior, **options)] * levels
         counts = np.array([weight[seen & (y == level)].sum() for level in range(levels)])
         return cls(jnp.log(jnp.asarray(counts + 1.0)), stack(parts), place, prior)
 

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core.distribution import Mask, Row, Tractable
 from pofx.core.errors import PofxError, unknown
@@ -85,8 +85,11 @@ class Context(eqx.Module):
 
         if self.prior is None:
             return guided(row)
-        open_ = ~observed[np.array(self.rest)].any()
-        return jax.lax.cond(open_, by_itself, guided, row)
+        return jax.lax.cond(self.open(observed), by_itself, guided, row)
+
+    def open(self, observed: Mask) -> Bool[Array, ""]:
+        """Whether nothing of x is observed, and some of c may be."""
+        return ~observed[np.array(self.rest)].any() & (self.prior is not None)
 
     @classmethod
     def near(cls, key: PRNGKeyArray, rows: Rows, columns: Sequence[Column], on: str) -> "Context":

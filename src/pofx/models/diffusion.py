@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core.distribution import Example, Mask, OnePhase, Queryable, Row, Still, Tractable
 from pofx.core.errors import PofxError
-from pofx.core.inexact import Bounded
+from pofx.core.inexact import Bounded, Direct, Steered
 from pofx.core.rows import Rows
 from pofx.core.rows import rows as make_rows
 from pofx.core.variables import KINDS, Column, Kind
@@ -30,7 +30,7 @@ UNTOLD = 0.1
 SAMPLERS = ("ancestral", "ode")
 
 
-class Diffusion(Bounded, Still, OnePhase):
+class Diffusion(Bounded, Direct, Steered, Still, OnePhase):
     """A variational diffusion model: the codes of a row, hidden by noise, then recovered.
 
     q(z_t | x) = N(α_t c(x), σ_t²),  α_t² = sigmoid(-γ_t), σ_t² = sigmoid(γ_t), γ_t linear in t
@@ -125,6 +125,9 @@ class Diffusion(Bounded, Still, OnePhase):
     ) -> tuple[Row, Float[Array, ""]]:
         return self.context.weighted(key, guide, x, observed, self._weigh, self.draw_given)
 
+    def directly(self, observed: Mask) -> Bool[Array, ""]:
+        return self.context.open(observed)
+
     def _weigh(self, key: PRNGKeyArray, row: Row) -> Float[Array, ""]:
         x, told, log_prior = self._split(row)
         return log_prior + log_weight(key, self.denoiser, self.residue, x, told, self.guidance)
@@ -146,10 +149,30 @@ class Diffusion(Bounded, Still, OnePhase):
             z = descended(noise, d, r, z, told, g)
         return self.context.put(row, d.codes.sample(last, z / d.level(0)[0]))
 
-    def flow_log_prob(self, key: PRNGKeyArray, row: Row) -> Float[Array, ""]:
-        """An estimate of log p(x, y) in nats, by the density of the probability flow."""
-        x, told, log_prior = self._split(row)
-        return flow_log_prob(key, self.denoiser, x, told) + log_prior
+    def steered(
+        self,
+        sampler: str | None = None,
+        timesteps: int | None = None,
+        guidance: float | None = None,
+    ) -> "Diffusion":
+        sampler = self.sampler if sampler is None else sampler
+        guidance = self.guidance if guidance is None else guidance
+        if sampler not in SAMPLERS:
+            raise PofxError(f"sampler: wanted one of {', '.join(SAMPLERS)}; got {sampler!r}")
+        if guidance and not self.context.size:
+            raise PofxError("guidance: wanted columns to be guided by, as in on='species'")
+        residue = self.residue if timesteps is None else self._residue(timesteps)
+        return replace(self, sampler=sampler, guidance=float(guidance), residue=residue)
+
+    def _residue(self, steps: int) -> Float[Array, "steps c"]:
+        """The error of each of so many steps, by interpolation in time."""
+        old = len(self.residue)
+        at, known = (jnp.arange(steps) + 1) / steps, (jnp.arange(old) + 1) / old
+        return jax.vmap(lambda r: jnp.interp(at, known, r), 1, 1)(self.residue)
+
+    def flow_log_prob(self, key: PRNGKeyArray, x: Row) -> Float[Array, ""]:
+        own, told, log_prior = self._split(x)
+        return flow_log_prob(key, self.denoiser, own, told) + log_prior
 
     # -- learning
 
@@ -209,15 +232,7 @@ class Diffusion(Bounded, Still, OnePhase):
         told = context.size + 1 if context.size else 0
         net = Residual.init(key, codes.size, codes.size, width, depth, told)
         start = cls(Denoiser(codes, net), context, jnp.ones((timesteps, codes.size)))
-        return start.drawn_by(sampler, guidance)
-
-    def drawn_by(self, sampler: str, guidance: float) -> "Diffusion":
-        """The same, but for how it is drawn from."""
-        if sampler not in SAMPLERS:
-            raise PofxError(f"sampler: wanted one of {', '.join(SAMPLERS)}; got {sampler!r}")
-        if guidance and not self.context.size:
-            raise PofxError("guidance: wanted columns to be guided by, as in on='species'")
-        return replace(self, sampler=sampler, guidance=float(guidance))
+        return start.steered(sampler, guidance=guidance)
 
     @classmethod
     def example(cls, key: PRNGKeyArray) -> Example:

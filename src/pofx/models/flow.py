@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core.distribution import Example, Mask, OnePhase, OnLoss, Queryable, Row, Still, Tractable
 from pofx.core.errors import PofxError
-from pofx.core.inexact import Density
+from pofx.core.inexact import Density, Direct
 from pofx.core.rows import Rows
 from pofx.core.rows import rows as make_rows
 from pofx.core.variables import KINDS, Column, Kind
@@ -20,7 +20,7 @@ from pofx.models.context import Context
 from pofx.nets.bijection import LAYERS, TRANSFORMS, Bijection, Plan
 
 
-class Flow(Density, OnLoss, Still, OnePhase):
+class Flow(Density, Direct, OnLoss, Still, OnePhase):
     """A normalising flow of continuous columns: the change of variables.
 
     log p(x | c) = log N(f(x, c); 0, I) + log |det df(x, c) / dx|
@@ -73,6 +73,9 @@ class Flow(Density, OnLoss, Still, OnePhase):
             return self.log_density(whole)
 
         return self.context.weighted(key, guide, x, observed, weigh, self.draw_given)
+
+    def directly(self, observed: Mask) -> Bool[Array, ""]:
+        return self.context.open(observed)
 
     def loss(
         self,

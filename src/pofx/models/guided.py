@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, UInt
 from pofx.core import rules
 from pofx.core.distribution import Example, Mask, Row, Tractable
 from pofx.core.importance import log_mean
-from pofx.core.inexact import Estimated, Inexact, Pointwise, Unnormalised
+from pofx.core.inexact import Direct, Estimated, Inexact, Pointwise, Unnormalised
 from pofx.models.independent import Independent
 
 DRAWS = 64
@@ -28,8 +28,8 @@ class Guided(Estimated):
 
     A conditional draw is one of the S, by its weight (sampling-importance-resampling; Rubin 1988),
     of an energy 32 steps on of a Markov chain that leaves p(x_M | x_O) as it is. A model with a
-    proposal of its own, as a variational autoencoder has, weighs draws of that. Of a complete row
-    a density and an energy are evaluated once. The draws are the same for one `seed`. Owen, "Monte
+    proposal of its own, as a variational autoencoder has, weighs draws of that; one that draws from
+    p(x_M | x_O) itself draws once. Of a complete row a density and an energy are evaluated once. The draws are the same for one `seed`. Owen, "Monte
     Carlo theory, methods and examples" (2013), ch. 9.
 
     >>> p = Guided.example(jax.random.key(0)).model
@@ -55,10 +55,18 @@ class Guided(Estimated):
         return self._either(x, observed, known, lambda x: self._drawn(key, x, observed))
 
     def _log_prob(self, x: Row, observed: Mask) -> Float[Array, ""]:
-        def estimated(x):
-            _, log_w = self._drawn(jax.random.wrap_key_data(self.seed), x, observed)
+        key = jax.random.wrap_key_data(self.seed)
+
+        def once(x):
+            return self.model.weighted(key, self.guide, x, observed)[1]
+
+        def weighed(x):
+            _, log_w = self._drawn(key, x, observed)
             # A bound stays one: smoothing could lift it.
             return log_mean(log_w, smooth=not self.model.below)
+
+        def estimated(x):
+            return self._direct(observed, once, weighed, x)
 
         own = self._either(x, observed, lambda x, log_density: log_density(x), estimated)
         return jnp.where(observed.any(), own, 0)
@@ -82,10 +90,23 @@ class Guided(Estimated):
             rows, log_w = self.weighted(drawing, x, observed)
             return self._moved(moving, rows[jax.random.categorical(picking, log_w)], observed)
 
+        def once(key):
+            whole = x.astype(jnp.result_type(float))
+            return self.model.weighted(key, self.guide, whole, observed)[0]
+
+        def given(key):
+            return self._direct(observed, once, resampled, key)
+
         def new(key):
             return self.model.draw(key).astype(jnp.result_type(float))
 
-        return jax.lax.cond(observed.any(), resampled, new, key).astype(x.dtype)
+        return jax.lax.cond(observed.any(), given, new, key).astype(x.dtype)
+
+    def _direct(self, observed: Mask, once: Callable, weighed: Callable, *operands: Any) -> Any:
+        """What one draw tells where the model draws from the conditional itself, else many."""
+        if not isinstance(self.model, Direct):
+            return weighed(*operands)
+        return jax.lax.cond(self.model.directly(observed), once, weighed, *operands)
 
     def _moved(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
         """The row some steps on of the model's Markov chain, where it has one."""

@@ -24,7 +24,8 @@ class Reliability(NamedTuple):
     """Of each row: log p(x_O) in nats, its standard error, and what its weights are worth.
 
     `effective` is the number of equally weighted draws that would do as well (Kish 1965), as a
-    share of the draws; `k` the shape of their tail, which `trusted` says how large it may be.
+    share of the draws; `k` the shape of their tail, which `trusted` says how large it may be. `common`
+    is the part of the standard error that rows share, log Z's.
     """
 
     log_prob: Float[np.ndarray, "n"]
@@ -33,6 +34,7 @@ class Reliability(NamedTuple):
     k: Float[np.ndarray, "n"]
     draws: int
     below: bool
+    common: float
 
     @property
     def lost(self) -> Bool[np.ndarray, "n"]:
@@ -56,7 +58,7 @@ class Reliability(NamedTuple):
             return Answer(self.log_prob, how="closed form", unit="nats")
         kind = "lower bound" if self.below else "estimate"
         draws, how = (self.draws, "by weighted draws") if weighed else (0, "log Z estimated")
-        return Answer(self.log_prob, self.stderr, kind, draws, how, "nats")
+        return Answer(self.log_prob, self.stderr, kind, draws, how, "nats", common=self.common)
 
 
 def reliability(model: Estimated, rows: Rows) -> Reliability:
@@ -71,7 +73,7 @@ def reliability(model: Estimated, rows: Rows) -> Reliability:
     some = rows.flat()[1].any(1)
     stderr = np.where(some, np.hypot(error, shared), 0)
     effective, k = np.where(some, effective, 1), np.where(some, k, -np.inf)
-    return Reliability(log_prob, stderr, effective, k, model.draws, own.below)
+    return Reliability(log_prob, stderr, effective, k, model.draws, own.below, shared)
 
 
 def _weigh(model, x, observed):

@@ -14,6 +14,7 @@ from pofx.learn.em import Fit
 from pofx.learn.fit import Plan, by_batches
 from pofx.learn.fit import fit as learn
 from pofx.learn.select import Candidate, Entrant, Line, contest
+from pofx.models.correlated import is_number
 from pofx.models.stack import Stack
 from pofx.table.schema import Schema
 
@@ -93,12 +94,20 @@ def entries(schema: Schema, n: int) -> list[list[Entry]]:
 
     columns = schema.columns
     sizes = COMPONENTS if n < SEVERAL else DOUBLING
-    out = [[Entry("independent", {})], _mixtures(sizes, n, 5, {})]
+    numbers = sum(map(is_number, columns))
+    out = [[Entry("independent", {})]]
+    if numbers < 2 or numbers == len(columns):
+        out.append(_mixtures(sizes, n, 5, {}))
+    if numbers > 1 and all(c.kind == "real" and not c.spikes for c in columns):
+        more = _mixtures(COMPONENTS, n, 5 * numbers, {"part": "gaussian"})
+        out.append([Entry("gaussian", {}), *more])
+    elif numbers > 1:
+        # Of few rows the components share a covariance.
+        covariance, each = ("tied", 5) if n < SEVERAL else ("full", 5 * numbers)
+        more = _mixtures(sizes, n, each, {"part": "correlated", "covariance": covariance})
+        out.append([Entry("correlated", {}), *more])
     if len(columns) > 1:
         out.append([Entry("chow_liu_tree", {})])
-    if len(columns) > 1 and all(c.kind == "real" for c in columns):
-        more = _mixtures(COMPONENTS, n, 5 * len(columns), {"part": "gaussian"})
-        out.append([Entry("gaussian", {}), *more])
     if len(columns) > 1:
         out.append([Entry("latent_tree", {"states": k}) for k in STATES if 10 * k <= n])
     if len(columns) > 1 and n >= ENOUGH:

@@ -14,6 +14,9 @@ from pofx.table.units import at, example, first, in_units, is_time, wanted_time
 
 Unseen = Literal["error", "missing"]
 
+INTEGRATED = (
+    "such cells are integrated out by unseen='missing' where a call takes it (--unseen missing)"
+)
 MISSING = ("", "?", "NA", "NaN", "nan", "null")
 """Texts that stand for a missing value on the command line."""
 
@@ -33,8 +36,8 @@ def encode(
     `require` names the variables that `data` must have, None for all; the others count as missing
     where they are absent. Cells of `ignore` count as missing whatever they hold, and further
     columns are ignored. Raises PofxError for an absent column, text where numbers were (or the
-    reverse), a value outside of its kind's support, an array of another shape, and a level never
-    seen, unless `unseen="missing"`.
+    reverse), an array of another shape, and, unless `unseen="missing"`, for a level never seen and
+    a number outside of its kind's support.
 
     >>> schema = Schema((Variable("sex", "binary", levels=("f", "m")),), "pandas")
     >>> encode(schema, {"sex": ["m", None, "f"]})
@@ -60,7 +63,7 @@ def encode(
                 f"got {cells.values.shape[1:]}"
             )
         cells = in_units(variable, cells)
-        entries = _codes(variable, cells, unseen) if variable.discrete else _scaled(variable, cells)
+        entries = (_codes if variable.discrete else _scaled)(variable, cells, unseen)
         x[:, schema.slices[name]] = entries.reshape(frame.rows, variable.size)
     return x
 
@@ -184,8 +187,7 @@ def _codes(variable: Variable, cells: Cells, unseen: Unseen) -> np.ndarray:
         if unseen == "error":
             raise PofxError(
                 f"column {variable.name!r}{at(cells, row)}: "
-                f"{unknown('level', value, variable.levels)}; such cells are integrated out by "
-                "unseen='missing' where a call takes it (--unseen missing)"
+                f"{unknown('level', value, variable.levels)}; {INTEGRATED}"
             )
     return codes
 
@@ -207,7 +209,7 @@ def _check_type(variable: Variable, cells: Cells, value: object, row: int) -> No
         raise PofxError(f"column {variable.name!r}: wanted {wanted}, got {got}{at(cells, row)}")
 
 
-def _scaled(variable: Variable, cells: Cells) -> np.ndarray:
+def _scaled(variable: Variable, cells: Cells, unseen: Unseen) -> np.ndarray:
     values = cells.values
     if cells.text and not cells.missing.all():
         row = first(~cells.missing)
@@ -216,16 +218,16 @@ def _scaled(variable: Variable, cells: Cells) -> np.ndarray:
         numbers = np.array([*cells.levels, np.nan], dtype=np.float64)
         values = numbers[np.where(cells.missing, -1, values).astype(int)]
     bad = _outside(variable, values)
-    if bad.any():
+    if bad.any() and unseen == "error":
         row = first(bad)
         wanted = "whole numbers >= 0" if variable.kind == "count" else "numbers > 0"
         others = "".join(f" or {spike:g}" for spike in variable.spikes)
         raise PofxError(
             f"column {variable.name!r}: wanted {wanted}{others} (it is of kind "
-            f"{variable.kind!r}), got {values[bad].flat[0]:g}{at(cells, row)}; set such "
-            "cells to missing, or override the column's kind and fit again"
+            f"{variable.kind!r}), got {values[bad].flat[0]:g}{at(cells, row)}; override "
+            f"the column's kind and fit again, or {INTEGRATED}"
         )
-    return (values - variable.shift) / variable.scale
+    return (np.where(bad, np.nan, values) - variable.shift) / variable.scale
 
 
 def _outside(variable: Variable, values: np.ndarray) -> np.ndarray:

@@ -37,8 +37,8 @@ class Joint(Informs, Decides):
     def log_prob(self, data: Any, *, unseen: Unseen = "error") -> Answer:
         """log p(x_O) of each row: missing cells are integrated out.
 
-        An `Answer` that holds an array of shape (n,), in nats. A level never seen is an error, or
-        with unseen="missing" a missing cell.
+        An `Answer` that holds an array of shape (n,), in nats. A level never seen is an error, as
+        is a number outside of its kind's support; with unseen="missing" they are missing cells.
         """
         x = self._read(data, unseen)
         scale = log_scale(self.schema, x)[:, self.entries.free]
@@ -226,6 +226,8 @@ class Joint(Informs, Decides):
             own = guide.reliability(self.model, rows(free))
             self._doubt(own)
             return own.answer
+        # Of a conditional p(evidence) is asked for too.
+        self._check(np.vstack([np.full_like(free[:1], np.nan), free]))
         return self._exactly(free)
 
     @of_estimates

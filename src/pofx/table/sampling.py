@@ -1,18 +1,16 @@
-"""How a fitted diffusion is drawn from, and its density by the probability flow."""
+"""How a model drawn in steps is drawn from, and its density by the flow that they follow."""
 
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any
 
-import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from pofx.core.answer import Answer
 from pofx.core.errors import PofxError
+from pofx.core.inexact import Steered
 from pofx.core.rows import per_row, rows
-from pofx.models.diffusion import Diffusion
 from pofx.table.encode import encode, log_scale
 from pofx.table.held import at_least_one
 from pofx.table.joint import Joint
@@ -42,7 +40,7 @@ def with_sampler(
     >>> q.fit["options"]["guidance"]
     1.0
     """
-    if not _diffusions(p):
+    if not _steered(p):
         raise PofxError(f"p: wanted a diffusion, got {p!r}")
     if timesteps is not None:
         at_least_one("timesteps", timesteps)
@@ -50,12 +48,9 @@ def with_sampler(
         raise PofxError(f"guidance: wanted a number, at least 0; got {guidance!r}")
 
     def otherwise(leaf: Any) -> Any:
-        if not _is_diffusion(leaf):
-            return leaf
-        g = leaf.guidance if guidance is None else guidance
-        return _stepped(leaf.drawn_by(sampler or leaf.sampler, g), timesteps)
+        return leaf.steered(sampler, timesteps, guidance) if _is_steered(leaf) else leaf
 
-    model = jax.tree.map(otherwise, p.model, is_leaf=_is_diffusion)
+    model = jax.tree.map(otherwise, p.model, is_leaf=_is_steered)
     own = {"sampler": sampler, "timesteps": timesteps, "guidance": guidance}
     options = dict(p.fit.get("options", {})) | {k: v for k, v in own.items() if v is not None}
     return replace(p, model=model, fit=plain({**p.fit, "options": options}))
@@ -72,7 +67,7 @@ def flow_log_prob(p: Joint, data: Any, *, draws: int = 4, seed: int = 0) -> Answ
     distribution with evidence or without a diffusion, and without the extra (Song et al.,
     "Score-based generative modeling through stochastic differential equations", 2021).
     """
-    found = _diffusions(p)
+    found = _steered(p)
     if len(found) != 1 or p.evidence or p.model.size != found[0].size:
         raise PofxError(f"p: wanted a diffusion of all columns, as pofx.fit gives it; got {p!r}")
     at_least_one("draws", draws)
@@ -96,19 +91,9 @@ def _flowed(own, x, observed):
     return jax.vmap(lambda k: model.flow_log_prob(jax.random.wrap_key_data(k), x))(keys)
 
 
-def _stepped(model: Diffusion, steps: int | None) -> Diffusion:
-    """The same in so many steps, the error of each by interpolation in time."""
-    old = len(model.residue)
-    if steps is None or steps == old:
-        return model
-    at, known = (jnp.arange(steps) + 1) / steps, (jnp.arange(old) + 1) / old
-    wide = jax.vmap(lambda r: jnp.interp(at, known, r), 1, 1)(model.residue)
-    return eqx.tree_at(lambda m: m.residue, model, wide)
+def _steered(p: Joint) -> list[Steered]:
+    return list(filter(_is_steered, jax.tree.leaves(p.model, is_leaf=_is_steered)))
 
 
-def _diffusions(p: Joint) -> list[Diffusion]:
-    return list(filter(_is_diffusion, jax.tree.leaves(p.model, is_leaf=_is_diffusion)))
-
-
-def _is_diffusion(leaf: Any) -> bool:
-    return isinstance(leaf, Diffusion)
+def _is_steered(leaf: Any) -> bool:
+    return isinstance(leaf, Steered)

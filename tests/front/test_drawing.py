@@ -5,7 +5,7 @@ import pytest
 
 import pofx
 from pofx.core.errors import PofxError
-from pofx.front import plot
+from pofx import plot
 from pofx.front.drawing import PICTURES, draw
 from pofx.table.read import write
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from pofx.core.errors import PofxError
-from pofx.front.plot import numbers
-from pofx.front.plot.canvas import COLOURS, INK, LINES, MODEL, legend, number, plain, split, word
+from pofx.plot import numbers
+from pofx.plot.canvas import COLOURS, INK, LINES, MODEL, legend, number, plain, split, word
 from pofx.table.joint import Joint
 from pofx.table.schema import Variable
 

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from pofx.core.errors import PofxError
-from pofx.front.plot import numbers
-from pofx.front.plot.basic import heat
-from pofx.front.plot.canvas import COLOURS, INK, LINES, SHOWN, legend, on, plain, word
-from pofx.front.plot.columns import MANY, histogram
-from pofx.front.plot.regions import contours, sliced
+from pofx.plot import numbers
+from pofx.plot.basic import heat
+from pofx.plot.canvas import COLOURS, INK, LINES, SHOWN, legend, on, plain, word
+from pofx.plot.columns import MANY, histogram
+from pofx.plot.regions import contours, sliced
 from pofx.table.joint import Joint
 from pofx.table.schema import Variable
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from pofx.front.plot.canvas import COLOURS, MARKERS, plain, tilted
+from pofx.plot.canvas import COLOURS, MARKERS, plain, tilted
 
 
 def scatter(ax: Any, x: Any, y: Any, group: Any, levels: Sequence[str]) -> Any:

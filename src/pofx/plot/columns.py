@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from pofx.front.plot import numbers
-from pofx.front.plot.canvas import DATA, INK, MODEL, legend, on, plain, tilted, word
+from pofx.plot import numbers
+from pofx.plot.canvas import DATA, INK, MODEL, legend, on, plain, tilted, word
 from pofx.table.joint import Joint
 from pofx.table.schema import Variable
 

@@ -7,8 +7,8 @@ import numpy as np
 
 from pofx.core.answer import Answer
 from pofx.core.errors import PofxError
-from pofx.front.plot.basic import heat
-from pofx.front.plot.canvas import INK, MODEL, on, plain, words
+from pofx.plot.basic import heat
+from pofx.plot.canvas import INK, MODEL, on, plain, words
 from pofx.table.informs import in_nats, in_unit
 from pofx.table.joint import Joint
 

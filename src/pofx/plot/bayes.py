@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from pofx.core.errors import PofxError
-from pofx.front.plot import numbers
-from pofx.front.plot.canvas import COLOURS, LINES, MARKERS, SHOWN, legend, number, on, plain, word
+from pofx.plot import numbers
+from pofx.plot.canvas import COLOURS, LINES, MARKERS, SHOWN, legend, number, on, plain, word
 from pofx.table.frames import read_frame
 from pofx.table.joint import Joint
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from pofx.core.errors import PofxError
-from pofx.front.plot.canvas import word, words
+from pofx.plot.canvas import word, words
 from pofx.table.encode import encode, encode_values
 from pofx.table.joint import Joint
 from pofx.table.schema import Variable

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from pofx.core.errors import PofxError
-from pofx.front.plot import numbers
-from pofx.front.plot.basic import image_grid
-from pofx.front.plot.canvas import INK, on, word
+from pofx.plot import numbers
+from pofx.plot.basic import image_grid
+from pofx.plot.canvas import INK, on, word
 from pofx.table.held import at_least_one
 from pofx.table.joint import Joint
 

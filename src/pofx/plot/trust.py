@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from pofx.core.errors import PofxError, unknown
-from pofx.front.plot.bayes import probabilities_of
-from pofx.front.plot.canvas import DATA, INK, MODEL, legend, on, plain, split
+from pofx.plot.bayes import probabilities_of
+from pofx.plot.canvas import DATA, INK, MODEL, legend, on, plain, split
 from pofx.queries.calibration import Calibration, calibration
 from pofx.table.frames import read_frame
 from pofx.table.held import at_least_one
