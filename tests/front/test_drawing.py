@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import pofx
-from pofx.core.errors import PofxError
 from pofx import plot
+from pofx.core.errors import PofxError
 from pofx.front.drawing import PICTURES, draw
 from pofx.table.read import write
 

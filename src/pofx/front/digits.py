@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 import pofx
-from pofx.core.answer import mean_over_rows
 from pofx import plot
+from pofx.core.answer import mean_over_rows
 from pofx.front.show import heading, timed
 
 MISSING = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)

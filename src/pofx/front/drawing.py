@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from pofx import plot
 from pofx.core.errors import PofxError, unknown
 from pofx.core.whole import write_whole
-from pofx import plot
 from pofx.plot.bayes import probabilities_of
 from pofx.table.encode import encode, parse_value
 from pofx.table.joint import Joint

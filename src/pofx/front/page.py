@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from pofx import plot
 from pofx.core.answer import mean_over_rows
 from pofx.core.errors import PofxError
 from pofx.core.whole import write_whole
-from pofx import plot
 from pofx.front.drawing import PICTURES, Asked
 from pofx.table import html
 from pofx.table.encode import decode, encode

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 import pofx
+from pofx import plot
 from pofx.core.answer import mean_over_rows
 from pofx.core.errors import PofxError
-from pofx import plot
 from pofx.front.show import draw, heading, timed
 
 NUMBERS = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g")
