@@ -29,8 +29,9 @@ class Guided(Estimated):
     A conditional draw is one of the S, by its weight (sampling-importance-resampling; Rubin 1988),
     of an energy 32 steps on of a Markov chain that leaves p(x_M | x_O) as it is. A model with a
     proposal of its own, as a variational autoencoder has, weighs draws of that; one that draws from
-    p(x_M | x_O) itself draws once. Of a complete row a density and an energy are evaluated once. The draws are the same for one `seed`. Owen, "Monte
-    Carlo theory, methods and examples" (2013), ch. 9.
+    p(x_M | x_O) itself draws once. Of a complete row a density and an energy are evaluated once.
+    The draws are the same for one `seed`. Owen, "Monte Carlo theory, methods and examples" (2013),
+    ch. 9.
 
     >>> p = Guided.example(jax.random.key(0)).model
     >>> type(p.model).__name__, type(p.guide).__name__, p.size

@@ -24,8 +24,8 @@ class Reliability(NamedTuple):
     """Of each row: log p(x_O) in nats, its standard error, and what its weights are worth.
 
     `effective` is the number of equally weighted draws that would do as well (Kish 1965), as a
-    share of the draws; `k` the shape of their tail, which `trusted` says how large it may be. `common`
-    is the part of the standard error that rows share, log Z's.
+    share of the draws; `k` the shape of their tail, which `trusted` says how large it may be.
+    `common` is the part of the standard error that rows share, log Z's.
     """
 
     log_prob: Float[np.ndarray, "n"]

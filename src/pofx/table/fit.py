@@ -56,9 +56,9 @@ def fit(
     `data` is a pandas, polars or pyarrow frame, a numpy array, or a mapping from names to arrays;
     null and NaN are missing cells. `model` is a name that `pofx models` lists, with its options
     (components=8, part="gaussian", latent=3, on="species", ...). None compares independent and
-    correlated columns, mixtures of them, trees, latent trees and continuous mixtures within `budget`
-    seconds, and stacks them where that gains; `p.report()` tells how. With options of a mixture and
-    no model it is a mixture, of `components` or of as many as rows held out prefer.
+    correlated columns, mixtures of them, trees, latent trees and continuous mixtures within
+    `budget` seconds, and stacks them where that gains; `p.report()` tells how. With options of a
+    mixture and no model it is a mixture, of `components` or of as many as rows held out prefer.
 
     Rows held out judge, and stop what learns by batches or gradients: `validation` is their share
     (in up to five splits in turn, where a share has fewer than 200 rows), or data of rows held out.
