@@ -49,6 +49,19 @@ def overheard() -> Iterator[list[str]]:
         _HEARD.reset(before)
 
 
+def at_least(least: int, **sizes: float) -> None:
+    """Raises PofxError for a size below the least, by its name.
+
+    >>> at_least(1, width=8, depth=0)
+    Traceback (most recent call last):
+    ...
+    pofx.core.errors.PofxError: depth: wanted at least 1, got 0
+    """
+    for name, size in sizes.items():
+        if not size >= least:
+            raise PofxError(f"{name}: wanted at least {least}, got {size}")
+
+
 def unknown(what: str, name: object, known: Iterable[object]) -> PofxError:
     """The error for a name that is not there, with the nearest one that is.
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pofx.core.distribution import Statistical
-from pofx.core.errors import PofxError, PofxWarning
+from pofx.core.errors import PofxWarning, at_least
 from pofx.core.rows import Rows
 from pofx.core.rules import loosened
 
@@ -71,8 +71,7 @@ def em(
     1994), is below `tolerance` nats a unit of weight and below what the float type resolves. To
     run out of steps, or of `seconds` after compilation, is a result and a warning.
     """
-    if steps < 1:
-        raise PofxError(f"steps: wanted at least 1, got {steps}")
+    at_least(1, steps=steps)
     began = time.perf_counter()
     model, back = loosened(model)
     history: list[float] = []

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from pofx.core import rules
 from pofx.core.axes import over_components
 from pofx.core.distribution import Example, Parametric
-from pofx.core.errors import PofxError
+from pofx.core.errors import at_least
 from pofx.core.rows import Rows
 from pofx.core.variables import Column
 from pofx.families.normal import Normal
@@ -48,8 +48,7 @@ class ChowLiuTree(TreeModel, Parametric):
         prior: float = 1.0,
     ) -> "ChowLiuTree":
         """The tree, its nodes at the counts of levels and of quantile bins."""
-        if states < 1:
-            raise PofxError(f"states: wanted at least 1, got {states}")
+        at_least(1, states=states)
         x, observed, weight = rows.flat()
         weight = observed * weight[:, None]
         parents = skeleton.chow_liu(columns, x, weight, prior)

@@ -25,7 +25,7 @@ from pofx.core.distribution import (
     Still,
     Tractable,
 )
-from pofx.core.errors import PofxError
+from pofx.core.errors import PofxError, at_least
 from pofx.core.rows import Rows
 from pofx.core.variables import Column, Kind
 from pofx.models.independent import Independent
@@ -155,10 +155,8 @@ class ContinuousMixture(Tractable, OnLoss, Still):
         prior: float = 1.0,
     ) -> "ContinuousMixture":
         """One part learned from all rows, and a decoder that strays from it at random."""
-        sizes = {"latent": latent, "points": points, "width": width, "depth": depth}
-        for name, size in sizes.items():
-            if size < (name != "depth"):
-                raise PofxError(f"{name}: wanted at least {int(name != 'depth')}, got {size}")
+        at_least(1, latent=latent, points=points, width=width)
+        at_least(0, depth=depth)
         if latent > Sobol.MAXDIM:
             raise PofxError(f"latent: wanted at most {Sobol.MAXDIM}, got {latent}")
         if points & (points - 1):

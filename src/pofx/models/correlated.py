@@ -235,14 +235,15 @@ def _means(
 
 @rules.expectation.register(Correlated)
 def _expectation(p: Correlated, x: Row, observed: Mask) -> Row:
-    own = _means(p, *(a if a.ndim == 1 else jnp.diagonal(a) for a in _given(p, x, observed)))
+    mean, covariance = _given(p, x, observed)
+    own = _means(p, mean, jnp.diagonal(covariance))
     return own if p.rest is None else p.whole(own, p.rest.means())
 
 
 def _given(p: Correlated, x: Row, observed: Mask) -> tuple[Float[Array, "p"], Float[Array, "p p"]]:
     """Mean and covariance of t(x_M) given x_O, laid out in all rows and columns."""
     y, seen = p.numbers(x, observed)
-    g = p.normal._regression(seen)
+    g = p.normal.regression(seen)
     mean = p.normal.mean + g @ jnp.where(seen, y - p.normal.mean, 0)
     missing = ~seen[:, None] & ~seen
     return mean, jnp.where(missing, p.normal.covariance - g @ p.normal.covariance, 0)

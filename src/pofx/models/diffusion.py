@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core.distribution import Example, Mask, OnePhase, Queryable, Row, Still, Tractable
-from pofx.core.errors import PofxError
+from pofx.core.errors import PofxError, at_least
 from pofx.core.inexact import Bounded, Direct, Steered
 from pofx.core.rows import Rows
 from pofx.core.rows import rows as make_rows
@@ -222,9 +222,7 @@ class Diffusion(Bounded, Direct, Steered, Still, OnePhase):
         sampler: str = "ancestral",
     ) -> "Diffusion":
         """The model of codes that are normal and independent."""
-        for name, value in {"timesteps": timesteps, "width": width, "depth": depth}.items():
-            if value < 1:
-                raise PofxError(f"{name}: wanted at least 1, got {value}")
+        at_least(1, timesteps=timesteps, width=width, depth=depth)
         context = Context.near(jax.random.fold_in(key, 1), rows, columns, on)
         x, observed, weight = rows.flat()
         rest, weight = list(context.rest), observed * weight[:, None]

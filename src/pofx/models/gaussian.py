@@ -61,7 +61,7 @@ class Gaussian(Statistical):
         noise = jax.random.normal(key, (self.size,), self.mean.dtype)
         root = self.covariance @ whitener(self.covariance).T
         draw = self.mean + root @ noise
-        return draw + self._regression(observed) @ jnp.where(observed, x - draw, 0)
+        return draw + self.regression(observed) @ jnp.where(observed, x - draw, 0)
 
     def _whiten(self, observed: Mask) -> Float[Array, "d d"]:
         """W with W Σ_OO Wᵀ = I; rows and columns not observed are those of the identity."""
@@ -69,7 +69,7 @@ class Gaussian(Statistical):
         identity = jnp.eye(self.size, dtype=self.covariance.dtype)
         return whitener(jnp.where(both, self.covariance, identity))
 
-    def _regression(self, observed: Mask) -> Float[Array, "d d"]:
+    def regression(self, observed: Mask) -> Float[Array, "d d"]:
         """G = Σ_MO Σ_OO⁻¹, laid out in all rows and columns, zero elsewhere."""
         w = self._whiten(observed)
         across = ~observed[:, None] & observed
@@ -84,7 +84,7 @@ class Gaussian(Statistical):
             return z, jnp.zeros_like(self.covariance)
 
         def completed(z):
-            g = self._regression(observed)
+            g = self.regression(observed)
             missing = ~observed[:, None] & ~observed
             left = jnp.where(missing, self.covariance - g @ self.covariance, 0)
             return z + z @ g.T, left
@@ -193,7 +193,7 @@ def one_normal(
 
 @rules.expectation.register(Gaussian)
 def _expectation(p: Gaussian, x: Row, observed: Mask) -> Row:
-    return p.mean + p._regression(observed) @ jnp.where(observed, x - p.mean, 0)
+    return p.mean + p.regression(observed) @ jnp.where(observed, x - p.mean, 0)
 
 
 @rules.completion.register(Gaussian)

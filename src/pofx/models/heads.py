@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from pofx.core.distribution import Distribution, Mask, OnePhase, Queryable, Row, Still
-from pofx.core.errors import PofxError
+from pofx.core.errors import PofxError, at_least
 from pofx.core.family import Family
 from pofx.core.rows import Rows
 from pofx.core.variables import DISCRETE, Column
@@ -177,10 +177,8 @@ def begun(
     """Tokens, heads and a network near the data; without an order, one for all orders."""
     if net not in WIDTHS:
         raise PofxError(f"net: wanted one of {', '.join(WIDTHS)}; got {net!r}")
-    sizes = {"width": (width, 0), "depth": (depth, 1), "heads": (heads, 1)}
-    for name, (size, least) in {**sizes, "components": (components, 1)}.items():
-        if size < least:
-            raise PofxError(f"{name}: wanted at least {least}, got {size}")
+    at_least(0, width=width)
+    at_least(1, depth=depth, heads=heads, components=components)
     width = width or WIDTHS[net]
     if net == "transformer" and width % heads:
         raise PofxError(f"heads: wanted a divisor of the width {width}, got {heads}")

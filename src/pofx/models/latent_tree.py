@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core import rules
 from pofx.core.distribution import Example, Mask, Row, Stepwise
-from pofx.core.errors import PofxError
+from pofx.core.errors import at_least
 from pofx.core.rows import Rows
 from pofx.core.variables import Column
 from pofx.families.bernoulli import Bernoulli
@@ -68,8 +68,7 @@ class LatentTree(TreeModel, Stepwise):
         init: str = "k-means++",
     ) -> "LatentTree":
         """The mixture of clusters as a tree; no more states than rows."""
-        if states < 1:
-            raise PofxError(f"states: wanted at least 1, got {states}")
+        at_least(1, states=states)
         k = min(states, rows.count)
         check_prior(prior, k)
         x, observed, weight = rows.flat()

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core.distribution import Example, Mask, OnePhase, OnLoss, Queryable, Row, Still, Tractable
-from pofx.core.errors import PofxError, PofxWarning, unknown
+from pofx.core.errors import PofxError, PofxWarning, at_least, unknown
 from pofx.core.inexact import Unnormalised
 from pofx.core.rows import Rows
 from pofx.core.variables import KINDS, Column, Kind
@@ -181,10 +181,8 @@ class NeuralEnergy(Unnormalised, OnLoss, Still, OnePhase):
         """The reference, learned from the rows, and a network that is zero."""
         if loss not in LOSSES:
             raise unknown("loss", loss, LOSSES)
-        sizes = {"ratio": ratio, "width": width, "chains": chains, "temperatures": temperatures}
-        for name, size in {**sizes, "depth": depth}.items():
-            if size < (name != "depth"):
-                raise PofxError(f"{name}: wanted at least {int(name != 'depth')}, got {size}")
+        at_least(1, ratio=ratio, width=width, chains=chains, temperatures=temperatures)
+        at_least(0, depth=depth)
         if not noise > 0:
             raise PofxError(f"noise: wanted a number above 0, got {noise!r}")
         moves = plain(columns)

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core.distribution import Example, Mask, OnePhase, Queryable, Row
-from pofx.core.errors import PofxError
+from pofx.core.errors import at_least
 from pofx.core.inexact import Unnormalised
 from pofx.core.rows import Rows
 from pofx.core.variables import Column, Kind
@@ -175,10 +175,7 @@ class RBM(Unnormalised, OnePhase):
         temperatures: int = 2000,
     ) -> "RBM":
         """Columns at their means, all but independent."""
-        sizes = {"hidden": hidden, "sweeps": sweeps, "chains": chains, "temperatures": temperatures}
-        for name, size in sizes.items():
-            if size < 1:
-                raise PofxError(f"{name}: wanted at least 1, got {size}")
+        at_least(1, hidden=hidden, sweeps=sweeps, chains=chains, temperatures=temperatures)
         weighing, leaning, drawing = jax.random.split(key, 3)
         visible = Visible.near(rows, columns)
         # Standardised numbers are a saddle to weights near zero and to units that lean alike.

@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from pofx.core import rules
 from pofx.core.distribution import Example, Mask, OnePhase, Queryable, Row, Tractable
-from pofx.core.errors import PofxError, PofxWarning
+from pofx.core.errors import PofxWarning, at_least
 from pofx.core.inexact import Bounded
 from pofx.core.rows import Rows, per_row
 from pofx.core.variables import KINDS, Column, Kind
@@ -198,10 +198,8 @@ class VAE(Bounded, OnePhase):
         prior: float = 1.0,
     ) -> "VAE":
         """Independent columns learned from all rows, and a decoder that strays from them."""
-        wanted = {"latent": 1, "width": 1, "depth": 0, "samples": 1, "warmup": 0}
-        for (name, least), value in zip(wanted.items(), (latent, width, depth, samples, warmup)):
-            if value < least:
-                raise PofxError(f"{name}: wanted at least {least}, got {value}")
+        at_least(1, latent=latent, width=width, samples=samples)
+        at_least(0, depth=depth, warmup=warmup)
         x, observed, weight = rows.flat()
         heavy = observed * weight[:, None]
         part = _learned(Independent.near(columns, x, heavy, prior), rows)
