@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pofx.core.rows import BATCHED, CHUNKS, per_row, rows
+from pofx.core.rows import BATCHED, CHUNKS, alike, per_row, rows
 
 many = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -164,3 +164,19 @@ def test_rows_take_the_float_type_of_the_day():
     assert rows(x).x.dtype == jnp.float32
     with jax.enable_x64(True):
         assert float(rows(x).x[0, 0, 0]) == x[0, 0]
+
+
+def test_rows_made_alike_are_the_same_rows():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 3))
+    x[::7, 1] = np.nan
+    parts = [rows(x[:n], weight=rng.random(n)) for n in (150, 300, 400)]
+    for one, other in zip(parts, alike(parts), strict=True):
+        for own, same in zip(one.flat(), other.flat(), strict=True):
+            np.testing.assert_array_equal(own, same)
+        assert other.count == one.count
+        assert float(other.total) == float(one.total)
+        number = np.arange(one.count)
+        np.testing.assert_array_equal(other.join(np.asarray(other.split(number))), number)
+    assert len({p.x.shape for p in parts}) > 1
+    assert len({p.x.shape for p in alike(parts)}) == 1

@@ -1,6 +1,6 @@
 """Rows in chunks: what learners sum over, grouped by their pattern of missing entries."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -19,6 +19,8 @@ BLOCKS = (64, 8, 1)
 """Numbers of chunks that one compiled call takes."""
 BATCHED = 256
 """Rows in a chunk whose rows each carry their own pattern, and so their own factorisation."""
+FEW = 8192
+"""Rows of which compilation takes more than the work."""
 SHARED, ALONE = 2**28, 2**22
 """Numbers that the rows at work at once may take, each as many as its model has: rows of one
 pattern, which share a factorisation, fill memory at most; others the cache."""
@@ -147,8 +149,20 @@ def rows(
     n = len(x)
     observed = ~np.isnan(x) if observed is None else np.asarray(observed, bool)
     weight = np.ones(n) if weight is None else np.asarray(weight)
-    dtype = jnp.zeros(()).dtype
-    chunk, owner = _layout(observed, (*CHUNKS, LARGEST // dtype.itemsize))
+    chunk, shared = _layout(observed, (*CHUNKS, LARGEST // jnp.zeros(()).dtype.itemsize))
+    return _laid(x, observed, weight, chunk, shared)
+
+
+def _laid(
+    x: Float[np.ndarray, "n d"],
+    observed: Bool[np.ndarray, "n d"],
+    weight: Float[np.ndarray, "n"],
+    chunk: int,
+    shared: bool,
+) -> Rows:
+    """The rows in chunks of that size, which share their patterns or do not."""
+    n, dtype = len(x), jnp.zeros(()).dtype
+    owner = _owners(observed)[0] if shared else None
     patterns, members = _members(observed, owner)
     sizes = [-(-len(rows) // chunk) * chunk for rows in members]
     place = np.empty(n, np.int64)
@@ -171,13 +185,58 @@ def rows(
     return Rows(jnp.asarray(filled), jnp.asarray(seen), jnp.asarray(heavy), index)
 
 
-def _layout(observed: np.ndarray, chunks: tuple[int, ...]) -> tuple[int, np.ndarray | None]:
-    """The size of a chunk, and the pattern of each row where sharing patterns pays.
+def alike(parts: Sequence[Rows]) -> list[Rows]:
+    """The same rows, all in as many chunks of the first one's shape: one program serves them.
+
+    Of more than FEW rows they stay as they are, for compilation is little beside the work.
+
+    >>> few, more = rows(np.zeros((40, 2))), rows(np.zeros((130, 2)))
+    >>> few.x.shape, more.x.shape, [part.x.shape for part in alike([more, few])]
+    ((1, 64, 2), (1, 256, 2), [(1, 256, 2), (1, 256, 2)])
+    """
+    if max(part.count for part in parts) > FEW:
+        return list(parts)
+    chunk, shared = parts[0].x.shape[1], parts[0].observed.ndim == 2
+    laid = [_laid(*part.flat(), chunk, shared) for part in parts]
+    most = max(len(part.x) for part in laid)
+    return [_padded(part, most - len(part.x)) for part in laid]
+
+
+def _padded(part: Rows, more: int) -> Rows:
+    """With so many more chunks of no weight, of the last one's pattern."""
+
+    def longer(values, fill):
+        own = np.asarray(values)
+        return np.concatenate([own, np.full_like(own[-1:], fill).repeat(more, 0)])
+
+    return Rows(
+        jnp.asarray(longer(part.x, 0)),
+        jnp.asarray(np.concatenate([part.observed, part.observed[-1:].repeat(more, 0)])),
+        jnp.asarray(longer(part.weight, 0)),
+        longer(part.index, -1),
+    )
+
+
+def _layout(observed: np.ndarray, chunks: tuple[int, ...]) -> tuple[int, bool]:
+    """The size of a chunk, and whether sharing patterns pays.
 
     In units of d^2 operations a row costs 1, a factorisation about d (one a chunk of a shared
     pattern, or one for each row that is alone with its own), a step of the loop some 32.
     """
     n, d = observed.shape
+    counts = _owners(observed)[1]
+
+    def cost(chunk):
+        return int(np.ceil(counts / chunk).sum()) * (d + chunk + 32)
+
+    best = min(chunks, key=cost)
+    if cost(best) > n * (d + 1) or (len(counts) > 1 and len(counts) > n / 2):
+        return min(c for c in chunks if c >= min(n, BATCHED)), False
+    return best, True
+
+
+def _owners(observed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The number of each row's pattern, and how many rows each pattern has."""
     # A bit more, so that rows without columns have a pattern too.
     packed = np.packbits(np.pad(observed, ((0, 0), (0, 1))), axis=1)
     _, owner, counts = np.unique(
@@ -185,15 +244,7 @@ def _layout(observed: np.ndarray, chunks: tuple[int, ...]) -> tuple[int, np.ndar
         return_inverse=True,
         return_counts=True,
     )
-    owner = owner.reshape(n)
-
-    def cost(chunk):
-        return int(np.ceil(counts / chunk).sum()) * (d + chunk + 32)
-
-    best = min(chunks, key=cost)
-    if cost(best) > n * (d + 1) or (len(counts) > 1 and len(counts) > n / 2):
-        return min(c for c in chunks if c >= min(n, BATCHED)), None
-    return best, owner
+    return owner.reshape(len(observed)), counts
 
 
 def _members(observed: np.ndarray, owner: np.ndarray | None) -> tuple[np.ndarray, list[np.ndarray]]:

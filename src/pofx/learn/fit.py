@@ -27,6 +27,8 @@ MANY = 1024
 """Rows from which on a model that can learns by batches."""
 FEWEST, MOST = 2000, 10_000
 """Steps by batches or gradients: few rows are passed over more often, many less."""
+PATIENT = 10
+"""The share of all epochs, one in so many, that training at least goes on without a gain."""
 PASSES = 4
 """Passes over the rows at least, however many they are."""
 RISE = 0.05
@@ -153,7 +155,9 @@ def _astray(t: Training) -> str:
 def _settings(model: Trained, rows: Rows, plan: Plan) -> Settings:
     usual = Settings(patience=8)._replace(**type(model).pace)
     epochs = plan.epochs or _passes(rows, usual.batch, usual.epochs, MOST)
-    return usual._replace(epochs=epochs)
+    # Of few rows an epoch is a step or two: patience is a share of all of them.
+    patience = usual.patience and max(usual.patience, epochs // PATIENT)
+    return usual._replace(epochs=epochs, patience=patience)
 
 
 def _passes(rows: Rows, batch: int, usual: int, most: int) -> int:

@@ -103,14 +103,16 @@ def select(
 
 
 def _trials(key, start: Start, splits: Sequence[Split], plan: Plan, end: float) -> list[Fit]:
-    """A fit to each split, as many as are begun before `end`."""
+    """A fit to each split, as many as are begun before `end`; what is left is shared evenly."""
     fits = []
     with overheard(), warnings.catch_warnings():
         warnings.simplefilter("ignore", PofxWarning)  # a trial need not converge
-        for train, valid in splits:
-            if time.monotonic() >= end:
+        for i, (train, valid) in enumerate(splits):
+            left = end - time.monotonic()
+            if left <= 0:
                 break
-            fits.append(fit(key, start, train, plan, valid))
+            own = plan._replace(seconds=min(plan.seconds, left / (len(splits) - i)))
+            fits.append(fit(key, start, train, own, valid))
     return fits
 
 

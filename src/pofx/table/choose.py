@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from pofx.core.discovery import named
-from pofx.core.distribution import Learned, Statistical
-from pofx.core.rows import Rows, log_prob
+from pofx.core.distribution import Learned
+from pofx.core.rows import Rows, alike, log_prob
 from pofx.learn.em import Fit
 from pofx.learn.fit import Plan, by_batches
 from pofx.learn.fit import fit as learn
@@ -72,11 +72,14 @@ def choose(
     if not splits:
         only = ladders[0][0]
         return Choice(only.model, only.options, learn(key, _start(only, schema), whole, plan))
+    whole, *trains = alike([whole, *(train for train, _ in splits)])
+    splits = list(zip(trains, alike([valid for _, valid in splits])))
     candidates = [[Candidate(e.name, _start(e, schema)) for e in ladder] for ladder in ladders]
     verdict = contest(key, candidates, splits, plan, budget=budget)
     parts = [
-        (ladders[i][own.number], _refitted(key, own, whole, plan, budget))
+        (entry, _refitted(key, own, entry, schema, whole, plan, budget))
         for i, own in verdict.chosen
+        for entry in [ladders[i][own.number]]
     ]
     if len(parts) == 1:
         entry, one = parts[0]
@@ -104,7 +107,7 @@ def entries(schema: Schema, n: int) -> list[list[Entry]]:
     elif numbers > 1:
         # Of few rows the components share a covariance.
         covariance, each = ("tied", 5) if n < SEVERAL else ("full", 5 * numbers)
-        more = _mixtures(sizes, n, each, {"part": "correlated", "covariance": covariance})
+        more = _mixtures(DOUBLING, n, each, {"part": "correlated", "covariance": covariance})
         out.append([Entry("correlated", {}), *more])
     if len(columns) > 1:
         out.append([Entry("chow_liu_tree", {})])
@@ -133,13 +136,30 @@ def stacked(whole: Rows, weights: np.ndarray, fits: list[Fit]) -> Fit:
     return Fit(stack, [likelihood], converged, sum(one.seconds for one in fits))
 
 
-def _refitted(key: jax.Array, own: Entrant, whole: Rows, plan: Plan, budget: float) -> Fit:
-    first = own.fits[0]
-    if not isinstance(first.model, Statistical) or by_batches(type(first.model), whole.count):
-        return first
-    # It goes on from where the trial ended, near its end: less is enough.
-    again = plan._replace(restarts=1, seconds=max(min(first.seconds, budget / 10), LEAST))
-    return learn(key, lambda key, rows: first.model, whole, again)
+def _refitted(
+    key: jax.Array,
+    own: Entrant,
+    entry: Entry,
+    schema: Schema,
+    whole: Rows,
+    plan: Plan,
+    budget: float,
+) -> Fit:
+    """The model learned from all rows: from where the first trial ended, or, of few rows, anew.
+
+    A start anew looks for structure, as the skeleton of a tree, in all rows; of the two, which are
+    of one size, the likelier is taken. What held-out rows stopped stays as it is.
+    """
+    first, cls = own.fits[0], named("pofx.models", Learned, "model", entry.model)
+    if by_batches(cls, whole.count):
+        return first if len(own.fits) == 1 else stacked(whole, np.ones(len(own.fits)), own.fits)
+    # It goes on near its end: less is enough.
+    again = plan._replace(seconds=max(min(first.seconds, budget / 10), LEAST))
+    on = learn(key, lambda key, rows: first.model, whole, again._replace(restarts=1))
+    if whole.count >= SEVERAL:
+        return on
+    anew = learn(key, _start(entry, schema), whole, again)
+    return max(on, anew, key=lambda fit: fit.log_likelihood)
 
 
 def _start(entry: Entry, schema: Schema):
