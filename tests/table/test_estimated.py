@@ -255,6 +255,7 @@ def test_the_error_of_log_z_is_in_what_follows_and_cancels_in_ratios(energy, dat
     alone = energy.marginal("a", "b", "c").log_prob(data[:2])
     assert alone.kind == "estimate"
     np.testing.assert_allclose(alone.stderr, 0.3, rtol=1e-2)
+    assert alone.mean().stderr == pytest.approx(0.3, rel=0.05)
     np.testing.assert_allclose(alone.value, energy.log_prob(data[:2]).value, atol=1e-3)
     # Of a ratio it cancels.
     ratio = energy.given(a=4.0).log_prob(data[["b", "c"]][:2])

@@ -73,4 +73,12 @@ def _mean(found: list[Answer]) -> Answer:
         stderr=float(error) if scalar else error,
         kind="estimate",
         how=f"weighted draws, {len(found)} times",
+        common=0.0 if scalar else _common(values, spread),
     )
+
+
+def _common(values: np.ndarray, spread: np.ndarray) -> float:
+    """The error that entries share, as that of log Z: what their mean has beyond their own."""
+    mean = values.reshape(len(values), -1).mean(1)
+    beyond = mean.var(ddof=1) / len(values) - (spread**2).sum() / spread.size**2
+    return math.sqrt(beyond) if beyond > 0 else 0.0
