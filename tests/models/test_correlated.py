@@ -87,7 +87,8 @@ def test_the_likeliest_completion_is_the_highest_point():
     p = Correlated.example(jax.random.key(1)).model
     row, observed = jnp.array([0.3, 0, 0, 0]), jnp.array([True, False, False, False])
     best, top = rules.completion.find(p)(p, row, observed)
-    near = np.asarray(best) + 0.05 * np.random.default_rng(0).normal(size=(200, 4)) * ~observed
+    steps = 0.05 * np.random.default_rng(0).normal(size=(200, 4)) * ~np.asarray(observed)
+    near = np.asarray(best) + steps
     near[:, 1] = np.asarray(best)[1]
     assert scores(p, near).max() <= float(top)
     assert float(p.log_prob(best)) == pytest.approx(float(top))

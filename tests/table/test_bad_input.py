@@ -82,10 +82,18 @@ def test_data_that_cannot_be_asked_about(p, birds, question, change):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("question", ["log_prob", "predict_proba", "impute"])
+@pytest.mark.parametrize("question", ["log_prob", "predict_proba"])
 def test_a_negative_value_in_a_positive_column(p, birds, question):
     with refused("column 'gain': wanted numbers > 0 or 0 .* got -1 in row 0"):
         QUESTIONS[question](p, birds.assign(gain=-1.0))
+
+
+def test_imputation_leaves_a_value_out_of_range_as_it_is_and_learns_nothing_from_it(p, birds):
+    found, without = p.impute(birds.assign(gain=-1.0)), p.impute(birds.assign(gain=np.nan))
+    assert (found["gain"] == -1).all()
+    pd.testing.assert_frame_equal(found.drop(columns="gain"), without.drop(columns="gain"))
+    with refused("column 'gain': wanted numbers > 0 or 0 .* got -1 in row 0"):
+        p.impute(birds.assign(gain=-1.0), unseen="error")
 
 
 @pytest.mark.parametrize(
