@@ -10,6 +10,7 @@ import numpy as np
 from pofx.core.discovery import named
 from pofx.core.distribution import Learned
 from pofx.core.rows import Rows, alike, log_prob
+from pofx.core.variables import Column
 from pofx.learn.em import Fit
 from pofx.learn.fit import Plan, by_batches
 from pofx.learn.fit import fit as learn
@@ -109,6 +110,8 @@ def entries(schema: Schema, n: int) -> list[list[Entry]]:
         covariance, each = ("tied", 5) if n < SEVERAL else ("full", 5 * numbers)
         more = _mixtures(DOUBLING, n, each, {"part": "correlated", "covariance": covariance})
         out.append([Entry("correlated", {}), *more])
+        if n < SEVERAL:
+            out.append(_each_level(columns, n, 5 * numbers))
     if len(columns) > 1:
         out.append([Entry("chow_liu_tree", {})])
     if len(columns) > 1:
@@ -125,6 +128,14 @@ def _mixtures(sizes: tuple[int, ...], n: int, each: int, options: Mapping[str, A
     """Mixtures of growing size, of `each` rows a component at least."""
     some = [k for k in sizes if k == 1 or each * k <= n]
     return [Entry("mixture", {"components": k, **options}) for k in some]
+
+
+def _each_level(columns: Sequence[Column], n: int, each: int) -> list[Entry]:
+    """The numbers jointly normal given a column, as a class: of `each` rows a level at least."""
+    names = [c.variable for c in columns]
+    alone = [c for c in columns if c.discrete and names.count(c.variable) == 1]
+    of = sorted((c for c in alone if each * c.levels <= n), key=lambda c: c.levels)
+    return [Entry("chain", {"on": c.variable, "part": "correlated"}) for c in of]
 
 
 def stacked(whole: Rows, weights: np.ndarray, fits: list[Fit]) -> Fit:
