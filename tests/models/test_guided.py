@@ -98,3 +98,21 @@ def test_what_nothing_is_known_of_has_the_models_own_mean(poor):
     assert rule
     found = eqx.filter_jit(rule)(wide, jnp.zeros(6), jnp.zeros(6, bool))
     np.testing.assert_allclose(found, mass @ x, atol=0.12)
+
+
+def test_unlike_rows_have_errors_of_their_own_and_like_rows_the_same():
+    p = Guided.example(KEY).model
+    x = np.asarray(jax.vmap(p.model.draw)(jax.random.split(KEY, 2)), np.float32)
+    seeds = jax.random.key_data(jax.random.split(KEY, 300))
+
+    @eqx.filter_jit
+    def scored(p, seeds, x):
+        def one(seed, x):
+            return eqx.tree_at(lambda p: p.seed, p, seed).log_prob(x)
+
+        return jax.vmap(jax.vmap(one, (None, 0)), (0, None))(seeds, x)
+
+    both = np.asarray(scored(p, seeds, x[[0, 1, 0]]))
+    assert (both.std(0) > 0.01).all()
+    assert abs(np.corrcoef(both.T)[0, 1]) < 0.25
+    np.testing.assert_array_equal(both[:, 0], both[:, 2])

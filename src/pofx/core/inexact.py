@@ -121,15 +121,20 @@ class Bounded(Inexact):
 
 
 class Estimated(Queryable):
-    """A distribution whose two functions are estimates, their noise fixed by `seed`.
+    """A distribution whose two functions are estimates, their noise fixed by `seed` and the row.
 
-    One seed, one function: it may be differentiated, and compared between rows. Another seed is an
-    independent estimate of the same.
+    One seed, one function; another is an independent estimate of the same. Unlike rows have noise
+    of their own, so that errors average out over a table as their standard errors say.
     """
 
     model: eqx.AbstractVar[Inexact]
     seed: eqx.AbstractVar[UInt[Array, "2"]]
     draws: eqx.AbstractVar[int]
+
+    def noise(self, x: Row, observed: Mask) -> PRNGKeyArray:
+        """The key of what is drawn for this row."""
+        key = jax.random.wrap_key_data(self.seed)
+        return jax.random.fold_in(key, _hash(jnp.where(observed, x, 0)))
 
     @abstractmethod
     def weighted(
@@ -139,6 +144,16 @@ class Estimated(Queryable):
 
         Alike of a complete row whose log p is known, in one evaluation of it.
         """
+
+
+def _hash(x: Row) -> UInt[Array, ""]:
+    """A number of 32 bits for the row, by a hash of each entry (the end of MurmurHash3)."""
+    # Zero has two signs.
+    bits = jax.lax.bitcast_convert_type(x.astype(jnp.float32) + 0.0, jnp.uint32)
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
+        bits = (bits ^ (bits >> shift)) * jnp.uint32(factor)
+    bits ^= bits >> 16
+    return (bits * (jax.random.bits(jax.random.key(0), bits.shape) | 1)).sum(dtype=jnp.uint32)
 
 
 def by_guide(

@@ -30,7 +30,7 @@ class Guided(Estimated):
     of an energy 32 steps on of a Markov chain that leaves p(x_M | x_O) as it is. A model with a
     proposal of its own, as a variational autoencoder has, weighs draws of that; one that draws from
     p(x_M | x_O) itself draws once. Of a complete row a density and an energy are evaluated once.
-    The draws are the same for one `seed`. Owen, "Monte Carlo theory, methods and examples" (2013),
+    The draws are the same for one `seed` and row. Owen, "Monte Carlo theory, methods and examples" (2013),
     ch. 9.
 
     >>> p = Guided.example(jax.random.key(0)).model
@@ -56,7 +56,7 @@ class Guided(Estimated):
         return self._either(x, observed, known, lambda x: self._drawn(key, x, observed))
 
     def _log_prob(self, x: Row, observed: Mask) -> Float[Array, ""]:
-        key = jax.random.wrap_key_data(self.seed)
+        key = self.noise(x, observed)
 
         def once(x):
             return self.model.weighted(key, self.guide, x, observed)[1]
@@ -131,7 +131,7 @@ class Guided(Estimated):
 
 @rules.expectation.register(Guided)
 def _expectation(p: Guided, x: Row, observed: Mask) -> Row:
-    key = jax.random.wrap_key_data(p.seed)
+    key = p.noise(x, observed)
     rows, log_w = p.weighted(key, x, observed)
     # Given nothing the model draws by itself, and its draws are the same for all such rows.
     new = jax.vmap(p.model.draw)(jax.random.split(key, p.draws))

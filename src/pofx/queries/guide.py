@@ -78,7 +78,7 @@ def reliability(model: Estimated, rows: Rows) -> Reliability:
 
 def _weigh(model, x, observed):
     x = jnp.where(observed, x, 0)
-    _, log_w = model.weighted(jax.random.wrap_key_data(model.seed), x, observed)
+    _, log_w = model.weighted(model.noise(x, observed), x, observed)
     s = len(log_w)
     known = observed.all() & isinstance(model.model, Pointwise)
     share = jax.nn.softmax(log_w)
