@@ -30,7 +30,7 @@ class Guided(Estimated):
     of an energy 32 steps on of a Markov chain that leaves p(x_M | x_O) as it is. A model with a
     proposal of its own, as a variational autoencoder has, weighs draws of that; one that draws from
     p(x_M | x_O) itself draws once. Of a complete row a density and an energy are evaluated once.
-    The draws are the same for one `seed` and row. Owen, "Monte Carlo theory, methods and examples" (2013),
+    One `seed` and row, one set of draws. Owen, "Monte Carlo theory, methods and examples" (2013),
     ch. 9.
 
     >>> p = Guided.example(jax.random.key(0)).model
