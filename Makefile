@@ -10,6 +10,8 @@ export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0.3
 demo: $(VENV)/.demo
 	$(BIN)/pofx demo
 
+# Compilation is most of what these take: LLVM goes its short way here; `check` compiles as users do.
+test: export XLA_FLAGS := --xla_backend_optimization_level=0 $(XLA_FLAGS)
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pofx import estimate, plot, sklearn
     from pofx.core.answer import Answer
     from pofx.core.errors import PofxError, PofxWarning
     from pofx.table.decisions import Decisions

@@ -7,6 +7,8 @@ import pytest
 
 from pofx.core.importance import pareto_smoothed, trusted
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("k", [0.2, 0.5, 0.8, 1.2])
 def test_the_shape_of_a_pareto_tail_is_found(k):

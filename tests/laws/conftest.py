@@ -22,10 +22,14 @@ STATISTICAL = discover("pofx.models", Statistical)
 ROWS = 4096
 FOLLOW = ("conditional", "continuous_mixture", "ppca", "stack")
 LONG = (
+    "test_a_box_around_everything_is_no_evidence",
     "test_a_closed_divergence_is_what_draws_say",
+    "test_kl_of_equals_is_zero_and_of_others_positive",
     "test_learning_from_many_draws_finds_the_model",
     "test_moments_are_those_of_draws",
+    "test_product_rule_by_the_conditional_as_a_model",
     "test_quantiles_invert_the_distribution_function",
+    "test_shared_and_own_patterns_agree",
     "test_the_conditional_of_a_column_is_the_ratio_of_densities",
 )
 

@@ -33,6 +33,8 @@ from .test_autoregressive import (
     truth,
 )
 
+pytestmark = pytest.mark.slow
+
 COLUMNS = (MIXED[0], MIXED[3], MIXED[4])
 ORDERS = list(permutations(range(3)))
 

@@ -26,6 +26,8 @@ from pofx.models.independent import Independent
 
 from .conftest import learn, real
 
+pytestmark = pytest.mark.slow
+
 KEY = jax.random.key(0)
 MEAN, COVARIANCE = np.array([5.0, -2.0]), np.array([[4.0, 2.4], [2.4, 2.25]])
 TRUTH = multivariate_normal(MEAN, COVARIANCE)

@@ -19,6 +19,8 @@ from pofx.models.ppca import PPCA
 
 from .conftest import draws, learn, real, scores
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 PLAIN = RNG.normal(size=(12, 3))
 NAN = np.nan

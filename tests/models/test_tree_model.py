@@ -14,6 +14,8 @@ from pofx.models.chow_liu_tree import ChowLiuTree
 from pofx.models.stacked import log_probs
 from pofx.models.state_tree import StateTree, even_tree
 
+pytestmark = pytest.mark.slow
+
 LEVELS, PARENTS = (2, 3, 2, 2), (1, -1, 1, 2)
 
 

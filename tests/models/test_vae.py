@@ -213,6 +213,7 @@ def pictures():
     return start, end
 
 
+@pytest.mark.slow
 def test_digits_gain_over_independent_columns(pictures):
     x, fresh, columns = digits()
     alone = learn(Independent, x, columns).model

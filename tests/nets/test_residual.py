@@ -8,6 +8,8 @@ import pytest
 
 from pofx.nets.residual import WAVES, Residual
 
+pytestmark = pytest.mark.slow
+
 KEY = jax.random.key(0)
 
 

@@ -22,6 +22,8 @@ from pofx.models.ppca import PPCA
 from pofx.queries import divergence, information, pairwise
 from pofx.queries.monte_carlo import monte_carlo
 
+pytestmark = pytest.mark.slow
+
 KEY = jax.random.key(0)
 EVERY = np.ones(4, bool)
 

@@ -19,6 +19,8 @@ from pofx.models.gaussian import Gaussian
 from pofx.models.guided import Guided
 from pofx.queries.guide import reliability
 
+pytestmark = pytest.mark.slow
+
 
 class Opaque(Density):
     """A tractable model that forgot how to integrate."""

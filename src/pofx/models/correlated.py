@@ -188,9 +188,10 @@ def _condition(
         assert rule is not None
         return rule(model, own, seen, kept)
 
-    (y, seen), (z, other) = p.numbers(x, observed), p.remainder(x, observed)
-    normal = part(p.normal, y, seen, keep[np.array(p.place)])
-    rest = part(p.rest, z, other, keep[np.array(p.others, int)])
+    place, others = np.array(p.place), np.array(p.others, int)
+    y, _ = p.numbers(x, jnp.asarray(observed))
+    normal = part(p.normal, y, observed[place], keep[place])
+    rest = part(p.rest, x[..., others], observed[others], keep[others])
     if normal is None:
         return rest
     new = np.cumsum(keep) - 1
