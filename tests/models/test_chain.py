@@ -32,6 +32,18 @@ def table(n=150, seed=0, levels=3):
     return np.stack([x[:, 0], y, x[:, 1]], axis=1)
 
 
+@pytest.mark.parametrize("part", ["gaussian", "correlated", "chow_liu_tree"])
+@pytest.mark.parametrize("seen", [0, 1])
+def test_a_column_hardly_seen_of_a_level_keeps_the_spread_it_has_elsewhere(part, seen):
+    x = table() * [50, 1, 1]
+    x[np.flatnonzero(x[:, 1] == 0)[seen:], 0] = np.nan
+    p = learn(Chain, x, COLUMNS, on="y", part=part).model
+    own = draws(p, 6000)
+    own = own[own[:, 1] == 0, 0]
+    elsewhere = np.nanstd(x[:, 0])
+    assert 0.3 * elsewhere < own.std() < 1.5 * elsewhere
+
+
 def test_it_classifies_as_bayes_rule_by_hand():
     x = table()
     fit = learn(Chain, x, COLUMNS, on="y", part="gaussian", prior=0.0)

@@ -87,6 +87,28 @@ def test_a_complete_row_of_an_energy_is_one_number(poor):
     assert not own.lost.any()
 
 
+def test_weights_all_alike_do_not_make_an_answer_exact(machine, poor):
+    """For of a rare level no draw may have come up."""
+    _, x, _ = poor
+    likely = np.full((1000, 6), 0.0)
+    likely[:, 1:] = np.arange(1000)[:, None] % 2
+    data = rows(likely)
+    guide = Independent.start(KEY, data, binary(6), prior=1.0)
+    guide = guide.maximise(data.sum(guide.statistics)[0])
+    p = Guided(model=machine, guide=guide, seed=jax.random.key_data(KEY), draws=16)
+    holes = x[:8].astype(float)
+    holes[:, 0] = np.nan
+    own = reliability(p, rows(holes))
+    assert not own.known.any()
+    assert (own.stderr >= 1 / 16).any()
+    assert (own.stderr > 0).all()
+    assert own.answer.kind == "estimate"
+    assert "weighted draws" in own.answer.how
+    whole = reliability(p, rows(x[:8]))
+    assert whole.known.all()
+    assert whole.answer.kind == "exact"
+
+
 def test_what_nothing_is_known_of_has_the_models_own_mean(poor):
     """By its chains, whatever the guide says."""
     from pofx.core import rules

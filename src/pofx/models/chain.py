@@ -131,8 +131,10 @@ class Chain(Statistical):
         parts = []
         for level, k in enumerate(jax.random.split(key, levels)):
             own = seen & (y == level)
-            # A level with hardly a row starts from all of them.
-            own = own if own.sum() >= FEW else np.ones_like(own)
+            # A level with hardly a row, or hardly a cell of a column, starts from all rows: nothing
+            # of its own would tell that column's scale.
+            rare = (observed[own].sum(0) < FEW) & observed.any(0)
+            own = np.ones_like(own) if own.sum() < FEW or rare.any() else own
             part_rows = make_rows(x[own], observed[own], weight[own])
             parts.append(model.start(k, part_rows, others, prior=prior, **options))
         if len(set(map(jax.tree.structure, parts))) > 1:

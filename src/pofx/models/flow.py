@@ -11,7 +11,7 @@ from jax.scipy.stats import norm
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core.distribution import Example, Mask, OnePhase, OnLoss, Queryable, Row, Still, Tractable
-from pofx.core.errors import PofxError
+from pofx.core.errors import PofxError, at_least
 from pofx.core.inexact import Density, Direct
 from pofx.core.rows import Rows
 from pofx.core.rows import rows as make_rows
@@ -121,6 +121,10 @@ class Flow(Density, Direct, OnLoss, Still, OnePhase):
         for name, value, known in (("kind", kind, LAYERS), ("transform", transform, TRANSFORMS)):
             if value not in known:
                 raise PofxError(f"{name}: wanted one of {', '.join(known)}; got {value!r}")
+        at_least(1, layers=layers, width=width, knots=knots)
+        at_least(0, depth=depth)
+        if not 0 < tail < np.inf:
+            raise PofxError(f"tail: wanted a number of scales above 0, got {tail:g}")
         inner, outer = jax.random.split(key)
         context = Context.near(inner, rows, columns, on)
         d = len(context.rest)

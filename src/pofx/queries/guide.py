@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 
 from pofx.core.answer import Answer
 from pofx.core.importance import log_mean, pareto_smoothed, trusted
-from pofx.core.inexact import Estimated, Pointwise, Unnormalised
+from pofx.core.inexact import Direct, Estimated, Pointwise, Unnormalised
 from pofx.core.rows import Rows, per_row
 
 LEAST = 1 / 3
@@ -25,13 +25,15 @@ class Reliability(NamedTuple):
 
     `effective` is the number of equally weighted draws that would do as well (Kish 1965), as a
     share of the draws; `k` the shape of their tail, which `trusted` says how large it may be.
-    `common` is the part of the standard error that rows share, log Z's.
+    `known` says of which rows no draw was weighed. `common` is the part of the standard error that
+    rows share, log Z's.
     """
 
     log_prob: Float[np.ndarray, "n"]
     stderr: Float[np.ndarray, "n"]
     effective: Float[np.ndarray, "n"]
     k: Float[np.ndarray, "n"]
+    known: Bool[np.ndarray, "n"]
     draws: int
     below: bool
     common: float
@@ -53,7 +55,7 @@ class Reliability(NamedTuple):
     @property
     def answer(self) -> Answer:
         """log p(x_O): exact where nothing was estimated, else an estimate or a lower bound."""
-        weighed = bool((self.k > -np.inf).any())
+        weighed = not self.known.all()
         if not self.below and not weighed and not self.stderr.any():
             return Answer(self.log_prob, how="closed form", unit="nats")
         kind = "lower bound" if self.below else "estimate"
@@ -65,15 +67,19 @@ def reliability(model: Estimated, rows: Rows) -> Reliability:
     """What the weighted draws of each row are worth.
 
     The standard error is that of the mean of the weights and of log Z, which all rows share. Of a
-    row with nothing observed log p is zero, and of a complete one it may be known.
+    row with nothing observed log p is zero; it is known of a complete row of a density, and where
+    the model draws from the conditional itself. Else weights all alike say nothing of what they
+    did not come upon, as a rare level: then the error is that of one draw in so many.
     """
-    log_prob, error, effective, k = per_row(_weigh, model, rows)
+    log_prob, error, effective, k, known = per_row(_weigh, model, rows)
     own = model.model
     shared = float(own.log_z_stderr) if isinstance(own, Unnormalised) else 0.0
     some = rows.flat()[1].any(1)
     stderr = np.where(some, np.hypot(error, shared), 0)
     effective, k = np.where(some, effective, 1), np.where(some, k, -np.inf)
-    return Reliability(log_prob, stderr, effective, k, model.draws, own.below, shared)
+    return Reliability(
+        log_prob, stderr, effective, k, known | ~some, model.draws, own.below, shared
+    )
 
 
 def _weigh(model, x, observed):
@@ -81,12 +87,14 @@ def _weigh(model, x, observed):
     _, log_w = model.weighted(model.noise(x, observed), x, observed)
     s = len(log_w)
     known = observed.all() & isinstance(model.model, Pointwise)
+    if isinstance(model.model, Direct) and not model.model.below:
+        known |= model.model.directly(observed)
     share = jax.nn.softmax(log_w)
     effective = jnp.where(known, 1, 1 / (share**2).sum() / s)
     # Of a mean of weights, relative to it: the error of its logarithm to first order.
     error = jnp.sqrt(jnp.maximum((share**2).sum() - 1 / s, 0) * s / (s - 1))
-    # Weights all alike know the answer to rounding.
-    same = known | (log_w.max() - log_w.min() < 1e-3)
-    k = jnp.where(same, -jnp.inf, pareto_smoothed(log_w)[1])
+    alike = log_w.max() - log_w.min() < 1e-3
+    error = jnp.where(known, 0, jnp.where(alike, jnp.maximum(error, 1 / s), error))
+    k = jnp.where(known | alike, -jnp.inf, pareto_smoothed(log_w)[1])
     log_prob = jnp.where(observed.any(), log_mean(log_w, smooth=not model.model.below), 0)
-    return log_prob, jnp.where(same, 0, error), effective, k
+    return log_prob, error, effective, k, known

@@ -133,7 +133,7 @@ def _mixtures(sizes: tuple[int, ...], n: int, each: int, options: Mapping[str, A
 def _each_level(columns: Sequence[Column], n: int, each: int) -> list[Entry]:
     """The numbers jointly normal given a column, as a class: of `each` rows a level at least."""
     names = [c.variable for c in columns]
-    alone = [c for c in columns if c.discrete and names.count(c.variable) == 1]
+    alone = [c for c in columns if c.levels > 1 and names.count(c.variable) == 1]
     of = sorted((c for c in alone if each * c.levels <= n), key=lambda c: c.levels)
     return [Entry("chain", {"on": c.variable, "part": "correlated"}) for c in of]
 
