@@ -6,6 +6,8 @@ import pytest
 
 import pofx
 from pofx import PofxError
+from pofx.table.choose import entries
+from pofx.table.infer import infer
 
 
 def test_weights_are_repetition(birds, p):
@@ -141,3 +143,17 @@ def test_weights_by_name_of_an_array(numbers):
 def test_nothing_beside_the_weights():
     with pytest.raises(PofxError, match="wanted a column beside the weights 'w'"):
         pofx.fit({"w": [1.0, 2.0]}, weights="w")
+
+
+def test_each_level_of_a_column_gets_a_gaussian_where_rows_are_few_and_levels_several():
+    rng = np.random.default_rng(0)
+    data = {"a": rng.normal(size=60), "b": rng.normal(size=60), "c": np.full(60, "k")}
+    data["d"] = np.where(np.arange(60) % 2, "u", "v")
+    schema = infer(pd.DataFrame(data))
+
+    def classes(n):
+        ladders = entries(schema, n)
+        return [e.options["on"] for own in ladders for e in own if e.model == "chain"]
+
+    assert classes(54) == ["d"]
+    assert classes(15) == classes(4000) == []
