@@ -61,7 +61,9 @@ def _mean(found: list[Answer]) -> Answer:
     values = np.stack([np.asarray(a.value, np.float64) for a in found])
     first = found[0]
     if (values == values[:1]).all():
-        return first
+        # No noise was seen, but that is no proof: a rare level may not have come up.
+        how = f"weighted draws, {len(found)} times alike"
+        return replace(first, kind="estimate", how=how) if first.kind == "exact" else first
     with np.errstate(invalid="ignore"):
         mean, spread = values.mean(0), values.std(0, ddof=1) / math.sqrt(len(found))
     own = np.mean([np.asarray(a.stderr, np.float64) for a in found], axis=0)
@@ -78,7 +80,10 @@ def _mean(found: list[Answer]) -> Answer:
 
 
 def _common(values: np.ndarray, spread: np.ndarray) -> float:
-    """The error that entries share, as that of log Z: what their mean has beyond their own."""
-    mean = values.reshape(len(values), -1).mean(1)
-    beyond = mean.var(ddof=1) / len(values) - (spread**2).sum() / spread.size**2
-    return math.sqrt(beyond) if beyond > 0 else 0.0
+    """The error c that n entries share, as that of log Z.
+
+    Of errors e the mean's is V = c² + Σ (e² - c²) / n².
+    """
+    n, mean = spread.size, values.reshape(len(values), -1).mean(1)
+    beyond = mean.var(ddof=1) / len(values) - (spread**2).sum() / n**2
+    return math.sqrt(beyond / (1 - 1 / n)) if n > 1 and beyond > 0 else 0.0
