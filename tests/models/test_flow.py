@@ -131,8 +131,10 @@ def test_a_flow_given_a_class_classifies_by_bayes_rule(given, bananas):
 def test_new_rows_of_a_class_are_of_that_class(given):
     own = given.given(y="up").sample(300)
     assert np.mean(own["b"] > -0.8) > 0.97
+    # Both parts of the ratio are densities; asked with other noise, it is the same to the bit.
     alone = given.given(y="up").log_prob({"a": [1.0], "b": [1.0]})
-    assert alone.kind == "exact"
+    assert not np.any(alone.stderr)
+    assert "alike" in alone.how
 
 
 @pytest.mark.slow
