@@ -193,7 +193,6 @@ def test_its_example_agrees_over_orders():
     np.testing.assert_allclose(np.exp(own), summed, rtol=1e-3)
 
 
-@pytest.mark.slow
 def test_it_is_fitted_without_a_guide_that_knows_anything():
     """It proposes by itself: what stands beside it is not asked, whatever it says."""
     a = np.random.default_rng(0).integers(0, 2, 200)
@@ -207,7 +206,6 @@ def test_it_is_fitted_without_a_guide_that_knows_anything():
     assert np.asarray(p.impute({**few, "a": [0.0]})["b"])[0] == 0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("net", NETS)
 @pytest.mark.parametrize("missing", [0.0, 0.3])
 def test_it_learns_a_distribution_to_its_entropy(net, missing):

@@ -258,7 +258,6 @@ def untrusted():
         yield
 
 
-@pytest.mark.slow
 def test_a_table_of_many_kinds(tmp_path):
     """Whatever a short training makes of it, every question has an answer of the right form."""
     frame = mixed()
@@ -289,7 +288,6 @@ def test_a_table_of_many_kinds(tmp_path):
         pd.testing.assert_frame_equal(again.sample(20), new)
 
 
-@pytest.mark.slow
 def test_training_comes_near_the_truth():
     pytest.importorskip("diffrax")
     x, fresh = sample(2000), sample(500, 1)
@@ -316,7 +314,6 @@ def p_entries(p, x):
     return (x - shift) / scale
 
 
-@pytest.mark.slow
 def test_training_learns_levels():
     """A category and a count that depends on it, against their probabilities."""
     rng, rates = np.random.default_rng(0), np.array([2.0, 5.0, 9.0])

@@ -126,7 +126,6 @@ def test_scale_of_the_data_moves_log_prob_by_its_jacobian_only(model, wide):
         np.testing.assert_allclose(other, seen[0], atol=1e-3 if not wide else 1e-6)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gaussian", "independent", "mixture", "ppca", "factor_analysis"])
 @pytest.mark.usefixtures("lenient")
 def test_rounded_data_buy_no_unbounded_likelihood(name, float64):

@@ -127,7 +127,6 @@ def test_missing_cells_make_an_estimate_that_covers(pair, holes):
     assert off.max() > 1e-4
 
 
-@pytest.mark.slow
 def test_ninety_five_in_a_hundred_intervals_cover(pair, holes):
     from pofx.core.inexact import reseeded
 
@@ -252,7 +251,6 @@ def test_the_error_of_log_z_is_in_the_answer(energy, data, holes):
     assert replace(energy, model=known).log_prob(data[:5]).kind == "exact"
 
 
-@pytest.mark.slow
 def test_the_error_of_log_z_is_in_what_follows_and_cancels_in_ratios(energy, data):
     alone = energy.marginal("a", "b", "c").log_prob(data[:2])
     assert alone.kind == "estimate"

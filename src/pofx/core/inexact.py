@@ -136,6 +136,13 @@ class Estimated(Queryable):
         key = jax.random.wrap_key_data(self.seed)
         return jax.random.fold_in(key, _hash(jnp.where(observed, x, 0)))
 
+    def known(self, observed: Mask) -> Bool[Array, ""]:
+        """Whether log p(x_O) is one number, without a draw that could miss something."""
+        known = observed.all() & isinstance(self.model, Pointwise)
+        if isinstance(self.model, Direct) and not self.model.below:
+            known |= self.model.directly(observed)
+        return known
+
     @abstractmethod
     def weighted(
         self, key: PRNGKeyArray, x: Row, observed: Mask

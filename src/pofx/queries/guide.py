@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 
 from pofx.core.answer import Answer
 from pofx.core.importance import log_mean, pareto_smoothed, trusted
-from pofx.core.inexact import Direct, Estimated, Pointwise, Unnormalised
+from pofx.core.inexact import Estimated, Unnormalised
 from pofx.core.rows import Rows, per_row
 
 LEAST = 1 / 3
@@ -86,9 +86,7 @@ def _weigh(model, x, observed):
     x = jnp.where(observed, x, 0)
     _, log_w = model.weighted(model.noise(x, observed), x, observed)
     s = len(log_w)
-    known = observed.all() & isinstance(model.model, Pointwise)
-    if isinstance(model.model, Direct) and not model.model.below:
-        known |= model.model.directly(observed)
+    known = model.known(observed)
     share = jax.nn.softmax(log_w)
     effective = jnp.where(known, 1, 1 / (share**2).sum() / s)
     # Of a mean of weights, relative to it: the error of its logarithm to first order.
