@@ -138,3 +138,16 @@ def test_unlike_rows_have_errors_of_their_own_and_like_rows_the_same():
     assert (both.std(0) > 0.01).all()
     assert abs(np.corrcoef(both.T)[0, 1]) < 0.25
     np.testing.assert_array_equal(both[:, 0], both[:, 2])
+
+
+def test_noise_is_of_the_values_and_their_places():
+    p = Guided.example(KEY).model
+    noise = jax.jit(lambda x, observed: jax.random.key_data(p.noise(x, observed)))
+    all_, two = np.full(4, True), np.array([True, True, False, False])
+    zero = noise(jnp.zeros(4), all_)
+    np.testing.assert_array_equal(noise(-jnp.zeros(4), all_), zero)
+    np.testing.assert_array_equal(
+        noise(jnp.array([1.0, 2, 3, 4]), two), noise(jnp.array([1.0, 2, jnp.inf, 0]), two)
+    )
+    other = noise(jnp.array([2.0, 1, 0, 0]), two)
+    assert (np.asarray(noise(jnp.array([1.0, 2, 0, 0]), two)) != np.asarray(other)).any()

@@ -134,7 +134,11 @@ class Estimated(Queryable):
     def noise(self, x: Row, observed: Mask) -> PRNGKeyArray:
         """The key of what is drawn for this row."""
         key = jax.random.wrap_key_data(self.seed)
-        return jax.random.fold_in(key, _hash(jnp.where(observed, x, 0)))
+        # Zero has two signs, and here one.
+        entries = jnp.where(observed & (x != 0), x, 0).astype(jnp.float32)
+        bits = jax.lax.bitcast_convert_type(entries, jnp.uint32)
+        own = jax.vmap(jax.random.fold_in)(jax.random.split(key, bits.size), bits)
+        return jax.random.fold_in(key, jax.vmap(jax.random.bits)(own).sum(dtype=jnp.uint32))
 
     def known(self, observed: Mask) -> Bool[Array, ""]:
         """Whether log p(x_O) is one number, without a draw that could miss something."""
@@ -151,16 +155,6 @@ class Estimated(Queryable):
 
         Alike of a complete row whose log p is known, in one evaluation of it.
         """
-
-
-def _hash(x: Row) -> UInt[Array, ""]:
-    """A number of 32 bits for the row, by a hash of each entry (the end of MurmurHash3)."""
-    # Zero has two signs.
-    bits = jax.lax.bitcast_convert_type(x.astype(jnp.float32) + 0.0, jnp.uint32)
-    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
-        bits = (bits ^ (bits >> shift)) * jnp.uint32(factor)
-    bits ^= bits >> 16
-    return (bits * (jax.random.bits(jax.random.key(0), bits.shape) | 1)).sum(dtype=jnp.uint32)
 
 
 def by_guide(

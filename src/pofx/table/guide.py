@@ -19,8 +19,9 @@ from pofx.models.guided import Guided
 from pofx.queries.missing import complete
 from pofx.table.schema import Schema
 
-SCORED = 2048
-"""The most rows whose mean log-probability is told of a fit."""
+SCORED, WEIGHED, FEWEST = 2048, 2**20, 32
+"""Rows, spread over the table, whose mean log-probability is told of a fit: as many as weighed
+draws of so many entries allow, which of some models cost a pass an entry; but not fewer."""
 
 
 def learned(key: jax.Array, schema: Schema, rows: Rows, name: str | None = None) -> Tractable:
@@ -89,8 +90,10 @@ def fit(
         guide = learned(own, schema, whole, name or usual)
     seed = jax.random.key_data(jax.random.fold_in(key, 3))
     model = Guided(model=one.model, guide=guide, seed=seed)
-    x, observed, weight = (part[:SCORED] for part in whole.flat())
+    most = int(np.clip(WEIGHED // (model.draws * model.size), FEWEST, SCORED))
+    heavy = np.flatnonzero(whole.flat()[2])
+    some = heavy[np.linspace(0, len(heavy) - 1, min(most, len(heavy))).astype(int)]
+    x, observed, weight = (part[some] for part in whole.flat())
     scores = scores_of(model, make_rows(x, observed, weight))
-    return one._replace(
-        model=model, history=[*one.history, float(np.average(scores, weights=weight))]
-    )
+    told = float(np.average(scores, weights=weight))
+    return one._replace(model=model, history=[*one.history, told])

@@ -62,7 +62,7 @@ def _of(name: str, cls: type[Learned]) -> Promises:
         2: ("lower bound", "lower bound", "by weights", "exact"),
         3: ("estimate", "estimate", "by weights", "Markov chain"),
     }[_rank(cls)]
-    kinds = cls.carries("")
+    kinds = cls.carries("x")
     columns = (
         "all kinds" if kinds == frozenset(KINDS) else ", ".join(k for k in KINDS if k in kinds)
     )
