@@ -68,7 +68,7 @@ MIXED = {
 }
 OPTIONS: dict[str, dict[str, Any]] = {
     "mixture": {"components": 16},
-    "continuous_mixture": {"points": 256},
+    "continuous_mixture": {"points": 64},
 }
 IMAGES: dict[str, dict[str, Any]] = {
     "mixture": {"components": 64},
