@@ -148,3 +148,25 @@ def test_a_banana_is_learned():
     true -= 0.5 * ((test["b"] - test["a"] ** 2) / 0.5) ** 2
     gap = p.log_prob(test).value - true
     assert -0.08 < gap.mean() < 0.02
+
+
+def test_rounded_numbers_buy_no_peaks():
+    """Rounded to whole standard deviations the density is still no more than a smooth one."""
+    x = np.round(np.random.default_rng(0).normal(size=(1000, 1)))
+
+    def learned(resolution):
+        own = [Column("x", "real", resolution=resolution, family="normal")]
+        start = Flow.start(jax.random.key(0), rows(x), own, knots=16, layers=1, width=16)
+        settings = Settings(epochs=40, rate=1e-2)
+        p = train(jax.random.key(1), start, rows(x), settings=settings).model
+        return float(jax.vmap(p.log_density)(jnp.asarray(x, jnp.float32)).mean())
+
+    smooth = -0.5 * np.log(2 * np.pi * np.e * (1 + 1 / 12))
+    assert learned(0.0) > smooth + 0.3
+    assert learned(1.0) < smooth + 0.1
+
+
+def test_point_masses_are_refused_in_one_line():
+    own = [Column("x", "real", spikes=(0.0,), family="normal")]
+    with pytest.raises(pofx.PofxError, match="real with point masses, and a flow carries real"):
+        Flow.start(jax.random.key(0), rows(np.arange(9.0)[:, None]), own, **SMALL)

@@ -75,3 +75,12 @@ def test_a_message_shows_what_a_terminal_would_obey(capsys):
     assert "\x1b" not in told
     assert "\\x1b[31mx\\x07" in told
     assert len(told) < 700
+
+
+def test_numbers_with_point_masses_have_a_guide_that_carries_them():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(120, 2))
+    x[rng.random(120) < 0.5, 0] = 0.0
+    p = pofx.fit(x, "autoregressive", epochs=1, width=8, components=2)
+    assert p.schema.variable("x0").spikes == (0.0,)
+    assert np.isfinite(np.asarray(p.log_prob({"x0": [np.nan, 0.0], "x1": [0.5, np.nan]}))).all()

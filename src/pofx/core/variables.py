@@ -1,7 +1,10 @@
 """What one entry of a row may hold."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
+
+from pofx.core.errors import PofxError
 
 Kind = Literal["real", "positive", "count", "binary", "categorical", "ordinal"]
 
@@ -44,3 +47,15 @@ class Column:
     def discrete(self) -> bool:
         """Whether the entry holds one of finitely many level codes 0, 1, ..., levels - 1."""
         return self.kind in DISCRETE
+
+
+def smooth(columns: Iterable[Column], model: str, *kinds: Kind) -> None:
+    """PofxError for a column of none of these kinds, or with point masses, naming the model."""
+    for column in columns:
+        if column.spikes or column.kind not in kinds:
+            what = f"{column.kind} with point masses" if column.spikes else column.kind
+            raise PofxError(
+                f"column {column.variable!r} is {what}, and {model} carries {' and '.join(kinds)} "
+                "columns only; use model='mixture', or where it holds numbers "
+                f"schema={{{column.variable!r}: {{'kind': 'real', 'spikes': []}}}}"
+            )

@@ -15,7 +15,7 @@ from pofx.core.errors import PofxError, at_least
 from pofx.core.inexact import Density, Direct
 from pofx.core.rows import Rows
 from pofx.core.rows import rows as make_rows
-from pofx.core.variables import KINDS, Column, Kind
+from pofx.core.variables import KINDS, Column, Kind, smooth
 from pofx.models.context import Context
 from pofx.nets.bijection import LAYERS, TRANSFORMS, Bijection, Plan
 
@@ -28,9 +28,11 @@ class Flow(Density, Direct, OnLoss, Still, OnePhase):
     f first takes out mean and scale of each column, then is a chain of coupling or autoregressive
     layers of affine maps or splines; beyond `tail` scales a spline is the identity, and the tails
     are a normal's. The columns c that `on` names, of any kinds, are given to all layers, and have a
-    law of their own: so the whole row has a density, and Bayes' rule tells a class. Rezende and
-    Mohamed, "Variational inference with normalizing flows" (2015); Durkan et al., "Neural spline
-    flows" (2019).
+    law of their own: so the whole row has a density, and Bayes' rule tells a class. Rows are
+    learned with noise as wide as their rounding, or there would be peaks without bound on rounded
+    numbers (Theis, van den Oord and Bethge, "A note on the evaluation of generative models", 2016).
+    Rezende and Mohamed, "Variational inference with normalizing flows" (2015); Durkan et al.,
+    "Neural spline flows" (2019).
 
     >>> p = Flow.example(jax.random.key(0)).model
     >>> p.size, p.draw(jax.random.key(1)).shape
@@ -41,6 +43,7 @@ class Flow(Density, Direct, OnLoss, Still, OnePhase):
     context: Context
     shift: Float[Array, "d"]
     log_scale: Float[Array, "d"]
+    rounding: Float[Array, "columns"]
 
     holes: ClassVar[bool] = False
     pace: ClassVar[Mapping[str, Any]] = {"average": 0.99}
@@ -83,7 +86,8 @@ class Flow(Density, Direct, OnLoss, Still, OnePhase):
         x: Float[Array, "n d"],
         observed: Bool[Array, "d"] | Bool[Array, "n d"],
     ) -> Float[Array, "n"]:
-        return -jax.vmap(self.log_density)(x)
+        noise = jax.random.uniform(key, x.shape, x.dtype, -0.5, 0.5)
+        return -jax.vmap(self.log_density)(x + self.rounding * noise)
 
     def learnable(self) -> Any:
         """The layers: mean and scale are in the data's units, and steps of learning are not."""
@@ -127,7 +131,11 @@ class Flow(Density, Direct, OnLoss, Still, OnePhase):
             raise PofxError(f"tail: wanted a number of scales above 0, got {tail:g}")
         inner, outer = jax.random.split(key)
         context = Context.near(inner, rows, columns, on)
-        d = len(context.rest)
+        own = [columns[j] for j in context.rest]
+        smooth(own, "a flow", "real")
+        rounding = np.zeros(len(columns))
+        rounding[list(context.rest)] = [column.resolution for column in own]
+        d = len(own)
         plan = Plan(d, context.size, kind, transform, layers, width, depth, knots, tail)
         x, observed, weight = rows.flat()
         x, observed = x[:, context.rest], observed[:, context.rest]
@@ -135,14 +143,13 @@ class Flow(Density, Direct, OnLoss, Still, OnePhase):
         mean = (share * np.where(observed, x, 0)).sum(0)
         spread = np.sqrt((share * np.where(observed, x - mean, 0) ** 2).sum(0))
         if not spread.all():
-            name = columns[context.rest[int(np.argmin(spread))]].variable
+            name = own[int(np.argmin(spread))].variable
             raise PofxError(
                 f"data: column {name!r} holds one value at most, and a flow's density of it would "
                 "have no bound; leave it out, or try another model"
             )
-        scale = np.log(spread)
-        bijection = Bijection.init(outer, plan)
-        return cls(bijection, context, jnp.asarray(mean), jnp.asarray(scale))
+        numbers = map(jnp.asarray, (mean, np.log(spread), rounding))
+        return cls(Bijection.init(outer, plan), context, *numbers)
 
     @classmethod
     def example(cls, key: PRNGKeyArray) -> Example:
@@ -154,4 +161,5 @@ class Flow(Density, Direct, OnLoss, Still, OnePhase):
         )
         few = make_rows(np.array([[0.0, 0, 0], [1, 1, 1], [2, 2, 2]]))
         context = Context.near(key, few, columns, "b")
-        return Example(cls(Bijection.init(key, plan), context, jnp.ones(2), jnp.zeros(2)), columns)
+        numbers = jnp.ones(2), jnp.zeros(2), jnp.zeros(3)
+        return Example(cls(Bijection.init(key, plan), context, *numbers), columns)

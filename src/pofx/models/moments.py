@@ -8,9 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from pofx.core.errors import PofxError
 from pofx.core.rows import Rows
-from pofx.core.variables import Column
+from pofx.core.variables import Column, smooth
 
 
 class Moments(NamedTuple):
@@ -45,14 +44,7 @@ class Scale(eqx.Module):
 
 def scale_of(rows: Rows, columns: Sequence[Column]) -> tuple[Scale, Float[np.ndarray, "n d"]]:
     """The scale of real columns, and the rows in float64 with column means in missing cells."""
-    for column in columns:
-        if column.kind != "real" or column.spikes:
-            what = f"{column.kind} with point masses" if column.spikes else column.kind
-            raise PofxError(
-                f"column {column.variable!r} is {what}, and a Gaussian carries real columns only; "
-                "use model='mixture', or where it holds numbers "
-                f"schema={{{column.variable!r}: {{'kind': 'real', 'spikes': []}}}}"
-            )
+    smooth(columns, "a Gaussian", "real")
     x, observed, weight = rows.flat()
     x, weight = x.astype(np.float64), observed * weight[:, None].astype(np.float64)
     total = weight.sum(0)

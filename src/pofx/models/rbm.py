@@ -160,7 +160,7 @@ class RBM(Unnormalised, OnePhase):
 
     @classmethod
     def carries(cls, variable: str, **options: Any) -> frozenset[Kind]:
-        return CARRIED
+        return frozenset(CARRIED)
 
     @classmethod
     def start(

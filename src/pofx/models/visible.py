@@ -9,12 +9,11 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core.distribution import Row
-from pofx.core.errors import PofxError
 from pofx.core.rows import Rows
-from pofx.core.variables import Column, Kind
+from pofx.core.variables import Column, Kind, smooth
 from pofx.families.starting import narrowest, summary
 
-CARRIED: frozenset[Kind] = frozenset({"binary", "real"})
+CARRIED: tuple[Kind, ...] = ("binary", "real")
 
 
 class Visible(eqx.Module):
@@ -89,14 +88,7 @@ class Visible(eqx.Module):
     @classmethod
     def near(cls, rows: Rows, columns: Sequence[Column]) -> "Visible":
         """Units at the means and scales of the rows, as the base. PofxError for other columns."""
-        for column in columns:
-            if column.spikes or column.kind not in CARRIED:
-                what = f"{column.kind} with point masses" if column.spikes else column.kind
-                raise PofxError(
-                    f"column {column.variable!r} is {what}, and an RBM carries binary and real "
-                    "columns only; where it holds numbers try "
-                    f"schema={{{column.variable!r}: {{'kind': 'real', 'spikes': []}}}}"
-                )
+        smooth(columns, "an RBM", *CARRIED)
         x, observed, weight = rows.flat()
         seen = summary(x, observed * weight[:, None])
         real = np.array([c.kind == "real" for c in columns])

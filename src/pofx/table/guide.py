@@ -31,11 +31,12 @@ def learned(key: jax.Array, schema: Schema, rows: Rows, name: str | None = None)
     """
     columns, n = schema.columns, rows.count
     options: dict[str, Any] = {}
-    if name is None and (len(columns) == 1 or all(c.kind == "real" for c in columns)):
+    real = all(c.kind == "real" and not c.spikes for c in columns)
+    if name is None and (len(columns) == 1 or real):
         name = "mixture"
         options = {
             "components": int(np.clip(n // (20 * len(columns)), 1, 16)),
-            "part": "gaussian" if all(c.kind == "real" for c in columns) else "independent",
+            "part": "gaussian" if real else "independent",
         }
     elif name is None:
         name, options = "latent_tree", {"states": int(np.clip(n // 50, 2, 16))}
