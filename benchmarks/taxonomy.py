@@ -56,8 +56,8 @@ MODELS = (
 )
 REAL = {
     "power_plant": ("reg_power_plant", ()),
-    "wine_red": ("winequality_red", ("quality",)),
-    "banknote": ("banknote_authentication", ("class",)),
+    "wine_red": ("winequality_red", ("11",)),  # a mark
+    "banknote": ("banknote_authentication", ("4",)),  # a class
     "housing": ("california_housing", ()),
 }
 MIXED = {

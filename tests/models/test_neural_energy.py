@@ -367,3 +367,18 @@ def test_a_joint_energy_classifies():
     assert ((up > 0.5) == (test["moon"] == "up")).mean() > 0.97
     cost = -np.log(np.where(test["moon"] == "up", up, 1 - up)).mean()
     assert cost < 0.1
+
+
+def test_rounded_numbers_buy_no_peaks():
+    """Rounded to whole standard deviations the density is still no more than a smooth one."""
+    x = np.round(np.random.default_rng(0).normal(size=(1000, 1)))
+
+    def learned(resolution):
+        own = [Column("x", "real", resolution=resolution, family="normal")]
+        plain = {"reference": "gaussian"}
+        p = fit(KEY, lambda key, rows: NeuralEnergy.start(key, rows, own, **plain), rows(x)).model
+        return float(jax.vmap(p.log_density)(jnp.asarray(x, jnp.float32)).mean())
+
+    smooth = -0.5 * np.log(2 * np.pi * np.e * (1 + 1 / 12))
+    assert learned(0.0) > smooth + 0.2
+    assert learned(1.0) < smooth + 0.1

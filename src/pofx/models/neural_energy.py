@@ -42,8 +42,9 @@ class NeuralEnergy(Unnormalised, OnLoss, Still, OnePhase):
     r is a mixture of Gaussians for real columns, else a Chow-Liu tree, or the model `reference`;
     learned from the rows and then fixed: p has its tails, and f says how p differs from it. Learned
     by noise-contrastive estimation, a row of data told from `ratio` rows of r, where log r cancels
-    and Z is learned as f's last bias (Gutmann and Hyvärinen 2012); or, real columns only, by
-    denoising score matching at `noise` scales (Vincent 2011). Z is then estimated by draws of r
+    and Z is learned as f's last bias (Gutmann and Hyvärinen 2012), under noise as wide as the
+    rounding of real columns, that these buy no peaks; or, real columns only, by denoising score
+    matching at `noise` scales (Vincent 2011). Z is then estimated by draws of r
     and, where these do not carry it, by annealed importance sampling in `temperatures` steps.
     Chains redraw some entries from r given the others, and move real columns by Hamiltonian
     dynamics (blackjax); a new row is a stored one, 50 steps on. With a class among the columns
@@ -61,6 +62,7 @@ class NeuralEnergy(Unnormalised, OnLoss, Still, OnePhase):
     reference: Tractable
     chains: Float[Array, "m d"]
     step_size: Float[Array, ""]
+    rounding: Float[Array, "d"]
     log_z: Float[Array, ""]
     log_z_stderr: Float[Array, ""]
     moves: tuple[int, ...] = eqx.field(static=True)
@@ -116,7 +118,11 @@ class NeuralEnergy(Unnormalised, OnLoss, Still, OnePhase):
         x: Float[Array, "n d"],
         observed: Bool[Array, "d"] | Bool[Array, "n d"],
     ) -> Float[Array, "n"]:
-        return self._contrast(key, x) if self.objective == "nce" else self._denoise(key, x)
+        if self.objective == "score":
+            return self._denoise(key, x)
+        rounding, contrasting = jax.random.split(key)
+        noise = jax.random.uniform(rounding, x.shape, x.dtype, -0.5, 0.5)
+        return self._contrast(contrasting, x + self.rounding * noise)
 
     def _contrast(self, key: PRNGKeyArray, x: Float[Array, "n d"]) -> Float[Array, "n"]:
         """What telling each row from `ratio` of the reference costs in nats.
@@ -206,7 +212,7 @@ class NeuralEnergy(Unnormalised, OnLoss, Still, OnePhase):
             embedding,
             base,
             chains,
-            moves,
+            columns,
             objective=loss,
             ratio=ratio,
             noise=float(noise),
@@ -221,7 +227,7 @@ class NeuralEnergy(Unnormalised, OnLoss, Still, OnePhase):
         net = SmoothMlp.init(key, (embedding.size, 8, 1))
         last = 0.7 * jax.random.normal(key, net.weights[-1].shape)
         net = eqx.tree_at(lambda n: n.weights[-1], net, last)
-        model = _begun(key, net, embedding, reference, 32, plain(columns))
+        model = _begun(key, net, embedding, reference, 32, columns)
         found, chains, _ = sampled(key, model.tilted, 32)
         own = chains, found.log_z, found.stderr
         whole = eqx.tree_at(lambda p: (p.chains, p.log_z, p.log_z_stderr), model, own)
@@ -234,11 +240,13 @@ def _begun(
     embedding: Embedding,
     reference: Tractable,
     chains: int,
-    moves: tuple[int, ...],
+    columns: Sequence[Column],
     **settings: Any,
 ) -> NeuralEnergy:
     """A model whose chains are rows of the reference."""
-    rows = drawn(reference, key, chains)
+    rows, moves = drawn(reference, key, chains), plain(columns)
+    rounding = np.zeros(len(columns))
+    rounding[list(moves)] = [columns[j].resolution for j in moves]
     zero = jnp.zeros(())
     step = zero + 0.5 * max(len(moves), 1) ** -0.25
     return NeuralEnergy(
@@ -247,6 +255,7 @@ def _begun(
         reference=reference,
         chains=rows,
         step_size=step,
+        rounding=jnp.asarray(rounding),
         log_z=zero,
         log_z_stderr=zero,
         moves=moves,
