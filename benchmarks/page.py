@@ -17,7 +17,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 HEAD = """# Benchmarks
-What each script of `benchmarks/` last printed, whole, with the day, the machine and the versions. \
+What the scripts of `benchmarks/` last printed, where it is kept: whole, with the day, the machine \
+and the versions. \
 Both sides of a comparison of time run in one process, in turn; compilation is told apart. This \
 page is made by `python benchmarks/page.py`; the tables of the README quote it.
 """

@@ -40,7 +40,7 @@ def payments(n: int, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def spoiled(df: pd.DataFrame, rng: np.random.Generator) -> tuple[pd.DataFrame, dict[int, str]]:
-    """Three rows in ten thousand made odd, and which column of each."""
+    """Six rows made odd, and which column of each."""
     df, why = df.copy(), {}
     rows = rng.choice(len(df), 6, replace=False)
     for i, row in enumerate(rows):
