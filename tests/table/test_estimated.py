@@ -263,3 +263,63 @@ def test_the_error_of_log_z_is_in_what_follows_and_cancels_in_ratios(energy, dat
     assert (np.asarray(ratio.stderr) < 0.15).all()
     entropy = energy.entropy("a", max_draws=4096)
     assert float(entropy.stderr) == pytest.approx(0.3, rel=0.2)
+
+
+@pytest.fixture(scope="module")
+def classes():
+    """Three levels and two numbers: a mixture, and the same with its integrals forgotten."""
+    rng = np.random.default_rng(0)
+    level = rng.integers(0, 3, 300)
+    x = rng.normal(level[:, None], 1, (300, 2))
+    data = pd.DataFrame({"y": np.array(["a", "b", "c"])[level], "u": x[:, 0], "v": x[:, 1]})
+    p = pofx.fit(data, "mixture", components=3, restarts=1)
+    guide = pofx.fit(data, "independent", schema=p.schema).model
+    model = Guided(Opaque(p.model), guide, jax.random.key_data(jax.random.key(1)), 512)
+    return p, replace(p, model=model), data
+
+
+def test_a_class_of_three_levels_has_a_posterior_where_other_cells_are_missing(classes):
+    p, q, data = classes
+    some = data[:30].assign(v=np.nan)
+    ours, true = (np.asarray(m.predict_proba(some, "y")) for m in (q, p))
+    np.testing.assert_allclose(ours.sum(1), 1, atol=1e-5)
+    np.testing.assert_allclose(ours, true, atol=0.15)
+    guessed = q.impute(some.assign(y=None))["y"]
+    assert len(set(guessed)) == 3
+
+
+def test_log_z_is_counted_once_for_each_energy_and_moves_no_answer(energy, pair, data):
+    p, _ = pair
+    other = replace(energy.model, seed=jax.random.key_data(jax.random.key(9)))
+    apart = pofx.kl(energy, replace(energy, model=other))
+    assert apart.stderr == pytest.approx(0.3 * np.sqrt(2), rel=0.15)
+    assert pofx.kl(energy, energy).stderr < 0.05
+    asked = energy.ask("p(b = 0.5)")
+    assert float(asked) == pytest.approx(float(p.ask("p(b = 0.5)")), rel=0.1)
+    assert asked.stderr > 0.25 * float(asked)
+    gain = pofx.compare(energy, p, data[:100])
+    assert gain.stderr == pytest.approx(0.3, rel=0.05)
+
+
+def test_rows_that_are_the_same_have_the_same_error(pair):
+    _, q = pair
+    one = pd.DataFrame({"a": [3.0], "b": [np.nan], "c": [0.5]})
+    many = pd.concat([one] * 50, ignore_index=True)
+    assert q.log_prob(many).mean().stderr == pytest.approx(q.log_prob(one).stderr[0], rel=1e-3)
+    apart = many.assign(a=np.linspace(2, 4, 50))
+    assert q.log_prob(apart).mean().stderr < 0.3 * q.log_prob(apart).stderr.mean()
+
+
+def test_a_poor_guide_is_told_whatever_is_asked(pair, data):
+    _, q = pair
+    far = eqx.tree_at(lambda m: m.guide.mean, q.model, q.model.guide.mean + 8)
+    poor, some = replace(q, model=far), data[:20].assign(b=np.nan)
+    for ask in (
+        lambda: poor.predict(some, "b"),
+        lambda: poor.interval(some, "b", 0.9),
+        lambda: poor.surprise(some),
+        lambda: poor.entropy("a", max_draws=2048),
+        lambda: poor.mutual_information("a", "b", max_draws=2048),
+    ):
+        with pytest.warns(pofx.PofxWarning, match="of little worth"):
+            ask()

@@ -161,12 +161,15 @@ def mean_over_rows(values: Any, weight: np.ndarray | None = None) -> Answer:
     """The weighted mean of one number a row, with its standard error over rows, in nats.
 
     Rows are taken as drawn independently: this is how far the mean of other such rows may lie. Of
-    an `Answer` the error that its rows have in common, as that of log Z, is counted too.
+    an `Answer` the error that its rows have in common, as that of log Z, is counted too, and a
+    bound stays one; of errors that nobody knows the mean's is not known either.
 
     >>> print(mean_over_rows(np.array([1.0, 2.0, 3.0])))
     2.0 ± 0.6 nats   estimate, over 3 rows
     """
-    common = values.common if isinstance(values, Answer) else 0.0
+    told = values if isinstance(values, Answer) else Answer(values)
+    kind: Trust = told.kind if told.kind in _FLIPPED else "estimate"
+    common = math.nan if np.isnan(told.stderr).any() else told.common
     values, how = np.asarray(values, np.float64), f"over {len(values)} rows"
     share = np.ones(len(values)) if weight is None else np.asarray(weight, np.float64)
     share = share / share.sum()
@@ -176,7 +179,7 @@ def mean_over_rows(values: Any, weight: np.ndarray | None = None) -> Answer:
     mean, effective = float(share @ values), 1 / (share**2).sum()
     # One row says nothing of how rows vary.
     spread = share @ (values - mean) ** 2 / (effective - 1) if effective > 1 + 1e-9 else math.nan
-    return Answer(mean, math.hypot(math.sqrt(spread), common), "estimate", how=how, unit="nats")
+    return Answer(mean, math.hypot(math.sqrt(spread), common), kind, how=how, unit="nats")
 
 
 def _value(x: Any) -> Any:

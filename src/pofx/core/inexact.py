@@ -3,7 +3,6 @@
 Each draws what is missing from a proposal, and weighs the draw so that E[w] = p(x_O).
 """
 
-import math
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -11,6 +10,7 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, UInt
 
 from pofx.core.distribution import Distribution, Mask, Queryable, Row, Tractable
@@ -166,7 +166,9 @@ def by_guide(
 ) -> tuple[Row, Float[Array, ""]]:
     """x completed by the guide, and log p(x_O, x_M) - log g(x_M | x_O)."""
     whole = guide.sample(key, x, observed)
-    return whole, log_p(whole) - proposed(guide, whole, observed)
+    own = log_p(whole)
+    # What is impossible to the model may be so to the guide, of which -inf + inf is not a number.
+    return whole, jnp.where(own > -jnp.inf, own - proposed(guide, whole, observed), own)
 
 
 def proposed(guide: Tractable, whole: Row, observed: Mask) -> Float[Array, ""]:
@@ -184,25 +186,42 @@ def estimates(model: Any) -> bool:
 
 
 def reseeded(model: Any, number: int) -> Any:
-    """The model as it answers one of `REPLICATES`: the noise of its estimates drawn anew.
-
-    log Z, which is estimated but once, goes √(REPLICATES - 1) standard errors up and down in turn:
-    an answer's mean over all replicates stays, the standard error of that mean counts log Z's, and
-    of ratios of probabilities it cancels as it should.
-    """
-    away = (-1) ** number * math.sqrt(REPLICATES - 1)
+    """The model as it answers one of `REPLICATES`: the noise of its estimates drawn anew."""
 
     def anew(leaf):
         if not _is_estimated(leaf):
             return leaf
         key = jax.random.fold_in(jax.random.wrap_key_data(leaf.seed), number)
-        leaf = eqx.tree_at(lambda m: m.seed, leaf, jax.random.key_data(key))
-        if not isinstance(leaf.model, Unnormalised):
-            return leaf
-        log_z = leaf.model.log_z + away * leaf.model.log_z_stderr
-        return eqx.tree_at(lambda m: m.model.log_z, leaf, log_z)
+        return eqx.tree_at(lambda m: m.seed, leaf, jax.random.key_data(key))
 
     return jax.tree.map(anew, model, is_leaf=_is_estimated)
+
+
+def energies(models: Any) -> list[bytes]:
+    """What tells apart the energies among the models whose log Z is estimated: their seeds."""
+    leaves = jax.tree.leaves(models, is_leaf=_is_estimated)
+    known = (_name(leaf) for leaf in leaves if _is_energy(leaf) and leaf.model.log_z_stderr > 0)
+    return list(dict.fromkeys(known))
+
+
+def shifted(model: Any, energy: bytes, errors: float) -> Any:
+    """The model with log Z of one of its `energies` so many standard errors higher."""
+
+    def moved(leaf):
+        if not _is_energy(leaf) or _name(leaf) != energy:
+            return leaf
+        log_z = leaf.model.log_z + errors * leaf.model.log_z_stderr
+        return eqx.tree_at(lambda m: m.model.log_z, leaf, log_z)
+
+    return jax.tree.map(moved, model, is_leaf=_is_estimated)
+
+
+def _name(leaf: Estimated) -> bytes:
+    return np.asarray(leaf.seed).tobytes()
+
+
+def _is_energy(leaf: Any) -> bool:
+    return _is_estimated(leaf) and isinstance(leaf.model, Unnormalised)
 
 
 def _is_estimated(leaf: Any) -> bool:

@@ -62,20 +62,26 @@ def evidence(log_w: Float[Array, "s"], smooth: bool = False) -> Evidence:
 
 
 def annealed(
-    key: PRNGKeyArray, start: Float[Array, "s d"], energy: Energy, step: Step, temperatures: int
+    key: PRNGKeyArray,
+    pilots: Float[Array, "m d"],
+    start: Float[Array, "s d"],
+    energy: Energy,
+    step: Step,
+    temperatures: int,
 ) -> tuple[Float[Array, "s d"], Float[Array, "s"]]:
     """Chains led from β = 0 to 1, and the logarithms of their weights, of mean Z(1) / Z(0).
 
     p_β(x) ∝ exp(-energy(x, β));  log w = Σ_t energy(x_t, β_t) - energy(x_t, β_{t+1})
 
-    `start` are draws from p_0, `step(key, x, β)` leaves p_β as it is. A pilot run on even
-    temperatures finds how far the weights of each would spread; the others lie so that all steps
-    spread alike, which makes the sum spread least (Grosse, Maddison and Salakhutdinov 2013).
+    `start` are draws from p_0, `pilots` some others, `step(key, x, β)` leaves p_β as it is. A run
+    of the pilots on even temperatures finds how far the weights of each would spread; the others
+    lie so that all steps spread alike, which makes the sum spread least (Grosse, Maddison and
+    Salakhutdinov 2013).
     """
     piloting, going = jax.random.split(key)
     few = max(temperatures // PILOT, 8)
     even = jnp.linspace(0, 1, few + 1, dtype=start.dtype)
-    _, _, spread = _led(piloting, start, energy, step, even)
+    _, _, spread = _led(piloting, pilots, energy, step, even)
     density = spread / jnp.diff(even)
     density = density + 0.1 * density.mean() + jnp.finfo(start.dtype).tiny
     length = jnp.concatenate([jnp.zeros(1, start.dtype), jnp.cumsum(density * jnp.diff(even))])

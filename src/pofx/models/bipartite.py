@@ -86,8 +86,8 @@ def summed(p: Bipartite) -> Float[Array, ""]:
 def cooled(p: Bipartite, key: PRNGKeyArray, temperatures: int) -> Evidence:
     """log Z by chains that go from independent columns to the machine."""
     starting, going = jax.random.split(key)
-    start = based(p, starting, ANNEALED)
-    _, log_w = annealed(going, start, p.energy, p.swept, temperatures)
+    pilots, start = jnp.split(based(p, starting, 2 * ANNEALED), 2)
+    _, log_w = annealed(going, pilots, start, p.energy, p.swept, temperatures)
     found = evidence(log_w)
     base = p.visible.base_log_sum().sum() + len(p.hidden_bias) * np.log(2)
     return found._replace(log_z=found.log_z + base)

@@ -63,7 +63,7 @@ class Codes(eqx.Module):
         hit = jnp.append(hit, jnp.array([False, False]))[options]
         hit = jnp.where(options == len(y) - n, ~hit.any(1, keepdims=True), hit)
         marks = jnp.where(hit, logits, 0).sum(1) - jax.nn.logsumexp(logits, axis=1)
-        return numbers + marks.sum()
+        return numbers + jnp.where(hit.any(1), marks, -jnp.inf).sum()
 
     def sample(self, key: PRNGKeyArray, y: Float[Array, "c"]) -> Row:
         """A draw from p(x | y)."""

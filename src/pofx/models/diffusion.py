@@ -134,8 +134,8 @@ class Diffusion(Bounded, Direct, Steered, Still, OnePhase):
 
     def draw(self, key: PRNGKeyArray) -> Row:
         nothing = jnp.zeros(self.size, self.residue.dtype)
-        row = self.context.draw(jax.random.fold_in(key, 1), nothing, nothing > 0)
-        return self.draw_given(key, row)
+        picking, drawing = jax.random.split(key)
+        return self.draw_given(drawing, self.context.draw(picking, nothing, nothing > 0))
 
     def draw_given(self, key: PRNGKeyArray, row: Row) -> Row:
         """The row with x drawn given y."""

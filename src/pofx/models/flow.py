@@ -16,6 +16,7 @@ from pofx.core.inexact import Density, Direct
 from pofx.core.rows import Rows
 from pofx.core.rows import rows as make_rows
 from pofx.core.variables import KINDS, Column, Kind, smooth
+from pofx.families.starting import summary
 from pofx.models.context import Context
 from pofx.nets.bijection import LAYERS, TRANSFORMS, Bijection, Plan
 
@@ -139,16 +140,16 @@ class Flow(Density, Direct, OnLoss, Still, OnePhase):
         plan = Plan(d, context.size, kind, transform, layers, width, depth, knots, tail)
         x, observed, weight = rows.flat()
         x, observed = x[:, context.rest], observed[:, context.rest]
-        share = observed * weight[:, None] / np.maximum((observed * weight[:, None]).sum(0), 1e-30)
-        mean = (share * np.where(observed, x, 0)).sum(0)
-        spread = np.sqrt((share * np.where(observed, x - mean, 0) ** 2).sum(0))
+        seen = summary(x, observed * weight[:, None])
+        # Under the noise of rounding: rows learned from may be alike where others are not.
+        spread = np.sqrt(seen.variance + rounding[list(context.rest)] ** 2 / 12)
         if not spread.all():
             name = own[int(np.argmin(spread))].variable
             raise PofxError(
                 f"data: column {name!r} holds one value at most, and a flow's density of it would "
                 "have no bound; leave it out, or try another model"
             )
-        numbers = map(jnp.asarray, (mean, np.log(spread), rounding))
+        numbers = map(jnp.asarray, (seen.mean, np.log(spread), rounding))
         return cls(Bijection.init(outer, plan), context, *numbers)
 
     @classmethod

@@ -138,7 +138,8 @@ def cooled(
 ) -> Evidence:
     """log Z by chains that go from the reference to the tilted model."""
     starting, going = jax.random.split(key)
-    start = jax.vmap(p.reference.sample)(jax.random.split(starting, ANNEALED))
+    both = jax.vmap(p.reference.sample)(jax.random.split(starting, 2 * ANNEALED))
+    pilots, start = jnp.split(both, 2)
     none = jnp.zeros(start.shape[1], bool)
 
     def energy(x, beta):
@@ -147,4 +148,4 @@ def cooled(
     def step(key, x, beta):
         return stepped(key, p, x, none, beta, step_size)[0]
 
-    return evidence(annealed(going, start, energy, step, temperatures)[1])
+    return evidence(annealed(going, pilots, start, energy, step, temperatures)[1])

@@ -17,20 +17,23 @@ def posterior(
 
     A row that is impossible whatever y is has no posterior: NaN.
     """
-    # Codes beyond the levels have probability zero: few numbers of levels are compiled for.
+    # Few numbers of levels are compiled for; what a model says of codes beyond them is not asked.
     padded = 1 << (levels - 1).bit_length()
-    return per_row(_Posterior(jnp.asarray(target), padded), model, rows)[:, :levels]
+    asked = _Posterior(jnp.asarray(target), jnp.asarray(levels), padded)
+    return per_row(asked, model, rows)[:, :levels]
 
 
 class _Posterior(eqx.Module):
     target: Int[Array, ""]
-    levels: int = eqx.field(static=True)
+    levels: Int[Array, ""]
+    padded: int = eqx.field(static=True)
 
-    def __call__(self, model: Queryable, x: Row, observed: Mask) -> Float[Array, "levels"]:
+    def __call__(self, model: Queryable, x: Row, observed: Mask) -> Float[Array, "padded"]:
         observed = observed.at[self.target].set(True)
 
         def joint(level):
             return model.log_prob(x.at[self.target].set(level), observed)
 
-        log_joint = jax.vmap(joint)(jnp.arange(self.levels, dtype=x.dtype))
-        return jax.nn.softmax(log_joint)
+        codes = jnp.arange(self.padded)
+        log_joint = jax.vmap(joint)(jnp.minimum(codes, self.levels - 1).astype(x.dtype))
+        return jax.nn.softmax(jnp.where(codes < self.levels, log_joint, -jnp.inf))

@@ -1,5 +1,6 @@
 """How far to trust a model that answers by weighted draws."""
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -26,7 +27,7 @@ class Reliability(NamedTuple):
     `effective` is the number of equally weighted draws that would do as well (Kish 1965), as a
     share of the draws; `k` the shape of their tail, which `trusted` says how large it may be.
     `known` says of which rows no draw was weighed. `common` is the part of the standard error that
-    rows share, log Z's.
+    rows share: log Z's, and the noise of rows that are the same.
     """
 
     log_prob: Float[np.ndarray, "n"]
@@ -77,9 +78,22 @@ def reliability(model: Estimated, rows: Rows) -> Reliability:
     some = rows.flat()[1].any(1)
     stderr = np.where(some, np.hypot(error, shared), 0)
     effective, k = np.where(some, effective, 1), np.where(some, k, -np.inf)
+    common = math.hypot(shared, _alike(rows, np.where(some, error, 0)))
     return Reliability(
-        log_prob, stderr, effective, k, known | ~some, model.draws, own.below, shared
+        log_prob, stderr, effective, k, known | ~some, model.draws, own.below, common
     )
+
+
+def _alike(rows: Rows, error: Float[np.ndarray, "n"]) -> float:
+    """The error c that rows have in common for the same rows have the same noise.
+
+    Their mean's is V = Σ_g (Σ_i e_gi)² / n² over groups g of equal rows, and c² + Σ (e² - c²) / n².
+    """
+    x, observed, _ = rows.flat()
+    n, whole = len(x), np.hstack([np.where(observed, x, 0), observed])
+    group = np.unique(whole, axis=0, return_inverse=True)[1].ravel()
+    total, square = np.bincount(group, error), np.bincount(group, error**2)
+    return math.sqrt(max((total**2 - square).sum(), 0) / (n * (n - 1))) if n > 1 else 0.0
 
 
 def _weigh(model, x, observed):

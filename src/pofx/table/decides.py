@@ -177,6 +177,7 @@ class Decides(Held):
         """
         at_least_one("draws", draws)
         x = self._read(data, unseen)[:, self.entries.free]
+        self._check(x)
         return self._surprise(x, among, unseen, draws, key_of(seed))
 
     def _surprise(
@@ -235,6 +236,7 @@ class Decides(Held):
     ) -> column.Summary:
         """p(target | the other cells) of each row, in entry units."""
         x, j = self._without(data, target, unseen), self._place(target)
+        self._check(x)
         own = self.entries.columns[j]
         return column.summary(key_of(seed), self.model, rows(x), own, j, levels, draws)
 
@@ -244,6 +246,7 @@ class Decides(Held):
         """The conditional mean of an array, or the most probable level of each of its entries."""
         at_least_one("draws", draws)
         x = self._without(data, target, unseen)
+        self._check(x)
         guess = missing.expect(key_of(seed), self.model, rows(x), self.entries.columns, draws)
         own = self.entries.whole(guess)[:, self.schema.slices[target]]
         return (own * variable.scale + variable.shift).reshape(-1, *variable.shape)

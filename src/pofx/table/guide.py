@@ -17,6 +17,7 @@ from pofx.learn.fit import USUAL, Plan, Start
 from pofx.learn.fit import fit as learn
 from pofx.models.guided import Guided
 from pofx.queries.missing import complete
+from pofx.table.encode import log_scale
 from pofx.table.schema import Schema
 
 SCORED, WEIGHED, FEWEST = 2048, 2**20, 32
@@ -83,7 +84,8 @@ def fit(
     own, guide = jax.random.fold_in(key, 1), None
     if not holes:
         fill, guide = jax.random.fold_in(key, 2), learned(own, schema, whole, name)
-        train, valid = filled(fill, guide, train), valid and filled(fill, guide, valid)
+        one, other = jax.random.split(fill)
+        train, valid = filled(one, guide, train), valid and filled(other, guide, valid)
     one = learn(key, start, train, plan, valid)
     assert isinstance(one.model, Inexact)
     if guide is None:
@@ -96,5 +98,13 @@ def fit(
     some = heavy[np.linspace(0, len(heavy) - 1, min(most, len(heavy))).astype(int)]
     x, observed, weight = (part[some] for part in whole.flat())
     scores = scores_of(model, make_rows(x, observed, weight))
-    told = float(np.average(scores, weights=weight))
+    told = np.average(scores, weights=weight) - _units(schema, x, observed, weight)
+    # The caller takes off the units of all rows, of which others may be missing.
+    told = float(told + _units(schema, *whole.flat()))
     return one._replace(model=model, history=[*one.history, told])
+
+
+def _units(schema: Schema, x: np.ndarray, observed: np.ndarray, weight: np.ndarray) -> float:
+    """What the log-likelihood of these rows loses by going from entries to the data's units."""
+    lost = log_scale(schema, np.where(observed, x, np.nan)).sum(1)
+    return float(np.average(lost, weights=weight))

@@ -15,17 +15,20 @@ from pofx.core.importance import trusted
 from pofx.core.inexact import Estimated
 from pofx.core.rows import rows
 from pofx.models.conditional import Conditional
-from pofx.queries import bayes, guide
+from pofx.queries import bayes, guide, missing
 from pofx.table.encode import Unseen, encode
 from pofx.table.entries import Entries
 from pofx.table.report import Report
 from pofx.table.schema import Schema, Variable
+from pofx.table.seeds import key_of
 
 Names = str | Sequence[str]
 FEW = 20
 """One row in so many may exceed what its draws can be trusted with before it is told."""
 CHECKED = 256
 """The most rows whose weighted draws are looked at before they are used."""
+DRAWN = 64
+"""Draws of the model that are looked at so where an answer averages over such."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -59,7 +62,7 @@ class Held:
         inputs = [n for n in self.schema.names if n != target]
         return self._read(data, unseen, require=inputs, ignore=target)[:, self.entries.free]
 
-    def _check(self, free: np.ndarray) -> None:
+    def _check(self, free: np.ndarray, alone: bool = True) -> None:
         """Warns where the weighted draws behind the answers for such rows are worth little."""
         model, x = self._behind(free)
         if not isinstance(model, Estimated):
@@ -68,7 +71,16 @@ class Held:
         # Given nothing a model draws by itself, and given all there is nothing to draw.
         own = x[missing.any(1) & ~missing.all(1)][:CHECKED]
         if len(own):
-            self._doubt(guide.reliability(model, rows(own)))
+            self._doubt(guide.reliability(model, rows(own)), alone)
+
+    def _check_draws(self, *asked: np.ndarray) -> None:
+        """The same where log p of these entries is averaged over draws of the model."""
+        if not isinstance(self._behind(np.zeros((0, self.model.size)))[0], Estimated):
+            return
+        nothing = rows(np.full((DRAWN, self.model.size), np.nan))
+        drawn = missing.complete(key_of(0), self.model, nothing)
+        # Of an average one draw that rests on one weight is no part to speak of.
+        self._check(np.vstack([np.where(own, drawn, np.nan) for own in asked]), alone=False)
 
     def _behind(self, free: np.ndarray) -> tuple[Queryable, np.ndarray]:
         """The model that answers, and its rows: of a conditional the evidence is in them."""
@@ -80,10 +92,10 @@ class Held:
             model, free = model.model, whole
         return model, free
 
-    def _doubt(self, own: guide.Reliability) -> None:
+    def _doubt(self, own: guide.Reliability, alone: bool = True) -> None:
         lost, worst = own.lost, own.effective[own.lost] * own.draws
         # The shape of a tail has noise of its own: few rows beyond it say nothing.
-        if lost.sum() > len(lost) / FEW or own.alone.any():
+        if lost.sum() > len(lost) / FEW or (alone and own.alone.any()):
             model, _ = self._behind(np.zeros((0, self.model.size)))
             own_proposal = isinstance(model, Estimated) and not model.model.guided
             what = "bounds on" if own.below else "estimates of"

@@ -50,6 +50,7 @@ class Informs(Held):
         names, others = names or self.schema.names, listed(given)
         self._once("entropy", names)
         a, b = self.entries.mask(names), self.entries.mask(others)
+        self._check_draws(a | b, b)
         answer = information.conditional_entropy(
             key_of(seed),
             self.model,
@@ -78,11 +79,15 @@ class Informs(Held):
         one, other, others = map(listed, (a, b, given))
         self._once("mutual_information", one, other)
         self._distinct("mutual_information", one, other)
+        a, b, c = map(self.entries.mask, (one, other, others))
+        self._check_draws(a | b | c, a | c, b | c, c)
         answer = information.mutual_information(
             key_of(seed),
             self.model,
             self.entries.columns,
-            *map(self.entries.mask, (one, other, others)),
+            a,
+            b,
+            c,
             stderr=in_nats(stderr, unit),
             max_draws=max_draws,
         )

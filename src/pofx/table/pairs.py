@@ -144,7 +144,7 @@ def compare(p: Joint, q: Joint, data: Any) -> Answer:
                 f"compare: column {name!r} is {one} to the first and {other} to the second, whose "
                 "densities do not compare; fit one with schema= of the other"
             )
-    gains = np.asarray(p.log_prob(data)) - np.asarray(q.log_prob(data))
+    gains = p.log_prob(data) - q.log_prob(data)
     return replace(mean_over_rows(gains), what="E[log p(x) - log q(x)]")
 
 
