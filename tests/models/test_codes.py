@@ -197,3 +197,9 @@ def test_gradients_are_finite():
         assert all(np.isfinite(g).all() for g in own)
         back = codes.sample(KEY, y)
         np.testing.assert_allclose(back, row, atol=0.05)
+
+
+def test_a_mark_that_is_none_of_the_levels_is_impossible():
+    column, seen, y = LEVELS["categorical"]
+    beyond = log_probs(one(column, seen, 0.7), [column.levels], np.asarray(y, np.float32))
+    assert beyond[0] == -np.inf

@@ -170,3 +170,12 @@ def test_point_masses_are_refused_in_one_line():
     own = [Column("x", "real", spikes=(0.0,), family="normal")]
     with pytest.raises(pofx.PofxError, match="real with point masses, and a flow carries real"):
         Flow.start(jax.random.key(0), rows(np.arange(9.0)[:, None]), own, **SMALL)
+
+
+def test_rows_learned_from_may_be_alike_where_others_are_not():
+    """As one row of two, or numbers of which a rare one is held out."""
+    own = [Column("x", "real", resolution=1.0, family="normal")]
+    p = Flow.start(jax.random.key(0), rows(np.full((99, 1), 0.1)), own, **SMALL)
+    assert float(jnp.exp(p.log_scale[0])) == pytest.approx(12**-0.5, rel=1e-3)
+    with pytest.raises(pofx.PofxError, match="holds one value at most"):
+        flow(scale=0.0)
