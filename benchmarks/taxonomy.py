@@ -128,9 +128,15 @@ def table(folder: Path, name: str, without: tuple[str, ...], real: bool) -> Task
     if real:
         frame = frame.select_dtypes("number").astype(float).dropna()
     cut = len(frame) // 5
-    plain = {"kind": "real", "spikes": []}
-    schema = dict.fromkeys(frame, plain) if real else {}
+    # Levels are those of the whole table: a test row may have one that no other row has.
+    schema = {c: {"levels": sorted(frame[c].dropna().unique())} for c in frame if text(frame[c])}
+    if real:
+        schema = dict.fromkeys(frame, {"kind": "real", "spikes": []})
     return Task(frame[cut:], frame[:cut], schema, "log p, nats a row, more is better", 1.0, False)
+
+
+def text(column: pd.Series) -> bool:
+    return not pd.api.types.is_numeric_dtype(column)
 
 
 def tasks(folder: Path, rows: int, gpu: bool) -> dict[str, Any]:

@@ -143,3 +143,32 @@ def test_a_target_may_be_called_as_a_column_is(birds, species):
 def test_it_is_drawn_in_notebooks(classifier):
     assert "GenerativeClassifier" in classifier._repr_html_()
     assert repr(classifier) == "GenerativeClassifier(model='chain', random_state=0)"
+
+
+def test_a_refusal_is_no_right_answer(hills):
+    x, y = hills
+    options = {**ONE, "part": "gaussian"}
+    c = GenerativeClassifier("chain", options=options, reject=0.05, random_state=0).fit(x, y)
+    act = c.predict(x)
+    assert any(a is None for a in act)
+    assert c.score(x, y) == np.mean([a == b for a, b in zip(act, y)])
+
+
+@pytest.mark.parametrize("kind", ["polars", "pyarrow"])
+def test_other_frames_become_pandas_with_their_dtypes(birds, kind):
+    numbers = birds.select_dtypes("float")
+    if kind == "polars":
+        given = pytest.importorskip("polars").from_pandas(numbers)
+    else:
+        given = pytest.importorskip("pyarrow").Table.from_pandas(numbers, preserve_index=False)
+    imputer = GenerativeImputer("gaussian", options=ONE).set_output(transform="pandas")
+    found = imputer.fit_transform(given)
+    assert isinstance(found, pd.DataFrame)
+    assert {str(kind) for kind in found.dtypes} == {"float64"}
+
+
+@pytest.mark.parametrize("estimator", [GenerativeClassifier, GenerativeRegressor])
+def test_times_are_no_target(hills, estimator):
+    y = np.where(hills[1] > 0, np.datetime64("2020-01-01"), np.datetime64("2021-01-01"))
+    with pytest.raises(ValueError, match="wanted classes or numbers, got times"):
+        estimator("independent").fit(hills[0], y)

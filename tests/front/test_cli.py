@@ -113,6 +113,11 @@ def test_impute_more_than_once(run, folder):
     assert not one.equals(other)
 
 
+def test_numbered_tables_keep_their_ending(run):
+    code, out, _ = run("impute p.pofx holes.csv --draws 2 -o of.draws.csv.gz")
+    assert (code, out.split()) == (0, ["of.draws.1.csv.gz", "of.draws.2.csv.gz"])
+
+
 def test_models(run):
     code, out, err = run("models")
     assert (code, err) == (0, "")

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import pofx
@@ -84,3 +85,71 @@ def test_numbers_with_point_masses_have_a_guide_that_carries_them():
     p = pofx.fit(x, "autoregressive", epochs=1, width=8, components=2)
     assert p.schema.variable("x0").spikes == (0.0,)
     assert np.isfinite(np.asarray(p.log_prob({"x0": [np.nan, 0.0], "x1": [0.5, np.nan]}))).all()
+
+
+@pytest.mark.parametrize("kind", ["pandas", "category", "polars", "pyarrow", "mapping"])
+def test_what_stands_in_a_table_stays_there(kind):
+    """Levels never seen, whole numbers that no float holds, columns of no model, their order."""
+    rng = np.random.default_rng(0)
+    table = {
+        "city": rng.choice(["Rome", "Oslo"], 60).astype(object),
+        "mark": rng.choice([1, 2, 3], 60),
+        "id": np.arange(60) + 1234567890123456789,
+        "x": rng.normal(size=60),
+    }
+    p = pofx.fit(_as(kind, table), "independent", schema={"mark": "ordinal"})
+    asked = {
+        "note": np.array(["u", "v", "w"], object),
+        "x": np.array([1.0, 2.0, np.nan]),
+        "mark": np.array([5, 2, 1]),
+        "city": np.array(["Paris", None, "Oslo"], object),
+        "id": np.arange(3) + 1234567890123456789,
+    }
+    for filled in (p.impute(_as(kind, asked)), p.impute(_as(kind, asked), draws=1)[0]):
+        found = pd.DataFrame(filled) if kind == "mapping" else pd.DataFrame(_plain(filled))
+        assert list(found) == list(asked)
+        assert found["note"].tolist() == ["u", "v", "w"]
+        assert found["mark"].tolist() == [5, 2, 1]
+        assert found["id"].tolist() == asked["id"].tolist()
+        assert found["city"].tolist()[::2] == ["Paris", "Oslo"]
+        assert found["city"][1] in ("Rome", "Oslo")
+        assert np.isfinite(found["x"].astype(float)).all()
+
+
+def _as(kind, table):
+    if kind == "mapping":
+        return table
+    frame = pd.DataFrame(table)
+    if kind == "category":
+        return frame.astype({"city": "category"})
+    if kind == "polars":
+        return pytest.importorskip("polars").from_pandas(frame)
+    return frame if kind == "pandas" else pa.Table.from_pandas(frame)
+
+
+def _plain(frame):
+    if isinstance(frame, pa.Table):
+        return frame.to_pydict()
+    return frame if isinstance(frame, pd.DataFrame) else frame.to_dict(as_series=False)
+
+
+@pytest.mark.parametrize("mistake", [{"part": 3}, {"part": ["gaussian"]}])
+def test_a_part_that_is_no_text_is_one_line(frame, mistake):
+    with pytest.raises(pofx.PofxError, match="part: wanted text"):
+        pofx.fit(frame, "mixture", **mistake)
+    with pytest.raises(pofx.PofxError, match="model"):
+        pofx.fit(frame, ["mixture"])
+
+
+def test_files_that_are_no_csv_are_told(tmp_path, frame):
+    from pofx.table.read import read
+
+    for name, separator in (("a", ";"), ("b", "\t"), ("c", "|")):
+        frame.to_csv(tmp_path / f"{name}.csv", sep=separator, index=False)
+        with pytest.raises(pofx.PofxError, match="wanted commas"):
+            read(tmp_path / f"{name}.csv")
+    frame.to_csv(tmp_path / "d.csv", index=False, encoding="utf-16")
+    with pytest.raises(pofx.PofxError, match="wanted text in UTF-8"):
+        read(tmp_path / "d.csv")
+    frame[["kind"]].to_csv(tmp_path / "e.csv", index=False)
+    assert read(tmp_path / "e.csv").column_names == ["kind"]

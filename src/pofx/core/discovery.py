@@ -39,6 +39,6 @@ def discover(package: str, base: type) -> dict[str, type]:
 def named(package: str, base: type, what: str, name: str) -> type:
     """The class of that name, or an error that suggests the nearest."""
     classes = discover(package, base)
-    if name not in classes:
+    if not isinstance(name, str) or name not in classes:
         raise unknown(what, name, classes)
     return classes[name]

@@ -59,7 +59,8 @@ def heat(
 
 
 def _top(values: np.ndarray) -> float:
-    return float(np.nanmax(values)) if (values > 0).any() else 1.0
+    # What is below a cell's two decimals is not shown as if it were much.
+    return max(float(np.nanmax(values)), 0.01) if (values > 0).any() else 1.0
 
 
 def curves(

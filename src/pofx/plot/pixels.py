@@ -39,7 +39,7 @@ def images(
         q = p.marginal(name, by)
         drawn = [q.given({by: k}).sample(n, seed=seed)[name] for k in variable.levels]
         labels = [f"{word(by)} = {level}" for level in numbers.level_names(variable)]
-    sheet = np.stack(drawn)
+    sheet = np.stack(drawn).astype(np.float64)
     top = float(np.quantile(sheet, 0.995)) if top is None else top
     ax = on(ax, _size(*sheet.shape))
     image_grid(ax, sheet, top=top)
@@ -87,8 +87,10 @@ def completions(
 
 def _image(p: Joint, name: str) -> tuple[int, ...]:
     variable = p.schema.variable(name)
-    if len(variable.shape) != 2 or variable.discrete:
+    text = any(isinstance(level, str) for level in variable.levels)
+    if len(variable.shape) != 2 or text:
         told = f"of shape {variable.shape}" if variable.shape else "a plain column"
+        told += " that holds text" if text else ""
         raise PofxError(f"{name!r}: wanted images of numbers, height x width; it is {told}")
     return variable.shape
 

@@ -163,7 +163,10 @@ class Supervised(Generative):
         self.target_ = name if isinstance(name, str) and name else "y"
         while self.target_ in self._names:
             self.target_ += "_"
-        return _check_y(y, estimator=self, **how)
+        y = _check_y(y, estimator=self, **how)
+        if y.dtype.kind in "mM":
+            raise PofxError("y: wanted classes or numbers, got times; make text or numbers of them")
+        return y
 
     def _inputs(self, X: Any) -> dict[str, Any]:
         return self._columns(self._rows(X)[0])

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import narwhals.stable.v2 as nw
+from sklearn import get_config
 from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 
 from pofx.core.errors import unknown
@@ -65,10 +67,19 @@ class GenerativeImputer(OneToOneFeatureMixin, TransformerMixin, Generative):
         """The rows with their missing cells filled in."""
         table = self._rows(X)[0]
         if self.strategy == "completion":
-            return self._named(self.joint_.complete(table, unseen=self.unseen))
+            return self._asked_for(self.joint_.complete(table, unseen=self.unseen))
         draws = 1 if self.strategy == "draw" else None
         found = self.joint_.impute(table, draws=draws, unseen=self.unseen, seed=self.seed_)
-        return self._named(found[0] if draws else found)
+        return self._asked_for(found[0] if draws else found)
+
+    def _asked_for(self, found: Any) -> Any:
+        """The table in the container of `set_output`, which else makes objects of other frames."""
+        own = getattr(self, "_sklearn_output_config", {})
+        kind = own.get("transform") or get_config()["transform_output"]
+        table = nw.from_native(self._named(found), eager_only=True, pass_through=True)
+        if isinstance(table, nw.DataFrame) and kind in ("pandas", "polars"):
+            return table.to_pandas() if kind == "pandas" else table.to_polars()
+        return nw.to_native(table, pass_through=True)
 
     def sample_posterior(self, X: Any, n_samples: int = 5, random_state: Any = None) -> list[Any]:
         """Whole tables, their missing cells drawn from p(x_M | x_O) (Rubin 1987)."""

@@ -190,3 +190,24 @@ def _checked(name: str, values: np.ndarray) -> np.ndarray:
             "set such cells to missing, or rescale"
         )
     return values
+
+
+def filled(own: Cells, guess: Cells) -> Cells:
+    """The cells, those that are missing as guessed, of the guess's dtype; new levels come last.
+
+    >>> own = Cells(np.array([0.0, np.nan]), ("new",), "str")
+    >>> filled(own, Cells(np.array([1.0, 0.0]), ("a", "b"), "str"))
+    Cells(values=array([2., 0.]), levels=('a', 'b', 'new'), dtype='str')
+    """
+    values, levels = own.values, guess.levels
+    if levels is not None:
+        if own.levels is None:
+            seen, kind = np.unique(values[~own.missing]), type(levels[0])
+            named = tuple(kind(v) if kind(v) == v else float(v) for v in seen)
+            values = np.where(own.missing, np.nan, np.searchsorted(seen, np.nan_to_num(values)))
+        else:
+            named = own.levels
+        levels += tuple(level for level in named if level not in levels)
+        place = np.array([*(levels.index(level) for level in named), 0], float)
+        values = np.where(own.missing, np.nan, place[np.nan_to_num(values, nan=-1).astype(int)])
+    return Cells(np.where(own.missing, guess.values, values), levels, guess.dtype)

@@ -6,9 +6,9 @@ from typing import Any, Literal
 import numpy as np
 
 from pofx.core.errors import PofxError, unknown
-from pofx.table.cells import Cells
+from pofx.table.cells import Cells, filled
 from pofx.table.frames import Frame, read_frame
-from pofx.table.restore import build
+from pofx.table.restore import beside, build
 from pofx.table.schema import Schema, Variable
 from pofx.table.units import at, example, first, in_units, is_time, wanted_time
 
@@ -127,8 +127,9 @@ def decode(schema: Schema, x: np.ndarray, *, like: Any = None, index: Any = None
 
     The inverse of `encode`: dtypes, level names and column order are those of the data that the
     schema came from; integers are rounded, into the range of their dtype. With `like`, data of as
-    many rows, numbers that stand there are kept to the last bit, and its pandas index too; with
-    `index`, the index only. Raises PofxError for another width.
+    many rows, what stands there is kept, levels never seen and columns beside the schema's too,
+    with the order of its columns and its pandas index; with `index`, the index only. Raises
+    PofxError for another width.
 
     >>> schema = Schema((Variable("a", "real", shift=5, scale=2, dtype="int64"),), "mapping")
     >>> decode(schema, np.array([[0.0], [1.1]]))
@@ -138,13 +139,14 @@ def decode(schema: Schema, x: np.ndarray, *, like: Any = None, index: Any = None
     if x.ndim != 2 or x.shape[1] != schema.size:
         raise PofxError(f"x: wanted shape (rows, {schema.size}), got {x.shape}")
     cells = {v.name: _cells(v, x[:, schema.slices[v.name]]) for v in schema.variables}
-    if like is not None:
-        for name, own in read_frame(like, schema.names).cells.items():
-            own = in_units(schema.variable(name), own)
-            if own.levels is None and cells[name].levels is None:
-                values = np.where(own.missing, cells[name].values, own.values)
-                cells[name] = Cells(values, None, cells[name].dtype)
-    return build(schema.container, cells, index if like is None else like)
+    if like is None:
+        return build(schema.container, cells, index)
+    whole = []
+    for name, own in read_frame(like, schema.names).cells.items():
+        if own.dtype == cells[name].dtype and not own.missing.any():
+            whole.append(name)
+        cells[name] = filled(in_units(schema.variable(name), own), cells[name])
+    return beside(build(schema.container, cells, like), like, whole)
 
 
 def log_scale(schema: Schema, x: np.ndarray) -> np.ndarray:

@@ -231,7 +231,7 @@ def _weights(data: Any, weights: str | Any | None) -> np.ndarray | None:
         if weights not in frame.cells:
             raise unknown("column", weights, frame.names)
         cells = frame.cells[weights]
-        weights = None if cells.levels is not None else cells.values
+        weights = None if cells.levels is not None or cells.time else cells.values
     try:
         weight = np.asarray(weights, np.float64)
     except (TypeError, ValueError):

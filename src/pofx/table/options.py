@@ -25,6 +25,8 @@ def options_of(model: str, part: Any = None) -> dict[str, inspect.Parameter]:
     if "part" not in own or not any(p.kind is p.VAR_KEYWORD for p in parameters):
         return own
     part = own["part"].default if part is None else part
+    if not isinstance(part, str):
+        raise PofxError(f"part: wanted text, got {part!r}")
     name, _, inner = part.partition(".")
     return own | options_of(name, inner or None) | own if name != model else own
 

@@ -105,14 +105,21 @@ def _read_csv(path: Path, text: bytes, separator: str) -> pa.Table:
 
     if not text.strip():
         raise PofxError(f"{path}: the file is empty; wanted a line of column names and rows")
+    head = text.split(b"\n", 1)[0]
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in text[:4096]:
+        raise PofxError(f"{path}: wanted text in UTF-8, got other bytes")
+    if separator == "," and b"," not in head and (other := re.search(rb"[;\t|]", head)):
+        raise PofxError(
+            f"{path}: wanted commas between the column names, and there is {other[0].decode()!r}; "
+            "write the file anew with commas, or with tabs as .tsv"
+        )
     table = csv.read_csv(
         io.BytesIO(text),
         csv.ReadOptions(block_size=min(max(len(text), 1 << 16), BLOCK)),
         csv.ParseOptions(delimiter=separator, newlines_in_values=True),
         csv.ConvertOptions(null_values=MISSING, strings_can_be_null=True),
     )
-    junk = any(pa.types.is_binary(kind) for kind in table.schema.types) or b"\0" in text[:4096]
-    if junk:
+    if any(pa.types.is_binary(kind) for kind in table.schema.types):
         raise PofxError(f"{path}: wanted text in UTF-8, got other bytes")
     return table
 

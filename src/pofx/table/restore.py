@@ -1,8 +1,9 @@
 """Cells back into data of the kind they came as, with its dtypes and level names."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import narwhals.stable.v2 as nw
 import numpy as np
 import pyarrow as pa
 
@@ -164,3 +165,19 @@ def _within(values: np.ndarray, limits: Any) -> np.ndarray:
     # the largest int64 rounds up to a float that is one too many
     high = high if high <= limits.max else np.nextafter(high, 0)
     return np.clip(values, low, high)
+
+
+def beside(data: Any, like: Any, whole: Sequence[str]) -> Any:
+    """Data with the columns of `like`, in its order, that it lacks or that are `whole` there."""
+    if isinstance(like, pa.RecordBatch):
+        like = pa.Table.from_batches([like])
+    if isinstance(data, Mapping) and isinstance(like, Mapping):
+        own = {name: data[name] for name in like if name in data and name not in whole}
+        return {**like, **own, **{name: data[name] for name in data if name not in like}}
+    one, other = (nw.from_native(x, eager_only=True, pass_through=True) for x in (data, like))
+    if type(data) is not type(like) or not isinstance(one, nw.DataFrame):
+        return data
+    names, known = list(other.columns), list(one.columns)
+    kept = [other[name] for name in names if name in whole or name not in known]
+    order = [*names, *(name for name in known if name not in names)]
+    return one.with_columns(*kept).select(order).to_native()
