@@ -131,7 +131,7 @@ def table(folder: Path, name: str, without: tuple[str, ...], real: bool) -> Task
     # Levels are those of the whole table: a test row may have one that no other row has.
     schema = {c: {"levels": sorted(frame[c].dropna().unique())} for c in frame if text(frame[c])}
     if real:
-        schema = dict.fromkeys(frame, {"kind": "real", "spikes": []})
+        schema = {c: {"kind": "real", "spikes": []} for c in frame}
     return Task(frame[cut:], frame[:cut], schema, "log p, nats a row, more is better", 1.0, False)
 
 

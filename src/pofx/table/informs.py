@@ -79,15 +79,15 @@ class Informs(Held):
         one, other, others = map(listed, (a, b, given))
         self._once("mutual_information", one, other)
         self._distinct("mutual_information", one, other)
-        a, b, c = map(self.entries.mask, (one, other, others))
-        self._check_draws(a | b | c, a | c, b | c, c)
+        x, y, z = map(self.entries.mask, (one, other, others))
+        self._check_draws(x | y | z, x | z, y | z, z)
         answer = information.mutual_information(
             key_of(seed),
             self.model,
             self.entries.columns,
-            a,
-            b,
-            c,
+            x,
+            y,
+            z,
             stderr=in_nats(stderr, unit),
             max_draws=max_draws,
         )

@@ -172,11 +172,13 @@ def beside(data: Any, like: Any, whole: Sequence[str]) -> Any:
     if isinstance(like, pa.RecordBatch):
         like = pa.Table.from_batches([like])
     if isinstance(data, Mapping) and isinstance(like, Mapping):
-        own = {name: data[name] for name in like if name in data and name not in whole}
-        return {**like, **own, **{name: data[name] for name in data if name not in like}}
-    one, other = (nw.from_native(x, eager_only=True, pass_through=True) for x in (data, like))
-    if type(data) is not type(like) or not isinstance(one, nw.DataFrame):
+        known = [name for name in data if name not in whole]
+        own = {name: data[name] if name in known else np.array(like[name]) for name in like}
+        return own | {name: data[name] for name in known if name not in like}
+    if type(data) is not type(like) or isinstance(data, np.ndarray):
         return data
+    frames: list[Any] = [data, like]
+    one, other = (nw.from_native(frame, eager_only=True) for frame in frames)
     names, known = list(other.columns), list(one.columns)
     kept = [other[name] for name in names if name in whole or name not in known]
     order = [*names, *(name for name in known if name not in names)]
