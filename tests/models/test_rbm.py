@@ -157,8 +157,8 @@ def test_temperatures_lie_where_weights_spread():
     def step(key, x, beta):
         return jax.random.normal(key, x.shape) / jnp.sqrt(1 + 1e3 * beta**4)
 
-    start = jax.random.normal(KEY, (256, 2))
-    _, log_w = jax.jit(lambda k, s: annealed(k, s, energy, step, 200))(KEY, start)
+    pilots, start = jax.random.normal(KEY, (2, 256, 2))
+    _, log_w = jax.jit(lambda k, p, s: annealed(k, p, s, energy, step, 200))(KEY, pilots, start)
     found = evidence(log_w)
     assert abs(float(found.log_z) + np.log(1001)) < 4 * float(found.stderr) < 0.2
     assert found.effective > 0.5
