@@ -290,7 +290,7 @@ def test_a_class_of_three_levels_has_a_posterior_where_other_cells_are_missing(c
 
 def test_log_z_is_counted_once_for_each_energy_and_moves_no_answer(energy, pair, data):
     p, _ = pair
-    other = replace(energy.model, seed=jax.random.key_data(jax.random.key(9)))
+    other = eqx.tree_at(lambda m: m.model.log_z, energy.model, jnp.asarray(0.1))
     apart = pofx.kl(energy, replace(energy, model=other))
     assert apart.stderr == pytest.approx(0.3 * np.sqrt(2), rel=0.15)
     assert pofx.kl(energy, energy).stderr < 0.05

@@ -198,7 +198,7 @@ def reseeded(model: Any, number: int) -> Any:
 
 
 def energies(models: Any) -> list[bytes]:
-    """What tells apart the energies among the models whose log Z is estimated: their seeds."""
+    """What tells apart the energies among the models whose log Z is estimated."""
     leaves = jax.tree.leaves(models, is_leaf=_is_estimated)
     known = (_name(leaf) for leaf in leaves if _is_energy(leaf) and leaf.model.log_z_stderr > 0)
     return list(dict.fromkeys(known))
@@ -216,8 +216,9 @@ def shifted(model: Any, energy: bytes, errors: float) -> Any:
     return jax.tree.map(moved, model, is_leaf=_is_estimated)
 
 
-def _name(leaf: Estimated) -> bytes:
-    return np.asarray(leaf.seed).tobytes()
+def _name(leaf: Any) -> bytes:
+    # Fits of one seed have the same seed of draws, but not the same log Z.
+    return np.asarray(leaf.seed).tobytes() + np.asarray(leaf.model.log_z).tobytes()
 
 
 def _is_energy(leaf: Any) -> bool:
