@@ -153,3 +153,13 @@ def test_files_that_are_no_csv_are_told(tmp_path, frame):
         read(tmp_path / "d.csv")
     frame[["kind"]].to_csv(tmp_path / "e.csv", index=False)
     assert read(tmp_path / "e.csv").column_names == ["kind"]
+
+
+def test_a_fit_tells_its_score_in_the_datas_units_whichever_rows_it_looks_at(monkeypatch):
+    """In units of 1e20 a cell is worth 46 nats, and rows lack different cells."""
+    monkeypatch.setattr("pofx.table.guide.SCORED", 40)
+    rng = np.random.default_rng(0)
+    x = 1e20 * rng.normal(size=(300, 3))
+    x[rng.random(x.shape) < 0.5] = np.nan
+    p = pofx.fit(x, "any_order", epochs=2, width=8, components=2)
+    assert p.fit["log_likelihood"] == pytest.approx(p.log_prob(x).value.mean(), abs=1)

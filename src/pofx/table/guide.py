@@ -17,7 +17,7 @@ from pofx.learn.fit import USUAL, Plan, Start
 from pofx.learn.fit import fit as learn
 from pofx.models.guided import Guided
 from pofx.queries.missing import complete
-from pofx.table.encode import log_scale
+from pofx.table.encode import mean_log_scale
 from pofx.table.schema import Schema
 
 SCORED, WEIGHED, FEWEST = 2048, 2**20, 32
@@ -98,13 +98,11 @@ def fit(
     some = heavy[np.linspace(0, len(heavy) - 1, min(most, len(heavy))).astype(int)]
     x, observed, weight = (part[some] for part in whole.flat())
     scores = scores_of(model, make_rows(x, observed, weight))
-    told = np.average(scores, weights=weight) - _units(schema, x, observed, weight)
+
+    def units(x, observed, weight):
+        return mean_log_scale(schema, np.where(observed, x, np.nan), weight)
+
     # The caller takes off the units of all rows, of which others may be missing.
-    told = float(told + _units(schema, *whole.flat()))
+    other = units(*whole.flat()) - units(x, observed, weight)
+    told = float(np.average(scores, weights=weight)) + other
     return one._replace(model=model, history=[*one.history, told])
-
-
-def _units(schema: Schema, x: np.ndarray, observed: np.ndarray, weight: np.ndarray) -> float:
-    """What the log-likelihood of these rows loses by going from entries to the data's units."""
-    lost = log_scale(schema, np.where(observed, x, np.nan)).sum(1)
-    return float(np.average(lost, weights=weight))
