@@ -170,11 +170,6 @@ def log_scale(schema: Schema, x: np.ndarray) -> np.ndarray:
     return logs
 
 
-def mean_log_scale(schema: Schema, x: np.ndarray, weight: np.ndarray | None = None) -> float:
-    """What log-likelihoods of rows lose a row by going from entries to the data's units."""
-    return float(np.average(log_scale(schema, x).sum(1), weights=weight)) if len(x) else 0.0
-
-
 def _absent(name: str, frame: Frame) -> PofxError:
     return PofxError(f"data: {unknown('column', name, frame.names)}")
 

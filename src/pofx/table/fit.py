@@ -19,7 +19,7 @@ from pofx.learn.fit import fit as learn
 from pofx.learn.progress import watch
 from pofx.table import guide as guides
 from pofx.table.choose import Choice, choose
-from pofx.table.encode import encode, mean_log_scale
+from pofx.table.encode import encode, log_scale
 from pofx.table.extremes import doubt_extremes
 from pofx.table.frames import read_frame
 from pofx.table.infer import infer
@@ -93,7 +93,7 @@ def fit(
     weight, x = _weights(data, weights), encode(schema, data)
     if weight is not None and len(weight) != len(x):
         raise PofxError(f"weights: wanted one a row, {len(x)}; got {len(weight)}")
-    key, units = key_of(seed), mean_log_scale(schema, x, weight)
+    key, units = key_of(seed), _units(schema, x, weight)
     shuffle, go = jax.random.split(key)
     splits = _splits(shuffle, schema, x, weight, validation)
     with watch(progress, name or "models", units) as report, overheard() as heard:
@@ -151,11 +151,11 @@ def _named(
 
 
 def _judged_units(schema: Schema, splits: list[tuple[Rows, Rows]]) -> float:
-    """What log-likelihoods of the rows held out lose a row, as `mean_log_scale`."""
+    """What log-likelihoods of the rows held out lose a row, as `_units`."""
     if not splits:
         return 0.0
     x, observed, weight = map(np.concatenate, zip(*(valid.flat() for _, valid in splits)))
-    return mean_log_scale(schema, np.where(observed, x, np.nan), weight)
+    return _units(schema, np.where(observed, x, np.nan), weight)
 
 
 def _checkpoint(checkpoint: Any, cls: type[Learned] | None) -> None:
@@ -211,6 +211,11 @@ def _start(cls: type[Learned], schema: Schema, options: Mapping[str, Any]) -> St
         return cls.start(key, rows, schema.columns, **options)
 
     return start
+
+
+def _units(schema: Schema, x: np.ndarray, weight: np.ndarray | None) -> float:
+    """What log-likelihoods lose a row by going from entries to the data's units."""
+    return float(np.average(log_scale(schema, x).sum(1), weights=weight)) if len(x) else 0.0
 
 
 def _weights(data: Any, weights: str | Any | None) -> np.ndarray | None:

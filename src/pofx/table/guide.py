@@ -17,7 +17,6 @@ from pofx.learn.fit import USUAL, Plan, Start
 from pofx.learn.fit import fit as learn
 from pofx.models.guided import Guided
 from pofx.queries.missing import complete
-from pofx.table.encode import mean_log_scale
 from pofx.table.schema import Schema
 
 SCORED, WEIGHED, FEWEST = 2048, 2**20, 32
@@ -98,11 +97,5 @@ def fit(
     some = heavy[np.linspace(0, len(heavy) - 1, min(most, len(heavy))).astype(int)]
     x, observed, weight = (part[some] for part in whole.flat())
     scores = scores_of(model, make_rows(x, observed, weight))
-
-    def units(x, observed, weight):
-        return mean_log_scale(schema, np.where(observed, x, np.nan), weight)
-
-    # The caller takes off the units of all rows, of which others may be missing.
-    other = units(*whole.flat()) - units(x, observed, weight)
-    told = float(np.average(scores, weights=weight)) + other
+    told = float(np.average(scores, weights=weight))
     return one._replace(model=model, history=[*one.history, told])
