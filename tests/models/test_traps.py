@@ -42,6 +42,7 @@ TABLES = {
     "column all missing": np.where([False, False, True], NAN, PLAIN),
     "missing cells": np.where(RNG.random(PLAIN.shape) < 0.3, NAN, PLAIN),
 }
+SINGULAR = ("duplicated columns", "linear columns")
 MODELS = {
     "gaussian": (Gaussian, {}),
     "ppca": (PPCA, {"latent": 1}),
@@ -72,7 +73,10 @@ def test_every_table_has_a_finite_answer(name, wide):
         assert np.isfinite(scores(fit.model, x)).all(), told
         assert np.isfinite(draws(fit.model, 16)).all(), told
         own = np.abs(fit.history).max() + 1
-        slack = 1e-9 if wide else 2e-4
+        # A singular covariance stands on its floor, 16 d roundings of the variance: to round one
+        # entry moves the likelihood by 1 / (32 d), some 0.01 nats.
+        narrow = 0.01 if title in SINGULAR else 2e-4
+        slack = 1e-9 if wide else narrow
         assert (np.diff(fit.history) > -slack * own).all(), f"{title}: {fit.history}"
 
 
