@@ -194,7 +194,7 @@ class VAE(Bounded, OnePhase):
         width: int = 128,
         depth: int = 2,
         samples: int = 1,
-        warmup: int = 1000,
+        warmup: int = 200,
         prior: float = 1.0,
     ) -> "VAE":
         """Independent columns learned from all rows, and a decoder that strays from them."""
