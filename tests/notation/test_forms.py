@@ -10,7 +10,7 @@ import pytest
 
 from pofx.notation.mistakes import NotationError
 from pofx.notation.parse import parse
-from pofx.notation.terms import Free, Interval, Members, Name, Point, Unknown, Value
+from pofx.notation.terms import Free, Interval, Members, Moment, Name, Point, Unknown, Value
 from pofx.notation.tree import (
     Divergence,
     Entropy,
@@ -26,6 +26,7 @@ from pofx.notation.tree import (
 from pofx.notation.unexpected import FUNCTIONS
 
 A, B, C, D = (Name(name) for name in "abcd")
+HALF_DAY = (Moment("2020-01-31"), Moment("2020-02-01 12:30"))
 C2 = (Point(C, Value(2)),)
 DOCS = Path(__file__).parents[2] / "docs" / "notation.md"
 
@@ -78,6 +79,9 @@ def test_a_query(text, query):
         ("3 < a", Interval(A, low=3)),
         ("3 ≥ a", Interval(A, high=3, high_closed=True)),
         ("2 < a <= 5", Interval(A, 2, 5, False, True)),
+        ("a < 2020-01-31", Interval(A, high=Moment("2020-01-31"))),
+        ("a in [2020-01-31, 2020-02-01T12:30)", Interval(A, *HALF_DAY, True)),
+        ("a = 2020-01-31", Point(A, Value("2020-01-31"))),
         ("5 > a >= 2", Interval(A, 2, 5, True, False)),
         ("2 <= a <= 2", Interval(A, 2, 2, True, True)),
         ("a in [0, 1]", Interval(A, 0, 1, True, True)),

@@ -34,6 +34,8 @@ from pofx.notation.tree import (
     TotalCorrelation,
 )
 
+TEXT = ("QUOTED", "DATE")
+"""Tokens that are text: a date needs no quotes."""
 NUMBER = re.compile(r"[-+]?(inf|([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?)")
 WHOLE = re.compile(r"[-+]?[0-9]+")
 MOMENTS: dict[str, Any] = {kind.lower(): kind for kind in ("E", "Var", "SD", "Cov", "Corr")}
@@ -59,7 +61,7 @@ class Builder(Transformer[Token, Any]):
         return names
 
     def value(self, token: Token) -> Value:
-        if token.type == "QUOTED":
+        if token.type in TEXT:
             return Value(self._unescaped(token), _at(token))
         if NUMBER.fullmatch(token):
             return Value(self._number(token), _at(token))
@@ -179,7 +181,7 @@ class Builder(Transformer[Token, Any]):
         return given or ()
 
     def _number(self, token: Token) -> float:
-        if token.type == "QUOTED":
+        if token.type in TEXT:
             try:
                 return Moment(self._unescaped(token))
             except ValueError:
@@ -191,6 +193,8 @@ class Builder(Transformer[Token, Any]):
         return int(token) if WHOLE.fullmatch(token) else number
 
     def _unescaped(self, token: Token) -> str:
+        if token.type == "DATE":
+            return str(token)
         for escape in re.finditer(r"\\(.)", token, re.S):
             if escape[1] not in "'\"\\":
                 at = _at(token) + escape.start()

@@ -85,7 +85,7 @@ def unexpected(
     after = f" after {quoted(read[-1])}" if read else ""
     shown = f"found {quoted(piece)}" if piece else "found the end"
     hint = _hint(piece, [token.type for token in read], accepted)
-    # Where a number may stand a date in quotes may, which few look for: the hint tells of it.
+    # Where a number may stand a date may, which few look for: the hint tells of it.
     told = set(accepted) - {"QUOTED"} if "WORD" not in accepted else accepted
     return mistake(text, at, shown + hint, expected=in_words(told) + after)
 
@@ -97,7 +97,7 @@ def _hint(piece: str, read: Sequence[str], accepted: Collection[str]) -> str:
     if piece == "?" and last == "_EQUAL":
         return "; only what is given may be missing"
     if last == "ORDER" and "NUMBER" in accepted:
-        return "; a range ends at numbers, or at dates in quotes"
+        return "; a range ends at numbers, or at dates"
     if last == "PLAIN" and piece and piece[0] not in MARKS:
         return "; a name of other characters stands in backquotes"
     return ""
