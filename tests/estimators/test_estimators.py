@@ -53,6 +53,13 @@ def test_a_level_never_seen_is_missing_unless_it_is_an_error(classifier, birds):
         strict.predict_proba(new)
 
 
+@pytest.mark.parametrize("estimator", [DensityEstimator("gaussian"), GenerativeClassifier("chain")])
+@pytest.mark.parametrize("names", [["a", "a"], pd.MultiIndex.from_product([["a"], ["b", "c"]])])
+def test_columns_without_a_name_of_their_own_are_told_in_a_line(estimator, names):
+    with pytest.raises(PofxError, match=r"^data: .*column.*$"):
+        estimator.fit(pd.DataFrame(np.eye(2), columns=names), [0, 1])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("back", [np.str_, object, int, float, bool, "category"])
 def test_classes_come_back_as_they_were(birds, species, back):

@@ -29,6 +29,10 @@ def refused(message):
             "column 'a': wanted finite numbers .* got inf in row 1",
         ),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "data: two columns are named 'a'"),
+        (
+            pd.DataFrame([[1, 2]], columns=pd.MultiIndex.from_product([["a"], ["b", "c"]])),
+            r"data: wanted one name a column, got \('a', 'b'\)",
+        ),
         ({"a": [1.0, 2.0], "b": [1.0]}, "wanted as many rows in each column"),
         ("birds.csv", "data: wanted a pandas, polars or pyarrow frame"),
     ],

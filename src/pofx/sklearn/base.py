@@ -20,6 +20,7 @@ from sklearn.utils.validation import (
 from pofx.core.errors import PofxError
 from pofx.table.encode import Unseen
 from pofx.table.fit import fit
+from pofx.table.frames import opened
 from pofx.table.infer import infer
 from pofx.table.joint import Joint
 from pofx.table.options import options_of
@@ -112,10 +113,10 @@ class Generative(BaseEstimator):
             how = {"ensure_all_finite": "allow-nan", "ensure_min_samples": least}
             X = validate_data(self, X, reset=learning, dtype=np.float64, **how)
             return X, self._numbers(X) if learning else {}
+        frame = opened(X)
         X = validate_data(self, X, reset=learning, skip_check_array=True)
         if learning and _num_samples(X) < 2:
             raise ValueError("Found a frame with 1 sample(s) while a minimum of 2 is required.")
-        frame = nw.from_native(X, eager_only=True)
         if learning:
             self._labels = frame.columns
         return frame.rename(dict(zip(frame.columns, self._names))).to_native(), {}

@@ -41,15 +41,12 @@ def read_frame(data: Any, names: Sequence[str] | None = None) -> Frame:
     if isinstance(data, list | tuple | np.ndarray):
         return _read_array(data, names)
     try:
-        table = nw.from_native(data, eager_only=True)
-        found = tuple(table.columns)
-    except nw.exceptions.DuplicateError as error:
-        twice = str(error).split("'")[1]
-        raise PofxError(f"data: two columns are named {twice!r}; rename or drop one") from None
+        table = opened(data)
     except TypeError:
         if type(data).__module__.startswith(("jax", "jaxlib")):
             return _read_array(np.asarray(data), names)
         raise _not_a_frame(data) from None
+    found = tuple(table.columns)
     for name in found:
         _check_name(name)
     wanted = found if names is None else [name for name in names if name in found]
@@ -57,6 +54,22 @@ def read_frame(data: Any, names: Sequence[str] | None = None) -> Frame:
     container = "pandas" if backend.is_pandas() else "polars" if backend.is_polars() else "pyarrow"
     cells = {name: read_series(name, table[name], container) for name in wanted}
     return Frame(container, table.shape[0], found, cells)
+
+
+def opened(data: Any) -> nw.DataFrame[Any]:
+    """A frame; PofxError for names that stand twice or are of several levels."""
+    try:
+        table = nw.from_native(data, eager_only=True)
+        names = table.columns
+    except nw.exceptions.DuplicateError as error:
+        twice = str(error).split("'")[1]
+        raise PofxError(f"data: two columns are named {twice!r}; rename or drop one") from None
+    if levels := [name for name in names if isinstance(name, tuple)]:
+        raise PofxError(
+            f"data: wanted one name a column, got {levels[0]}; "
+            "try data.columns = ['_'.join(map(str, c)) for c in data.columns]"
+        )
+    return table
 
 
 def _not_a_frame(data: object) -> PofxError:
