@@ -36,7 +36,7 @@ def noise(folder):
     judge = {k: v[held] for k, v in train.items()}
     train = {k: v[~held] for k, v in train.items()}
     flat = {k: v["image"].reshape(len(v["image"]), -1) for k, v in (("a", train), ("b", test))}
-    rival = LogisticRegression(max_iter=10_000).fit(flat["a"], train["label"])
+    rival = LogisticRegression(max_iter=10_000, tol=1e-6).fit(flat["a"], train["label"])
     p = pofx.fit(
         train,
         "chain",

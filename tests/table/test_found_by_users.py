@@ -1,9 +1,11 @@
 """What fresh eyes found wrong once."""
 
 import warnings
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
 
@@ -114,6 +116,26 @@ def test_what_stands_in_a_table_stays_there(kind):
         assert found["city"].tolist()[::2] == ["Paris", "Oslo"]
         assert found["city"][1] in ("Rome", "Oslo")
         assert np.isfinite(found["x"].astype(float)).all()
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "pyarrow"])
+def test_what_is_finer_than_a_float_stands_beside_missing_cells(kind):
+    """Whole numbers beyond 2**53, nanoseconds and decimals, to the last digit."""
+    ids, x = [None if i == 3 else 2**60 + i for i in range(20)], [float(i) for i in range(20)]
+    table = pa.table({"id": ids, "when": pa.array(ids[::-1], pa.timestamp("ns")), "x": x})
+    if kind == "pandas":
+        table = table.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+    elif kind == "polars":
+        table = pl.from_arrow(table)
+    else:
+        price = [None if i == 5 else i + Decimal("0.00000000000000000001") for i in range(20)]
+        table = table.append_column("price", pa.array(price, pa.decimal128(38, 20)))
+    found = pofx.fit(table, "independent").impute(table)
+    for name in table.schema.names if kind == "pyarrow" else table.columns:
+        own, new = (pa.array(t[name]).to_pylist() for t in (table, found))
+        differs = [i for i, (a, b) in enumerate(zip(own, new)) if a != b]
+        assert differs == [i for i, a in enumerate(own) if a is None]
+        assert None not in new
 
 
 def _as(kind, table):

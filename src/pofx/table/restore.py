@@ -168,7 +168,10 @@ def _within(values: np.ndarray, limits: Any) -> np.ndarray:
 
 
 def beside(data: Any, like: Any, whole: Sequence[str]) -> Any:
-    """Data with the columns of `like`, in its order, that it lacks or that are `whole` there."""
+    """Data with the columns of `like`, in its order, that it lacks or that are `whole` there.
+
+    Of the other columns what stands in `like` is kept where a float64 would round it.
+    """
     if isinstance(like, pa.RecordBatch):
         like = pa.Table.from_batches([like])
     if isinstance(data, Mapping) and isinstance(like, Mapping):
@@ -181,5 +184,13 @@ def beside(data: Any, like: Any, whole: Sequence[str]) -> Any:
     one, other = (nw.from_native(frame, eager_only=True) for frame in frames)
     names, known = list(other.columns), list(one.columns)
     kept = [other[name] for name in names if name in whole or name not in known]
+    kept += [_standing(other[n], one[n]) for n in names if n in known and n not in whole]
     order = [*names, *(name for name in known if name not in names)]
     return one.with_columns(*kept).select(order).to_native()
+
+
+def _standing(own: nw.Series[Any], guess: nw.Series[Any]) -> nw.Series[Any]:
+    """The guess; of types finer than float64 where a cell of one's own is missing only."""
+    kind = own.dtype
+    fine = kind.is_integer() or kind.is_decimal() or kind.is_temporal()
+    return own.zip_with(~own.is_null(), guess) if fine and kind == guess.dtype else guess
