@@ -1,6 +1,7 @@
 """The whole family on real data: test nats or bits per dimension of every model, and its seconds.
 
-    python benchmarks/taxonomy.py DIR [--sets NAME ...] [--models NAME ...] [--gpu [--copies N]] [--json FILE]
+    python benchmarks/taxonomy.py DIR [--sets NAME ...] [--models NAME ...] [--json FILE]
+                                  [--gpu [--copies N]]
 
 DIR holds `tables` (NAME.csv.gz) and `images/mnist` (idx files). Sets:
   digits    scikit-learn's 1797 digits of 64 pixels of 17 grey levels, as ordinal columns; bits per
