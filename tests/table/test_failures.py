@@ -185,7 +185,7 @@ def test_an_extreme_value_crashes_no_model(name):
 @slow
 def test_latent_numbers_that_tell_nothing_are_told():
     with pytest.warns(PofxWarning, match="of 6 latent numbers tell"):
-        p = pofx.fit(numbers(), "vae", epochs=300, **{**SMALL["vae"], "latent": 6, "warmup": 0})
+        p = pofx.fit(numbers(), "vae", epochs=300, **{**SMALL["vae"], "latent": 6, "warmup": 1})
     assert any("of 6 latent numbers tell" in text for text in p.fit["warnings"])
 
 

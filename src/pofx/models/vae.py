@@ -41,8 +41,8 @@ class VAE(Bounded, OnePhase):
     missing. `samples` draws of z tighten the bound in training (Burda, Grosse and Salakhutdinov,
     "Importance weighted autoencoders", 2016; of rows with missing entries Mattei and Frellsen,
     "MIWAE", 2019); the weight of the KL grows to one over the first `warmup` steps, of which
-    `taken` have been: as usual one for five rows, from 200 to 1000. Where the decoder says zero
-    stands `part`. Kingma and Welling, "Auto-encoding variational Bayes" (2014).
+    `taken` have been; for 0 that is one for five rows, from 200 to 1000. Where the decoder says
+    zero stands `part`. Kingma and Welling, "Auto-encoding variational Bayes" (2014).
 
     >>> p = VAE.example(jax.random.key(0)).model
     >>> x = p.draw(jax.random.key(1))
@@ -194,13 +194,13 @@ class VAE(Bounded, OnePhase):
         width: int = 128,
         depth: int = 2,
         samples: int = 1,
-        warmup: int | None = None,
+        warmup: int = 0,
         prior: float = 1.0,
     ) -> "VAE":
         """Independent columns learned from all rows, and a decoder that strays from them."""
         # A short warm-up leaves latent numbers without use; in a long one few rows, which are met
         # the more often, are learned by heart.
-        warmup = min(max(rows.count // 5, 200), 1000) if warmup is None else warmup
+        warmup = warmup or min(max(rows.count // 5, 200), 1000)
         at_least(1, latent=latent, width=width, samples=samples)
         at_least(0, depth=depth, warmup=warmup)
         x, observed, weight = rows.flat()
