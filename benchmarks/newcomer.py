@@ -43,7 +43,7 @@ class Clock:
         began = time.perf_counter()
         said = run(*command, **options)
         self.total += (taken := time.perf_counter() - began)
-        shown = " ".join(Path(part).name if isinstance(part, Path) else part for part in command)
+        shown = " ".join(Path(p).name if Path(p).is_absolute() else str(p) for p in command)
         print(f"{taken:>7.1f} s   {shown}", flush=True)
         return said
 

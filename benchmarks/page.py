@@ -5,7 +5,7 @@
 Saved output is `benchmarks/results/NAME.txt`: a first line that tells date and command, then all
 that the script printed. To renew one:
 
-    python benchmarks/page.py --run coverage
+    python benchmarks/page.py --run standard_errors
     python benchmarks/page.py --run mixed_tables ../data/tables
 """
 

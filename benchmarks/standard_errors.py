@@ -1,6 +1,6 @@
 """Do standard errors mean what they say? How often 95 % intervals cover a truth that is known.
 
-    python benchmarks/coverage.py [PROBLEMS]
+    python benchmarks/standard_errors.py [PROBLEMS]
 
 Each problem is a random distribution, asked one question whose true answer is known by another way
 (quadrature, a sum over counts, scipy). An estimate covers where the truth lies within 1.96 of its
