@@ -275,3 +275,45 @@ def test_numbers_of_an_array_are_any_numbers():
     assert np.isfinite(model.score_samples([[-3.5, 12.25]])).all()
     counts = model.set_params(schema={"x0": "count"}).fit(X).joint_
     assert counts.schema.variable("x0").kind == "count"
+
+
+# -- schemas
+
+
+def test_classes_keep_their_order_where_a_schema_gives_another(birds, species):
+    turned = sorted(set(species), reverse=True)
+    own = {"species": {"kind": "binary", "levels": turned}}
+    c = GenerativeClassifier("chain", schema=own).fit(birds, species)
+    assert list(c.classes_) == turned[::-1]
+    assert np.array_equal(c.classes_[c.predict_proba(birds).argmax(1)], c.predict(birds))
+    free = GenerativeClassifier("chain", schema=own, cost=[[0, 0], [9, 9]]).fit(birds, species)
+    assert set(free.predict(birds)) == {turned[1]}
+    own["species"] |= {"kind": "categorical", "levels": [*turned, "Emu"]}
+    with pytest.raises(PofxError, match="wanted the classes of y"):
+        GenerativeClassifier("chain", schema=own).fit(birds, species)
+
+
+def test_a_schema_of_another_container_does_for_all(birds, species):
+    p = DensityEstimator("independent").fit(pl.from_pandas(birds.assign(species=species)))
+    schema = p.joint_.schema
+    c = GenerativeClassifier("chain", schema=schema).fit(birds, species)
+    assert c.predict_proba(birds).shape == (len(birds), 2)
+    own = schema.select(birds.columns)
+    assert LatentTransformer("mixture", schema=own, n_components=2).fit(birds).transform(
+        birds
+    ).shape == (len(birds), 2)
+    filled = GenerativeImputer("independent", schema=own).fit_transform(birds)
+    assert filled.index.equals(birds.index)
+
+
+def test_a_regressor_that_refuses_is_scored_by_what_it_answers():
+    x = np.linspace(0, 1, 60)[:, None]
+    y = 2 * x[:, 0] + 0.1 * np.sin(99 * x[:, 0])
+    p = GenerativeRegressor("gaussian", reject=1.0).fit(x, y)
+    assert p.score([[0.2], [0.5], [0.9], [1e6]], [0.4, 1.0, 1.8, 0.0]) > 0.9
+    assert np.isnan(p.score([[1e6], [-1e6]], [0.0, 0.0]))
+
+
+def test_a_lazy_frame_is_told_in_a_line(birds):
+    with pytest.raises(PofxError, match=r"got LazyFrame; call \.collect\(\) first"):
+        DensityEstimator("independent").fit(pl.from_pandas(birds).lazy())

@@ -1,5 +1,6 @@
 """What fresh eyes found wrong once."""
 
+import time
 import warnings
 from decimal import Decimal
 
@@ -185,3 +186,78 @@ def test_a_fit_tells_its_score_in_the_datas_units_whichever_rows_it_looks_at(mon
     x[rng.random(x.shape) < 0.5] = np.nan
     p = pofx.fit(x, "any_order", epochs=2, width=8, components=2)
     assert p.fit["log_likelihood"] == pytest.approx(p.log_prob(x).value.mean(), abs=1)
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "pyarrow", "mapping"])
+def test_imputing_changes_nothing_that_stands_in_another_storage(kind):
+    """Fractions where whole numbers were learned, numbers beyond a type, hours where days were."""
+    day = np.datetime64("2020-01-01", "D") + np.arange(20)
+    own = {"i": np.arange(-10, 10), "u": np.arange(20, dtype=np.uint8), "d": day}
+    asked = {
+        "i": np.array([10.7, np.nan]),
+        "u": np.array([300.0, np.nan]),
+        "d": np.array(["2020-01-03T17:45", "NaT"], "datetime64[us]"),
+    }
+
+    def table(columns):
+        found = pa.table({name: pa.array(v, from_pandas=True) for name, v in columns.items()})
+        if kind == "mapping":
+            return columns
+        return {"pandas": found.to_pandas, "polars": lambda: pl.from_arrow(found)}.get(
+            kind, lambda: found
+        )()
+
+    found = pofx.fit(table(own), "independent").impute(table(asked))
+    plain = {name: pa.array(found[name]).to_pylist() for name in asked}
+    assert plain["i"][0] == 10.7
+    assert plain["u"][0] == 300
+    assert plain["d"][0] == asked["d"][0].item()
+    assert not any(v is None or v != v for column in plain.values() for v in column)
+
+
+def test_a_column_without_a_value_is_told_of():
+    with pytest.warns(pofx.PofxWarning, match="column 'b': there is no value in it"):
+        pofx.fit({"a": [0.0, 1.0, 3.0], "b": [np.nan] * 3}, "independent")
+
+
+def test_a_container_is_that_of_the_data_learned_from(frame):
+    schema = pofx.fit(frame, "independent").schema
+    assert isinstance(pofx.fit(dict(frame), "independent", schema=schema).sample(2), dict)
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "message"),
+    [
+        ("vae", {"guide": "nosuch"}, "no guide 'nosuch'; there are: chain, chow_liu_tree"),
+        ("vae", {"guide": "flow"}, "'flow' has none; there are: chain, chow_liu_tree"),
+        ("vae", {"guide": "gaussian"}, "guide: 'gaussian' carries real columns, and 'kind' is"),
+        ("independent", {"guide": "mixture"}, "guide: wanted a model that needs one"),
+        ("neural_energy", {"loss": "score"}, "with loss='score' carries real columns"),
+        ("chain", {"on": "kind", "part": "flow"}, "model='flow', on='y'"),
+    ],
+)
+def test_what_cannot_be_learned_is_told_before_it_is_tried(frame, model, options, message):
+    began = time.perf_counter()
+    with pytest.raises(pofx.PofxError, match=message) as caught:
+        pofx.fit(frame, model, **options)
+    assert "\n" not in str(caught.value)
+    assert time.perf_counter() - began < 5
+
+
+def test_columns_of_a_context_depend_on_each_other():
+    rng = np.random.default_rng(1)
+    y = rng.integers(0, 2, 200)
+    names = {"y": np.array(["u", "v"])[y], "w": np.array(["k", "l"])[y]}
+    data = {**names, "a": y + 0.4 * rng.normal(size=200)}
+    p = pofx.fit(data, "flow", on="y, w", epochs=1, width=4, guide="independent")
+    assert p.predict_proba({"w": ["k"], "a": [np.nan]}, "y")["u"][0] > 0.9
+    assert set(zip(*(p.sample(20)[name] for name in names))) == {("u", "k"), ("v", "l")}
+
+
+def test_far_from_all_data_an_error_is_no_smaller_than_what_rounding_leaves():
+    rng = np.random.default_rng(0)
+    p = pofx.fit({"a": rng.normal(size=40)}, "vae", epochs=1, width=4, depth=1, latent=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", pofx.PofxWarning)
+        far = p.log_prob({"a": [1e12]})
+    assert far.stderr[0] > 1e-8 * abs(far.value[0])

@@ -8,20 +8,26 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx.core.distribution import Mask, Row, Tractable
+from pofx.core.distribution import Mask, Row, Statistical, Tractable
 from pofx.core.errors import PofxError, unknown
 from pofx.core.inexact import by_guide
 from pofx.core.rows import Rows
 from pofx.core.rows import rows as make_rows
 from pofx.core.variables import Column
+from pofx.models.chow_liu_tree import ChowLiuTree
+from pofx.models.correlated import Correlated, is_number
 from pofx.models.independent import Independent
 from pofx.nets.embedding import Embedding
+
+STEPS = 30
+"""Steps of EM that p(c) is learned in; one is enough where nothing of it is hidden or missing."""
 
 
 class Context(eqx.Module):
     """The columns c of a model p(c) p(x | c), at `place`; those of x are at `rest`.
 
-    Without columns the model is p(x). `prior`, p(c), holds columns independent of each other.
+    Without columns the model is p(x). `prior`, p(c), is of several numbers jointly normal, and of
+    other columns a Chow-Liu tree.
     """
 
     prior: Tractable | None
@@ -107,12 +113,21 @@ class Context(eqx.Module):
             return cls(None, None, (), tuple(rest))
         x, observed, weight = rows.flat()
         some, own = make_rows(x[:, place], observed[:, place], weight), [columns[j] for j in place]
-        prior = Independent.start(key, some, own)
-        prior = prior.maximise(_statistics(prior, some))
+        prior = _learned(key, some, own)
         embedding = Embedding.near(own, x[:, place], observed[:, place] * weight[:, None])
         return cls(prior, embedding, tuple(place), tuple(rest))
 
 
+def _learned(key: PRNGKeyArray, rows: Rows, columns: Sequence[Column]) -> Statistical:
+    """p(c)."""
+    numbers = all(is_number(c) for c in columns)
+    several: type[Statistical] = Correlated if numbers else ChowLiuTree
+    prior = (several if len(columns) > 1 else Independent).start(key, rows, columns)
+    for _ in range(STEPS):
+        prior = _step(prior, rows)
+    return prior
+
+
 @eqx.filter_jit
-def _statistics(prior: Independent, rows: Rows):
-    return rows.sum(prior.statistics)[0]
+def _step(prior: Statistical, rows: Rows) -> Statistical:
+    return prior.maximise(rows.sum(prior.statistics)[0])

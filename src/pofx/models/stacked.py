@@ -9,8 +9,9 @@ from jaxtyping import Array, Bool, Float, Int
 from pofx.core import rules
 from pofx.core.atoms import Atoms, flattened
 from pofx.core.axes import over_components
-from pofx.core.discovery import named
-from pofx.core.distribution import Statistical
+from pofx.core.discovery import discover, named
+from pofx.core.distribution import Learned, Statistical
+from pofx.core.errors import PofxError
 
 
 def part_class(part: str, options: dict[str, Any]) -> tuple[type[Statistical], dict[str, Any]]:
@@ -21,6 +22,12 @@ def part_class(part: str, options: dict[str, Any]) -> tuple[type[Statistical], d
     ('Mixture', {'latent': 2, 'part': 'factor_analysis'})
     """
     name, _, inner = part.partition(".")
+    known = discover("pofx.models", Statistical)
+    if name not in known and name in discover("pofx.models", Learned):
+        raise PofxError(
+            f"part: wanted a model that is learned by sums over rows, and {name!r} is not; there "
+            f"are: {', '.join(known)}; a flow or a diffusion of each class is model='flow', on='y'"
+        )
     cls = named("pofx.models", Statistical, "part", name)
     return cls, {**options, "part": inner} if inner else options
 

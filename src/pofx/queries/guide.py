@@ -106,7 +106,9 @@ def _weigh(model, x, observed):
     # Of a mean of weights, relative to it: the error of its logarithm to first order.
     error = jnp.sqrt(jnp.maximum((share**2).sum() - 1 / s, 0) * s / (s - 1))
     alike = log_w.max() - log_w.min() < 1e-3
-    error = jnp.where(known, 0, jnp.where(alike, jnp.maximum(error, 1 / s), error))
+    error = jnp.where(alike, jnp.maximum(error, 1 / s), error)
+    # Far from what was learned all that the float type keeps of log w may be alike.
+    error = jnp.where(known, 0, error + jnp.finfo(log_w.dtype).eps * jnp.abs(log_w).max())
     k = jnp.where(known | alike, -jnp.inf, pareto_smoothed(log_w)[1])
     log_prob = jnp.where(observed.any(), log_mean(log_w, smooth=not model.model.below), 0)
     return log_prob, error, effective, k, known

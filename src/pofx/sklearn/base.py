@@ -108,7 +108,7 @@ class Generative(BaseEstimator):
         """X as pofx reads it, and of an array to learn from what its columns are."""
         if not learning:
             check_is_fitted(self)
-        if not nw.dependencies.is_into_dataframe(X):
+        if type(X).__name__ != "LazyFrame" and not nw.dependencies.is_into_dataframe(X):
             least = 2 if learning else 1
             how = {"ensure_all_finite": "allow-nan", "ensure_min_samples": least}
             X = validate_data(self, X, reset=learning, dtype=np.float64, **how)

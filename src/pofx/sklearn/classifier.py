@@ -24,10 +24,11 @@ class GenerativeClassifier(ClassifierMixin, Supervised):
     acts (rows) where a class is the truth (columns), 0 or 1 by default. With `reject`, the cost of
     not deciding, `predict` answers `refused` where the best act is expected to cost more (Chow
     1970), or where p(x_O) is so low that a draw of the model is as unlikely with probability below
-    `strange` only; reject=inf refuses for the second reason alone, strange=0 for the first. With
-    model="chain", p(y) p(x | y), the class is what it chains on. The other parameters are those of
-    `DensityEstimator`. Learned are `classes_`, `joint_` over inputs and class, and its name there,
-    `target_`.
+    `strange` only; reject=inf refuses for the second reason alone, strange=0 for the first.
+    (`score` takes any `refused`; scikit-learn's other scores want one of the classes' type, as "?"
+    or -1.) With model="chain", p(y) p(x | y), the class is what it chains on. The other parameters
+    are those of `DensityEstimator`. Learned are `classes_`, `joint_` over inputs and class, and its
+    name there, `target_`.
 
     >>> X, y = [[0.0], [0.2], [0.3], [2.0], [2.2], [2.3]], ["a", "a", "a", "b", "b", "b"]
     >>> p = GenerativeClassifier("chain", options={"part": "gaussian"}, reject=0.1, refused="?")
@@ -79,14 +80,25 @@ class GenerativeClassifier(ClassifierMixin, Supervised):
         known[self.target_] = {"kind": kind, "levels": levels}
         on = {"on": self.target_} if self.model == "chain" else {}
         self.joint_ = self._learn(columns, weight, known, **on)
+        if set(self._levels) != set(levels):
+            raise PofxError(
+                f"schema: wanted the classes of y, {levels}, as the levels of {self.target_!r}, "
+                f"got {list(self._levels)}; leave them out"
+            )
         return self
+
+    @property
+    def _levels(self) -> tuple[Any, ...]:
+        """The classes in the order that the distribution has them, which a schema may give."""
+        return self.joint_.schema.variable(self.target_).levels
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """p(y | x_O) of each row, (n, classes), in the order of `classes_`."""
         inputs = self._inputs(X)
         found = self.joint_.predict_proba(inputs, **self._asked())
         # The model's float32 keeps small probabilities to a relative error, but not 1 minus them.
-        posterior = np.column_stack(list(found.values())).astype(np.float64)
+        own = dict(zip(self._levels, found.values()))
+        posterior = np.column_stack([own[c] for c in self.classes_.tolist()]).astype(np.float64)
         return posterior / posterior.sum(1, keepdims=True)
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
@@ -112,7 +124,7 @@ class GenerativeClassifier(ClassifierMixin, Supervised):
         inputs = self._inputs(X)
         decided = self.joint_.decide(
             inputs,
-            **self._asked(cost=self.cost, reject=self.reject, strange=self.strange),
+            **self._asked(cost=self._costs(), reject=self.reject, strange=self.strange),
             seed=self.seed_,
         )
         if self.reject is None and not isinstance(self.cost, Mapping):
@@ -122,3 +134,16 @@ class GenerativeClassifier(ClassifierMixin, Supervised):
         numbers = isinstance(self.refused, Number) and self.classes_.dtype.kind in "iuf"
         text = isinstance(self.refused, str) and self.classes_.dtype.kind == "U"
         return np.array(act.tolist()) if numbers or text else act
+
+    def _costs(self) -> Any:
+        """`cost`, which is in the order of `classes_`, in that of the levels."""
+        place = [self.classes_.tolist().index(level) for level in self._levels]
+
+        def ordered(row: Any) -> Any:
+            long = not isinstance(row, Mapping) and np.shape(row) == (len(place),)
+            return np.asarray(row)[place] if long else row
+
+        if isinstance(self.cost, Mapping):
+            return {act: ordered(row) for act, row in self.cost.items()}
+        square = np.shape(self.cost) == (len(place), len(place))
+        return np.asarray(self.cost)[np.ix_(place, place)] if square else self.cost

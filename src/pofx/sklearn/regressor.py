@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
 
 from pofx.sklearn.base import Supervised, weighed
 from pofx.table.decisions import Decisions
@@ -82,6 +83,17 @@ class GenerativeRegressor(RegressorMixin, Supervised):
             return guess
         squared = decided if self.cost == "squared" else self._decide(inputs, "squared")
         return guess, np.sqrt(squared.expected_cost.astype(np.float64))
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """R² over the rows that are not refused; NaN where fewer than two are left."""
+        if self.reject is None:
+            return super().score(X, y, sample_weight)
+        guess, y = self.predict(X), np.asarray(y, np.float64)
+        kept = ~np.isclose(guess, self.refused, rtol=0, atol=0, equal_nan=True)
+        weight = None if sample_weight is None else np.asarray(sample_weight)[kept]
+        if kept.sum() < 2:
+            return float("nan")
+        return float(r2_score(y[kept], guess[kept], sample_weight=weight))
 
     def predict_interval(self, X: Any, level: float = 0.9) -> np.ndarray:
         """The central interval that holds y with probability `level` given x_O: (n, 2)."""

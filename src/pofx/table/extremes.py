@@ -1,4 +1,4 @@
-"""Columns that one extreme value spoils."""
+"""Columns that tell nothing, or that one extreme value spoils."""
 
 import warnings
 
@@ -13,12 +13,20 @@ TOLD = 16
 
 
 def doubt_extremes(schema: Schema, x: np.ndarray) -> None:
-    """Warns of a real column half of whose values are one to the float type that models see.
+    """Warns of a column without a value, and of a real one whose values are half alike to a model.
 
-    Shift and scale follow an extreme value, and the others come to lie closer than it resolves.
+    Shift and scale follow an extreme value, and the others come to lie closer than the float type
+    that models see resolves.
     """
     for column, own in zip(schema.columns, x.T):
         own = own[~np.isnan(own)]
+        if not len(own):
+            warnings.warn(
+                f"column {column.variable!r}: there is no value in it, and what is told of it "
+                "comes of no data; drop it",
+                PofxWarning,
+                stacklevel=3,
+            )
         if column.kind != "real" or not len(own):
             continue
         low, high = np.quantile(own, [0.25, 0.75])

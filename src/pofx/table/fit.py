@@ -76,16 +76,23 @@ def fit(
     p(x, y)  Independent
     """
     name = "mixture" if model is None and "components" in options else model
-    cls = None if name is None else named("pofx.models", Learned, "model", name)
+    cls: Any = None if name is None else named("pofx.models", Learned, "model", name)
     check(name or "mixture", options)
     _check_numbers(restarts=restarts, steps=steps, epochs=epochs)
     for what, value in (("tolerance", tolerance), ("budget", budget)):
         if not isinstance(value, Real) or not value >= 0:
             raise PofxError(f"{what}: wanted a number, at least 0; got {value!r}")
     _checkpoint(checkpoint, cls)
+    if guide is not None and not (cls and issubclass(cls, Inexact)):
+        raise PofxError(
+            f"guide: wanted a model that needs one, as 'flow'; {name or 'what fit chooses from'} "
+            "has closed marginals, leave it out"
+        )
     if not isinstance(schema, Schema):
         real = (lambda v: cls.carries(v, **options) == {"real"}) if cls else (lambda v: False)
         schema = infer(data, schema, numeric=real)
+    else:
+        schema = Schema(schema.variables, read_frame(data, schema.names).container)
     if isinstance(weights, str):
         schema = schema.select(n for n in schema.names if n != weights)
         if not schema.names:

@@ -40,12 +40,9 @@ def read_frame(data: Any, names: Sequence[str] | None = None) -> Frame:
         data = pa.Table.from_batches([data])
     if isinstance(data, list | tuple | np.ndarray):
         return _read_array(data, names)
-    try:
-        table = opened(data)
-    except TypeError:
-        if type(data).__module__.startswith(("jax", "jaxlib")):
-            return _read_array(np.asarray(data), names)
-        raise _not_a_frame(data) from None
+    if type(data).__module__.startswith(("jax", "jaxlib")):
+        return _read_array(np.asarray(data), names)
+    table = opened(data)
     found = tuple(table.columns)
     for name in found:
         _check_name(name)
@@ -57,10 +54,12 @@ def read_frame(data: Any, names: Sequence[str] | None = None) -> Frame:
 
 
 def opened(data: Any) -> nw.DataFrame[Any]:
-    """A frame; PofxError for names that stand twice or are of several levels."""
+    """A frame; PofxError for names that stand twice or are of several levels, and for no frame."""
     try:
         table = nw.from_native(data, eager_only=True)
         names = table.columns
+    except TypeError:
+        raise _not_a_frame(data) from None
     except nw.exceptions.DuplicateError as error:
         twice = str(error).split("'")[1]
         raise PofxError(f"data: two columns are named {twice!r}; rename or drop one") from None

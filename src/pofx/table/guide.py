@@ -1,13 +1,14 @@
 """The exact model beside an inexact one: what proposes its missing entries."""
 
+import warnings
 from typing import Any
 
 import jax
 import numpy as np
 
-from pofx.core.discovery import named
+from pofx.core.discovery import discover
 from pofx.core.distribution import Learned, Tractable
-from pofx.core.errors import PofxError
+from pofx.core.errors import PofxError, PofxWarning, overheard, unknown
 from pofx.core.inexact import Inexact
 from pofx.core.rows import Rows
 from pofx.core.rows import log_prob as scores_of
@@ -40,15 +41,35 @@ def learned(key: jax.Array, schema: Schema, rows: Rows, name: str | None = None)
         }
     elif name is None:
         name, options = "latent_tree", {"states": int(np.clip(n // 50, 2, 16))}
-    cls = named("pofx.models", Learned, "guide", name)
-    learnable: type[Learned] = cls
-    if not issubclass(cls, Tractable):
-        raise PofxError(f"guide: wanted a model with exact conditionals, and {name!r} has none")
+    cls = _exact(schema, name)
 
     def start(key: jax.Array, rows: Rows) -> Learned:
-        return learnable.start(key, rows, columns, **options)
+        return cls.start(key, rows, columns, **options)
 
-    return learn(key, start, rows, USUAL._replace(steps=200, tolerance=1e-4)).model
+    # It only proposes: how far it is to be trusted is told by the weights, not by its own learning.
+    with overheard(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", PofxWarning)
+        return learn(key, start, rows, USUAL._replace(steps=200, tolerance=1e-4)).model
+
+
+def _exact(schema: Schema, name: str) -> type[Learned]:
+    """The exact model of that name, if it carries all columns."""
+    models = discover("pofx.models", Learned)
+    exact: dict[str, Any] = {n: cls for n, cls in models.items() if issubclass(cls, Tractable)}
+    if not isinstance(name, str) or name not in exact:
+        if name in models:
+            why = f"wanted a model with exact conditionals, and {name!r} has none"
+            raise PofxError(f"guide: {why}; there are: {', '.join(exact)}")
+        raise unknown("guide", name, exact)
+    cls: type[Learned] = exact[name]
+    for variable in schema.variables:
+        carried = cls.carries(variable.name)
+        if variable.column.kind not in carried:
+            raise PofxError(
+                f"guide: {name!r} carries {', '.join(sorted(carried))} columns, and "
+                f"{variable.name!r} is {variable.column.kind}; leave it out, or try 'latent_tree'"
+            )
+    return cls
 
 
 def filled(key: jax.Array, guide: Tractable, rows: Rows) -> Rows:
@@ -80,6 +101,8 @@ def fit(
     the rows, of the model with its guide.
     """
     whole, train, valid = parts
+    if name is not None:
+        _exact(schema, name)
     own, guide = jax.random.fold_in(key, 1), None
     if not holes:
         fill, guide = jax.random.fold_in(key, 2), learned(own, schema, whole, name)

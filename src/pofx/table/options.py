@@ -55,9 +55,14 @@ def check_columns(model: str, schema: Schema, options: Mapping[str, Any]) -> Non
         own, kind = classes[model].carries(variable.name, **options), variable.column.kind
         if kind not in own:
             able = [name for name, cls in classes.items() if kind in cls.carries(variable.name)]
+            told = f"{', '.join(sorted(own))} columns, and {variable.name!r} is {kind}"
+            if model in able:
+                given = ", ".join(f"{name}={value!r}" for name, value in options.items())
+                raise PofxError(f"model: {model!r} with {given} carries {told}; try without")
+            number = not any(isinstance(level, str) for level in variable.levels)
+            hint = f"; or schema={{{variable.name!r}: 'real'}}" if number and "real" in own else ""
             raise PofxError(
-                f"model: {model!r} carries {', '.join(sorted(own))} columns, and "
-                f"{variable.name!r} is {kind}; these carry it: {', '.join(able)}"
+                f"model: {model!r} carries {told}; these carry it: {', '.join(able)}{hint}"
             )
 
 

@@ -170,16 +170,18 @@ def _within(values: np.ndarray, limits: Any) -> np.ndarray:
 def beside(data: Any, like: Any, whole: Sequence[str]) -> Any:
     """Data with the columns of `like`, in its order, that it lacks or that are `whole` there.
 
-    Of the other columns what stands in `like` is kept where a float64 would round it.
+    Of the other columns what stands in `like` is kept, in its type where that of the data would
+    change it, as a float64 a long whole number or an integer a fraction.
     """
     if isinstance(like, pa.RecordBatch):
         like = pa.Table.from_batches([like])
     if isinstance(data, Mapping) and isinstance(like, Mapping):
-        known = [name for name in data if name not in whole]
-        own = {name: data[name] if name in known else np.array(like[name]) for name in like}
-        return own | {name: data[name] for name in known if name not in like}
-    if type(data) is not type(like) or isinstance(data, np.ndarray):
+        own = {n: _kept(np.array(v), data.get(n), n in whole) for n, v in like.items()}
+        return own | {name: data[name] for name in data if name not in like}
+    if type(data) is not type(like):
         return data
+    if isinstance(data, np.ndarray):
+        return _kept(like, data, False)
     frames: list[Any] = [data, like]
     one, other = (nw.from_native(frame, eager_only=True) for frame in frames)
     names, known = list(other.columns), list(one.columns)
@@ -189,8 +191,25 @@ def beside(data: Any, like: Any, whole: Sequence[str]) -> Any:
     return one.with_columns(*kept).select(order).to_native()
 
 
+def _kept(own: np.ndarray, guess: np.ndarray | None, whole: bool) -> np.ndarray:
+    """`_standing` of arrays; one's own where there is no guess or nothing is missing."""
+    if guess is None or whole:
+        return own
+    numbers = {own.dtype.kind, guess.dtype.kind} <= set("iuf") or own.dtype.kind in "mM"
+    if not numbers or own.shape != guess.shape:
+        return guess
+    there, moved = ~np.isnan(own), guess.astype(own.dtype)
+    return guess if (moved == own)[there].all() else np.where(there, own, moved)
+
+
 def _standing(own: nw.Series[Any], guess: nw.Series[Any]) -> nw.Series[Any]:
-    """The guess; of types finer than float64 where a cell of one's own is missing only."""
+    """The guess, or one's own cells with the guess where they are missing, if it changed them."""
     kind = own.dtype
-    fine = kind.is_integer() or kind.is_decimal() or kind.is_temporal()
-    return own.zip_with(~own.is_null(), guess) if fine and kind == guess.dtype else guess
+    if not (kind.is_temporal() or (kind.is_numeric() and guess.dtype.is_numeric())):
+        return guess
+    missing = own.is_null()
+    if kind.is_float():
+        missing = missing | own.is_nan()
+    moved = guess if guess.dtype == kind else guess.cast(kind)
+    same = (moved == own) | missing
+    return guess if same.all() else own.zip_with(~missing, moved)

@@ -1,0 +1,5 @@
+"""`python -m pofx`, the command line."""
+
+from pofx.front.cli import main
+
+main()
