@@ -117,7 +117,7 @@ def draw_moons() -> None:
         "neural energy": energy,
         "autoregressive": moon_model("autoregressive"),
         "any order": moon_model("any_order"),
-        "autoencoder": moon_model("vae", latent=2),
+        "autoencoder": moon_model("vae", latent=2, warmup=1000),
         "diffusion": moon_model("diffusion"),
     }
     for ax, (name, p) in zip([axes[0, 4], *axes[1]], others.items()):

@@ -76,18 +76,14 @@ def fit(
     p(x, y)  Independent
     """
     name = "mixture" if model is None and "components" in options else model
-    cls: Any = None if name is None else named("pofx.models", Learned, "model", name)
+    cls = None if name is None else named("pofx.models", Learned, "model", name)
     check(name or "mixture", options)
     _check_numbers(restarts=restarts, steps=steps, epochs=epochs)
     for what, value in (("tolerance", tolerance), ("budget", budget)):
         if not isinstance(value, Real) or not value >= 0:
             raise PofxError(f"{what}: wanted a number, at least 0; got {value!r}")
     _checkpoint(checkpoint, cls)
-    if guide is not None and not (cls and issubclass(cls, Inexact)):
-        raise PofxError(
-            f"guide: wanted a model that needs one, as 'flow'; {name or 'what fit chooses from'} "
-            "has closed marginals, leave it out"
-        )
+    _guide(guide, cls)
     if not isinstance(schema, Schema):
         real = (lambda v: cls.carries(v, **options) == {"real"}) if cls else (lambda v: False)
         schema = infer(data, schema, numeric=real)
@@ -163,6 +159,15 @@ def _judged_units(schema: Schema, splits: list[tuple[Rows, Rows]]) -> float:
         return 0.0
     x, observed, weight = map(np.concatenate, zip(*(valid.flat() for _, valid in splits)))
     return _units(schema, np.where(observed, x, np.nan), weight)
+
+
+def _guide(guide: str | None, cls: type | None) -> None:
+    if guide is not None and not (cls and issubclass(cls, Inexact)):
+        told = snake(cls.__name__) if cls else "what fit chooses from"
+        raise PofxError(
+            f"guide: wanted a model that needs one, as 'flow'; {told} has closed marginals, "
+            "leave it out"
+        )
 
 
 def _checkpoint(checkpoint: Any, cls: type[Learned] | None) -> None:
