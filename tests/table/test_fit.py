@@ -93,7 +93,8 @@ def test_rows_of_weight_zero_choose_nothing(birds):
 
 
 def test_a_column_all_missing(birds):
-    p = pofx.fit(birds.assign(mass=np.nan), "independent")
+    with pytest.warns(pofx.PofxWarning, match="column 'mass': there is no value in it"):
+        p = pofx.fit(birds.assign(mass=np.nan), "independent")
     assert np.isfinite(p.log_prob(birds.assign(mass=np.nan))).all()
 
 

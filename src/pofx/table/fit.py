@@ -87,8 +87,8 @@ def fit(
     if not isinstance(schema, Schema):
         real = (lambda v: cls.carries(v, **options) == {"real"}) if cls else (lambda v: False)
         schema = infer(data, schema, numeric=real)
-    else:
-        schema = Schema(schema.variables, read_frame(data, schema.names).container)
+    elif (container := read_frame(data, schema.names).container) != schema.container:
+        schema = Schema(schema.variables, container)
     if isinstance(weights, str):
         schema = schema.select(n for n in schema.names if n != weights)
         if not schema.names:
