@@ -215,6 +215,16 @@ def test_imputing_changes_nothing_that_stands_in_another_storage(kind):
     assert not any(v is None or v != v for column in plain.values() for v in column)
 
 
+def test_imputing_keeps_cells_of_lists_masks_and_zones():
+    p = pofx.fit({"t": np.arange(30)}, "independent")
+    assert p.impute({"t": [5.5, None]})["t"][0] == 5.5
+    assert p.impute({"t": np.ma.masked_array([5, 777], [False, True])})["t"][1] < 30
+    days = pd.DataFrame({"t": pd.date_range("2020-01-01", periods=30, tz="UTC")})
+    naive = pd.DataFrame({"t": [pd.Timestamp("2020-01-05 10:30"), pd.NaT]})
+    found = pofx.fit(days, "independent").impute(naive)
+    assert found["t"][0] == pd.Timestamp("2020-01-05 10:30", tz="UTC")
+
+
 def test_a_column_without_a_value_is_told_of():
     with pytest.warns(pofx.PofxWarning, match="column 'b': there is no value in it"):
         pofx.fit({"a": [0.0, 1.0, 3.0], "b": [np.nan] * 3}, "independent")

@@ -7,7 +7,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import pyarrow as pa
 
-from pofx.table.cells import Cells
+from pofx.table.cells import Cells, as_array, read_values
 from pofx.table.dtypes import arrow_type
 from pofx.table.times import sort_of, times
 
@@ -176,7 +176,7 @@ def beside(data: Any, like: Any, whole: Sequence[str]) -> Any:
     if isinstance(like, pa.RecordBatch):
         like = pa.Table.from_batches([like])
     if isinstance(data, Mapping) and isinstance(like, Mapping):
-        own = {n: _kept(np.array(v), data.get(n), n in whole) for n, v in like.items()}
+        own = {n: _kept(as_array(n, v), data.get(n), n in whole) for n, v in like.items()}
         return own | {name: data[name] for name in data if name not in like}
     if type(data) is not type(like):
         return data
@@ -194,7 +194,9 @@ def beside(data: Any, like: Any, whole: Sequence[str]) -> Any:
 def _kept(own: np.ndarray, guess: np.ndarray | None, whole: bool) -> np.ndarray:
     """`_standing` of arrays; one's own where there is no guess or nothing is missing."""
     if guess is None or whole:
-        return own
+        return np.array(own)
+    if own.dtype == object and guess.dtype.kind in "iuf":
+        own = read_values("", own).values
     numbers = {own.dtype.kind, guess.dtype.kind} <= set("iuf") or own.dtype.kind in "mM"
     if not numbers or own.shape != guess.shape:
         return guess
@@ -204,8 +206,12 @@ def _kept(own: np.ndarray, guess: np.ndarray | None, whole: bool) -> np.ndarray:
 
 def _standing(own: nw.Series[Any], guess: nw.Series[Any]) -> nw.Series[Any]:
     """The guess, or one's own cells with the guess where they are missing, if it changed them."""
+    if own.dtype.is_decimal() and guess.dtype != own.dtype:
+        own = own.cast(nw.Float64())
     kind = own.dtype
     if not (kind.is_temporal() or (kind.is_numeric() and guess.dtype.is_numeric())):
+        return guess
+    if getattr(kind, "time_zone", None) != getattr(guess.dtype, "time_zone", None):
         return guess
     missing = own.is_null()
     if kind.is_float():
