@@ -164,7 +164,7 @@ def test_a_warning_is_one_line(run):
     assert len(err.splitlines()) == 3
 
 
-PROGRAM = [sys.executable, "-c", "from pofx.front.cli import main; main()"]
+PROGRAM = [sys.executable, "-m", "pofx"]
 
 
 def test_as_a_program(folder, p):
