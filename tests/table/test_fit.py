@@ -1,5 +1,7 @@
 """`pofx.fit`: weights, seeds, schemas, and the choice of a model."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -80,7 +82,9 @@ def test_what_a_fit_tells(chosen):
 @pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 2, 5])
 def test_a_few_rows(birds, tmp_path, n):
-    p = pofx.fit(birds.head(n))
+    hole = pytest.warns(pofx.PofxWarning, match="column 'mass': there is no value")
+    with hole if n == 1 else nullcontext():  # the mass of the first bird is not known
+        p = pofx.fit(birds.head(n))
     p.save(tmp_path / "p.pofx")
     assert np.isfinite(p.log_prob(birds.head(n))).all()
     assert pofx.load(tmp_path / "p.pofx").fit == p.fit
