@@ -235,6 +235,22 @@ def test_the_gradient_of_the_loss_is_that_of_the_likelihood():
     assert flags.chains is flags.log_z is flags.visible.shift is False
 
 
+def test_the_risk_is_the_likelihood_where_z_is_a_sum():
+    p = machine(5, 0, 3)
+    x, probability = table(p)
+    np.testing.assert_allclose(risks(p, KEY, x), -np.log(probability), rtol=1e-4)
+
+
+@pytest.fixture
+def uncountable(monkeypatch):
+    """Z as of machines of many units."""
+    monkeypatch.setattr(bipartite, "EXACT", 0)
+    jax.clear_caches()
+    yield
+    jax.clear_caches()
+
+
+@pytest.mark.usefixtures("uncountable")
 def test_the_risk_of_binary_rows_is_the_pseudo_likelihood():
     p = machine(5, 0, 3)
     x, probability = table(p)
@@ -247,6 +263,7 @@ def test_the_risk_of_binary_rows_is_the_pseudo_likelihood():
     np.testing.assert_allclose(risk, wanted, rtol=1e-4)
 
 
+@pytest.mark.usefixtures("uncountable")
 def test_the_risk_of_many_columns_is_judged_by_some():
     p = machine(40, 0, 3, size=0.3)
     x = np.random.default_rng(0).integers(0, 2, (400, 40)).astype(float)
@@ -256,6 +273,7 @@ def test_the_risk_of_many_columns_is_judged_by_some():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("uncountable")
 def test_the_risk_of_real_rows_is_least_for_their_own_distribution():
     p = machine(1, 2, 2)
     x = np.asarray(drawn(p, jax.random.split(KEY, 4000)))
@@ -323,6 +341,16 @@ def test_chains_that_do_not_mix_are_told():
     p = eqx.tree_at(lambda p: p.chains, p, jnp.asarray(x[12:28]))
     with pytest.warns(PofxWarning, match="the chains do not mix"):
         p.compiled(KEY, rows(x), unscored)
+
+
+def test_draws_elsewhere_than_the_data_are_told():
+    x = np.random.default_rng(0).random((100, 8)) < 0.5
+    p = RBM.start(KEY, rows(x.astype(float)), binary(8), hidden=2)
+    p.compiled(KEY, rows(x.astype(float)), unscored)
+    p = eqx.tree_at(lambda p: p.visible.bias, p, p.visible.bias.at[3].add(2.0))
+    told = "of 1 of 8 columns the mean is up to 0.[67]. standard deviations off"
+    with pytest.warns(PofxWarning, match=told):
+        p.compiled(KEY, rows(x.astype(float)), unscored)
 
 
 def test_weights_that_are_worth_little_are_told():

@@ -193,6 +193,18 @@ def test_a_guide_that_is_far_off_is_found_out(pair, data, holes, far):
         own.log_prob(holes)
 
 
+def test_levels_of_a_poor_guide_are_doubted():
+    same = pd.DataFrame(
+        {"s": ["u", "v"] * 20, "t": [1, 1, 0, 0] * 10, "x": [0.0, 5, 0.1, 5.1] * 10}
+    )
+    p = pofx.fit(same, "mixture", components=2)
+    guide = pofx.fit(same.assign(x=same["x"] + 40), "independent", schema=p.schema).model
+    model = Guided(Opaque(p.model), guide, jax.random.key_data(jax.random.key(1)))
+    for question in ("p(s)", "P(s = u)", "H(s)", "I(s; t)"):
+        with pytest.warns(pofx.PofxWarning, match="of little worth"):
+            replace(p, model=model).ask(question)
+
+
 def test_what_needs_no_guide_is_not_doubted(far, data):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -320,6 +332,9 @@ def test_a_poor_guide_is_told_whatever_is_asked(pair, data):
         lambda: poor.surprise(some),
         lambda: poor.entropy("a", max_draws=2048),
         lambda: poor.mutual_information("a", "b", max_draws=2048),
+        lambda: poor.ask("p(b = 0.1)"),
+        lambda: poor.ask("E[b | a = 3]"),
+        lambda: poor.ask("P(b > 0 | a = 3)"),
     ):
         with pytest.warns(pofx.PofxWarning, match="of little worth"):
             ask()

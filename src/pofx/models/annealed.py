@@ -22,6 +22,8 @@ PILOT = 10
 """One in so many temperatures is spent on finding where the others should lie."""
 FEWEST = 0.1
 """The least effective sample size, as a share of the weights, that log Z may rest on."""
+FAR = 0.15
+"""How far the mean of chains may lie from the data's, in standard deviations of a column."""
 BLOCK = 12
 """Bits whose settings are summed over at once."""
 LEAPS = 5
@@ -183,6 +185,26 @@ def doubt_mixing(energies: Float[np.ndarray, "n chains"]) -> None:
             f"the chains do not mix: over {steps} steps the split R-hat of the energy is "
             f"{rhat:.2f}, of which {MIXED} could be trusted, and {chains} chains are worth "
             f"{effective_size(energies):.0f} draws; new rows lean on where they began",
+            PofxWarning,
+            stacklevel=3,
+        )
+
+
+def doubt_means(means: Float[np.ndarray, "chains d"]) -> None:
+    """Warns where chains stand elsewhere than the data, which is at 0 and of deviation 1.
+
+    Where a column has a bias of its own, its mean is the data's at the greatest likelihood.
+    """
+    if len(means) < 2:
+        return
+    stderr = means.std(0, ddof=1) / np.sqrt(len(means))
+    off = np.abs(means.mean(0))
+    lost = off > FAR + 4 * stderr
+    if lost.any():
+        warnings.warn(
+            f"draws lie elsewhere than the data: of {lost.sum()} of {len(lost)} columns the mean "
+            f"is up to {off[lost].max():.2f} standard deviations off, as where chains stay in one "
+            "of several modes while training moves it; try fewer epochs= or more sweeps=",
             PofxWarning,
             stacklevel=3,
         )

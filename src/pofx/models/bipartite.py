@@ -30,6 +30,12 @@ class Bipartite(NamedTuple):
     hidden_bias: Float[Array, "hidden"]
     visible: Visible
 
+    @property
+    def countable(self) -> bool:
+        """Whether Z is a sum over few enough settings of one of the layers."""
+        d, hidden = self.weights.shape
+        return hidden <= EXACT or (not any(self.visible.real) and d <= EXACT)
+
     def inputs(self, z: Float[Array, "d"]) -> Float[Array, "hidden"]:
         """The log-odds of each hidden unit."""
         return self.hidden_bias + (z / self.visible.variance()) @ self.weights
@@ -61,8 +67,7 @@ def based(p: Bipartite, key: PRNGKeyArray, n: int) -> Float[Array, "n d"]:
 
 def partition(p: Bipartite, key: PRNGKeyArray, temperatures: int) -> Evidence:
     """log Z: a sum over the hidden units or over the rows, or an estimate."""
-    d, hidden = p.weights.shape
-    if hidden <= EXACT or (not any(p.visible.real) and d <= EXACT):
+    if p.countable:
         return Evidence(summed(p), jnp.zeros(()), jnp.ones(()), jnp.asarray(-jnp.inf))
     return cooled(p, key, temperatures)
 

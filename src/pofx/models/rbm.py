@@ -14,8 +14,8 @@ from pofx.core.errors import at_least
 from pofx.core.inexact import Unnormalised
 from pofx.core.rows import Rows
 from pofx.core.variables import Column, Kind
-from pofx.models.annealed import doubt_mixing, doubt_weights
-from pofx.models.bipartite import ANNEALED, Bipartite, based, log_sum, partition
+from pofx.models.annealed import doubt_means, doubt_mixing, doubt_weights
+from pofx.models.bipartite import ANNEALED, Bipartite, based, log_sum, partition, summed
 from pofx.models.visible import CARRIED, Visible
 
 BURNT, KEPT = 200, 800
@@ -59,7 +59,8 @@ class RBM(Unnormalised, OnePhase):
 
     holes: ClassVar[bool] = False
     one_draw: ClassVar[str] = f"{DRAWN} sweeps of a Markov chain"
-    pace: ClassVar[Mapping[str, Any]] = {"average": 0.99, "rate": 5e-3}
+    # Pseudo-likelihood is rough, and rises and falls: patience would mistake that for the end.
+    pace: ClassVar[Mapping[str, Any]] = {"average": 0.99, "rate": 5e-3, "patience": 0}
 
     @property
     def size(self) -> int:
@@ -123,12 +124,15 @@ class RBM(Unnormalised, OnePhase):
         x: Float[Array, "n d"],
         observed: Bool[Array, "d"] | Bool[Array, "n d"],
     ) -> Float[Array, "n"]:
-        """-Σ_j log p(this x_j rather than another), the others as they are: pseudo-likelihood.
+        """-log p(x) where Z is a sum; else -Σ_j log p(this x_j rather than another | the others).
 
-        Z cancels in it, so that it compares epochs, which the loss cannot. A binary entry is held
-        against its other level; a real one, whose conditional density is not closed, against a
-        step of random length away (Ceylan and Gutmann 2018). Of more than 32 columns some judge.
+        Z cancels in this pseudo-likelihood, so that it compares epochs, which the loss cannot; but
+        of modes far apart it does not see which has how much. A binary entry is held against its
+        other level; a real one, whose conditional density is not closed, against a step of random
+        length away (Ceylan and Gutmann 2018). Of more than 32 columns some judge.
         """
+        if self.layers.countable:
+            return jax.vmap(self.energy)(x) + summed(self.layers)
         choosing, going, reaching = jax.random.split(key, 3)
         few = min(self.size, JUDGED)
         j = jax.random.choice(choosing, self.size, (few,), replace=False)
@@ -151,8 +155,9 @@ class RBM(Unnormalised, OnePhase):
     ) -> "RBM":
         """The chains run on by the parameters that training ended with, and log Z of these."""
         going, measuring = jax.random.split(key)
-        chains, energies = _ran(self, going)
+        chains, energies, means = _ran(self, going)
         doubt_mixing(np.asarray(energies))
+        doubt_means(np.asarray(means))
         found = partition(self.layers, measuring, self.temperatures)
         doubt_weights(found, ANNEALED)
         own = chains, found.log_z, found.stderr
@@ -220,12 +225,23 @@ def _begun(
 
 
 @eqx.filter_jit
-def _ran(p: RBM, key: PRNGKeyArray) -> tuple[Float[Array, "m d"], Float[Array, "kept m"]]:
-    """The chains some sweeps on, and their energies on the latter part of the way."""
+def _ran(
+    p: RBM, key: PRNGKeyArray
+) -> tuple[Float[Array, "m d"], Float[Array, "kept m"], Float[Array, "m d"]]:
+    """The chains some sweeps on; on the latter part of the way their energies, and mean places.
 
-    def sweep(p, key):
+    Places are in standard deviations of the data from its mean.
+    """
+    shift = p.visible.shift
+    deviation = p.visible.either(jnp.ones_like(shift), jnp.sqrt(shift * (1 - shift)))
+
+    def sweep(carry, now):
+        p, total = carry
+        key, kept = now
         p = p.moved(key)
-        return p, jax.vmap(p.energy)(p.chains)
+        place = jax.vmap(p.visible.inward)(p.chains) / deviation
+        return (p, total + kept * place / KEPT), jax.vmap(p.energy)(p.chains)
 
-    p, energies = jax.lax.scan(sweep, p, jax.random.split(key, BURNT + KEPT))
-    return p.chains, energies[BURNT:]
+    steps = jax.random.split(key, BURNT + KEPT), jnp.arange(BURNT + KEPT) >= BURNT
+    (p, means), energies = jax.lax.scan(sweep, (p, jnp.zeros_like(p.chains)), steps)
+    return p.chains, energies[BURNT:], means

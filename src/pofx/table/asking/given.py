@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from pofx.core.distribution import Queryable
+from pofx.core.inexact import estimates
 from pofx.core.variables import Column
 from pofx.models.conditional import Conditional, condition
 from pofx.notation.terms import Free, Interval, Members, Name, Point, Term, Unknown, Value
@@ -67,6 +68,7 @@ class Given:
         """The log-probability of the points in nats, in the units of entries."""
         if not self.observed.any():
             return 0.0
+        self.p._check(self.x[None])
         x, observed = jnp.asarray(np.nan_to_num(self.x)), jnp.asarray(self.observed)
         return float(_log_prob(self.p.model, x, observed))
 
@@ -180,6 +182,12 @@ def each_level(question: Question, own: Given, names: Sequence[Name]) -> "list[G
     variables = [question.variable(own.p, name) for name in names]
     codes = product(*(range(len(v.levels)) for v in variables))
     return [own.at({v.name: float(c) for v, c in zip(variables, code)}) for code in codes]
+
+
+def check_levels(question: Question, own: Given, names: Sequence[Name]) -> None:
+    """Warns where the weighted draws behind such levels are worth little."""
+    if estimates(own.p.model):
+        own.p._check(np.stack([level.x for level in each_level(question, own, names)]))
 
 
 def _impossible(terms: Sequence[Term], variable: Variable | None = None) -> str:

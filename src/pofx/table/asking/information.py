@@ -12,7 +12,7 @@ from pofx.notation.terms import Name
 from pofx.notation.tree import Divergence, Entropy, Information, Side, TotalCorrelation
 from pofx.queries import marginal
 from pofx.table import pairs
-from pofx.table.asking.given import Given, given
+from pofx.table.asking.given import Given, check_levels, given
 from pofx.table.asking.question import Question
 from pofx.table.informs import in_unit
 from pofx.table.joint import Joint
@@ -82,6 +82,7 @@ def _summed(question: Question, own: Given, terms: Sequence[Term]) -> Answer | N
         )
     if p is None:
         return None
+    check_levels(question, own, names)
     free = {name.text for name in own.free}
     axes = sorted((n.text for n in names), key=own.place)
 

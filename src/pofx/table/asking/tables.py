@@ -9,7 +9,7 @@ from pofx.core.answer import Answer
 from pofx.notation.terms import Name
 from pofx.queries import marginal
 from pofx.table.asking.delta import stacked
-from pofx.table.asking.given import Given, each_level
+from pofx.table.asking.given import Given, check_levels, each_level
 from pofx.table.asking.number import summary
 from pofx.table.asking.question import Question
 from pofx.table.asking.results import Mode, Moments, Summary, Table
@@ -31,6 +31,7 @@ def probabilities(question: Question, own: Given, names: Sequence[Name]) -> Answ
 
     with question.blamed_on(own.sets[0] if own.sets else names[0]):
         found = question.estimated(with_draws)
+    check_levels(question, own, names)
     order = np.argsort(np.argsort([own.place(word) for word in words]))
     axes = [np.transpose(a, order) if np.ndim(a) else a for a in (found.value, found.stderr)]
     return Answer(axes[0], axes[1], found.kind, found.draws, found.how, what=question.what)
