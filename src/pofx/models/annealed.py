@@ -24,6 +24,8 @@ FEWEST = 0.1
 """The least effective sample size, as a share of the weights, that log Z may rest on."""
 FAR = 0.15
 """How far the mean of chains may lie from the data's, in standard deviations of a column."""
+STAYED = 0.5
+"""The share of a column's variance that may lie between the means of chains."""
 BLOCK = 12
 """Bits whose settings are summed over at once."""
 LEAPS = 5
@@ -191,14 +193,25 @@ def doubt_mixing(energies: Float[np.ndarray, "n chains"]) -> None:
 
 
 def doubt_means(means: Float[np.ndarray, "chains d"]) -> None:
-    """Warns where chains stand elsewhere than the data, which is at 0 and of deviation 1.
+    """Warns where chains stay where they are, or stand elsewhere than the data.
 
-    Where a column has a bias of its own, its mean is the data's at the greatest likelihood.
+    The data is at 0 and of deviation 1. Of modes alike in energy R-hat of the energy tells nothing,
+    but the chains' means do. Where a column has a bias of its own, its mean is the data's at the
+    greatest likelihood.
     """
     if len(means) < 2:
         return
     stderr = means.std(0, ddof=1) / np.sqrt(len(means))
     off = np.abs(means.mean(0))
+    between = means.var(0, ddof=1).max()
+    if between > STAYED:
+        warnings.warn(
+            f"the chains do not mix: {between:.0%} of the variance of a column lies between the "
+            f"means of {len(means)} chains, and its R-hat is far above {MIXED}; new rows lean on "
+            "where they began",
+            PofxWarning,
+            stacklevel=3,
+        )
     lost = off > FAR + 4 * stderr
     if lost.any():
         warnings.warn(
