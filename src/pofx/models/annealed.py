@@ -24,8 +24,8 @@ FEWEST = 0.1
 """The least effective sample size, as a share of the weights, that log Z may rest on."""
 FAR = 0.15
 """How far the mean of chains may lie from the data's, in standard deviations of a column."""
-STAYED = 0.5
-"""The share of a column's variance that may lie between the means of chains."""
+STAYED = 0.7
+"""How far the means of chains may spread, in standard deviations of a column."""
 BLOCK = 12
 """Bits whose settings are summed over at once."""
 LEAPS = 5
@@ -203,11 +203,11 @@ def doubt_means(means: Float[np.ndarray, "chains d"]) -> None:
         return
     stderr = means.std(0, ddof=1) / np.sqrt(len(means))
     off = np.abs(means.mean(0))
-    between = means.var(0, ddof=1).max()
-    if between > STAYED:
+    spread = means.std(0, ddof=1).max()
+    if spread > STAYED:
         warnings.warn(
-            f"the chains do not mix: {between:.0%} of the variance of a column lies between the "
-            f"means of {len(means)} chains, and its R-hat is far above {MIXED}; new rows lean on "
+            f"the chains do not mix: the means of {len(means)} chains spread by {spread:.2f} "
+            "standard deviations of a column, so that each stays in its part; new rows lean on "
             "where they began",
             PofxWarning,
             stacklevel=3,
