@@ -1,14 +1,15 @@
 """Rows of a table as rows of numbers that models see, and back."""
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 import numpy as np
 
 from pofx.core.errors import PofxError, unknown
-from pofx.table.cells import Cells, filled
+from pofx.table.cells import EXACT, Cells, added, as_numbers, filled, split
 from pofx.table.frames import Frame, read_frame
-from pofx.table.restore import beside, build
+from pofx.table.restore import beside, build, to_arrow
 from pofx.table.schema import Schema, Variable
 from pofx.table.units import at, example, first, in_units, is_time, wanted_time
 
@@ -19,6 +20,7 @@ INTEGRATED = (
 )
 MISSING = ("", "?", "NA", "NaN", "nan", "null")
 """Texts that stand for a missing value on the command line."""
+WHOLE = re.compile(r"[+-]?[0-9]+")
 
 
 def encode(
@@ -113,13 +115,15 @@ def parse_value(variable: Variable, text: str) -> str | int | float | bool | Non
     if variable.time and is_time(variable, stripped):
         return stripped
     try:
-        number = float(stripped)
+        number = int(stripped) if WHOLE.fullmatch(stripped) else float(stripped)
     except ValueError:
         wanted = wanted_time(variable.time) if variable.time else "a number"
         raise PofxError(f"column {variable.name!r}: wanted {wanted}, got {stripped!r}") from None
     if variable.discrete and number not in variable.levels:
         raise unknown(f"level of {variable.name!r}", stripped, names)
-    return variable.levels[variable.levels.index(number)] if variable.discrete else number
+    if variable.discrete:
+        return variable.levels[variable.levels.index(number)]
+    return number if abs(number) > EXACT and np.isfinite(number) else float(number)
 
 
 def decode(schema: Schema, x: np.ndarray, *, like: Any = None, index: Any = None) -> Any:
@@ -176,7 +180,7 @@ def _absent(name: str, frame: Frame) -> PofxError:
 
 def _codes(variable: Variable, cells: Cells, unseen: Unseen) -> np.ndarray:
     if cells.levels is None:
-        codes = _nearest_code(variable.levels, cells.values)
+        codes = _nearest_code(variable.levels, cells)
     else:
         place = {level: code for code, level in enumerate(variable.levels)}
         table = np.array([*(place.get(level, np.nan) for level in cells.levels), np.nan])
@@ -184,7 +188,8 @@ def _codes(variable: Variable, cells: Cells, unseen: Unseen) -> np.ndarray:
     new = np.isnan(codes) & ~cells.missing
     if new.any():
         row = first(new)
-        value = Cells(np.where(new, cells.values, np.nan), cells.levels, "").value(row)
+        unknown_cells = np.where(new, cells.values, np.nan)
+        value = Cells(unknown_cells, cells.levels, "", cells.residual).value(row)
         _check_type(variable, cells, value, row)
         if unseen == "error":
             raise PofxError(
@@ -194,10 +199,11 @@ def _codes(variable: Variable, cells: Cells, unseen: Unseen) -> np.ndarray:
     return codes
 
 
-def _nearest_code(levels: tuple[Any, ...], values: np.ndarray) -> np.ndarray:
+def _nearest_code(levels: tuple[Any, ...], cells: Cells) -> np.ndarray:
+    values = cells.paired()
     if isinstance(levels[0], str):
         return np.full(values.shape, np.nan)
-    numbers = np.array(levels, dtype=np.float64)
+    numbers = np.array([complex(*split(level)) for level in levels])
     order = np.argsort(numbers)
     place = np.minimum(np.searchsorted(numbers[order], values), len(levels) - 1)
     return np.where(numbers[order][place] == values, order[place], np.nan)
@@ -217,8 +223,8 @@ def _scaled(variable: Variable, cells: Cells, unseen: Unseen) -> np.ndarray:
         row = first(~cells.missing)
         _check_type(variable, cells, cells.value(row), row)
     if cells.levels is not None and not cells.text:
-        numbers = np.array([*cells.levels, np.nan], dtype=np.float64)
-        values = numbers[np.where(cells.missing, -1, values).astype(int)]
+        cells = as_numbers(cells)
+        values = cells.values
     bad = _outside(variable, values)
     if bad.any() and unseen == "error":
         row = first(bad)
@@ -229,7 +235,7 @@ def _scaled(variable: Variable, cells: Cells, unseen: Unseen) -> np.ndarray:
             f"{variable.kind!r}), got {values[bad].flat[0]:g}{at(cells, row)}; override "
             f"the column's kind and fit again, or {INTEGRATED}"
         )
-    return (np.where(bad, np.nan, values) - variable.shift) / variable.scale
+    return np.where(bad, np.nan, cells.minus(variable.shift)) / variable.scale
 
 
 def _outside(variable: Variable, values: np.ndarray) -> np.ndarray:
@@ -257,7 +263,8 @@ def _cells(variable: Variable, entries: np.ndarray) -> Cells:
     if variable.discrete:
         codes = np.clip(np.rint(entries), 0, len(variable.levels) - 1)
         return Cells(codes, variable.levels, variable.dtype)
-    values = entries * variable.scale + variable.shift
+    cells = added(variable.shift, entries * variable.scale, variable.dtype)
+    values, residual = cells.values, cells.residual
     if variable.kind == "count":
         values = np.maximum(np.rint(values), 0)
     if variable.kind == "positive" and "int" in variable.dtype.lower():
@@ -265,8 +272,25 @@ def _cells(variable: Variable, entries: np.ndarray) -> Cells:
     if variable.time == "instant" and variable.resolution % 1 == 0 < variable.resolution:
         values = np.rint(values)  # of times that are all midnights
     for i, spike in enumerate(variable.spikes):
-        values = np.where(_spike(variable, entries) == i, spike, values)
-    return Cells(values, None, variable.dtype)
+        high, low = split(spike)
+        on_spike = _spike(variable, entries) == i
+        values = np.where(on_spike, high, values)
+        residual = None if residual is None else np.where(on_spike, low, residual)
+    return Cells(values, None, variable.dtype, residual)
+
+
+def in_data_units(variable: Variable, entries: np.ndarray) -> np.ndarray:
+    """Entries of a column of numbers in the data's units.
+
+    They are float64, or the nearest int64 for whole numbers whose shift no float64 holds.
+
+    >>> in_data_units(Variable("id", "real", shift=2**60 + 3, scale=2.0), np.array([0.5])) - 2**60
+    array([4])
+    """
+    cells = added(variable.shift, entries * variable.scale, "int64")
+    if cells.residual is None or np.isnan(cells.values).any():
+        return cells.values
+    return to_arrow(cells).to_numpy()
 
 
 def level_text(level: object) -> str:

@@ -1,16 +1,19 @@
 """Cells back into data of the kind they came as, with its dtypes and level names."""
 
 from collections.abc import Mapping, Sequence
+from decimal import Context, Decimal
 from typing import Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
 import pyarrow as pa
 
-from pofx.table.cells import Cells, as_array, read_values
+from pofx.table.cells import Cells, as_array, split
 from pofx.table.dtypes import arrow_type
 from pofx.table.times import sort_of, times
 
+STEP = 2**12
+"""More than neighbouring floats of the size of 64-bit whole numbers differ by."""
 
 def build(container: str, cells: Mapping[str, Cells], like: Any = None) -> Any:
     """Data of the kind `container` that holds the cells, in order.
@@ -120,10 +123,12 @@ def to_arrow(cells: Cells) -> pa.Array:
     dictionary = pa.types.is_dictionary(kind)
     inner = kind.value_type if dictionary else kind
     if cells.levels is None:
-        return _arrow_numbers(values, missing, inner)
+        residual = None if cells.residual is None else cells.residual.ravel()
+        return _arrow_numbers(values, missing, inner, residual)
     if not (cells.text or dictionary):
-        levels = np.array([*cells.levels, np.nan], dtype=np.float64)
-        return _arrow_numbers(levels[np.where(missing, -1, values).astype(int)], missing, kind)
+        codes = np.where(missing, -1, values).astype(int)
+        high, low = np.array([*map(split, cells.levels), (np.nan, 0.0)]).T[:, codes]
+        return _arrow_numbers(high, missing, kind, low)
     levels = pa.array(cells.levels)
     # Arrow takes nothing from arrays of string_view: they are made at the very end
     view = str(inner) == "string_view"
@@ -143,8 +148,11 @@ def _is_text(kind: pa.DataType) -> bool:
     return str(kind) in ("string", "large_string", "string_view")
 
 
-def _arrow_numbers(values: np.ndarray, missing: np.ndarray, kind: pa.DataType) -> pa.Array:
+def _arrow_numbers(
+    values: np.ndarray, missing: np.ndarray, kind: pa.DataType, residual: np.ndarray | None = None
+) -> pa.Array:
     filled = np.where(missing, 0.0, values)
+    left = np.zeros(values.shape) if residual is None else np.where(missing, 0.0, residual)
     if pa.types.is_temporal(kind):
         return times(values, missing, kind)
     if pa.types.is_boolean(kind):
@@ -152,12 +160,44 @@ def _arrow_numbers(values: np.ndarray, missing: np.ndarray, kind: pa.DataType) -
     if pa.types.is_null(kind):
         return pa.nulls(len(values)) if missing.all() else pa.array(values, mask=missing)
     if pa.types.is_integer(kind):
-        dtype = kind.to_pandas_dtype()
-        return pa.array(_within(np.rint(filled), np.iinfo(dtype)).astype(dtype), mask=missing)
+        return pa.array(_whole(filled, left, np.iinfo(kind.to_pandas_dtype())), mask=missing)
     if pa.types.is_floating(kind):
         dtype = kind.to_pandas_dtype()
         return pa.array(_within(filled, np.finfo(dtype)).astype(dtype), mask=missing)
+    if pa.types.is_decimal(kind):
+        return _decimals(filled, left, missing, kind)
     return pa.array(filled, mask=missing).cast(kind, safe=False)
+
+
+def _whole(values: np.ndarray, residual: np.ndarray, limits: np.iinfo) -> np.ndarray:
+    """The whole numbers nearest to values + residual, within limits."""
+    near = np.rint(values)
+    base = _within(near, limits)
+    left = np.clip(np.rint((near - base) + (values - near) + residual), -STEP, STEP)
+    kind = np.uint64 if limits.dtype == np.uint64 else np.int64
+    base = base.astype(kind)
+    up = np.where(base > limits.max - STEP, limits.max - base, STEP).astype(float)
+    down = np.where(base < limits.min + STEP, base - limits.min, STEP).astype(float)
+    moved = base + np.clip(left, -down, up).astype(np.int64).astype(kind)
+    return np.clip(moved, limits.min, limits.max).astype(limits.dtype)
+
+
+def _decimals(
+    values: np.ndarray, residual: np.ndarray, missing: np.ndarray, kind: pa.DataType
+) -> pa.Array:
+    """Numbers as decimals of the type, the largest of which stands for what exceeds it."""
+    most = np.nextafter(10.0 ** (kind.precision - kind.scale), 0)
+    if not residual.any():
+        return pa.array(np.clip(values, -most, most), mask=missing).cast(kind, safe=False)
+    context, unit = Context(prec=400), Decimal(1).scaleb(-kind.scale)
+    limit = (Decimal(10) ** kind.precision - 1).scaleb(-kind.scale)
+
+    def exact(high: float, low: float) -> Decimal:
+        total = context.add(Decimal(high), Decimal(low)).quantize(unit, context=context)
+        return max(min(total, limit), -limit)
+
+    pairs = zip(values.tolist(), residual.tolist(), missing.tolist())
+    return pa.array([None if hole else exact(high, low) for high, low, hole in pairs], kind)
 
 
 def _within(values: np.ndarray, limits: Any) -> np.ndarray:
@@ -193,22 +233,36 @@ def beside(data: Any, like: Any, whole: Sequence[str]) -> Any:
 
 def _kept(own: np.ndarray, guess: np.ndarray | None, whole: bool) -> np.ndarray:
     """`_standing` of arrays; one's own where there is no guess or nothing is missing."""
-    if guess is None or whole:
-        return np.array(own)
-    if own.dtype == object and guess.dtype.kind in "iuf":
-        own = read_values("", own).values
-    numbers = {own.dtype.kind, guess.dtype.kind} <= set("iuf") or own.dtype.kind in "mM"
-    if not numbers or own.shape != guess.shape:
+    if guess is None or whole or own.shape != guess.shape:
+        return np.array(own) if guess is None or whole else guess
+    if own.dtype == object:
+        return _objects_filled(own, guess)
+    if not ({own.dtype.kind, guess.dtype.kind} <= set("iuf") or own.dtype.kind in "mM"):
         return guess
     there, moved = ~np.isnan(own), guess.astype(own.dtype)
     return guess if (moved == own)[there].all() else np.where(there, own, moved)
 
 
+def _objects_filled(own: np.ndarray, guess: np.ndarray) -> np.ndarray:
+    """One's own objects, with the guess in place of None and NaN."""
+    flat, guesses = own.ravel().tolist(), guess.ravel().tolist()
+    filled = np.empty(len(flat), dtype=object)
+    filled[:] = [new if _none(old) else old for old, new in zip(flat, guesses)]
+    return filled.reshape(own.shape)
+
+
+def _none(value: object) -> bool:
+    # NaN, NaT and a decimal that is no number differ from themselves, and pandas' NA from all
+    return value is None or type(value).__name__ == "NAType" or bool(value != value)
+
+
 def _standing(own: nw.Series[Any], guess: nw.Series[Any]) -> nw.Series[Any]:
     """The guess, or one's own cells with the guess where they are missing, if it changed them."""
-    if own.dtype.is_decimal() and guess.dtype != own.dtype:
-        own = own.cast(nw.Float64())
     kind = own.dtype
+    if own.implementation.is_pandas_like() and str(own.to_native().dtype) == "object":
+        native = own.to_native()
+        cells = _objects_filled(own.to_numpy(), guess.to_numpy())
+        return nw.from_native(native._constructor(cells, index=native.index), series_only=True)
     if not (kind.is_temporal() or (kind.is_numeric() and guess.dtype.is_numeric())):
         return guess
     if getattr(kind, "time_zone", None) != getattr(guess.dtype, "time_zone", None):
