@@ -127,7 +127,7 @@ def draw(
     for name in names:
         p.schema.variable(name)
     if isinstance(data, str | Path):
-        told["data"] = read(data)
+        told["data"] = read(data, p.schema)
     told["given"] = {k: _value(p, k, v) for k, v in (given or {}).items()}
     told["at"] = [_value(p, names[0], v) for v in at]
     return _write(PICTURES[what].draw(Asked(p=p, names=list(names), seed=seed, **told)), output)

@@ -44,7 +44,8 @@ def fit(
     from pofx.front.show import print_error
     from pofx.table.read import read
 
-    data = read(table)
+    kinds = pairs("kind", kind)
+    data = read(table, kinds)
     if not output.parent.is_dir():
         raise PofxError(f"{output}: cannot be written: no folder {output.parent}")
     options = {name: json_of(text) for name, text in pairs("option", option).items()}
@@ -54,7 +55,7 @@ def fit(
     p = pofx.fit(
         data,
         model,
-        schema=pairs("kind", kind),
+        schema=kinds,
         weights=weights,
         validation=validation,
         budget=budget,
@@ -96,8 +97,9 @@ def report(
     """Write a page that stands alone: what was learned, how well, and the rows it least expects."""
     from pofx.table.read import read
 
-    rows = None if data is None else read(data)
-    load(model).report().save(output, rows, target=target, seed=seed)
+    p = load(model)
+    rows = None if data is None else read(data, p.schema)
+    p.report().save(output, rows, target=target, seed=seed)
     print(output)
 
 

@@ -68,8 +68,9 @@ def predict(
     from pofx.front.show import table as show_table
     from pofx.table.read import read
 
-    decisions = load(model).decide(
-        read(table),
+    p = load(model)
+    decisions = p.decide(
+        read(table, p.schema),
         target,
         cost=None if cost is None else json_of(cost),
         reject=reject,
@@ -109,7 +110,8 @@ def score(
     from pofx.front.show import table as show_table
     from pofx.table.read import read
 
-    answer = given_of(model, given).log_prob(read(table), unseen=cast(Any, unseen))
+    p = given_of(model, given)
+    answer = p.log_prob(read(table, p.schema), unseen=cast(Any, unseen))
     show_table({"log_prob": answer.value}, output)
     print_error(f"mean log-probability of a row: {mean_over_rows(answer)}")
 
@@ -127,19 +129,25 @@ def impute(
 ) -> None:
     """Fill the missing cells of a table."""
     from pofx.front.show import table as show_table
-    from pofx.table.read import read
+    from pofx.table.read import in_words_of, is_text, read
 
     p = load(model)
-    filled = p.impute(read(table), draws=draws, unseen=cast(Any, unseen), seed=seed)
+    data = read(table, p.schema)
+    filled = p.impute(data, draws=draws, unseen=cast(Any, unseen), seed=seed)
+
+    def show(one: Any, name: Path | None) -> None:
+        words = name is None or is_text(name)
+        show_table(in_words_of(table, data, one) if words else one, name)
+
     if draws is None:
-        show_table(filled, output)
+        show(filled, output)
         return
     if output is None:
         raise PofxError("--output: wanted a file name for --draws; each table is numbered after it")
     ending = "".join(output.suffixes[-2:]) if output.suffix == ".gz" else output.suffix
     for i, one in enumerate(filled, 1):
         name = output.with_name(f"{output.name.removesuffix(ending)}.{i}{ending}")
-        show_table(one, name)
+        show(one, name)
         print(name)
 
 

@@ -71,8 +71,8 @@ class Cells:
     def minus(self, number: float) -> np.ndarray:
         """The numbers minus one number, which may be a whole number of any size, rounded once."""
         high, low = split(number)
-        rest = -low if self.residual is None else self.residual - low
-        return (self.values - high) + rest
+        remainder = -low if self.residual is None else self.residual - low
+        return (self.values - high) + remainder
 
     def paired(self) -> np.ndarray:
         """Each number as values + i residual, by which numbers of all digits can be compared."""
@@ -91,8 +91,8 @@ def split(number: float) -> tuple[float, float]:
 
 def joined(high: float, low: float) -> int | float:
     """The sum of two floats: an int if both are whole."""
-    whole = high == np.rint(high) and low == np.rint(low)
-    return int(high) + int(low) if whole else float(high + low)
+    integral = high == np.rint(high) and low == np.rint(low)
+    return int(high) + int(low) if integral else float(high + low)
 
 
 def as_numbers(cells: Cells) -> Cells:
@@ -149,7 +149,7 @@ def read_values(name: str, value: Any) -> Cells:
         known = known_dtype(array.dtype.name)
         levels = (False, True) if array.dtype.kind == "b" else None
         values = _checked(name, array.astype(np.float64))
-        residual = _whole_residual(array) if array.dtype.kind in "iu" else None
+        residual = _integer_residual(array) if array.dtype.kind in "iu" else None
         return Cells(values, levels, array.dtype.name if known else "float64", residual)
     if array.dtype.kind in "mM" and known_dtype(array.dtype.name):
         return _numpy_times(array)
@@ -224,7 +224,7 @@ def _read_arrow(name: str, array: pa.Array, dtype: str) -> Cells:
         return Cells(_floats(array), (False, True), dtype)
     if is_a.is_integer(kind):
         present = array.fill_null(0).to_numpy(zero_copy_only=False)
-        return Cells(_checked(name, _floats(array)), None, dtype, _whole_residual(present))
+        return Cells(_checked(name, _floats(array)), None, dtype, _integer_residual(present))
     if is_a.is_floating(kind):
         return Cells(_checked(name, _floats(array)), None, dtype)
     if is_a.is_decimal(kind):
@@ -248,13 +248,13 @@ def _floats(array: pa.Array) -> np.ndarray:
     return np.array(array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
 
 
-def _whole_residual(whole: np.ndarray) -> np.ndarray | None:
+def _integer_residual(integers: np.ndarray) -> np.ndarray | None:
     """What the nearest floats lack of whole numbers; None if they lack nothing."""
-    if not whole.size or max(-int(whole.min()), int(whole.max())) <= EXACT:
+    if not integers.size or max(-int(integers.min()), int(integers.max())) <= EXACT:
         return None
     # 53 of 64 bits are a float, the 11 below them another
-    low = whole & whole.dtype.type(2**11 - 1)
-    return ((whole - low).astype(np.float64) - whole.astype(np.float64)) + low
+    low = integers & integers.dtype.type(2**11 - 1)
+    return ((integers - low).astype(np.float64) - integers.astype(np.float64)) + low
 
 
 def _decimal_residual(array: pa.Array, values: np.ndarray) -> np.ndarray | None:

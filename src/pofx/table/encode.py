@@ -20,7 +20,7 @@ INTEGRATED = (
 )
 MISSING = ("", "?", "NA", "NaN", "nan", "null")
 """Texts that stand for a missing value on the command line."""
-WHOLE = re.compile(r"[+-]?[0-9]+")
+INTEGER = re.compile(r"[+-]?[0-9]+")
 
 
 def encode(
@@ -115,7 +115,7 @@ def parse_value(variable: Variable, text: str) -> str | int | float | bool | Non
     if variable.time and is_time(variable, stripped):
         return stripped
     try:
-        number = int(stripped) if WHOLE.fullmatch(stripped) else float(stripped)
+        number = int(stripped) if INTEGER.fullmatch(stripped) else float(stripped)
     except ValueError:
         wanted = wanted_time(variable.time) if variable.time else "a number"
         raise PofxError(f"column {variable.name!r}: wanted {wanted}, got {stripped!r}") from None

@@ -192,9 +192,7 @@ def _number_kind(values: np.ndarray, counts: np.ndarray, whole: bool) -> Kind:
     return "real"
 
 
-def _levels(
-    name: str, kind: Kind, cells: Cells, given: dict[str, Any]
-) -> tuple[Any, ...]:
+def _levels(name: str, kind: Kind, cells: Cells, given: dict[str, Any]) -> tuple[Any, ...]:
     for field in ("spikes", "resolution"):
         if field in given and np.size(given[field]):
             raise PofxError(f"schema: column {name!r}: kind {kind!r} has no {field}")

@@ -15,6 +15,7 @@ from pofx.table.times import sort_of, times
 STEP = 2**12
 """More than neighbouring floats of the size of 64-bit whole numbers differ by."""
 
+
 def build(container: str, cells: Mapping[str, Cells], like: Any = None) -> Any:
     """Data of the kind `container` that holds the cells, in order.
 
@@ -160,7 +161,7 @@ def _arrow_numbers(
     if pa.types.is_null(kind):
         return pa.nulls(len(values)) if missing.all() else pa.array(values, mask=missing)
     if pa.types.is_integer(kind):
-        return pa.array(_whole(filled, left, np.iinfo(kind.to_pandas_dtype())), mask=missing)
+        return pa.array(_integers(filled, left, np.iinfo(kind.to_pandas_dtype())), mask=missing)
     if pa.types.is_floating(kind):
         dtype = kind.to_pandas_dtype()
         return pa.array(_within(filled, np.finfo(dtype)).astype(dtype), mask=missing)
@@ -169,7 +170,7 @@ def _arrow_numbers(
     return pa.array(filled, mask=missing).cast(kind, safe=False)
 
 
-def _whole(values: np.ndarray, residual: np.ndarray, limits: np.iinfo) -> np.ndarray:
+def _integers(values: np.ndarray, residual: np.ndarray, limits: np.iinfo) -> np.ndarray:
     """The whole numbers nearest to values + residual, within limits."""
     near = np.rint(values)
     base = _within(near, limits)
