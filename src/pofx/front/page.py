@@ -225,10 +225,11 @@ def _covered(p: Joint, data: Any, x: np.ndarray, name: str) -> tuple[str, str, s
     if not known.any():
         return None
     ends = read_frame(p.interval(data, name, INSIDE, unseen="missing"), ["low", "high"]).cells
-    values = entries * variable.scale + variable.shift
+    values = entries * variable.scale
+    low, high = (ends[end].minus(variable.shift) for end in ("low", "high"))
     # A float of the model's may miss an end that it equals.
     slack = 1e-6 * variable.scale
-    inside = (values >= ends["low"].values - slack) & (values <= ends["high"].values + slack)
+    inside = (values >= low - slack) & (values <= high + slack)
     share = mean_over_rows(inside[known].astype(float))
     return name, f"{known.sum()}", f"{100 * share.value:.1f} ± {100 * share.stderr:.1f} %"
 

@@ -5,9 +5,11 @@ from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 
 from pofx.core.errors import PofxError, unknown
 from pofx.table.cells import EXACT, Cells, added, as_numbers, filled, split
+from pofx.table.dtypes import arrow_type
 from pofx.table.frames import Frame, read_frame
 from pofx.table.restore import beside, build, to_arrow
 from pofx.table.schema import Schema, Variable
@@ -15,6 +17,7 @@ from pofx.table.units import at, example, first, in_units, is_time, wanted_time
 
 Unseen = Literal["error", "missing"]
 
+FRAMES = ("pandas", "polars", "pyarrow")
 INTEGRATED = (
     "such cells are integrated out by unseen='missing' where a call takes it (--unseen missing)"
 )
@@ -132,7 +135,8 @@ def decode(schema: Schema, x: np.ndarray, *, like: Any = None, index: Any = None
     The inverse of `encode`: dtypes, level names and column order are those of the data that the
     schema came from; integers are rounded, into the range of their dtype. With `like`, data of as
     many rows, what stands there is kept, levels never seen and columns beside the schema's too,
-    with the order of its columns and its pandas index; with `index`, the index only. Raises
+    with the order of its columns and its pandas index, and a frame stays one of its library; with
+    `index`, the index only. Raises
     PofxError for another width.
 
     >>> schema = Schema((Variable("a", "real", shift=5, scale=2, dtype="int64"),), "mapping")
@@ -146,11 +150,13 @@ def decode(schema: Schema, x: np.ndarray, *, like: Any = None, index: Any = None
     if like is None:
         return build(schema.container, cells, index)
     whole = []
-    for name, own in read_frame(like, schema.names).cells.items():
+    frame = read_frame(like, schema.names)
+    container = frame.container if frame.container in FRAMES else schema.container
+    for name, own in frame.cells.items():
         if own.dtype == cells[name].dtype and not own.missing.any():
             whole.append(name)
         cells[name] = filled(in_units(schema.variable(name), own), cells[name])
-    return beside(build(schema.container, cells, like), like, whole)
+    return beside(build(container, cells, like), like, whole)
 
 
 def log_scale(schema: Schema, x: np.ndarray) -> np.ndarray:
@@ -172,6 +178,32 @@ def log_scale(schema: Schema, x: np.ndarray) -> np.ndarray:
             smooth = (_spike(variable, entries) < 0) & ~np.isnan(entries)
             logs[..., schema.slices[variable.name]] = np.where(smooth, np.log(variable.scale), 0)
     return logs
+
+
+def in_data_units(variable: Variable, entries: Any) -> np.ndarray:
+    """Entries of a column of numbers as values in the data's units, computed in float64.
+
+    They are int64 (or uint64) if the column holds whole numbers that no float64 holds.
+
+    >>> in_data_units(Variable("a", "real", shift=1e9, scale=2.0), np.float32([0.25])).tolist()
+    [1000000000.5]
+    >>> variable = Variable("id", "real", shift=2**60 + 3, scale=2.0, dtype="int64")
+    >>> in_data_units(variable, np.array([0.5])) - 2**60
+    array([4])
+    """
+    values = np.asarray(entries, np.float64) * variable.scale
+    cells = added(variable.shift, values, exact_dtype(variable) or "float64")
+    if cells.dtype == "float64" or cells.missing.any():
+        return cells.values
+    return to_arrow(cells).to_numpy().reshape(values.shape)
+
+
+def exact_dtype(variable: Variable) -> str:
+    """The dtype of its answers if it holds whole numbers that no float64 holds, else empty."""
+    large = isinstance(variable.shift, int) and abs(variable.shift) > EXACT
+    if not large or not pa.types.is_integer(arrow_type(variable.dtype)):
+        return ""
+    return "uint64" if variable.shift > np.iinfo(np.int64).max else "int64"
 
 
 def _absent(name: str, frame: Frame) -> PofxError:
@@ -263,7 +295,8 @@ def _cells(variable: Variable, entries: np.ndarray) -> Cells:
     if variable.discrete:
         codes = np.clip(np.rint(entries), 0, len(variable.levels) - 1)
         return Cells(codes, variable.levels, variable.dtype)
-    cells = added(variable.shift, entries * variable.scale, variable.dtype)
+    scaled = np.asarray(entries, np.float64) * variable.scale
+    cells = added(variable.shift, scaled, variable.dtype)
     values, residual = cells.values, cells.residual
     if variable.kind == "count":
         values = np.maximum(np.rint(values), 0)
@@ -277,20 +310,6 @@ def _cells(variable: Variable, entries: np.ndarray) -> Cells:
         values = np.where(on_spike, high, values)
         residual = None if residual is None else np.where(on_spike, low, residual)
     return Cells(values, None, variable.dtype, residual)
-
-
-def in_data_units(variable: Variable, entries: np.ndarray) -> np.ndarray:
-    """Entries of a column of numbers in the data's units.
-
-    They are float64, or the nearest int64 for whole numbers whose shift no float64 holds.
-
-    >>> in_data_units(Variable("id", "real", shift=2**60 + 3, scale=2.0), np.array([0.5])) - 2**60
-    array([4])
-    """
-    cells = added(variable.shift, entries * variable.scale, "int64")
-    if cells.residual is None or np.isnan(cells.values).any():
-        return cells.values
-    return to_arrow(cells).to_numpy()
 
 
 def level_text(level: object) -> str:
