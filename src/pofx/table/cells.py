@@ -79,6 +79,11 @@ class Cells:
         return self.values + 1j * (0.0 if self.residual is None else self.residual)
 
 
+def large(number: float) -> bool:
+    """Whether it is a whole number that no float64 may hold."""
+    return isinstance(number, int) and abs(number) > EXACT
+
+
 def split(number: float) -> tuple[float, float]:
     """A number as the nearest float and what is left.
 
@@ -116,8 +121,7 @@ def added(number: float, values: np.ndarray, dtype: str) -> Cells:
     # Knuth's two-sum: what rounding took from the total.
     part = total - high
     residual = (high - (total - part)) + (values - part) + low
-    exact = isinstance(number, int) and abs(number) > EXACT
-    return Cells(total, None, dtype, residual if exact else None)
+    return Cells(total, None, dtype, residual if large(number) else None)
 
 
 def as_array(name: str, value: Any) -> np.ndarray:

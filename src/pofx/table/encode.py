@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from pofx.core.errors import PofxError, unknown
-from pofx.table.cells import EXACT, Cells, added, as_numbers, filled, split
+from pofx.table.cells import EXACT, Cells, added, as_numbers, filled, large, split
 from pofx.table.dtypes import arrow_type
 from pofx.table.frames import Frame, read_frame
 from pofx.table.restore import beside, build, to_arrow
@@ -200,8 +200,7 @@ def in_data_units(variable: Variable, entries: Any) -> np.ndarray:
 
 def exact_dtype(variable: Variable) -> str:
     """The dtype of its answers if it holds whole numbers that no float64 holds, else empty."""
-    large = isinstance(variable.shift, int) and abs(variable.shift) > EXACT
-    if not large or not pa.types.is_integer(arrow_type(variable.dtype)):
+    if not large(variable.shift) or not pa.types.is_integer(arrow_type(variable.dtype)):
         return ""
     return "uint64" if variable.shift > np.iinfo(np.int64).max else "int64"
 

@@ -85,9 +85,11 @@ def fit(
             raise PofxError(f"{what}: wanted a number, at least 0; got {value!r}")
     _checkpoint(checkpoint, cls)
     _guide(guide, cls)
+    doubts: list[str] = []
     if not isinstance(schema, Schema):
         real = (lambda v: cls.carries(v, **options) == {"real"}) if cls else (lambda v: False)
-        schema = infer(data, schema, numeric=real)
+        with overheard() as doubts:
+            schema = infer(data, schema, numeric=real)
     elif (container := read_frame(data, schema.names).container) != schema.container:
         schema = Schema(schema.variables, container)
     if isinstance(weights, str):
@@ -121,7 +123,7 @@ def fit(
         "history": [h - units for h in choice.fit.history[-200:]],
         "converged": choice.fit.converged,
         "skipped": choice.fit.skipped,
-        "warnings": list(dict.fromkeys(heard)),
+        "warnings": list(dict.fromkeys([*doubts, *heard])),
         "seconds": round(choice.fit.seconds, 3),
         "seed": seed,
         "budget": budget if choice.board else None,

@@ -10,6 +10,7 @@ from pofx.core.errors import PofxError, unknown
 from pofx.core.variables import DEFAULT_FAMILY, DISCRETE, KINDS, Kind
 from pofx.table import measure
 from pofx.table.cells import EXACT, Cells, as_numbers, joined
+from pofx.table.extremes import doubt_merged
 from pofx.table.frames import Frame, read_frame
 from pofx.table.schema import Schema, Variable
 
@@ -130,7 +131,9 @@ def _infer(name: str, cells: Cells, given: dict[str, Any], numeric: bool) -> Var
             f"{(cells.levels or ('',))[0]!r}; try 'categorical'"
         )
     variable = _continuous(name, kind, as_numbers(near), spikes, family, given)
-    return _moved(variable, origin) if origin else variable
+    variable = _moved(variable, origin) if origin else variable
+    doubt_merged(variable, cells)
+    return variable
 
 
 def _moved(variable: Variable, origin: int) -> Variable:
