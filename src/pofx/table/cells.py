@@ -1,6 +1,6 @@
 """The cells of one variable as a plain array, whatever they came as."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Context, Decimal
 from typing import Any
 
@@ -18,7 +18,10 @@ EXACT = 2**53
 """Whole numbers up to it are floats."""
 DIGITS = 15
 """Decimals of up to so many digits are told apart by floats."""
+MOST_DIGITS = 76
+"""Arrow's decimals have no more."""
 _CONTEXT = Context(prec=400)
+_NUMBERS = (int, float, Decimal, np.integer, np.floating)
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,11 @@ class Cells:
         high, low = split(number)
         remainder = -low if self.residual is None else self.residual - low
         return (self.values - high) + remainder
+
+    def reshaped(self, shape: tuple[int, ...]) -> "Cells":
+        """The cells in another shape."""
+        residual = None if self.residual is None else self.residual.reshape(shape)
+        return replace(self, values=self.values.reshape(shape), residual=residual)
 
     def paired(self) -> np.ndarray:
         """Each number as values + i residual, by which numbers of all digits can be compared."""
@@ -159,11 +167,12 @@ def read_values(name: str, value: Any) -> Cells:
         return _numpy_times(array)
     if array.dtype.kind not in "OUT":
         raise _refused(name, f"dtype {array.dtype}")
-    flat = _to_arrow(name, array.ravel().astype(object))
+    objects = array.ravel().astype(object)
+    if (mixed := _mixed_numbers(name, objects)) is not None:
+        return mixed.reshaped(array.shape)
+    flat = _to_arrow(name, objects)
     dtype = "str" if array.dtype.kind in "UT" else f"object:{arrow_name(flat.type)}"
-    cells = _read_arrow(name, flat, dtype)
-    residual = None if cells.residual is None else cells.residual.reshape(array.shape)
-    return Cells(cells.values.reshape(array.shape), cells.levels, cells.dtype, residual)
+    return read_arrow(name, flat, dtype).reshaped(array.shape)
 
 
 def _numpy_times(array: np.ndarray) -> Cells:
@@ -172,6 +181,54 @@ def _numpy_times(array: np.ndarray) -> Cells:
     head = "datetime64" if array.dtype.kind == "M" else "timedelta64"
     values = numbers(pa.array(array.ravel().astype(f"{head}[{unit}]")))
     return Cells(values.reshape(array.shape), None, array.dtype.name)
+
+
+def _mixed_numbers(name: str, objects: np.ndarray) -> Cells | None:
+    """The cells of Python numbers that Arrow has no one type for; None for others."""
+    known = [v for v in objects if not _none(v)]
+    kinds = {type(v) for v in known}
+    if not kinds or not all(issubclass(kind, _NUMBERS) and kind is not bool for kind in kinds):
+        return None
+    if all(issubclass(kind, int | np.integer) for kind in kinds):
+        low, high = min(known), max(known)
+        if low >= -(2**63) and high < 2**63:
+            return None
+        if low < 0 or high >= 2**64:
+            raise PofxError(
+                f"column {name!r}: expected whole numbers of 64 bits, got "
+                f"{low if low < -(2**63) else high}; convert codes to text, as by .astype(str)"
+            )
+        array = pa.array([None if _none(v) else int(v) for v in objects], pa.uint64())
+        return read_arrow(name, array, "object:uint64")
+FITS
+        issubclass(kind, int | Decimal | np.integer) for kind in kinds
+    )
+    if fits and not (Decimal in kinds and _digits(known) > MOST_DIGITS):
+        return None
+    exact = [Decimal("NaN") if _none(v) else _decimal(v) for v in objects]
+    values = np.array([float(v) for v in exact])
+    residual = np.array([0.0 if v.is_nan() else _lacking(v, float(v)) for v in exact])
+    kind = "object:float64"
+    return Cells(_checked(name, values), None, kind, residual if residual.any() else None)
+
+
+def _decimal(number: Any) -> Decimal:
+    return (
+        number
+        if isinstance(number, Decimal)
+        else Decimal(number.item() if isinstance(number, np.generic) else number)
+    )
+
+
+def _digits(numbers: list[Decimal]) -> int:
+    """How many digits decimals need that have a common last place."""
+    parts = [n.as_tuple() for n in numbers if n.is_finite()]
+    before = max((len(p.digits) + int(p.exponent) for p in parts), default=1)
+    return max(before, 0) + max((-int(p.exponent) for p in parts), default=0)
+
+
+def _lacking(exact: Decimal, near: float) -> float:
+    return float(_CONTEXT.subtract(exact, Decimal(near))) if np.isfinite(near) else 0.0
 
 
 def _to_arrow(name: str, values: np.ndarray) -> pa.Array:
@@ -183,7 +240,8 @@ def _to_arrow(name: str, values: np.ndarray) -> pa.Array:
 
 
 def _none(value: object) -> bool:
-    return value is None or (isinstance(value, float) and value != value)
+    missing = isinstance(value, float | Decimal) and value != value
+    return value is None or missing or type(value).__name__ in ("NAType", "NaTType")
 
 
 def _refused(name: str, what: str) -> PofxError:
@@ -200,7 +258,7 @@ def read_series(name: str, series: nw.Series, container: str) -> Cells:
         return read_values(name, series.to_numpy())
     if native == nw.Categorical and series.implementation.is_polars():
         # the categories of polars are shared by all frames: only those seen here are meant
-        cells = _read_arrow(name, _one_array(series.cast(nw.String).to_arrow()), "category")
+        cells = read_arrow(name, _one_array(series.cast(nw.String).to_arrow()), "category")
         return Cells(cells.values, cells.levels, "category")
     try:
         array = _one_array(series.to_arrow())
@@ -211,14 +269,15 @@ def read_series(name: str, series: nw.Series, container: str) -> Cells:
         dtype = "enum"
     elif container == "pandas":
         dtype = pandas_name(series.to_native().dtype, dtype)
-    return _read_arrow(name, array, dtype)
+    return read_arrow(name, array, dtype)
 
 
 def _one_array(array: Any) -> pa.Array:
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
-def _read_arrow(name: str, array: pa.Array, dtype: str) -> Cells:
+def read_arrow(name: str, array: pa.Array, dtype: str) -> Cells:
+    """The cells of an Arrow array, of a dtype of the vocabulary."""
     kind, is_a = array.type, pa.types
     if is_a.is_null(kind):
         return Cells(np.full(len(array), np.nan), None, dtype)
@@ -264,7 +323,7 @@ def _integer_residual(integers: np.ndarray) -> np.ndarray | None:
 def _decimal_residual(array: pa.Array, values: np.ndarray) -> np.ndarray | None:
     """What the nearest floats lack of decimals; None if they lack nothing."""
     lacking = [
-        0.0 if exact is None else float(_CONTEXT.subtract(exact, Decimal(near)))
+        0.0 if exact is None else _lacking(exact, near)
         for exact, near in zip(array.to_pylist(), values.tolist())
     ]
     return np.array(lacking) if any(lacking) else None

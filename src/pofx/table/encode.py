@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -11,7 +12,7 @@ from pofx.core.errors import PofxError, unknown
 from pofx.table.cells import EXACT, Cells, added, as_numbers, filled, large, split
 from pofx.table.dtypes import arrow_type
 from pofx.table.frames import Frame, read_frame
-from pofx.table.restore import beside, build, to_arrow
+from pofx.table.restore import beside, build, loses, to_arrow
 from pofx.table.schema import Schema, Variable
 from pofx.table.units import at, example, first, in_units, is_time, wanted_time
 
@@ -149,14 +150,20 @@ def decode(schema: Schema, x: np.ndarray, *, like: Any = None, index: Any = None
     cells = {v.name: _cells(v, x[:, schema.slices[v.name]]) for v in schema.variables}
     if like is None:
         return build(schema.container, cells, index)
-    whole = []
+    kept = []
     frame = read_frame(like, schema.names)
     container = frame.container if frame.container in FRAMES else schema.container
     for name, own in frame.cells.items():
-        if own.dtype == cells[name].dtype and not own.missing.any():
-            whole.append(name)
-        cells[name] = filled(in_units(schema.variable(name), own), cells[name])
-    return beside(build(container, cells, like), like, whole)
+        guess = filled(in_units(schema.variable(name), own), cells[name])
+        cells[name] = guess
+        if not own.missing.any() and own.dtype == guess.dtype:
+            kept.append(name)
+        elif loses(own, guess):
+            kept.append(name)
+            # what is an object beside them need not be of their type
+            objects = own.dtype.startswith("object")
+            cells[name] = guess if objects else replace(guess, dtype=own.dtype)
+    return beside(build(container, cells, like), like, kept)
 
 
 def log_scale(schema: Schema, x: np.ndarray) -> np.ndarray:

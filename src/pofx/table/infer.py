@@ -116,6 +116,8 @@ def _infer(name: str, cells: Cells, given: dict[str, Any], numeric: bool) -> Var
     near = cells if cells.residual is None else Cells(cells.minus(origin), None, cells.dtype)
     known = measure.distinct(near.values)
     spikes = measure.spikes(*known) if not shape and cells.levels is None and not numeric else ()
+    if cells.residual is not None and any(v != np.rint(v) for v in spikes):
+        spikes = ()  # no number is at hand that is equal to them
     if "spikes" in given:
         spikes = tuple(sorted(float(v - origin) for v in given["spikes"]))
     kind = given.get("kind") or _kind(near, known, spikes, numeric, given, origin)

@@ -1,6 +1,7 @@
 """Cells back into data of the kind they came as, with its dtypes and level names."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from decimal import Context, Decimal
 from typing import Any
 
@@ -8,9 +9,9 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import pyarrow as pa
 
-from pofx.table.cells import Cells, as_array, split
+from pofx.table.cells import Cells, as_array, read_arrow, split
 from pofx.table.dtypes import arrow_type
-from pofx.table.times import sort_of, times
+from pofx.table.times import sort_of, times, zone_of
 
 STEP = 2**12
 """More than neighbouring floats of the size of 64-bit whole numbers differ by."""
@@ -208,69 +209,84 @@ def _within(values: np.ndarray, limits: Any) -> np.ndarray:
     return np.clip(values, low, high)
 
 
-def beside(data: Any, like: Any, whole: Sequence[str]) -> Any:
-    """Data with the columns of `like`, in its order, that it lacks or that are `whole` there.
+def loses(cells: Cells, guess: Cells) -> bool:
+    """Whether numbers, times or objects are others once they are of the guess's dtype.
 
-    Of the other columns what stands in `like` is kept, in its type where that of the data would
-    change it, as a float64 a long whole number or an integer a fraction.
+    >>> cells = Cells(np.array([0.5, np.nan]), None, "float64")
+    >>> loses(cells, Cells(np.array([0.5, 7.0]), None, "int64"))
+    True
+    """
+    if cells.dtype == guess.dtype:
+        return cells.levels is None or cells.dtype.startswith("object")
+    if cells.levels is not None or guess.levels is not None:
+        return False
+    if sort_of(cells.dtype) != sort_of(guess.dtype) or zone_of(cells.dtype) != zone_of(guess.dtype):
+        return False
+    if "decimal" in cells.dtype:
+        return True
+    known = ~cells.missing
+    back = read_arrow("", to_arrow(replace(cells, dtype=guess.dtype)), guess.dtype).paired()
+    return bool((back.reshape(known.shape) != cells.paired())[known].any())
+
+
+def beside(data: Any, like: Any, kept: Collection[str]) -> Any:
+    """Data with the columns of `like`, in its order, that it lacks.
+
+    Of the columns `kept` the cells are those of `like` but where they are missing.
     """
     if isinstance(like, pa.RecordBatch):
         like = pa.Table.from_batches([like])
     if isinstance(data, Mapping) and isinstance(like, Mapping):
-        own = {n: _kept(as_array(n, v), data.get(n), n in whole) for n, v in like.items()}
-        return own | {name: data[name] for name in data if name not in like}
+        arrays = {n: as_array(n, v) for n, v in like.items()}
+        merged = {
+            n: _array_filled(a, data[n]) if n in kept else np.array(data.get(n, a))
+            for n, a in arrays.items()
+        }
+        return merged | {name: data[name] for name in data if name not in like}
+    if isinstance(data, np.ndarray) and isinstance(like, np.ndarray):
+        return _array_filled(like, data) if kept else data
     if type(data) is not type(like):
         return data
-    if isinstance(data, np.ndarray):
-        return _kept(like, data, False)
     frames: list[Any] = [data, like]
     one, other = (nw.from_native(frame, eager_only=True) for frame in frames)
     names, known = list(other.columns), list(one.columns)
-    kept = [other[name] for name in names if name in whole or name not in known]
-    kept += [_standing(other[n], one[n]) for n in names if n in known and n not in whole]
+    columns = [other[name] for name in names if name not in known]
+    columns += [_filled(other[name], one[name]) for name in names if name in kept]
     order = [*names, *(name for name in known if name not in names)]
-    return one.with_columns(*kept).select(order).to_native()
+    return one.with_columns(*columns).select(order).to_native()
 
 
-def _kept(own: np.ndarray, guess: np.ndarray | None, whole: bool) -> np.ndarray:
-    """`_standing` of arrays; one's own where there is no guess or nothing is missing."""
-    if guess is None or whole or own.shape != guess.shape:
-        return np.array(own) if guess is None or whole else guess
-    if own.dtype == object:
-        return _objects_filled(own, guess)
-    if not ({own.dtype.kind, guess.dtype.kind} <= set("iuf") or own.dtype.kind in "mM"):
+def _array_filled(array: np.ndarray, guess: np.ndarray) -> np.ndarray:
+    """An array, with the guess in place of None, NaN and NaT."""
+    if array.shape != guess.shape:
         return guess
-    there, moved = ~np.isnan(own), guess.astype(own.dtype)
-    return guess if (moved == own)[there].all() else np.where(there, own, moved)
+    if array.dtype == object:
+        return _objects_filled(array, guess)
+    if array.dtype.kind not in "fmM":
+        return np.array(array)
+    return np.where(np.isnan(array), guess.astype(array.dtype), array)
 
 
-def _objects_filled(own: np.ndarray, guess: np.ndarray) -> np.ndarray:
-    """One's own objects, with the guess in place of None and NaN."""
-    flat, guesses = own.ravel().tolist(), guess.ravel().tolist()
-    filled = np.empty(len(flat), dtype=object)
-    filled[:] = [new if _none(old) else old for old, new in zip(flat, guesses)]
-    return filled.reshape(own.shape)
+def _objects_filled(array: np.ndarray, guess: np.ndarray) -> np.ndarray:
+    filled = np.empty(array.size, dtype=object)
+    pairs = zip(array.ravel(), guess.ravel().tolist())
+    filled[:] = [new if _none(old) else old for old, new in pairs]
+    return filled.reshape(array.shape)
 
 
 def _none(value: object) -> bool:
-    # NaN, NaT and a decimal that is no number differ from themselves, and pandas' NA from all
+    # pandas' NA is neither equal to itself nor not
     return value is None or type(value).__name__ == "NAType" or bool(value != value)
 
 
-def _standing(own: nw.Series[Any], guess: nw.Series[Any]) -> nw.Series[Any]:
-    """The guess, or one's own cells with the guess where they are missing, if it changed them."""
-    kind = own.dtype
-    if own.implementation.is_pandas_like() and str(own.to_native().dtype) == "object":
-        native = own.to_native()
-        cells = _objects_filled(own.to_numpy(), guess.to_numpy())
-        return nw.from_native(native._constructor(cells, index=native.index), series_only=True)
-    if not (kind.is_temporal() or (kind.is_numeric() and guess.dtype.is_numeric())):
-        return guess
-    if getattr(kind, "time_zone", None) != getattr(guess.dtype, "time_zone", None):
-        return guess
-    missing = own.is_null()
-    if kind.is_float():
-        missing = missing | own.is_nan()
-    moved = guess if guess.dtype == kind else guess.cast(kind)
-    same = (moved == own) | missing
-    return guess if same.all() else own.zip_with(~missing, moved)
+def _filled(column: nw.Series[Any], guess: nw.Series[Any]) -> nw.Series[Any]:
+    """A column of a frame, with the guess in place of missing cells."""
+    native = column.to_native()
+    if column.implementation.is_pandas_like() and str(native.dtype) == "object":
+        cells = _objects_filled(column.to_numpy(), guess.to_numpy())
+        series = native._constructor(cells, index=native.index, name=native.name, dtype=object)
+        return nw.from_native(series, series_only=True)
+    missing = column.is_null()
+    if column.dtype.is_float():
+        missing = missing | column.is_nan()
+    return column.zip_with(~missing, guess)
