@@ -21,6 +21,7 @@ DIGITS = 15
 MOST_DIGITS = 76
 """Arrow's decimals have no more."""
 _CONTEXT = Context(prec=400)
+_NO_VALUE = ("NoneType", "NAType", "NaTType")
 _NUMBERS = (int, float, Decimal, np.integer, np.floating)
 
 
@@ -185,9 +186,12 @@ def _numpy_times(array: np.ndarray) -> Cells:
 
 def _mixed_numbers(name: str, objects: np.ndarray) -> Cells | None:
     """The cells of Python numbers that Arrow has no one type for; None for others."""
+    seen = [kind for kind in set(map(type, objects)) if kind.__name__ not in _NO_VALUE]
+    if not seen or not all(issubclass(kind, _NUMBERS) and kind is not bool for kind in seen):
+        return None
     known = [v for v in objects if not _none(v)]
     kinds = {type(v) for v in known}
-    if not kinds or not all(issubclass(kind, _NUMBERS) and kind is not bool for kind in kinds):
+    if not known:
         return None
     if all(issubclass(kind, int | np.integer) for kind in kinds):
         low, high = min(known), max(known)
@@ -200,10 +204,8 @@ def _mixed_numbers(name: str, objects: np.ndarray) -> Cells | None:
             )
         array = pa.array([None if _none(v) else int(v) for v in objects], pa.uint64())
         return read_arrow(name, array, "object:uint64")
-FITS
-        issubclass(kind, int | Decimal | np.integer) for kind in kinds
-    )
-    if fits and not (Decimal in kinds and _digits(known) > MOST_DIGITS):
+    floats = all(issubclass(kind, float | np.floating) for kind in kinds)
+    if floats or (kinds == {Decimal} and _digits(known) <= MOST_DIGITS):
         return None
     exact = [Decimal("NaN") if _none(v) else _decimal(v) for v in objects]
     values = np.array([float(v) for v in exact])
@@ -213,11 +215,7 @@ FITS
 
 
 def _decimal(number: Any) -> Decimal:
-    return (
-        number
-        if isinstance(number, Decimal)
-        else Decimal(number.item() if isinstance(number, np.generic) else number)
-    )
+    return Decimal(number.item() if isinstance(number, np.generic) else number)
 
 
 def _digits(numbers: list[Decimal]) -> int:
@@ -241,7 +239,7 @@ def _to_arrow(name: str, values: np.ndarray) -> pa.Array:
 
 def _none(value: object) -> bool:
     missing = isinstance(value, float | Decimal) and value != value
-    return value is None or missing or type(value).__name__ in ("NAType", "NaTType")
+    return value is None or missing or type(value).__name__ in _NO_VALUE
 
 
 def _refused(name: str, what: str) -> PofxError:
