@@ -1,7 +1,6 @@
 """The learner by sums over rows: expectation maximisation, and closed form as its one-step case."""
 
 import time
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
@@ -11,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pofx.core.distribution import Statistical
-from pofx.core.errors import PofxWarning, at_least
+from pofx.core.errors import at_least, warn
 from pofx.core.rows import Rows
 from pofx.core.rules import loosened
 
@@ -92,18 +91,14 @@ def em(
         quick = time.perf_counter() - start < 0.25
         block = min(2 * block, BLOCK) if quick else block
     if not np.isfinite(history[-1]):
-        warnings.warn(
+        warn(
             f"the log-likelihood became {history[-1]} after {len(history)} steps; rows that the "
             "model holds impossible? try prior=1, or check the data for extreme values",
-            PofxWarning,
-            stacklevel=2,
         )
     elif not done:
-        warnings.warn(
+        warn(
             f"EM had not converged after {len(history)} steps (last gain "
             f"{_last_gain(history):.2g} nats a row); the model stands, more steps may better it",
-            PofxWarning,
-            stacklevel=2,
         )
     converged = bool(done and np.isfinite(history[-1]))
     return Fit(back(model), history, converged, time.perf_counter() - began)

@@ -1,11 +1,9 @@
 """Columns that tell nothing, or that one extreme value spoils."""
 
-import warnings
-
 import jax.numpy as jnp
 import numpy as np
 
-from pofx.core.errors import PofxWarning
+from pofx.core.errors import warn
 from pofx.table.schema import Schema
 
 TOLD = 16
@@ -21,11 +19,9 @@ def doubt_extremes(schema: Schema, x: np.ndarray) -> None:
     for column, own in zip(schema.columns, x.T):
         own = own[~np.isnan(own)]
         if not len(own):
-            warnings.warn(
+            warn(
                 f"column {column.variable!r}: there is no value in it, and what is told of it "
                 "comes of no data; drop it",
-                PofxWarning,
-                stacklevel=3,
             )
         if column.kind != "real" or not len(own):
             continue
@@ -34,9 +30,7 @@ def doubt_extremes(schema: Schema, x: np.ndarray) -> None:
         if 0 < high - low < TOLD * float(jnp.finfo(dtype).eps) * max(-low, high):
             variable = schema.variable(column.variable)
             extreme = variable.shift + variable.scale * own[np.abs(own).argmax()]
-            warnings.warn(
+            warn(
                 f"column {column.variable!r}: {dtype} cannot tell half of its values apart beside "
                 f"one of {extreme:.4g}; drop what is no measurement, or set JAX_ENABLE_X64=1",
-                PofxWarning,
-                stacklevel=3,
             )

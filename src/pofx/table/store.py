@@ -2,7 +2,6 @@
 
 import json
 import os
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
@@ -18,7 +17,7 @@ from safetensors.numpy import save as to_bytes
 
 from pofx.core.discovery import discover
 from pofx.core.distribution import Queryable
-from pofx.core.errors import PofxError, PofxWarning
+from pofx.core.errors import PofxError, PofxWarning, warn
 from pofx.core.whole import write_whole
 
 FORMAT = 1
@@ -137,11 +136,9 @@ def _array(value: np.ndarray) -> jax.Array:
     if value.dtype.kind not in "fiub":
         raise ValueError(f"an array of {value.dtype}")
     if value.dtype == np.float64 and not jax.config.read("jax_enable_x64"):
-        warnings.warn(
+        warn(
             "the model was saved in float64 and answers here in float32; "
             "set JAX_ENABLE_X64=1 for the same answers to the bit",
-            PofxWarning,
-            stacklevel=2,
         )
         value = value.astype(np.float32)
     return jnp.asarray(value)

@@ -1,13 +1,12 @@
 """Draws of some names under what is given, as a frame of the kind that was learned from."""
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from pofx.core.errors import PofxWarning
+from pofx.core.errors import warn
 from pofx.notation.tree import Sample
 from pofx.queries import events
 from pofx.table.asking.given import Given
@@ -39,11 +38,9 @@ def _weighted(question: Question, n: int, own: Given) -> Float[np.ndarray, "n m"
         found = events.completed(question.key(2), own.model, own.columns, own.inside, draws)
     effective = 1 / (found.weights**2).sum()
     if effective < max(FEW * draws, n):
-        warnings.warn(
+        warn(
             f"draws given {own.told} are hard to get: {draws} weighted ones count for "
             f"{effective:.0f}, and rows may repeat",
-            PofxWarning,
-            stacklevel=5,
         )
     which = resampled(np.random.default_rng(question.seed), found.weights, n)
     return np.asarray(found.x, np.float64)[which]
