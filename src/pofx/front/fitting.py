@@ -1,5 +1,6 @@
 """Commands that learn a model and tell what was learned."""
 
+import inspect
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,9 @@ from pofx.core.errors import PofxError
 from pofx.front.app import app
 from pofx.front.arguments import ModelFile, Seed, Table, json_of, load, pairs
 from pofx.table.report import Report
+
+LEARNER_OPTIONS = {"restarts", "tolerance", "steps", "guide"}
+"""Arguments of `pofx.fit` that have no option of their own here."""
 
 
 @app.command()
@@ -48,10 +52,10 @@ def fit(
     data = read(table, kinds)
     if not output.parent.is_dir():
         raise PofxError(f"{output}: cannot be written: no folder {output.parent}")
-    options = {name: json_of(text) for name, text in pairs("option", option).items()}
-    named = {"data", "model", "schema", "weights", "validation", "budget", "epochs", "checkpoint"}
-    if taken := (named | {"seed"}) & set(options):
-        raise PofxError(f"--option: {taken.pop()!r} is no option of a model; see `pofx fit --help`")
+    options = {name: json_of("option", text) for name, text in pairs("option", option).items()}
+    arguments = set(inspect.signature(pofx.fit).parameters) - LEARNER_OPTIONS
+    if taken := sorted(arguments & set(options)):
+        raise PofxError(f"--option: {taken[0]!r} is no option of a model; see `pofx fit --help`")
     p = pofx.fit(
         data,
         model,

@@ -19,6 +19,7 @@ from pofx.table.encode import decode, encode
 from pofx.table.frames import read_frame
 from pofx.table.joint import Joint
 from pofx.table.report import leaderboard_html, summary
+from pofx.table.seeds import generator_of
 from pofx.table.strange import Cell, least_expected
 
 COLUMNS, PAIRED, TARGETS, COVERED = 24, 16, 4, 12
@@ -82,7 +83,7 @@ def page(p: Joint, data: Any = None, *, target: str | None = None, seed: int = 0
         raise PofxError("data: wanted at least one row, got no rows")
     parts.append(_section("Columns", *_columns(p, data)))
     if x is not None:
-        some = x[np.sort(np.random.default_rng(seed).permutation(len(x))[:ROWS])]
+        some = x[np.sort(generator_of(seed).permutation(len(x))[:ROWS])]
         parts.append(_section("Calibration", *_calibration(p, some, len(x), targets, seed)))
         parts.append(_section("Rows least expected", *_strange(p, x, seed)))
     return "".join([*parts, "</body></html>\n"])

@@ -1,5 +1,6 @@
 """Commands that put questions to a model."""
 
+import inspect
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -38,8 +39,9 @@ def ask(
     seed: Seed = 0,
 ) -> None:
     """Answer questions in the notation of textbooks (see docs/notation.md)."""
-    others = {name: load(Path(path)) for name, path in pairs("with", beside).items()}
     p = load(model)
+    taken = {"p", *inspect.signature(p.ask).parameters}
+    others = {name: load(Path(path)) for name, path in pairs("with", beside, taken).items()}
     for question in questions:
         print(p.ask(question, unit=unit, stderr=stderr, seed=seed, **others))
 
@@ -72,7 +74,7 @@ def predict(
     decisions = p.decide(
         read(table, p.schema),
         target,
-        cost=None if cost is None else json_of(cost),
+        cost=None if cost is None else json_of("cost", cost),
         reject=reject,
         strange=strange,
         unseen=cast(Any, unseen),

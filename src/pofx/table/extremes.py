@@ -1,11 +1,9 @@
 """Columns that tell nothing, or that one extreme value spoils."""
 
-import warnings
-
 import jax.numpy as jnp
 import numpy as np
 
-from pofx.core.errors import PofxWarning
+from pofx.core.errors import warn
 from pofx.table.cells import Cells, large
 from pofx.table.schema import Schema, Variable
 
@@ -25,11 +23,9 @@ def doubt_merged(variable: Variable, cells: Cells) -> None:
 
 
 def _merged(name: str, exact: int, kept: int, dtype: str) -> None:
-    warnings.warn(
+    warn(
         f"column {name!r}: its {exact} distinct values become {kept} in {dtype}; "
         "convert codes to text, or split the number into two columns",
-        PofxWarning,
-        stacklevel=4,
     )
 
 
@@ -42,11 +38,9 @@ def doubt_extremes(schema: Schema, x: np.ndarray) -> None:
     for column, own in zip(schema.columns, x.T):
         own = own[~np.isnan(own)]
         if not len(own):
-            warnings.warn(
+            warn(
                 f"column {column.variable!r}: there is no value in it, and what is told of it "
                 "comes of no data; drop it",
-                PofxWarning,
-                stacklevel=3,
             )
         if column.kind != "real" or not len(own):
             continue
@@ -61,9 +55,7 @@ def doubt_extremes(schema: Schema, x: np.ndarray) -> None:
             variable = schema.variable(column.variable)
             hint = ", or set JAX_ENABLE_X64=1" if dtype == np.float32 else ""
             extreme = variable.shift + variable.scale * own[np.abs(own).argmax()]
-            warnings.warn(
+            warn(
                 f"column {column.variable!r}: {dtype} cannot tell half of its values apart beside "
                 f"one of {extreme:.4g}; drop what is no measurement{hint}",
-                PofxWarning,
-                stacklevel=3,
             )

@@ -30,6 +30,9 @@ from pofx.table.schema import Schema
 from pofx.table.seeds import key_of
 from pofx.table.told import plain
 
+MAX_COUNT = 2**31 - 1
+"""The most restarts, steps and epochs: what loops count to."""
+MAX_FLOAT = float(np.finfo(np.float64).max)
 JUDGES, FOLDS = 200, 5
 """Held-out rows wanted to choose by, and the most splits made to come by them."""
 
@@ -81,7 +84,8 @@ def fit(
     check(name or "mixture", options)
     _check_numbers(restarts=restarts, steps=steps, epochs=epochs)
     for what, value in (("tolerance", tolerance), ("budget", budget)):
-        if not isinstance(value, Real) or not value >= 0:
+        # A whole number may be longer than any float.
+        if not isinstance(value, Real) or not (value == np.inf or 0 <= value <= MAX_FLOAT):
             raise PofxError(f"{what}: wanted a number, at least 0; got {value!r}")
     _checkpoint(checkpoint, cls)
     _guide(guide, cls)
@@ -198,6 +202,8 @@ def _check_numbers(**values: Any) -> None:
         least = 0 if what == "epochs" else 1
         if not isinstance(value, Integral) or value < least:
             raise PofxError(f"{what}: wanted a whole number, at least {least}; got {value!r}")
+        if value > MAX_COUNT:
+            raise PofxError(f"{what}: wanted at most {MAX_COUNT}, got a number beyond it")
 
 
 def _splits(
