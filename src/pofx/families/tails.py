@@ -171,13 +171,18 @@ def bisect(
 
     def halve(_, bracket):
         low, high = bracket
-        middle = (low + high) / 2
-        middle = jnp.floor(middle) if whole else middle
+        middle = jnp.floor(_amid(low, high)) if whole else (low + high) / 2
         below = cdf(middle) < u
         return jnp.where(below, middle, low), jnp.where(below, high, middle)
 
-    steps = jnp.finfo(u.dtype).nmant + 8
+    steps = jnp.finfo(u.dtype).nmant + 12
     return jax.lax.fori_loop(0, steps, halve, (low, high))[1]
+
+
+def _amid(low: Float[Array, "..."], high: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Between whole numbers >= -1: halfway, or by ratio where a wide bracket would take long."""
+    by_ratio = jnp.sqrt(low + 2) * jnp.sqrt(high + 2) - 2
+    return jnp.where(high > 4 * (low + 2), by_ratio, (low + high) / 2)
 
 
 def highest(

@@ -43,19 +43,24 @@ def spikes(values: np.ndarray, counts: np.ndarray) -> tuple[float, ...]:
     return tuple(sorted(values[order[:many]].tolist()))
 
 
-def resolution(values: np.ndarray) -> float:
+def resolution(values: np.ndarray, positive: bool = False) -> float:
     """The smallest gap between distinct values; of a single value, the unit of its last digit.
 
-    Gaps that rounding errors explain do not count. 0 where there is no value.
+    Gaps that rounding errors explain do not count: those of sums, which err by a share of the
+    largest value, or where `positive`, those of products, which err by a share of each. 0 where
+    there is no value.
 
     >>> resolution(np.array([39.1, 39.5, 40.3, 0.1 + 0.2, 0.3])), resolution(np.array([7.0, 7.0]))
     (0.4, 1.0)
+    >>> decades = np.array([1e-30, 3e-30, 1.0, 1e30])
+    >>> resolution(decades), resolution(decades, positive=True)
+    (1e+30, 2e-30)
     """
     found = distinct(values)[0]
     if not found.size:
         return 0.0
     gaps = np.diff(found)
-    gaps = gaps[gaps > 1e-14 * np.abs(found).max()]
+    gaps = gaps[gaps > 1e-14 * (np.abs(found[1:]) if positive else np.abs(found).max())]
     if gaps.size:
         return float(f"{gaps.min():.12g}")
     exponent = Decimal(f"{found[0]:.7g}").normalize().as_tuple().exponent
