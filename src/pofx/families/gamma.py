@@ -51,8 +51,16 @@ class Gamma(Family):
     def log_prob(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
         positive = x > 0
         x = jnp.where(positive, x, 1)
-        value = jnp.log(self.shape / x) + log_poisson(self.shape, self.rate * x)
+        ratio, lost = self._to_rate(x)
+        value = jnp.log(self.shape) - jnp.log(x) + log_poisson(self.shape, ratio) + self.shape * lost
         return jnp.where(positive, value, -jnp.inf)
+
+    def _to_rate(self, x: Float[Array, "c"]) -> tuple[Float[Array, "c"], Float[Array, "c"]]:
+        """rate x, at least the least float, and what its logarithm lacks for that."""
+        least = jnp.finfo(x.dtype).tiny
+        ratio = self.rate * x
+        lost = jnp.log(self.rate) + jnp.log(x) - jnp.log(least)
+        return jnp.maximum(ratio, least), jnp.where(ratio < least, lost, 0)
 
     def sample(self, key: PRNGKeyArray) -> Float[Array, "c"]:
         # A small shape takes x below what floats carry unless the rate brings it back first.
@@ -102,7 +110,9 @@ class Gamma(Family):
     def statistics(self, x: Float[Array, "n c"], weight: Float[Array, "n c"]) -> Moments:
         mean = self.mean()
         t = (x - mean) / mean
-        return weight.sum(0), (weight * t).sum(0), (weight * excess(t, x / mean)).sum(0)
+        ratio, lost = self._to_rate(x)
+        bend = excess(t, ratio / self.shape) - lost
+        return weight.sum(0), (weight * t).sum(0), (weight * bend).sum(0)
 
     def expected(self, other: "Gamma") -> Moments:
         t = (other.mean() - self.mean()) / self.mean()

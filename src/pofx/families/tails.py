@@ -56,15 +56,19 @@ def gamma_tails(a: Float[Array, "..."], t: Float[Array, "..."]) -> Tails:
     """
     t = jnp.clip(t, jnp.finfo(t.dtype).tiny, HUGE)
     low = t < a
+    # A small shape's upper tail is spread over decades: of T - t it then decays at rate 1.
+    spread = ~low & (a < 1)
     a_, t_, sign = a[..., None], t[..., None], jnp.where(low, -1, 1).astype(t.dtype)[..., None]
     slope = jnp.abs(a - t)
 
     def log_ratio(s):
         # a s - t (e^s - 1), but for the linear parts, which nearly cancel where a is large.
         rise, near, bend = _rise(sign * s)
-        return jnp.where(near, -slope[..., None] * s - t_ * bend, a_ * sign * s - t_ * rise)
+        plain = jnp.where(near, -slope[..., None] * s - t_ * bend, a_ * sign * s - t_ * rise)
+        apart = a_ * jnp.log1p(s / t_) - s - jnp.log(t_ + s)
+        return jnp.where(spread[..., None], apart, plain)
 
-    tail = _tail(log_ratio, slope + t**0.5, ~low)
+    tail = _tail(log_ratio, jnp.where(spread, 1, slope + t**0.5), ~low & ~spread)
     return _either(low, a * jnp.exp(log_poisson(a, t)) * tail)
 
 
