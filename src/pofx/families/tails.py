@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from pofx.core.bisection import middle
 from pofx.core.family import Family
 from pofx.families.special import excess, log_negative_binomial, log_poisson
 
@@ -175,18 +176,13 @@ def bisect(
 
     def halve(_, bracket):
         low, high = bracket
-        middle = jnp.floor(_amid(low, high)) if whole else (low + high) / 2
-        below = cdf(middle) < u
-        return jnp.where(below, middle, low), jnp.where(below, high, middle)
+        # Whole numbers begin at -1.
+        at = jnp.floor(middle(low + 2, high + 2)) - 2 if whole else (low + high) / 2
+        below = cdf(at) < u
+        return jnp.where(below, at, low), jnp.where(below, high, at)
 
     steps = jnp.finfo(u.dtype).nmant + 12
     return jax.lax.fori_loop(0, steps, halve, (low, high))[1]
-
-
-def _amid(low: Float[Array, "..."], high: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Between whole numbers >= -1: halfway, or by ratio where a wide bracket would take long."""
-    by_ratio = jnp.sqrt(low + 2) * jnp.sqrt(high + 2) - 2
-    return jnp.where(high > 4 * (low + 2), by_ratio, (low + high) / 2)
 
 
 def highest(
