@@ -154,11 +154,12 @@ def _by_gradients(
         phases.append(trained)
         with width.float64(answers_float64):
             own = width.as_default(trained.model).compiled(key, rows, score)
-            scores = score(own)
         nxt = trained.model.then()
         if nxt is None and len(phases) == 1:
             best = own
             break
+        with width.float64(answers_float64):
+            scores = score(own)
         value = float(np.average(scores, weights=judges.flat()[2]))
         if value > kept or len(phases) == 1:
             best, kept = own, value

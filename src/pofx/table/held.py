@@ -16,6 +16,7 @@ from pofx.core.inexact import Estimated
 from pofx.core.rows import rows
 from pofx.models.conditional import Conditional
 from pofx.queries import bayes, guide, missing
+from pofx.queries.structure import may_depend
 from pofx.table.encode import Unseen, encode
 from pofx.table.entries import Entries
 from pofx.table.report import Report
@@ -60,7 +61,16 @@ class Held:
     def _without(self, data: Any, target: str, unseen: Unseen) -> np.ndarray:
         """The free entries of the data, those of the target missing."""
         inputs = [n for n in self.schema.names if n != target]
-        return self._read(data, unseen, require=inputs, ignore=target)[:, self.entries.free]
+        x = self._read(data, unseen, require=inputs, ignore=target)[:, self.entries.free]
+        observed = ~np.isnan(x).all(0)
+        if observed.any() and not may_depend(self.model, self.entries.mask([target]), observed):
+            warnings.warn(
+                f"this model holds {target!r} independent of the other columns, so every row gets "
+                "the same answer; fit one that relates them, such as model='mixture'",
+                PofxWarning,
+                stacklevel=4,
+            )
+        return x
 
     def _check(self, free: np.ndarray, alone: bool = True) -> None:
         """Warns where the weighted draws behind the answers for such rows are worth little."""

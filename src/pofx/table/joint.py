@@ -172,7 +172,6 @@ class Joint(Informs, Decides):
 
     # -- questions in the notation of textbooks
 
-    @in_model_width
     def ask(
         self,
         text: str,
