@@ -249,7 +249,9 @@ def _continuous(
         spikes=spikes,
         shift=shift,
         scale=scale or 1.0,
-        resolution=float(given.get("resolution", measure.resolution(measured))),
+        resolution=float(
+            given.get("resolution", measure.resolution(measured, kind == "positive"))
+        ),
         family=family,
         dtype=cells.dtype,
     )
