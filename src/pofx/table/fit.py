@@ -19,6 +19,7 @@ from pofx.learn.fit import Plan, Start, by_batches, refined
 from pofx.learn.fit import fit as learn
 from pofx.learn.progress import watch
 from pofx.table import guide as guides
+from pofx.table import measure
 from pofx.table.choose import Choice, choose
 from pofx.table.encode import encode, log_scale
 from pofx.table.extremes import doubt_extremes
@@ -145,9 +146,10 @@ def fit(
 
 
 def _in_float64(cls: type[Learned] | None, x: np.ndarray) -> bool:
-    """Whether a table is learned in float64: networks are not, nor are large tables."""
-    network = cls is not None and issubclass(cls, Inexact)
-    return width.preferred() and not network and x.size < width.LARGE_TABLE
+    """Whether a table is learned in float64: no network, and no large table that float32 holds."""
+    if not width.preferred() or (cls is not None and issubclass(cls, Inexact)):
+        return False
+    return x.size < width.LARGE_TABLE or measure.needs_float64(x)
 
 
 def _named(

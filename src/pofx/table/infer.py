@@ -249,9 +249,7 @@ def _continuous(
         spikes=spikes,
         shift=shift,
         scale=scale or 1.0,
-        resolution=float(
-            given.get("resolution", measure.resolution(measured, kind == "positive"))
-        ),
+        resolution=float(given.get("resolution", measure.resolution(measured, kind == "positive"))),
         family=family,
         dtype=cells.dtype,
     )
