@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
@@ -260,7 +261,7 @@ def _with_fields(what: str, data: object, wanted: set[str]) -> dict[str, Any]:
 
 
 def _finite(value: object) -> bool:
-    return type(value) in (int, float) and abs(value) < math.inf  # type: ignore[arg-type]
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max  # type: ignore[arg-type]
 
 
 def _tuple_of(values: object, wanted: type) -> bool:
