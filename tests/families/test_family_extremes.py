@@ -108,7 +108,10 @@ def test_positive_numbers_over_many_decades_are_learned(wide, decades):
     gamma = learn_long(Gamma.start(columns, x, np.ones_like(x)), jnp.asarray(x))
     # At its maximum, log mean - mean log = log shape - psi(shape).
     shape = optimize.brentq(
-        lambda a: np.log(x.mean()) - logs.mean() - np.log(a) + special.digamma(a), 1e-6, 1, xtol=1e-14
+        lambda a: np.log(x.mean()) - logs.mean() - np.log(a) + special.digamma(a),
+        1e-6,
+        1,
+        xtol=1e-14,
     )
     np.testing.assert_allclose(gamma.shape, shape, rtol=1e-6)
     np.testing.assert_allclose(gamma.mean(), x.mean(), rtol=1e-9)
@@ -118,7 +121,8 @@ def test_positive_numbers_over_many_decades_are_learned(wide, decades):
 def test_a_wide_log_normal_answers_with_numbers_of_its_support(wide):
     family = LogNormal(Normal(jnp.array([-700.0]), jnp.array([1600.0]), jnp.array([1e-6])))
     mode, u = family.mode(), jnp.array([[1e-9, 0.5]])
-    assert mode > 0 and np.isfinite(family.log_prob(mode)).all()
+    assert mode > 0
+    assert np.isfinite(family.log_prob(mode)).all()
     assert (quantile(family, u) > 0).all()
     assert (many(family, jax.random.key(0)) > 0).all()
     # (e^d - 1) e^(2 m + d) = e^1800: infinite, where a product of its factors is no number.

@@ -52,7 +52,8 @@ class Gamma(Family):
         positive = x > 0
         x = jnp.where(positive, x, 1)
         ratio, lost = self._to_rate(x)
-        value = jnp.log(self.shape) - jnp.log(x) + log_poisson(self.shape, ratio) + self.shape * lost
+        value = jnp.log(self.shape) - jnp.log(x) + log_poisson(self.shape, ratio)
+        value += self.shape * lost
         return jnp.where(positive, value, -jnp.inf)
 
     def _to_rate(self, x: Float[Array, "c"]) -> tuple[Float[Array, "c"], Float[Array, "c"]]:

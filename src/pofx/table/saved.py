@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from pofx.core import width
+from pofx.families.inflated import aligned
 from pofx.table import store
 from pofx.table.joint import Joint
 from pofx.table.schema import Schema
@@ -26,4 +28,6 @@ def load(path: str | Path) -> Joint:
             raise ValueError("the evidence is no list of texts")
         if not isinstance(told, dict) or not fits(told):
             raise ValueError("what it says of its fit makes no sense")
+        with width.float64(width.is_float64(model)):
+            model = aligned(model, schema.columns)
         return Joint(model, schema, fixed, tuple(evidence), told)
