@@ -54,12 +54,13 @@ class Atoms(eqx.Module):
 
     def mean(self) -> Float[Array, ""]:
         """E[X]."""
-        return self.weights @ self.family.mean()
+        return _average(self.weights, self.family.mean())
 
     def variance(self) -> Float[Array, ""]:
         """Var[X] = E[Var[X | k]] + Var[E[X | k]]."""
-        mean = self.family.mean()
-        return self.weights @ (self.family.variance() + (mean - self.weights @ mean) ** 2)
+        mean, centre = self.family.mean(), self.mean()
+        apart = jnp.where(jnp.isfinite(centre), mean - centre, jnp.inf)
+        return _average(self.weights, self.family.variance() + apart**2)
 
     def quantile(self, u: Float[Array, ""], column: Column) -> Float[Array, ""]:
         """The smallest x with P(X <= x) >= u, by bisection between the components' own."""
@@ -90,6 +91,11 @@ class Atoms(eqx.Module):
 
     def _all(self, x: Float[Array, ""]) -> Float[Array, "k"]:
         return jnp.broadcast_to(jnp.asarray(x, self.log_weights.dtype), self.log_weights.shape)
+
+
+def _average(weights: Float[Array, "k"], values: Float[Array, "k"]) -> Float[Array, ""]:
+    """Σ_k w_k v_k, in which what has no weight counts for nothing, infinite or not."""
+    return weights @ jnp.where(weights > 0, values, 0)
 
 
 def _cut(family, share, low, high):

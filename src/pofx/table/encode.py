@@ -22,6 +22,8 @@ FRAMES = ("pandas", "polars", "pyarrow")
 INTEGRATED = (
     "such cells are integrated out by unseen='missing' where a call takes it (--unseen missing)"
 )
+_NORMAL = float(np.finfo(np.float64).tiny), float(np.finfo(np.float64).max)
+"""The least and the largest float of full precision."""
 MISSING = ("", "?", "NA", "NaN", "nan", "null")
 """Texts that stand for a missing value on the command line."""
 INTEGER = re.compile(r"[+-]?[0-9]+")
@@ -273,7 +275,12 @@ def _scaled(variable: Variable, cells: Cells, unseen: Unseen) -> np.ndarray:
             f"{variable.kind!r}), got {values[bad].flat[0]:g}{at(cells, row)}; override "
             f"the column's kind and fit again, or {INTEGRATED}"
         )
-    return np.where(bad, np.nan, cells.minus(variable.shift)) / variable.scale
+    with np.errstate(over="ignore", under="ignore"):
+        entries = np.where(bad, np.nan, cells.minus(variable.shift)) / variable.scale
+    if variable.kind == "positive":
+        # Models take the logarithm: of a number too small for the scale, that of the least float.
+        entries = np.where(values > 0, np.clip(entries, *_NORMAL), entries)
+    return entries
 
 
 def _outside(variable: Variable, values: np.ndarray) -> np.ndarray:
@@ -287,12 +294,12 @@ def _outside(variable: Variable, values: np.ndarray) -> np.ndarray:
 
 
 def _spike(variable: Variable, entries: np.ndarray) -> np.ndarray:
-    """Which spike each entry sits on, -1 for none; equal in float32, which models may use."""
+    """Which spike each entry sits on, -1 for none; as float32 where the entry is one."""
     which = np.full(entries.shape, -1)
-    with np.errstate(over="ignore"):
-        near = entries.astype(np.float32)
+    with np.errstate(over="ignore", under="ignore"):
+        narrow = entries.astype(np.float32) == entries
         for i, spike in enumerate(variable.column.spikes):
-            which[near == np.float32(spike)] = i
+            which[(entries == spike) | (narrow & (entries == np.float32(spike)))] = i
     return which
 
 
@@ -306,8 +313,8 @@ def _cells(variable: Variable, entries: np.ndarray) -> Cells:
     values, residual = cells.values, cells.residual
     if variable.kind == "count":
         values = np.maximum(np.rint(values), 0)
-    if variable.kind == "positive" and "int" in variable.dtype.lower():
-        values = np.maximum(values, 1)
+    if variable.kind == "positive":
+        values = np.maximum(values, 1 if "int" in variable.dtype.lower() else _NORMAL[0])
     if variable.time == "instant" and variable.resolution % 1 == 0 < variable.resolution:
         values = np.rint(values)  # of times that are all midnights
     for i, spike in enumerate(variable.spikes):

@@ -14,6 +14,7 @@ from pofx.core.distribution import Learned, Queryable, Trained
 from pofx.core.errors import PofxError, overheard, unknown
 from pofx.core.inexact import Inexact, estimates
 from pofx.core.rows import Rows, rows
+from pofx.families.inflated import aligned
 from pofx.learn.em import Fit
 from pofx.learn.fit import Plan, Start, by_batches, refined
 from pofx.learn.fit import fit as learn
@@ -142,6 +143,8 @@ def fit(
     assert isinstance(model, Queryable)
     if not estimates(model):
         model = width.for_answers(model)
+    with width.float64(width.is_float64(model)):
+        model = aligned(model, schema.columns)
     return Joint(model, schema, np.full(schema.size, np.nan), (), plain(told))
 
 

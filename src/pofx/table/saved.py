@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from pofx.core import width
+from pofx.families.inflated import aligned
 from pofx.table import store
 from pofx.table.joint import Joint
 from pofx.table.schema import Schema
@@ -20,4 +22,6 @@ def load(path: str | Path) -> Joint:
         fixed = np.array([np.nan if v is None else v for v in header["fixed"]], np.float64)
         if fixed.shape != (schema.size,) or model.size != np.isnan(fixed).sum():
             raise ValueError("the model is not one of these columns")
+        with width.float64(width.is_float64(model)):
+            model = aligned(model, schema.columns)
         return Joint(model, schema, fixed, tuple(header["evidence"]), header["fit"])

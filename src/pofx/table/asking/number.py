@@ -97,11 +97,11 @@ class Number:
 
     def mean(self) -> Answer:
         """E[X]."""
-        return self._ask(Marginal.mean, self.variable.scale, self.variable.shift)
+        return _representable(self._ask(Marginal.mean, self.variable.scale, self.variable.shift))
 
     def variance(self) -> Answer:
         """Var[X]."""
-        return self._ask(Marginal.variance, self.variable.scale**2)
+        return _representable(self._ask(Marginal.variance, self.variable.scale**2))
 
     def sd(self) -> Answer:
         """√Var[X]."""
@@ -138,6 +138,13 @@ class Number:
                 found = replace(found, values=np.array([number(v) for v in self.variable.levels]))
             self._known[draws] = found
         return self._known[draws]
+
+
+def _representable(moment: Answer) -> Answer:
+    """The moment itself; one larger than floats hold is no exact answer."""
+    if np.isfinite(moment.value):
+        return moment
+    return replace(moment, value=np.inf, stderr=np.nan, kind="estimate", how="beyond floats")
 
 
 @dataclass(frozen=True)
