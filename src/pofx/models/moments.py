@@ -12,8 +12,9 @@ from pofx.core.rows import Rows
 from pofx.core.variables import Column, smooth
 from pofx.families.starting import NARROWEST
 
-TIED = 1e-12
-"""The least variance that is left of a column given others, as a share of its variance."""
+TIED = 1e-10
+"""The least variance that is left of a column given others, as a share of its variance: in float64
+with as many digits left in the regression on the others as in the deviations from it."""
 
 
 class Moments(NamedTuple):

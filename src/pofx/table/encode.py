@@ -1,6 +1,7 @@
 """Rows of a table as rows of numbers that models see, and back."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from pofx.core.errors import PofxError, unknown
 from pofx.table.cells import Cells, filled
 from pofx.table.frames import Frame, read_frame
+from pofx.table.relations import impose
 from pofx.table.restore import beside, build
 from pofx.table.schema import Schema, Variable
 from pofx.table.units import at, example, first, in_units, is_time, wanted_time
@@ -139,14 +141,37 @@ def decode(schema: Schema, x: np.ndarray, *, like: Any = None, index: Any = None
     if x.ndim != 2 or x.shape[1] != schema.size:
         raise PofxError(f"x: wanted shape (rows, {schema.size}), got {x.shape}")
     cells = {v.name: _cells(v, x[:, schema.slices[v.name]]) for v in schema.variables}
+    drawn = {name: np.ones(len(x), bool) for name in schema.names}
     if like is None:
-        return build(schema.container, cells, index)
+        return build(schema.container, _related(schema, cells, drawn), index)
     whole = []
     for name, own in read_frame(like, schema.names).cells.items():
         if own.dtype == cells[name].dtype and not own.missing.any():
             whole.append(name)
+        drawn[name] = own.missing
         cells[name] = filled(in_units(schema.variable(name), own), cells[name])
+    cells = _related(schema, cells, drawn)
     return beside(build(schema.container, cells, like), like, whole)
+
+
+def _related(
+    schema: Schema, cells: dict[str, Cells], drawn: Mapping[str, np.ndarray]
+) -> dict[str, Cells]:
+    """The cells, the drawn ones of which obey the schema's relations."""
+    if not schema.relations:
+        return cells
+    names = {n for relation in schema.relations for n in relation.names}
+    if not all(cells[n].levels is None for n in names):
+        return cells
+    # Relations hold among numbers as they are stored.
+    whole = {n for n in names if "int" in schema.variable(n).dtype.lower()}
+    values = {
+        n: np.where(drawn[n] & (n in whole), np.rint(cells[n].values), cells[n].values)
+        for n in names
+    }
+    positive = [n for n in names if schema.variable(n).kind != "real"]
+    values = impose(schema.relations, values, drawn, positive)
+    return {**cells, **{n: replace(cells[n], values=values[n]) for n in names}}
 
 
 def log_scale(schema: Schema, x: np.ndarray) -> np.ndarray:

@@ -27,6 +27,7 @@ from pofx.table.joint import Joint
 from pofx.table.options import check, check_columns
 from pofx.table.schema import Schema
 from pofx.table.seeds import key_of
+from pofx.table.ties import ties
 from pofx.table.told import plain
 
 JUDGES, FOLDS = 200, 5
@@ -132,6 +133,8 @@ def fit(
         ],
     }
     assert isinstance(choice.fit.model, Queryable)
+    relations = ties(schema, x, choice.fit.model, key)
+    schema = Schema(schema.variables, schema.container, relations)
     return Joint(choice.fit.model, schema, np.full(schema.size, np.nan), (), plain(told))
 
 
