@@ -23,6 +23,7 @@ from pofx.models.mixture import Mixture
 from pofx.models.stacked import (
     draw,
     likeliest,
+    log_prior_density,
     log_probs,
     log_weights,
     maximised,
@@ -93,6 +94,9 @@ class Chain(Statistical):
         shares, own = statistics
         log_prior = log_weights(shares, self.prior, self.log_prior)
         return Chain(log_prior, maximised(self.parts, own), self.on, self.prior)
+
+    def log_prior_density(self) -> Float[Array, ""]:
+        return log_prior_density(self.log_prior, self.prior, self.parts)
 
     @classmethod
     def carries(
