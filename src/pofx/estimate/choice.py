@@ -1,6 +1,7 @@
 """Which model the mutual information of a sample is cross-fitted with, if none is named."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import count
 from typing import NamedTuple
@@ -22,7 +23,7 @@ MAX_NAMED_COMPONENTS = 16
 
 
 class Candidate(NamedTuple):
-    """A model: its name, what learns it, and whether it only approximates most distributions."""
+    """A model: its name, what learns it, and whether it is a mixture of several parts."""
 
     name: str
     learn: Learner
@@ -30,19 +31,21 @@ class Candidate(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """The candidate that scored best, its cross-fit, and whether a larger one was left to try."""
+    """The candidate that scored best, its cross-fit, and the estimate of the next larger one.
+
+    The latter is NaN if there is no larger one.
+    """
 
     candidate: Candidate
     fit: CrossFit
-    largest: bool
+    larger: float
 
 
 def ranked(samples: Mapping[str, Sample]) -> bool:
     """Whether all columns are continuous, with so few ties that ranks say what columns say."""
     columns = [values for sample in samples.values() for values in sample.columns]
     return all(
-        values.dtype == np.float64
-        and len(np.unique(values)) >= MIN_DISTINCT_SHARE * len(values)
+        values.dtype == np.float64 and len(np.unique(values)) >= MIN_DISTINCT_SHARE * len(values)
         for values in columns
     )
 
@@ -65,12 +68,12 @@ def choose(samples: Mapping[str, Sample], task: Task) -> Choice:
 
 def _top(ladder: Iterator[Candidate], task: Task) -> Choice:
     candidate = next(ladder)
-    best = Choice(candidate, cross_fit(candidate.learn, task), False)
+    best = Choice(candidate, cross_fit(candidate.learn, task), math.nan)
     for candidate in ladder:
         fit = cross_fit(candidate.learn, task)
         if not _gains(fit, best.fit):
-            return best._replace(largest=False)
-        best = Choice(candidate, fit, True)
+            return best._replace(larger=fit.value)
+        best = Choice(candidate, fit, math.nan)
     return best
 
 
@@ -116,10 +119,8 @@ def _named_ladders(samples: Mapping[str, Sample], task: Task) -> list[Iterator[C
     columns = [values for sample in samples.values() for values in sample.columns]
     numbers = sum(values.dtype == np.float64 for values in columns)
     part = "correlated" if numbers > 1 else "independent"
-    ladders: list[Sequence[str]] = [["chow_liu_tree"]]
-    if numbers > 1:
-        ladders.append(["correlated"])
-    out = [iter([_named(model, {}, samples, task)]) for ladder in ladders for model in ladder]
+    models = ["chow_liu_tree", "correlated"] if numbers > 1 else ["chow_liu_tree"]
+    out = [iter([_named(model, {}, samples, task)]) for model in models]
     return [*out, _named_mixtures(part, samples, task, len(columns))]
 
 
@@ -137,5 +138,7 @@ def _named(
     model: str, options: Mapping[str, object], samples: Mapping[str, Sample], task: Task
 ) -> Candidate:
     fit = partial(learner(), model=model, seed=task.seed, progress=False, **options)
-    told = ", ".join(str(v) for k, v in options.items() if k != "restarts")
-    return Candidate(f"{model}({told})" if told else model, named_model(fit, samples), True)
+    settings = ", ".join(str(v) for k, v in options.items() if k != "restarts")
+    return Candidate(
+        f"{model}({settings})" if settings else model, named_model(fit, samples), model == "mixture"
+    )

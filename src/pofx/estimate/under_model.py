@@ -10,8 +10,9 @@ import numpy as np
 from pofx.core.errors import PofxError, PofxWarning
 from pofx.estimate import neighbours as near
 from pofx.estimate.choice import Choice, choose, ranked
-from pofx.estimate.copulas import determined
+from pofx.estimate.copulas import ClosedDensity, determined
 from pofx.estimate.cross_fit import FOLDS, MIN_ROWS, Task, cross_fit, with_error
+from pofx.estimate.moments import misfit
 from pofx.estimate.named import fit_function, named_model
 from pofx.estimate.samples import Sample
 from pofx.estimate.subsampling import standard_error
@@ -19,6 +20,8 @@ from pofx.estimate.subsampling import standard_error
 NEIGHBOURS = 3
 DISAGREEMENT = 2.0
 """Standard errors by which two estimates of the same number may differ."""
+MAX_GROWTH = 3.0
+"""How much larger than that over rows the error may be, by what the model's size and fit add."""
 
 
 class Estimate(NamedTuple):
@@ -50,26 +53,32 @@ def _automatic(samples: Mapping[str, Sample], task: Task) -> Estimate:
     choice = choose(samples, task)
     value, error = with_error(choice.candidate.learn, task, choice.fit)
     how = _how(choice.candidate.name, task.rows)
+    if choice.candidate.flexible:
+        error = float(np.hypot(error, choice.larger - value))
     if ranked(samples) and determined(np.hstack([s.numbers for s in samples.values()])):
         return _doubted(value, how, "a column is a function of others, so I may be infinite")
     local, local_error = _by_neighbours(samples, task.seed)
-    apart = DISAGREEMENT * math.hypot(error, local_error)
+    apart = DISAGREEMENT * float(np.nan_to_num(np.hypot(error, local_error)))
     if local > value + apart:
         how = f"{NEIGHBOURS} neighbours, {task.rows} rows"
         return _doubted(local, how, f"the best model sees no more than {value:.3f} nats")
-    if reason := _doubt(choice, value, error, local, apart):
+    if reason := _doubt(choice, error, samples, task):
         return _doubted(value, how, reason)
+    if choice.candidate.flexible and abs(local - value) > apart:
+        return _doubted(value, how, f"a mixture approximates, and neighbours see {local:.3f} nats")
     return Estimate(value, error, how)
 
 
-def _doubt(choice: Choice, value: float, error: float, local: float, apart: float) -> str:
+def _doubt(choice: Choice, error: float, samples: Mapping[str, Sample], task: Task) -> str:
     """Why the error of the estimate is unknown, or nothing."""
-    if choice.largest:
+    if math.isnan(error):
         return "the largest model that was tried scored best, and a larger one may see more"
-    if error > DISAGREEMENT * choice.fit.stderr:
-        return "the estimate still moves with the number of rows learned from"
-    if choice.candidate.flexible and abs(local - value) > apart:
-        return f"a mixture only approximates, and neighbours see {local:.3f} nats"
+    if error > MAX_GROWTH * choice.fit.stderr:
+        return "the estimate moves with the size of the model or with the rows learned from"
+    if ranked(samples):
+        density = choice.candidate.learn(np.arange(task.rows))
+        if isinstance(density, ClosedDensity) and misfit(density, task.seed):
+            return "draws from the best model do not have the moments of the rows"
     return ""
 
 
