@@ -145,7 +145,7 @@ def moments(a: Asked) -> Iterator[Line]:
     """E, Var, quantiles and mode of a number, by itself and given a level and a number."""
     row = a.x[1]
     for j in a.numbers:
-        for given in ([], _evidence(a, j)):
+        for given in ([], _evidence(a, j))[j != a.numbers[0] :]:
             grid = a.e.column(j, row, np.isin(np.arange(len(row)), given))
             yield from _moments(a, j, grid, row, given)
 
@@ -204,9 +204,8 @@ def events(a: Asked) -> Iterator[Line]:
     for j in a.numbers:
         given = _evidence(a, j)
         for low, high in _intervals(a, j):
-            for on in ([], given):
-                yield _event(a, row, {j: (low, high)}, on, {}, "P(interval)")
-            for k in a.levels:
+            yield _event(a, row, {j: (low, high)}, given, {}, "P(interval)")
+            for k in [*a.levels][-1:]:
                 yield _event(a, row, {k: _at(row[k])}, [], {j: (low, high)}, "P(level | interval)")
             for k in [k for k in a.numbers if k != j][:1]:
                 inside = {k: _intervals(a, k)[0]}
