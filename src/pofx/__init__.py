@@ -9,6 +9,8 @@ I(x; y) = 0 nats   exact, closed form
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from pofx.core.jax_version import refuse_faulty_jax
+
 if TYPE_CHECKING:
     from pofx import estimate, plot, sklearn
     from pofx.core.answer import Answer
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from pofx.table.stack import stack
 
 __version__ = "0.1.0"
+
+refuse_faulty_jax()
 
 _HOMES = {
     "Answer": "core.answer",

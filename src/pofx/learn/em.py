@@ -17,6 +17,8 @@ from pofx.core.rules import loosened
 
 BLOCK = 256
 """The most steps between two looks from the host."""
+PRIOR_NATS = 100.0
+"""By how much, over all rows, a step may trade likelihood for the density of a prior."""
 
 
 class Progress(NamedTuple):
@@ -67,20 +69,24 @@ def em(
 ) -> Fit:
     """Maximum likelihood by EM from a start; no step lowers the likelihood.
 
-    Stops where the gain still to come, extrapolated from the last two (Aitken; Böhning et al.
-    1994), is below `tolerance` nats a unit of weight and below what the float type resolves. To
-    run out of steps, or of `seconds` after compilation, is a result and a warning.
+    If rounding makes it fall all the same, the likeliest model is returned, with a warning. Stops
+    where the gain still to come, extrapolated from the last two (Aitken; Böhning et al. 1994), is
+    below `tolerance` nats a unit of weight and below what the float type resolves. To run out of
+    steps, or of `seconds` after compilation, is a result and a warning.
     """
     at_least(1, steps=steps)
     began = time.perf_counter()
     model, back = loosened(model)
     history: list[float] = []
     seen = jnp.full(4, -jnp.inf, rows.x.dtype)
+    best = _Best(eqx.filter(model, eqx.is_array), jnp.asarray(-jnp.inf, rows.x.dtype))
     done, block, compiled = False, 4, began
     while not done and len(history) < steps:
         limit = min(block, steps - len(history))
         start = time.perf_counter()
-        model, seen, trace, count, done = _advance(model, rows, seen, jnp.asarray(limit), tolerance)
+        model, best, seen, trace, count, done = _advance(
+            model, best, rows, seen, jnp.asarray(limit), tolerance
+        )
         history += np.asarray(trace)[: int(count)].tolist()
         if report:
             report(Progress(len(history), steps, history[-1]))
@@ -91,7 +97,18 @@ def em(
         # Some two looks a second, the compilation of the first left out.
         quick = time.perf_counter() - start < 0.25
         block = min(2 * block, BLOCK) if quick else block
-    if not np.isfinite(history[-1]):
+    fallen = float(best.log_likelihood) - history[-1]
+    if fallen > _allowed_fall(rows, history[-1]):
+        model = eqx.combine(best.arrays, eqx.filter(model, eqx.is_array, inverse=True))
+        warnings.warn(
+            f"EM lost {fallen:.2g} nats per row to rounding and returned its best step; "
+            "rescale extreme values, or enable float64 in JAX",
+            PofxWarning,
+            stacklevel=2,
+        )
+        history.append(float(best.log_likelihood))
+        done = False
+    elif not np.isfinite(history[-1]):
         warnings.warn(
             f"the log-likelihood became {history[-1]} after {len(history)} steps; rows that the "
             "model holds impossible? try prior=1, or check the data for extreme values",
@@ -113,24 +130,40 @@ def _last_gain(history: list[float]) -> float:
     return history[-1] - history[-2] if len(history) > 1 else float("nan")
 
 
+class _Best(NamedTuple):
+    """The arrays of the likeliest model so far, and its mean log-likelihood in nats."""
+
+    arrays: Any
+    log_likelihood: jax.Array
+
+
+def _allowed_fall(rows: Rows, log_likelihood: float) -> float:
+    """How far, in nats per unit of weight, rounding and a prior may lower the likelihood."""
+    rounding = 64 * float(jnp.finfo(rows.x.dtype).eps) * abs(log_likelihood)
+    return PRIOR_NATS / float(rows.total) + rounding
+
+
 @eqx.filter_jit
-def _advance(model, rows, seen, limit, tolerance):
+def _advance(model, best, rows, seen, limit, tolerance):
     """Up to `limit` steps in one compiled loop, and the log-likelihoods met."""
     arrays, static = eqx.partition(model, eqx.is_array)
 
     def proceed(state):
-        _, _, _, count, done = state
+        *_, count, done = state
         return (count < limit) & ~done
 
     def advance(state):
-        arrays, seen, trace, count, _ = state
+        arrays, best, seen, trace, count, _ = state
         new, now = step(eqx.combine(arrays, static), rows)
+        best = jax.tree.map(
+            lambda a, b: jnp.where(now > best.log_likelihood, a, b), _Best(arrays, now), best
+        )
         seen = jnp.append(seen[1:], now)
         done = _settled(seen, tolerance) | ~jnp.isfinite(now)
-        return eqx.filter(new, eqx.is_array), seen, trace.at[count].set(now), count + 1, done
+        return eqx.filter(new, eqx.is_array), best, seen, trace.at[count].set(now), count + 1, done
 
     trace = jnp.zeros(BLOCK, rows.x.dtype)
-    state = (arrays, seen, trace, jnp.asarray(0), jnp.asarray(False))
+    state = (arrays, best, seen, trace, jnp.asarray(0), jnp.asarray(False))
     arrays, *rest = jax.lax.while_loop(proceed, advance, state)
     return eqx.combine(arrays, static), *rest
 

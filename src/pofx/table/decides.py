@@ -9,9 +9,10 @@ from jaxtyping import PRNGKeyArray
 from pofx.core.answer import Answer
 from pofx.core.errors import PofxError, unknown
 from pofx.core.rows import rows
+from pofx.core.width import in_model_width
 from pofx.queries import column, decision, missing
 from pofx.table.decisions import STRANGE, UNSURE, Decisions, costs
-from pofx.table.encode import Unseen, decode
+from pofx.table.encode import Unseen, decode, in_data_units
 from pofx.table.held import Held, at_least_one
 from pofx.table.replicates import of_estimates
 from pofx.table.schema import Schema, Variable
@@ -32,6 +33,7 @@ class _Acts(NamedTuple):
 class Decides(Held):
     """Predictions and decisions from a distribution, whatever cells are missing."""
 
+    @in_model_width
     def predict_proba(self, data: Any, target: str, *, unseen: Unseen = "error") -> Any:
         """p(target | the other cells) of each row, whatever of them is missing.
 
@@ -43,6 +45,7 @@ class Decides(Held):
             return posterior
         return self._numbers([str(level) for level in variable.levels], posterior, data)
 
+    @in_model_width
     def predict(
         self,
         data: Any,
@@ -77,6 +80,7 @@ class Decides(Held):
             seed=seed,
         ).act
 
+    @in_model_width
     def decide(
         self,
         data: Any,
@@ -133,6 +137,7 @@ class Decides(Held):
             act = as_numpy(act, variable.dtype)
         return Decisions(target, act, chosen.cost, surprise, reason)
 
+    @in_model_width
     def interval(
         self,
         data: Any,
@@ -153,10 +158,11 @@ class Decides(Held):
             raise PofxError(f"level: wanted a probability between 0 and 1, got {level!r}")
         ends = ((1 - level) / 2, (1 + level) / 2)
         found = self._summary(data, target, unseen, ends, draws, seed).quantiles
-        found = found * variable.scale + variable.shift
+        found = in_data_units(variable, found)
         dtype = variable.dtype if variable.time else "float64"
         return self._numbers(["low", "high"], found, data, dtype)
 
+    @in_model_width
     @of_estimates
     def surprise(
         self,
@@ -216,14 +222,17 @@ class Decides(Held):
             raise unknown("cost", loss, LOSSES)
         if loss == "squared":
             found = self._summary(data, target, unseen, (), draws, seed)
-            mean = found.mean * variable.scale + variable.shift
-            return _Acts(mean, found.variance * variable.scale**2)
+            variance = np.asarray(found.variance, np.float64)
+            return _Acts(
+                in_data_units(variable, found.mean), variance * variable.scale * variable.scale
+            )
         levels, weights = _lower_half()
         found = self._summary(data, target, unseen, (0.5, *levels), draws, seed)
         median, lower = found.quantiles[:, 0], found.quantiles[:, 1:]
         # E|X - m| = E[X] - 2 ∫ Q(u) du over u < 1/2, for a median m: exact in a long upper tail.
-        spread = (found.mean - 2 * lower @ weights) * variable.scale
-        return _Acts(median * variable.scale + variable.shift, np.maximum(spread, 0))
+        mean, lower = np.asarray(found.mean, np.float64), np.asarray(lower, np.float64)
+        spread = (mean - 2 * lower @ weights) * variable.scale
+        return _Acts(in_data_units(variable, median), np.maximum(spread, 0))
 
     def _summary(
         self,
@@ -249,7 +258,7 @@ class Decides(Held):
         self._check(x)
         guess = missing.expect(key_of(seed), self.model, rows(x), self.entries.columns, draws)
         own = self.entries.whole(guess)[:, self.schema.slices[target]]
-        return (own * variable.scale + variable.shift).reshape(-1, *variable.shape)
+        return in_data_units(variable, own).reshape(-1, *variable.shape)
 
     def _number(self, target: str) -> Variable:
         variable = self.schema.variable(target)

@@ -170,6 +170,15 @@ def log_scale(schema: Schema, x: np.ndarray) -> np.ndarray:
     return logs
 
 
+def in_data_units(variable: Variable, entries: Any) -> np.ndarray:
+    """Entries of a column as numbers in the data's units, float64: entry * scale + shift.
+
+    >>> in_data_units(Variable("a", "real", shift=1e9, scale=2.0), np.float32([0.25])).tolist()
+    [1000000000.5]
+    """
+    return np.asarray(entries, np.float64) * variable.scale + variable.shift
+
+
 def _absent(name: str, frame: Frame) -> PofxError:
     return PofxError(f"data: {unknown('column', name, frame.names)}")
 
@@ -257,7 +266,7 @@ def _cells(variable: Variable, entries: np.ndarray) -> Cells:
     if variable.discrete:
         codes = np.clip(np.rint(entries), 0, len(variable.levels) - 1)
         return Cells(codes, variable.levels, variable.dtype)
-    values = entries * variable.scale + variable.shift
+    values = in_data_units(variable, entries)
     if variable.kind == "count":
         values = np.maximum(np.rint(values), 0)
     if variable.kind == "positive" and "int" in variable.dtype.lower():

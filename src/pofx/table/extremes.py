@@ -33,10 +33,11 @@ def doubt_extremes(schema: Schema, x: np.ndarray) -> None:
         dtype = jnp.zeros(()).dtype
         if 0 < high - low < TOLD * float(jnp.finfo(dtype).eps) * max(-low, high):
             variable = schema.variable(column.variable)
+            hint = ", or set JAX_ENABLE_X64=1" if dtype == np.float32 else ""
             extreme = variable.shift + variable.scale * own[np.abs(own).argmax()]
             warnings.warn(
                 f"column {column.variable!r}: {dtype} cannot tell half of its values apart beside "
-                f"one of {extreme:.4g}; drop what is no measurement, or set JAX_ENABLE_X64=1",
+                f"one of {extreme:.4g}; drop what is no measurement{hint}",
                 PofxWarning,
                 stacklevel=3,
             )

@@ -8,13 +8,14 @@ from typing import Any
 import jax
 import numpy as np
 
+from pofx.core import width
 from pofx.core.discovery import named, snake
 from pofx.core.distribution import Learned, Queryable, Trained
 from pofx.core.errors import PofxError, overheard, unknown
-from pofx.core.inexact import Inexact
+from pofx.core.inexact import Inexact, estimates
 from pofx.core.rows import Rows, rows
 from pofx.learn.em import Fit
-from pofx.learn.fit import Plan, Start, by_batches
+from pofx.learn.fit import Plan, Start, by_batches, refined
 from pofx.learn.fit import fit as learn
 from pofx.learn.progress import watch
 from pofx.table import guide as guides
@@ -96,18 +97,19 @@ def fit(
     weight, x = _weights(data, weights), encode(schema, data)
     if weight is not None and len(weight) != len(x):
         raise PofxError(f"weights: wanted one a row, {len(x)}; got {len(weight)}")
-    key, units = key_of(seed), _units(schema, x, weight)
-    shuffle, go = jax.random.split(key)
-    splits = _splits(shuffle, schema, x, weight, validation)
-    with watch(progress, name or "models", units) as report, overheard() as heard:
-        doubt_extremes(schema, x)
-        plan = Plan(restarts, tolerance, steps, epochs, report=report, checkpoint=checkpoint)
-        if cls is None:
-            choice = choose(go, schema, rows(x, weight=weight), splits, plan, budget, options)
-        else:
-            one = _named(key, cls, schema, options, rows(x, weight=weight), splits, plan, guide)
-            choice = Choice(name or "", options, one)
-    judged = _judged_units(schema, splits)
+    with width.float64(_in_float64(cls, x)):
+        key, units = key_of(seed), _units(schema, x, weight)
+        shuffle, go = jax.random.split(key)
+        splits = _splits(shuffle, schema, x, weight, validation)
+        with watch(progress, name or "models", units) as report, overheard() as heard:
+            doubt_extremes(schema, x)
+            plan = Plan(restarts, tolerance, steps, epochs, report=report, checkpoint=checkpoint)
+            if cls is None:
+                choice = choose(go, schema, rows(x, weight=weight), splits, plan, budget, options)
+            else:
+                one = _named(key, cls, schema, options, rows(x, weight=weight), splits, plan, guide)
+                choice = Choice(name or "", options, one)
+        judged = _judged_units(schema, splits)
     told = {
         "model": choice.name,
         "options": choice.options,
@@ -129,8 +131,17 @@ def fit(
             for line in choice.board
         ],
     }
-    assert isinstance(choice.fit.model, Queryable)
-    return Joint(choice.fit.model, schema, np.full(schema.size, np.nan), (), plain(told))
+    model = choice.fit.model
+    assert isinstance(model, Queryable)
+    if not estimates(model):
+        model = width.for_answers(model)
+    return Joint(model, schema, np.full(schema.size, np.nan), (), plain(told))
+
+
+def _in_float64(cls: type[Learned] | None, x: np.ndarray) -> bool:
+    """Whether a table is learned in float64: networks are not, nor are large tables."""
+    network = cls is not None and issubclass(cls, Inexact)
+    return width.preferred() and not network and x.size < width.LARGE_TABLE
 
 
 def _named(
@@ -148,7 +159,8 @@ def _named(
     train, valid = splits[0] if stops else (whole, None)
     start = _start(cls, schema, options)
     if not issubclass(cls, Inexact):
-        return learn(key, start, train, plan, valid)
+        learned = learn(key, start, train, plan, valid)
+        return learned if stops else refined(learned, whole)
     check_columns(snake(cls.__name__), schema, options)
     return guides.fit(key, cls.holes, start, schema, (whole, train, valid), plan, guide)
 

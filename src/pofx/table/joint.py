@@ -10,6 +10,7 @@ from pofx.core.answer import Answer
 from pofx.core.errors import PofxError
 from pofx.core.inexact import Estimated
 from pofx.core.rows import rows
+from pofx.core.width import in_model_width
 from pofx.models.conditional import condition
 from pofx.queries import density, guide, missing
 from pofx.queries.latent import latent
@@ -34,6 +35,7 @@ class Joint(Informs, Decides):
 
     # -- densities and draws
 
+    @in_model_width
     def log_prob(self, data: Any, *, unseen: Unseen = "error") -> Answer:
         """log p(x_O) of each row: missing cells are integrated out.
 
@@ -45,6 +47,7 @@ class Joint(Informs, Decides):
         x = x[:, self.entries.free]
         return self._log_probs(x) - np.where(np.isnan(x), 0, scale).sum(1)
 
+    @in_model_width
     def sample(self, n: int = 1, *, seed: int = 0) -> Any:
         """n new rows, of the kind of data that was learned from."""
         at_least_one("n", n)
@@ -53,6 +56,7 @@ class Joint(Informs, Decides):
 
     # -- other distributions
 
+    @in_model_width
     def given(self, evidence: Mapping[str, Any] | None = None, /, **values: Any) -> "Joint":
         """p(rest | evidence), by names and values; a missing value (None, NaN) is no evidence.
 
@@ -83,6 +87,7 @@ class Joint(Informs, Decides):
         told = tuple(f"{k} = {_brief(v)}" for k, v in values.items() if v is not None)
         return self._on(model, names, fixed, self.evidence + told)
 
+    @in_model_width
     def marginal(self, *names: str) -> "Joint":
         """p(names), the other variables integrated out."""
         if not names:
@@ -96,6 +101,7 @@ class Joint(Informs, Decides):
 
     # -- Bayes' rule and missing cells
 
+    @in_model_width
     def impute(
         self, data: Any, *, draws: int | None = None, unseen: Unseen = "missing", seed: int = 0
     ) -> Any:
@@ -114,6 +120,7 @@ class Joint(Informs, Decides):
             for i in range(draws)
         ]
 
+    @in_model_width
     def complete(self, data: Any, *, unseen: Unseen = "missing") -> Any:
         """The data with missing cells at their most probable values together.
 
@@ -135,6 +142,7 @@ class Joint(Informs, Decides):
             )
         return decode(self.schema, self.entries.whole(found[0]), like=data)
 
+    @in_model_width
     def latent(self, data: Any, *, unseen: Unseen = "error") -> Any:
         """What each row says of the model's hidden variables, whatever of it is missing.
 
@@ -164,6 +172,7 @@ class Joint(Informs, Decides):
 
     # -- questions in the notation of textbooks
 
+    @in_model_width
     def ask(
         self,
         text: str,

@@ -8,6 +8,7 @@ import numpy as np
 
 from pofx.core.answer import Answer, mean_over_rows
 from pofx.core.errors import PofxError
+from pofx.core.width import in_model_width
 from pofx.queries import divergence
 from pofx.queries.monte_carlo import MAX_DRAWS
 from pofx.table.informs import in_nats, in_unit
@@ -65,6 +66,7 @@ def jensen_shannon(
     return _between("JS", divergence.jensen_shannon, p, q, names, **request)
 
 
+@in_model_width
 def cross_entropy(
     p: Joint,
     q: Joint,
@@ -89,6 +91,7 @@ def cross_entropy(
     return replace(answer, value=answer.value + float(units) / in_nats(1.0, unit))
 
 
+@in_model_width
 def _between(
     what: str,
     query: Callable[..., Answer],
@@ -124,6 +127,7 @@ def _between(
     return in_unit(answer, unit, f"{what}(p{over} || q{over})")
 
 
+@in_model_width
 def compare(p: Joint, q: Joint, data: Any) -> Answer:
     """The mean of log p(x) - log q(x) over rows, a paired difference with its standard error.
 

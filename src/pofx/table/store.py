@@ -16,9 +16,11 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save as to_bytes
 
+from pofx.core import width
 from pofx.core.discovery import discover
 from pofx.core.distribution import Queryable
 from pofx.core.errors import PofxError, PofxWarning
+from pofx.core.inexact import estimates
 from pofx.core.whole import write_whole
 
 FORMAT = 1
@@ -41,7 +43,7 @@ def save(path: str | Path, model: Queryable, header: Mapping[str, Any]) -> None:
 def load(path: str | Path) -> tuple[Queryable, dict[str, Any]]:
     """The model and the header; PofxError in one line for any other file."""
     _check_sizes(path)
-    with damaged(path), safe_open(path, framework="numpy") as file:
+    with width.float64(True), damaged(path), safe_open(path, framework="numpy") as file:
         header = json.loads((file.metadata() or {})[HEADER], parse_constant=_not_finite)
         if type(header["format"]) is not int or header["format"] < 1:
             raise ValueError("its format is no number")
@@ -60,6 +62,7 @@ def load(path: str | Path) -> tuple[Queryable, dict[str, Any]]:
         model = _build(header.pop("model"), tensor)
         if not isinstance(model, Queryable):
             raise TypeError("it holds no model")
+        model = _in_width(model)
         # Shapes and settings that do not fit together are found here, at no cost in memory.
         shapes = jax.ShapeDtypeStruct((model.size,), jnp.float32)
         mask = jax.ShapeDtypeStruct((model.size,), jnp.bool_)
@@ -136,15 +139,22 @@ def _build(tree: Any, tensor: Callable[[str], np.ndarray], depth: int = 0) -> An
 def _array(value: np.ndarray) -> jax.Array:
     if value.dtype.kind not in "fiub":
         raise ValueError(f"an array of {value.dtype}")
-    if value.dtype == np.float64 and not jax.config.read("jax_enable_x64"):
-        warnings.warn(
-            "the model was saved in float64 and answers here in float32; "
-            "set JAX_ENABLE_X64=1 for the same answers to the bit",
-            PofxWarning,
-            stacklevel=2,
-        )
-        value = value.astype(np.float32)
     return jnp.asarray(value)
+
+
+def _in_width(model: Queryable) -> Queryable:
+    """The model in the width that answers are computed in on this device."""
+    if width.preferred():
+        return model if estimates(model) else width.widened(model)
+    if not width.is_float64(model):
+        return model
+    warnings.warn(
+        "the model was saved in float64 and answers here in float32; "
+        "set JAX_ENABLE_X64=1 for the same answers to the bit",
+        PofxWarning,
+        stacklevel=2,
+    )
+    return width.narrowed(model)
 
 
 def _not_finite(number: str) -> None:

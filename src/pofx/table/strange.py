@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pofx.core.rows import rows
+from pofx.core.width import in_model_width
 from pofx.queries import density
 from pofx.table.encode import decode, encode
 from pofx.table.joint import Joint
@@ -34,6 +35,7 @@ class Row(NamedTuple):
     cells: tuple[Cell, ...]
 
 
+@in_model_width
 def least_expected(
     p: Joint, x: np.ndarray, *, many: int = 8, cells: int = 3, seed: int = 0
 ) -> list[Row]:
@@ -61,6 +63,7 @@ def least_expected(
     return found
 
 
+@in_model_width
 def excess(p: Joint, x: np.ndarray, which: np.ndarray, seed: int = 0) -> np.ndarray:
     """The excess of each variable's cells in the rows `which`, (rows, variables); NaN if missing.
 
