@@ -267,9 +267,7 @@ class Explicit:
         """log p(x_O) of each row."""
         return logsumexp(self.joint(x, seen))
 
-    def column(
-        self, j: int, x: np.ndarray, seen: np.ndarray, breaks: Iterable[float] = ()
-    ) -> Grid:
+    def column(self, j: int, x: np.ndarray, seen: np.ndarray, breaks: Iterable[float] = ()) -> Grid:
         """p(x_j | x_O), by enumeration and quadrature of the joint density."""
         seen = seen.copy()
         seen[j] = False
@@ -304,8 +302,7 @@ def grid(laws: Sequence[Law], shares: Sequence[Any], breaks: Iterable[float] = (
     """The mixture of some laws of one column as values and probabilities."""
     points = np.unique(np.concatenate([law.points for law in laws]))
     masses = [
-        np.array([_mass(law, point) for point in points], Real).reshape(len(points))
-        for law in laws
+        np.array([_mass(law, point) for point in points], Real).reshape(len(points)) for law in laws
     ]
     shares = np.array(shares, Real)
     x, p, log_p = [], [], []
@@ -384,10 +381,11 @@ def _correlated(p: Any) -> list[Part]:
 
 
 def _slices(stacked: Any, count: int) -> list[list[Part]]:
-    return [
-        list(explicit(jax.tree.map(lambda a: np.asarray(a)[k], stacked)).parts)
-        for k in range(count)
-    ]
+    return [list(explicit(_one(stacked, k)).parts) for k in range(count)]
+
+
+def _one(stacked: Any, k: int) -> Any:
+    return jax.tree.map(lambda a: np.asarray(a)[k], stacked)
 
 
 def _mixture(p: Any) -> list[Part]:
@@ -417,9 +415,7 @@ def _tree(p: Any) -> list[Part]:
     emitted = []
     if p.emissions is not None:
         states = jax.tree.leaves(p.emissions)[0].shape[0]
-        emitted = [
-            _laws(jax.tree.map(lambda a: np.asarray(a)[k], p.emissions)) for k in range(states)
-        ]
+        emitted = [_laws(_one(p.emissions, k)) for k in range(states)]
     for j, count in enumerate(p.levels):
         if j in place:
             laws.append([emitted[k][place[j]] for k in range(count)])

@@ -103,7 +103,7 @@ def _grid(parts: Merged, j: int) -> Grid:
 
 
 def _normal(one: Part, other: Part | None, columns: Sequence[int]) -> Any:
-    """H of the normal block in units of x, or the KL of two: 1/2 [tr + |.|² - d + log det / det]."""
+    """H of the normal block in units of x, or the KL of two, by traces and determinants."""
     i = [one.place.index(j) for j in columns]
     own = cholesky(one.covariance[np.ix_(i, i)])
     half = np.log(np.diag(own)).sum()

@@ -44,7 +44,7 @@ def mixed(seed: int, rows: int, levels: int = 3, missing: float = 0.1) -> dict[s
     """Columns of five kinds that depend on each other."""
     rng = np.random.default_rng(seed)
     y = np.arange(rows) % 2
-    c = (np.arange(rows) + rng.integers(0, 2, rows)) % levels
+    c = (y + 2 * rng.integers(0, levels // 2, rows)) % levels
     a = 1e6 + 3e-2 * (rng.normal(0, 1, rows) + 2 * y)
     b = 1e-7 * np.exp(rng.normal(0, 0.7, rows) + y)
     n = rng.negative_binomial(3, 0.3, rows) + 3 * y
