@@ -40,13 +40,41 @@ def real(name: str) -> bool:
     return name in REALS or options.get("part") in REALS
 
 
-def mixed(seed: int, rows: int, levels: int = 3, missing: float = 0.1) -> dict[str, Any]:
+def shapes(name: str) -> tuple[str, ...]:
+    """The shapes of tables that a model is asked about; "small" has the fewest columns."""
+    if real(name):
+        return ("small", "three rows", "nearly singular")
+    levels = ("200 levels", "one level", "spikes")
+    both = ("small", "ordinary", "three rows")
+    return both + levels if name in BY_LEVELS else both
+
+
+BY_LEVELS = ("independent", "chow_liu_tree", "class-conditional", "mixture", "correlated")
+"""Models that are asked about columns of very many levels, of one, and of point masses."""
+
+
+def table(name: str, shape: str, seed: int) -> dict[str, Any]:
+    """A table of that shape, for a model."""
+    if real(name):
+        rows, near = (3 if shape == "three rows" else 40), 0.3
+        return reals(seed, rows, near=1e-3 if shape == "nearly singular" else near)
+    levels = {"200 levels": 200, "one level": 1}.get(shape, 3)
+    rows = {"three rows": 3, "200 levels": 400}.get(shape, 40)
+    whole = mixed(seed, rows, levels, spikes=0.4 if shape == "spikes" else 0.0)
+    columns = {"small": "ay", "200 levels": "acy", "one level": "acy", "spikes": "by"}
+    return {name: whole[name] for name in columns.get(shape, "abny")}
+
+
+def mixed(
+    seed: int, rows: int, levels: int = 3, missing: float = 0.1, spikes: float = 0.0
+) -> dict[str, Any]:
     """Columns of five kinds that depend on each other."""
     rng = np.random.default_rng(seed)
     y = np.arange(rows) % 2
-    c = (y + 2 * rng.integers(0, levels // 2, rows)) % levels
+    c = (np.arange(rows) // 2 + y) % levels
     a = 1e6 + 3e-2 * (rng.normal(0, 1, rows) + 2 * y)
     b = 1e-7 * np.exp(rng.normal(0, 0.7, rows) + y)
+    b = np.where((rng.random(rows) < spikes) & (np.arange(rows) > 2), 0.0, b)
     n = rng.negative_binomial(3, 0.3, rows) + 3 * y
 
     def holes(values: Any) -> list:
