@@ -60,7 +60,8 @@ def table(name: str, shape: str, seed: int) -> dict[str, Any]:
         return reals(seed, rows, near=1e-3 if shape == "nearly singular" else near)
     levels = {"200 levels": 200, "one level": 1}.get(shape, 3)
     rows = {"three rows": 3, "200 levels": 400}.get(shape, 40)
-    whole = mixed(seed, rows, levels, spikes=0.4 if shape == "spikes" else 0.0)
+    missing, spikes = (0.0 if levels == 200 else 0.1), (0.4 if shape == "spikes" else 0.0)
+    whole = mixed(seed, rows, levels, missing, spikes)
     columns = {"small": "ay", "200 levels": "acy", "one level": "acy", "spikes": "by"}
     return {name: whole[name] for name in columns.get(shape, "abny")}
 

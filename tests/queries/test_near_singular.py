@@ -3,6 +3,7 @@
 from decimal import Decimal, getcontext
 from fractions import Fraction
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +11,11 @@ import pytest
 
 import pofx
 from pofx.core import extended, width
+from pofx.core.rows import rows
+from pofx.core.variables import Column
+from pofx.models.correlated import Correlated
 from pofx.models.gaussian import gaussian
+from pofx.queries import information
 
 getcontext().prec = 60
 EXTENDED = float(np.finfo(np.longdouble).eps)
@@ -25,10 +30,10 @@ def joint(mean, covariance, wide=True):
     return pofx.Joint(model, schema, np.full(len(mean), np.nan))
 
 
-def two_units(condition, rows=400, seed=0):
+def two_units(condition, n=400, seed=0):
     """Covariance of a quantity in two units, each with its own small error, and of their sum."""
     rng = np.random.default_rng(seed)
-    x = rng.normal(size=(rows, 1)) * [1.0, 2.0, 3.0]
+    x = rng.normal(size=(n, 1)) * [1.0, 2.0, 3.0]
     return np.cov((x + rng.normal(size=x.shape) / np.sqrt(condition)).T)
 
 
@@ -118,6 +123,19 @@ def test_in_float32_the_distribution_is_that_of_its_parameters():
     assert float(p.entropy()) == pytest.approx(exact_entropy(s), rel=1e-12)
     expected = exact_kl((np.zeros(3), s), (np.zeros(3), other))
     assert float(p.ask("KL(p || q)", q=q)) == pytest.approx(expected, rel=1e-10)
+
+
+def test_beside_a_column_of_levels():
+    """Numbers of a table that holds other columns too."""
+    s = two_units(1e8)
+    columns = [Column(n, "real", family="normal") for n in "abc"]
+    columns.append(Column("d", "binary", levels=2, family="bernoulli"))
+    with width.float64(True):
+        few = rows(np.array([[0.0, 0, 0, 0], [1, 1, 1, 1], [2, 2, 2, 1]]))
+        model = Correlated.start(jax.random.key(0), few, columns)
+        model = eqx.tree_at(lambda p: p.normal.covariance, model, jnp.asarray(s))
+        found = information.exact_entropy(model, columns, np.arange(4) < 3)
+    assert float(found) == pytest.approx(exact_entropy(s), rel=1e-11)
 
 
 def test_a_matrix_that_is_not_positive_definite_has_no_entropy():

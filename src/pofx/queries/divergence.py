@@ -20,14 +20,9 @@ from pofx.core.answer import Answer
 from pofx.core.distribution import Queryable
 from pofx.core.linalg import normal_kl
 from pofx.core.variables import Column
+from pofx.core.width import float64, widened
 from pofx.queries.enumeration import Columns, enumerate_levels, log_probs
-from pofx.queries.information import (
-    closed_form,
-    exact_entropy,
-    few_levels,
-    normal_of,
-    not_below_zero,
-)
+from pofx.queries.information import closed_form, exact_entropy, few_levels, not_below_zero
 from pofx.queries.monte_carlo import monte_carlo
 
 
@@ -104,12 +99,25 @@ def _closed_kl(p: Queryable, q: Queryable, asked: Columns) -> float | None:
 
 
 def _normal_kl(p: Queryable, q: Queryable, asked: Columns) -> float | None:
-    one, other = normal_of(p, asked), normal_of(q, asked)
+    one, other = _normal_of(p, asked), _normal_of(q, asked)
     if one and other:
         value = extended.normal_kl(one, other)
     else:
         value = closed_form(_large_normal_kl, p, q)(asked)
     return None if value is None or math.isnan(value) else value
+
+
+def _normal_of(model: Queryable, asked: Columns) -> tuple[np.ndarray, np.ndarray] | None:
+    """Mean and covariance of the asked columns of a Gaussian, under whatever name, in float64."""
+    rule, place = rules.normal.find(model), np.flatnonzero(asked)
+    if rule is None or len(place) > extended.MAX_COLUMNS:
+        return None
+    with float64(True):
+        moments = rule(widened(model))
+    if moments is None:
+        return None
+    mean, covariance = (np.asarray(a, np.float64) for a in moments)
+    return mean[place], covariance[np.ix_(place, place)]
 
 
 def _large_normal_kl(p: Queryable, q: Queryable, asked: Columns) -> Array | None:

@@ -10,7 +10,6 @@ what is not: a closed H(x_s) makes log p(x_s) + H(x_s) a control variate, and of
 with few levels the sum over p(level | the rest) stands for one draw of them (Rao-Blackwell).
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import reduce
@@ -26,7 +25,6 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from pofx.core import rules
 from pofx.core.answer import Answer
 from pofx.core.distribution import Queryable
-from pofx.core.extended import MAX_COLUMNS, normal_entropy
 from pofx.core.variables import Column
 from pofx.core.width import float64, widened
 from pofx.queries.enumeration import ENUMERABLE, Columns, enumerate_levels, log_probs
@@ -121,31 +119,11 @@ def _collected(terms: Sequence[tuple[float, Columns]]) -> list[tuple[float, Colu
 
 def exact_entropy(model: Queryable, columns: Sequence[Column], asked: Columns) -> Answer | None:
     """H of the asked columns where a rule or an enumeration gives it, else None."""
-    value = _normal_entropy(model, asked)
-    if value is None and (rule := rules.entropy.find(model)):
-        value = closed_form(rule, model)(asked)
+    rule = rules.entropy.find(model)
+    value = closed_form(rule, model)(asked) if rule else None
     if value is not None:
         return Answer(value, how="closed form", unit="nats")
     return enumerated_entropy(model, columns, asked)
-
-
-def normal_of(model: Queryable, asked: Columns) -> tuple[np.ndarray, np.ndarray] | None:
-    """Mean and covariance of the asked columns of a Gaussian, under whatever name, in float64."""
-    rule, place = rules.normal.find(model), np.flatnonzero(asked)
-    if rule is None or len(asked) > MAX_COLUMNS:
-        return None
-    with float64(True):
-        moments = rule(widened(model))
-    if moments is None:
-        return None
-    mean, covariance = (np.asarray(a, np.float64) for a in moments)
-    return mean[place], covariance[np.ix_(place, place)]
-
-
-def _normal_entropy(model: Queryable, asked: Columns) -> float | None:
-    normal = normal_of(model, asked)
-    value = math.nan if normal is None else normal_entropy(normal[1])
-    return None if math.isnan(value) else value
 
 
 def closed_form(rule: Callable[..., Any], *models: Any) -> Callable[..., float | None]:
