@@ -172,7 +172,7 @@ def _moments(a: Asked, j: int, grid: Grid, row: np.ndarray, given: Sequence[int]
         text = f"Q[{u}]({name}{bar})"
         found = a.p.ask(text)
         at = (float(found) - v.shift) / v.scale
-        slack = 4 * EPS * abs(float(found)) / v.scale
+        slack = 4 * EPS * abs(float(found)) / v.scale + 1e-13 * float(sd)
         cdf = a.e.column(j, row, seen, (at - slack, at + slack))
         below, upto = cdf.inside(-np.inf, at - slack), cdf.inside(-np.inf, at + slack)
         if len(cdf.x) and v.kind == "count":
