@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from pofx.core.bisection import middle
 from pofx.core.family import Family, between
 from pofx.core.variables import Column
 
-HALVINGS = 60
+HALVINGS = 64
 """Steps of bisection: more than the digits of a float, for the bracket may begin wide."""
 GRID = 256
 """Quantiles among which the highest density is looked for."""
@@ -100,26 +101,17 @@ def _cut(family, share, low, high):
     low, high = low[None], high[None]
     whole, start = between(family, low, high), family.cdf(low)
     plain = jnp.clip(family.quantile(start + share * (family.cdf(high) - start)), low, high)
-    scale = jnp.sqrt(family.variance())
-    scale = jnp.where(jnp.isfinite(scale), scale, 1)
-
-    def at(t):
-        inside = jnp.where(jnp.isfinite(low), low, high - scale * (1 / t - 1))
-        return jnp.where(
-            jnp.isfinite(low) & jnp.isfinite(high),
-            low + t * (high - low),
-            jnp.where(jnp.isfinite(low), low + scale * t / (1 - t), inside),
-        )
 
     def halve(_, ends):
         first, last = ends
-        t = first + (last - first) / 2
-        enough = between(family, low, at(t)) >= share * whole
-        return jnp.where(enough, first, t), jnp.where(enough, t, last)
+        x = middle(first, last)
+        enough = between(family, low, x) >= share * whole
+        return jnp.where(enough, first, x), jnp.where(enough, x, last)
 
-    ends = jnp.zeros_like(plain), jnp.ones_like(plain)
-    t = jax.lax.fori_loop(0, HALVINGS // 2, halve, ends)[1]
-    return jnp.where(whole > LITTLE, plain, at(t))[0]
+    largest = jnp.finfo(plain.dtype).max
+    ends = jnp.maximum(low, -largest), jnp.minimum(high, largest)
+    x = jax.lax.fori_loop(0, HALVINGS, halve, ends)[1]
+    return jnp.where(whole > LITTLE, plain, x)[0]
 
 
 def _bisect(cdf, u, own, some, column: Column):
@@ -129,9 +121,9 @@ def _bisect(cdf, u, own, some, column: Column):
 
     def halve(_, ends):
         low, high = ends
-        middle = low + (high - low) / 2
-        enough = cdf(middle) >= u
-        return jnp.where(enough, low, middle), jnp.where(enough, middle, high)
+        x = middle(low, high)
+        enough = cdf(x) >= u
+        return jnp.where(enough, low, x), jnp.where(enough, x, high)
 
     # The least of the components' quantiles may be the answer itself.
     x = jnp.where(cdf(low) >= u, low, jax.lax.fori_loop(0, HALVINGS, halve, (low, high))[1])

@@ -1,5 +1,7 @@
 """Errors that help: one line that names the argument, what was wanted, what came, what to try."""
 
+import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -7,6 +9,8 @@ from difflib import get_close_matches
 
 SHOWN = 20
 """The most names that an error lists."""
+INNER = frozenset({"pofx", "equinox", "jax", "jaxlib", "jaxtyping", "sklearn", "joblib"})
+"""Packages whose lines no warning points to: the line that called them is the user's."""
 _HEARD: ContextVar[list[str] | None] = ContextVar("heard", default=None)
 
 
@@ -30,6 +34,21 @@ class PofxWarning(UserWarning):
             heard.append(str(what))
 
 
+def warn(text: str) -> None:
+    """Makes a PofxWarning that points to the user's line: the nearest one outside of `INNER`."""
+    frame = sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in INNER:
+        frame = frame.f_back
+    warnings.warn_explicit(
+        PofxWarning(text),
+        None,
+        frame.f_code.co_filename,
+        frame.f_lineno,
+        module=frame.f_globals.get("__name__", "<unknown>"),
+        registry=frame.f_globals.setdefault("__warningregistry__", {}),
+    )
+
+
 @contextmanager
 def overheard() -> Iterator[list[str]]:
     """A list that fills with the texts of the warnings made inside; the innermost list hears.
@@ -37,7 +56,7 @@ def overheard() -> Iterator[list[str]]:
     >>> import warnings
     >>> with overheard() as heard, warnings.catch_warnings():
     ...     warnings.simplefilter("ignore")
-    ...     warnings.warn("too few rows", PofxWarning)
+    ...     warn("too few rows")
     >>> heard
     ['too few rows']
     """

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from pofx.core.bisection import middle
 from pofx.core.family import Family
 from pofx.families.special import excess, log_negative_binomial, log_poisson
 
@@ -56,15 +57,19 @@ def gamma_tails(a: Float[Array, "..."], t: Float[Array, "..."]) -> Tails:
     """
     t = jnp.clip(t, jnp.finfo(t.dtype).tiny, HUGE)
     low = t < a
+    # A small shape's upper tail is spread over decades: of T - t it then decays at rate 1.
+    spread = ~low & (a < 1)
     a_, t_, sign = a[..., None], t[..., None], jnp.where(low, -1, 1).astype(t.dtype)[..., None]
     slope = jnp.abs(a - t)
 
     def log_ratio(s):
         # a s - t (e^s - 1), but for the linear parts, which nearly cancel where a is large.
         rise, near, bend = _rise(sign * s)
-        return jnp.where(near, -slope[..., None] * s - t_ * bend, a_ * sign * s - t_ * rise)
+        plain = jnp.where(near, -slope[..., None] * s - t_ * bend, a_ * sign * s - t_ * rise)
+        apart = a_ * jnp.log1p(s / t_) - s - jnp.log(t_ + s)
+        return jnp.where(spread[..., None], apart, plain)
 
-    tail = _tail(log_ratio, slope + t**0.5, ~low)
+    tail = _tail(log_ratio, jnp.where(spread, 1, slope + t**0.5), ~low & ~spread)
     return _either(low, a * jnp.exp(log_poisson(a, t)) * tail)
 
 
@@ -171,12 +176,12 @@ def bisect(
 
     def halve(_, bracket):
         low, high = bracket
-        middle = (low + high) / 2
-        middle = jnp.floor(middle) if whole else middle
-        below = cdf(middle) < u
-        return jnp.where(below, middle, low), jnp.where(below, high, middle)
+        # Whole numbers begin at -1.
+        at = jnp.floor(middle(low + 2, high + 2)) - 2 if whole else (low + high) / 2
+        below = cdf(at) < u
+        return jnp.where(below, at, low), jnp.where(below, high, at)
 
-    steps = jnp.finfo(u.dtype).nmant + 8
+    steps = jnp.finfo(u.dtype).nmant + 12
     return jax.lax.fori_loop(0, steps, halve, (low, high))[1]
 
 

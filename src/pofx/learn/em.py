@@ -1,7 +1,6 @@
 """The learner by sums over rows: expectation maximisation, and closed form as its one-step case."""
 
 import time
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
@@ -11,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pofx.core.distribution import Statistical
-from pofx.core.errors import PofxWarning, at_least
+from pofx.core.errors import at_least, warn
 from pofx.core.rows import Rows
 from pofx.core.rules import loosened
 
@@ -100,27 +99,21 @@ def em(
     fallen = float(best.log_likelihood) - history[-1]
     if fallen > _allowed_fall(rows, history[-1]):
         model = eqx.combine(best.arrays, eqx.filter(model, eqx.is_array, inverse=True))
-        warnings.warn(
+        warn(
             f"EM lost {fallen:.2g} nats per row to rounding and returned its best step; "
             "rescale extreme values, or enable float64 in JAX",
-            PofxWarning,
-            stacklevel=2,
         )
         history.append(float(best.log_likelihood))
         done = False
     elif not np.isfinite(history[-1]):
-        warnings.warn(
+        warn(
             f"the log-likelihood became {history[-1]} after {len(history)} steps; rows that the "
             "model holds impossible? try prior=1, or check the data for extreme values",
-            PofxWarning,
-            stacklevel=2,
         )
     elif not done:
-        warnings.warn(
+        warn(
             f"EM had not converged after {len(history)} steps (last gain "
             f"{_last_gain(history):.2g} nats a row); the model stands, more steps may better it",
-            PofxWarning,
-            stacklevel=2,
         )
     converged = bool(done and np.isfinite(history[-1]))
     return Fit(back(model), history, converged, time.perf_counter() - began)

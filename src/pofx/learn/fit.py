@@ -12,7 +12,7 @@ from jaxtyping import Float, PRNGKeyArray
 
 from pofx.core import width
 from pofx.core.distribution import Distribution, Learned, Queryable, Statistical, Stepwise, Trained
-from pofx.core.errors import PofxError, PofxWarning, overheard
+from pofx.core.errors import PofxError, PofxWarning, overheard, warn
 from pofx.core.inexact import Inexact
 from pofx.core.maps import spare_maps
 from pofx.core.rows import Rows
@@ -170,7 +170,7 @@ def _by_gradients(
     if skipped and all(t.stopped != "failed" for t in phases):
         doubts.append(f"{skipped} steps were skipped, whose loss or gradient was not finite")
     for what in doubts:
-        warnings.warn(f"{what}; check the data for extreme values", PofxWarning, stacklevel=3)
+        warn(f"{what}; check the data for extreme values")
     return Fit(best, history, converged, sum(t.seconds for t in phases), skipped)
 
 

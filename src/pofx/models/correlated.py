@@ -294,3 +294,10 @@ def _box(
     rule, inside = rules.box.find(p.rest), tuple(p.others.index(place[i]) for i in rest)
     assert rule is not None
     return total + rule(p.rest, *p.remainder(x, observed), inside, low[rest], high[rest])
+
+
+@rules.groups.register(Correlated)
+def _groups(p: Correlated) -> tuple[int, ...]:
+    numbers = rules.groups.find(p.normal)
+    of_number = dict(zip(p.place, numbers(p.normal) if numbers else [0] * len(p.place)))
+    return tuple(of_number.get(j, p.size + j) for j in range(p.size))

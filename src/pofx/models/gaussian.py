@@ -204,3 +204,9 @@ def _completion(p: Gaussian, x: Row, observed: Mask) -> tuple[Row, Float[Array, 
     # A Gaussian is highest at its mean.
     best = jnp.where(observed, x, _expectation(p, x, observed))
     return best, p.log_prob(best)
+
+
+@rules.groups.register(Gaussian)
+def _groups(p: Gaussian) -> tuple[int, ...]:
+    alone = p.structure in ("diagonal", "spherical")
+    return tuple(range(p.size)) if alone else (0,) * p.size

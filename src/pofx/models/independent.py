@@ -263,3 +263,8 @@ def _expectation(p: Independent, x: Row, observed: Mask) -> Row:
 def _completion(p: Independent, x: Row, observed: Mask) -> tuple[Row, Float[Array, ""]]:
     best = jnp.where(observed, x, p.modes())
     return best, p.log_prob(best)
+
+
+@rules.groups.register(Independent)
+def _groups(p: Independent) -> tuple[int, ...]:
+    return tuple(range(p.size))

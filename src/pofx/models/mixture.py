@@ -207,3 +207,9 @@ def _completion(p: Mixture, x: Row, observed: Mask) -> tuple[Row, Float[Array, "
 def _latent(p: Mixture, x: Row, observed: Mask) -> dict[str, Float[Array, "k"]]:
     # Responsibilities, p(k | x_O).
     return {"component": jax.nn.softmax(p._joint(x, observed))}
+
+
+@rules.groups.register(Mixture)
+def _groups(p: Mixture) -> tuple[int, ...] | None:
+    rule = rules.groups.find(p.parts)
+    return rule(p.parts) if rule and len(p.log_weights) == 1 else None

@@ -75,7 +75,7 @@ def costs(cost: Any, variable: Variable) -> tuple[np.ndarray, np.ndarray]:
         rows, acts = cost, np.array(levels)
     try:
         table = np.asarray(rows, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         table = np.zeros(0)
     if table.shape != (len(acts), len(levels)) or not len(acts):
         shape = f"shape {table.shape}" if table.size else f"{type(cost).__name__}"

@@ -19,6 +19,7 @@ from pofx.learn.fit import Plan, Start, by_batches, refined
 from pofx.learn.fit import fit as learn
 from pofx.learn.progress import watch
 from pofx.table import guide as guides
+from pofx.table import measure
 from pofx.table.choose import Choice, choose
 from pofx.table.encode import encode, log_scale
 from pofx.table.extremes import doubt_extremes
@@ -30,6 +31,9 @@ from pofx.table.schema import Schema
 from pofx.table.seeds import key_of
 from pofx.table.told import plain
 
+MAX_COUNT = 2**31 - 1
+"""The most restarts, steps and epochs: what loops count to."""
+MAX_FLOAT = float(np.finfo(np.float64).max)
 JUDGES, FOLDS = 200, 5
 """Held-out rows wanted to choose by, and the most splits made to come by them."""
 
@@ -81,13 +85,16 @@ def fit(
     check(name or "mixture", options)
     _check_numbers(restarts=restarts, steps=steps, epochs=epochs)
     for what, value in (("tolerance", tolerance), ("budget", budget)):
-        if not isinstance(value, Real) or not value >= 0:
+        # A whole number may be longer than any float.
+        if not isinstance(value, Real) or not (value == np.inf or 0 <= value <= MAX_FLOAT):
             raise PofxError(f"{what}: wanted a number, at least 0; got {value!r}")
     _checkpoint(checkpoint, cls)
     _guide(guide, cls)
+    doubts: list[str] = []
     if not isinstance(schema, Schema):
         real = (lambda v: cls.carries(v, **options) == {"real"}) if cls else (lambda v: False)
-        schema = infer(data, schema, numeric=real)
+        with overheard() as doubts:
+            schema = infer(data, schema, numeric=real)
     elif (container := read_frame(data, schema.names).container) != schema.container:
         schema = Schema(schema.variables, container)
     if isinstance(weights, str):
@@ -121,7 +128,7 @@ def fit(
         "history": [h - units for h in choice.fit.history[-200:]],
         "converged": choice.fit.converged,
         "skipped": choice.fit.skipped,
-        "warnings": list(dict.fromkeys(heard)),
+        "warnings": list(dict.fromkeys([*doubts, *heard])),
         "seconds": round(choice.fit.seconds, 3),
         "seed": seed,
         "budget": budget if choice.board else None,
@@ -139,9 +146,10 @@ def fit(
 
 
 def _in_float64(cls: type[Learned] | None, x: np.ndarray) -> bool:
-    """Whether a table is learned in float64: networks are not, nor are large tables."""
-    network = cls is not None and issubclass(cls, Inexact)
-    return width.preferred() and not network and x.size < width.LARGE_TABLE
+    """Whether a table is learned in float64: no network, and no large table that float32 holds."""
+    if not width.preferred() or (cls is not None and issubclass(cls, Inexact)):
+        return False
+    return x.size < width.LARGE_TABLE or measure.needs_float64(x)
 
 
 def _named(
@@ -196,6 +204,8 @@ def _check_numbers(**values: Any) -> None:
         least = 0 if what == "epochs" else 1
         if not isinstance(value, Integral) or value < least:
             raise PofxError(f"{what}: wanted a whole number, at least {least}; got {value!r}")
+        if value > MAX_COUNT:
+            raise PofxError(f"{what}: wanted at most {MAX_COUNT}, got a number beyond it")
 
 
 def _splits(

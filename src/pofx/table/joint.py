@@ -20,6 +20,7 @@ from pofx.table.encode import Unseen, decode, encode_values, log_scale
 from pofx.table.held import at_least_one
 from pofx.table.informs import Informs
 from pofx.table.replicates import of_estimates, replicated
+from pofx.table.room import check_room
 from pofx.table.seeds import key_of
 
 
@@ -49,8 +50,12 @@ class Joint(Informs, Decides):
 
     @in_model_width
     def sample(self, n: int = 1, *, seed: int = 0) -> Any:
-        """n new rows, of the kind of data that was learned from."""
+        """n new rows, of the kind of data that was learned from.
+
+        Raises PofxError at once for more rows than the memory has room for.
+        """
         at_least_one("n", n)
+        check_room("n", n, self.schema.size)
         draws = self._complete(np.full((n, self.model.size), np.nan), seed)
         return decode(self.schema, self.entries.whole(draws))
 
@@ -115,6 +120,7 @@ class Joint(Informs, Decides):
         if draws is None:
             return decode(self.schema, self.entries.whole(self._expect(free, 100, seed)), like=data)
         at_least_one("draws", draws)
+        check_room("draws", draws, len(free) * self.schema.size)
         return [
             decode(self.schema, self.entries.whole(self._complete(free, seed, i)), like=data)
             for i in range(draws)
@@ -172,7 +178,6 @@ class Joint(Informs, Decides):
 
     # -- questions in the notation of textbooks
 
-    @in_model_width
     def ask(
         self,
         text: str,
@@ -198,6 +203,8 @@ class Joint(Informs, Decides):
         """
         from pofx.table.ask import ask
 
+        if "p" in others:
+            raise PofxError("p: wanted another name, p is the distribution that is asked")
         request = {"seed": seed, "stderr": stderr, "max_draws": max_draws, "unit": unit}
 
         def put(own: Joint, *more: Joint) -> Any:

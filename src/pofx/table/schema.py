@@ -11,6 +11,7 @@ from typing import Any
 from pofx.core.errors import PofxError, unknown
 from pofx.core.variables import DISCRETE, KINDS, Column, Kind
 from pofx.table import html
+from pofx.table.cells import large
 from pofx.table.dtypes import known_dtype
 from pofx.table.times import SPREADS, STEPS, UNITS, Sort, sort_of, told
 
@@ -126,6 +127,8 @@ class Variable:
             values = _shortened([self.told(level) for level in self.levels])
         elif self.kind == "real":
             centre = self.told(self.shift) if self.time else f"{self.shift:.4g}"
+            if large(self.shift):
+                centre = str(self.shift)
             values = f"{centre} ± {self.scale:.3g}{self._spread}"
         else:
             values = f"about {self.scale:.3g}" if self.kind == "positive" else "0, 1, 2, ..."

@@ -2,7 +2,6 @@
 
 import json
 import os
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
@@ -19,7 +18,7 @@ from safetensors.numpy import save as to_bytes
 from pofx.core import width
 from pofx.core.discovery import discover
 from pofx.core.distribution import Queryable
-from pofx.core.errors import PofxError, PofxWarning
+from pofx.core.errors import PofxError, PofxWarning, warn
 from pofx.core.inexact import estimates
 from pofx.core.whole import write_whole
 
@@ -148,11 +147,9 @@ def _in_width(model: Queryable) -> Queryable:
         return model if estimates(model) else width.widened(model)
     if not width.is_float64(model):
         return model
-    warnings.warn(
+    warn(
         "the model was saved in float64 and answers here in float32; "
         "set JAX_ENABLE_X64=1 for the same answers to the bit",
-        PofxWarning,
-        stacklevel=2,
     )
     return width.narrowed(model)
 

@@ -1,5 +1,6 @@
 """One number under what is given: mean, variance, deviation, quantiles, all of it at a glance."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,6 +19,7 @@ from pofx.table.asking.mass import mass
 from pofx.table.asking.question import Question
 from pofx.table.asking.results import Summary
 from pofx.table.asking.terms import below, number
+from pofx.table.cells import large
 from pofx.table.schema import Variable
 from pofx.table.times import SPREADS
 
@@ -116,7 +118,7 @@ class Number:
 
     def _ask(self, what: Callable[[Marginal], Answer], scale: float, shift: float = 0.0) -> Answer:
         with self.question.blamed_on(self._place):
-            return self.question.estimated(lambda n: what(self._with(n)) * scale + shift)
+            return self.question.estimated(lambda n: _plus(what(self._with(n)) * scale, shift))
 
     @property
     def _place(self) -> object:
@@ -177,3 +179,10 @@ def _of_levels(key, model, columns, j, event, draws) -> OfLevels:
         return OfLevels(columns[j], np.ones(1), np.asarray(found.value)[None], codes)
     drawn = events.completed(key, model, columns, event, draws)
     return OfLevels(columns[j], drawn.weights, np.asarray(drawn.x)[:, j, None] == codes, codes)
+
+
+def _plus(answer: Answer, shift: float) -> Answer:
+    """The answer plus a shift: a whole number if the shift is one that no float64 holds."""
+    if large(shift) and math.isfinite(answer.value):
+        return replace(answer, value=shift + round(answer.value))
+    return answer + shift
