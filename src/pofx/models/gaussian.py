@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx.core import rules
+from pofx.core import extended, rules
 from pofx.core.atoms import Atoms
 from pofx.core.axes import pooled
 from pofx.core.distribution import Example, Mask, Row, Statistical
@@ -194,8 +194,11 @@ def _condition(
 @rules.entropy.register(Gaussian)
 def _entropy(p: Gaussian, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""]:
     # H = 1/2 log det 2πeΣ (Cover and Thomas 2006, theorem 8.4.1)
-    log_det = half_log_det(p._whiten(jnp.asarray(asked)))
-    return 0.5 * asked.sum() * (1 + LOG_2PI) + log_det
+    place = np.flatnonzero(asked)
+    covariance = p.covariance[np.ix_(place, place)]
+    if len(place) <= extended.MAX_COLUMNS and not isinstance(covariance, jax.core.Tracer):
+        return jnp.asarray(extended.normal_entropy(np.asarray(covariance)))
+    return 0.5 * len(place) * (1 + LOG_2PI) + half_log_det(whitener(covariance))
 
 
 @rules.normal.register(Gaussian)
