@@ -65,11 +65,11 @@ def test_cells_keep_their_spelling_and_fills_take_it_on(tmp_path):
     (tmp_path / "a.csv").write_text(SPELLED)
     typed = read(tmp_path / "a.csv")
     first = [c.take([0, 0, 2]) for c in typed.columns]
-    filled = pa.table(first, typed.column_names).set_column(3, "quoted", [["x, \"y\"", "u", "v"]])
+    filled = pa.table(first, typed.column_names).set_column(3, "quoted", [['x, "y"', "u", "v"]])
     out = io.BytesIO()
     write_csv(respelled(filled, typed, cell_texts(SPELLED.encode(), ",")), out, ",")
     rows = list(csv.reader(io.StringIO(out.getvalue().decode())))
-    assert rows[0] == list(csv.reader([SPELLED.splitlines()[0]]))[0]
+    assert rows[0] == next(csv.reader([SPELLED.splitlines()[0]]))
     assert rows[1] == ["007", " TRUE", "3.10", 'x, "y"', "2020-01-31T10:00", "-0"]
     assert rows[2] == ["007", " TRUE", "3.10", "u", "2020-01-31T10:00", "-0"]
     assert rows[3] == ["012", "FALSE", "1e3", "v", "2020-02-01T11:00", "+5"]
