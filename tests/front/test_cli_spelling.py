@@ -72,10 +72,8 @@ def test_what_fills_a_hole_is_spelled_as_the_file_does(run, cells):
 
 
 def test_codes_are_text_whatever_kind_the_user_names(run, folder, cells):
-    code, out, _ = run(
-        "fit cells.csv -o codes.pofx -m independent -k zip=categorical -k age=ordinal"
-    )
-    assert code == 0
+    fit = "fit cells.csv -o codes.pofx -m independent"
+    assert run(f"{fit} -k zip=categorical -k age=ordinal")[0] == 0
     schema = pofx.load(folder / "codes.pofx").schema
     assert schema.variable("zip").levels == ("01000", "01001", "01002")
     assert schema.variable("age").levels[:2] == ("000", "001")
