@@ -112,6 +112,7 @@ def test_a_text_on_the_command_line_keeps_its_digits():
     number = parse_value(id_variable("real"), str(BASE + 3))
     assert number == BASE + 3
     assert type(parse_value(id_variable("real"), "12")) is float
+    assert parse_value(id_variable("real"), str(10**30)) == 1e30
 
 
 def id_variable(kind):
