@@ -89,8 +89,8 @@ class Cells:
 
 
 def large(number: float) -> bool:
-    """Whether it is a whole number that no float64 may hold."""
-    return isinstance(number, int) and abs(number) > EXACT
+    """Whether it is a whole number near those that no float64 holds."""
+    return isinstance(number, int) and abs(number) > EXACT // 2
 
 
 def split(number: float) -> tuple[float, float]:

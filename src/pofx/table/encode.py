@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from pofx.core.errors import PofxError, unknown
-from pofx.table.cells import EXACT, Cells, added, as_numbers, filled, large, split
+from pofx.table.cells import Cells, added, as_numbers, filled, large, split
 from pofx.table.dtypes import arrow_type
 from pofx.table.frames import Frame, read_frame
 from pofx.table.relations import impose
@@ -130,7 +130,7 @@ def parse_value(variable: Variable, text: str) -> str | int | float | bool | Non
         raise unknown(f"level of {variable.name!r}", stripped, names)
     if variable.discrete:
         return variable.levels[variable.levels.index(number)]
-    return number if abs(number) > EXACT and np.isfinite(number) else float(number)
+    return number if large(number) and abs(number) < 2**63 else float(number)
 
 
 def decode(schema: Schema, x: np.ndarray, *, like: Any = None, index: Any = None) -> Any:

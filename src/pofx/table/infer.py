@@ -9,7 +9,7 @@ import numpy as np
 from pofx.core.errors import PofxError, unknown
 from pofx.core.variables import DEFAULT_FAMILY, DISCRETE, KINDS, Kind
 from pofx.table import measure
-from pofx.table.cells import EXACT, Cells, as_numbers, joined
+from pofx.table.cells import Cells, as_numbers, joined, large
 from pofx.table.extremes import doubt_merged
 from pofx.table.frames import Frame, read_frame
 from pofx.table.schema import Schema, Variable
@@ -122,7 +122,9 @@ def _infer(name: str, cells: Cells, given: dict[str, Any], numeric: bool) -> Var
         spikes = tuple(sorted(float(v - origin) for v in given["spikes"]))
     kind = given.get("kind") or _kind(near, known, spikes, numeric, given, origin)
     if kind in SHIFTLESS and cells.residual is not None:
-        return _infer(name, replace(cells, residual=None), {**given, "kind": kind}, numeric)
+        variable = _infer(name, replace(cells, residual=None), {**given, "kind": kind}, numeric)
+        doubt_merged(variable, cells)
+        return variable
     family = given.get("family") or DEFAULT_FAMILY[kind]
     if kind in DISCRETE:
         levels = _levels(name, kind, cells, given)
@@ -141,9 +143,8 @@ def _infer(name: str, cells: Cells, given: dict[str, Any], numeric: bool) -> Var
 def _moved(variable: Variable, origin: int) -> Variable:
     """A variable inferred from differences to a number, as one of the numbers themselves."""
     spikes = tuple(int(v) + origin if v == np.rint(v) else v + origin for v in variable.spikes)
-    shift = variable.shift + origin
-    if abs(shift) > EXACT:
-        shift = round(variable.shift) + origin
+    shift = round(variable.shift) + origin
+    shift = shift if large(shift) else variable.shift + origin
     return replace(variable, spikes=spikes, shift=shift)
 
 
