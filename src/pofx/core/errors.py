@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from difflib import get_close_matches
 
+from pofx.core.printing import escaped
+
 SHOWN = 20
 """The most names that an error lists."""
 INNER = frozenset({"pofx", "equinox", "jax", "jaxlib", "jaxtyping", "sklearn", "joblib"})
@@ -23,15 +25,20 @@ class PofxError(ValueError):
     pofx.core.errors.PofxError: components: wanted at least 1, got 0
     """
 
+    def __init__(self, message: object = "") -> None:
+        # Names and levels come from data, which may hold what a terminal would obey.
+        super().__init__(escaped(str(message)))
+
 
 class PofxWarning(UserWarning):
     """Something to know about a result that stands; `overheard` notes each that is made."""
 
     def __init__(self, what: object = "") -> None:
+        what = escaped(str(what))
         super().__init__(what)
         # Here, not where it is shown: a filter that hides a warning does not make it untrue.
         if (heard := _HEARD.get()) is not None:
-            heard.append(str(what))
+            heard.append(what)
 
 
 def warn(text: str) -> None:

@@ -38,7 +38,7 @@ def number_text(value: float, stderr: float = 0.0, *, spread: float = 0.0, digit
         return _with_error(value, stderr)
     text = f"{value:.{significant(value, spread, digits)}g}"
     if stderr > 0 or math.isnan(stderr):
-        return f"{text} ± {'?' if math.isnan(stderr) else 'inf'}"
+        return f"{text} ± {'?' if math.isnan(stderr) else format(stderr, '.2g')}"
     return text
 
 
@@ -93,8 +93,9 @@ def array_text(values: Any, stderr: Any = 0.0, *, spread: float = 0.0) -> str:
 
 def _with_error(value: float, stderr: float) -> str:
     # An error that starts with 1 or 2 is told to two digits, others to one.
-    more = f"{stderr:.1e}"[0] in "12"
-    last = exponent(stderr) - more
+    rounded = f"{stderr:.1e}"
+    more = rounded[0] in "12"
+    last = exponent(float(rounded)) - more
     first = exponent(value) if value else exponent(stderr)
     fixed = first - last < DOUBLE_DIGITS and last > -DOUBLE_DIGITS
     if fixed and SMALL <= max(abs(value), stderr) < LARGE:

@@ -9,6 +9,7 @@ import numpy as np
 from pofx.core.answer import Answer
 from pofx.core.errors import PofxError
 from pofx.core.inexact import Estimated
+from pofx.core.printing import escaped
 from pofx.core.rows import rows
 from pofx.core.width import in_model_width
 from pofx.models.conditional import condition
@@ -228,7 +229,7 @@ class Joint(Informs, Decides):
 
     def __repr__(self) -> str:
         bar = f" | {', '.join(self.evidence)}" if self.evidence else ""
-        return f"p({', '.join(self.schema.names)}{bar})  {type(self.model).__name__}"
+        return escaped(f"p({', '.join(self.schema.names)}{bar})  {type(self.model).__name__}")
 
     def _repr_html_(self) -> str:
         return html.text(repr(self)) + self.report()._repr_html_() + self.schema._repr_html_()

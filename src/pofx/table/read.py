@@ -89,7 +89,13 @@ def write(data: Any, path: str | os.PathLike[str] | None = None) -> None:
     if path is None:
         text = io.BytesIO()
         write_csv(table, text, ",")
-        sys.stdout.write(text.getvalue().decode())
+        # Tables are in UTF-8, whatever the encoding of a terminal.
+        if (raw := getattr(sys.stdout, "buffer", None)) is None:
+            sys.stdout.write(text.getvalue().decode())
+        else:
+            sys.stdout.flush()
+            raw.write(text.getvalue())
+            raw.flush()
         return
     path = Path(path)
     kind = _kind(path)

@@ -9,7 +9,10 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 from pofx.core.errors import PofxError, unknown
+from pofx.core.printing import escaped, number_text
 from pofx.core.variables import DISCRETE, KINDS, Column, Kind
 from pofx.table import html
 from pofx.table.cells import large
@@ -128,8 +131,10 @@ class Variable:
         if self.discrete:
             values = _shortened([self.told(level) for level in self.levels])
         elif self.kind == "real":
-            centre = self.told(self.shift) if self.time else f"{self.shift:.4g}"
-            if large(self.shift):
+            centre = number_text(self.shift, spread=10 * self.scale, digits=4)
+            if self.time:
+                centre = self.told(self.shift)
+            elif large(self.shift):
                 centre = str(self.shift)
             values = f"{centre} ± {self.scale:.3g}{self._spread}"
         else:
@@ -137,11 +142,19 @@ class Variable:
             values += self._spread
         spikes = ", ".join(self.told(spike) for spike in self.spikes)
         resolution = f"{self.resolution:.3g}{self._spread}" if self.resolution else ""
-        return name, self.kind, self.family, spikes, resolution, values
+        cells = (name, self.kind, self.family, spikes, resolution, values)
+        return tuple(escaped(cell) for cell in cells)
 
     def told(self, value: Any) -> str:
         """A value in words: a time as a calendar or a clock has it."""
-        return told(value, self.dtype) if self.time else _text(value)
+        if self.time:
+            return told(value, self.dtype)
+        if type(value) is not float:
+            return escaped(str(value))
+        if self.discrete and not isinstance(self.levels[0], str):
+            gap = min(np.diff(sorted(self.levels)), default=0.0)
+            return number_text(value, spread=float(gap))
+        return number_text(value, spread=self.scale)
 
     @property
     def _spread(self) -> str:
@@ -260,7 +273,7 @@ class Schema:
         return html.table(HEAD, [variable.describe() for variable in self.variables])
 
     def __repr__(self) -> str:
-        return f"Schema({self.container}: {_shortened(list(self.names))})"
+        return escaped(f"Schema({self.container}: {_shortened(list(self.names))})")
 
 
 def _variable(data: object) -> Variable:
@@ -291,10 +304,6 @@ def _tuple_of(values: object, wanted: type) -> bool:
 def _levels(values: object) -> bool:
     alike = any(_tuple_of(values, kind) for kind in (str, bool, float))
     return alike and isinstance(values, tuple) and len(set(values)) == len(values)
-
-
-def _text(value: object) -> str:
-    return f"{value:.6g}" if type(value) is float else str(value)
 
 
 def _short(value: object) -> str:

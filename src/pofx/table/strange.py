@@ -111,4 +111,4 @@ def _told(variable: Variable, entries: np.ndarray) -> str:
     if variable.discrete:
         return variable.told(variable.levels[int(entries[0])])
     value = float(entries[0] * variable.scale + variable.shift)
-    return variable.told(value) if variable.time else f"{value:.4g}"
+    return variable.told(value)

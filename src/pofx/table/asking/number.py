@@ -97,7 +97,8 @@ class Number:
 
     def mean(self) -> Answer:
         """E[X]."""
-        return _representable(self._ask(Marginal.mean, self.variable.scale, self.variable.shift))
+        mean = self._ask(Marginal.mean, self.variable.scale, self.variable.shift)
+        return replace(_representable(mean), spread=self.spread)
 
     def variance(self) -> Answer:
         """Var[X]."""
@@ -109,7 +110,16 @@ class Number:
 
     def quantile(self, u: float) -> Answer:
         """The smallest x with P(X <= x) >= u."""
-        return self._ask(lambda m: m.quantile(u), self.variable.scale, self.variable.shift)
+        answer = self._ask(lambda m: m.quantile(u), self.variable.scale, self.variable.shift)
+        return replace(answer, spread=self.spread)
+
+    @cached_property
+    def spread(self) -> float:
+        """The scale on which values of the variable differ."""
+        if self.variable.kind == "real":
+            return self.variable.scale
+        # The scale of the other kinds is a typical value, which says nothing of differences.
+        return math.sqrt(max(float(self.variance().value), 0.0))
 
     def mode(self) -> Answer:
         """Where the density, or the mass of a point, is highest; in the units of entries."""
