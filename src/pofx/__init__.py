@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from pofx.core.jax_version import refuse_faulty_jax
+from pofx.core.learner import provide_learner
 
 if TYPE_CHECKING:
     from pofx import estimate, plot, sklearn
@@ -82,6 +83,9 @@ def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'pofx' has no attribute {name!r}")
     return getattr(import_module(f"pofx.{_HOMES[name]}"), name)
+
+
+provide_learner(lambda: __getattr__("fit"))
 
 
 def __dir__() -> list[str]:

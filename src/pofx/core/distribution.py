@@ -157,7 +157,14 @@ class Statistical(Tractable, Learned):
 
     @abstractmethod
     def maximise(self, statistics: Statistics) -> "Statistical":
-        """The model of greatest expected log-likelihood; never a smaller likelihood of the rows."""
+        """The model of greatest expected log-likelihood; never a smaller likelihood of the rows.
+
+        Under a prior it is the sum with `log_prior_density` that never falls.
+        """
+
+    def log_prior_density(self) -> Float[Array, ""]:
+        """The log-density of the parameters under the model's prior, up to a constant."""
+        return jnp.zeros(())
 
 
 class Stepwise(Statistical):

@@ -16,8 +16,8 @@ from pofx.core.rules import loosened
 
 BLOCK = 256
 """The most steps between two looks from the host."""
-PRIOR_NATS = 100.0
-"""By how much, over all rows, a step may trade likelihood for the density of a prior."""
+PRIOR_NATS = 5.0
+"""Nats over all rows that a prior without a closed density may be worth from step to step."""
 
 
 class Progress(NamedTuple):
@@ -66,9 +66,9 @@ def em(
     seconds: float = float("inf"),
     report: Report | None = None,
 ) -> Fit:
-    """Maximum likelihood by EM from a start; no step lowers the likelihood.
+    """Maximum likelihood by EM from a start; no step lowers the likelihood times the prior.
 
-    If rounding makes it fall all the same, the likeliest model is returned, with a warning. Stops
+    If rounding lowers it all the same, the best model is returned, with a warning. Stops
     where the gain still to come, extrapolated from the last two (Aitken; Böhning et al. 1994), is
     below `tolerance` nats a unit of weight and below what the float type resolves. To run out of
     steps, or of `seconds` after compilation, is a result and a warning.
@@ -78,7 +78,8 @@ def em(
     model, back = loosened(model)
     history: list[float] = []
     seen = jnp.full(4, -jnp.inf, rows.x.dtype)
-    best = _Best(eqx.filter(model, eqx.is_array), jnp.asarray(-jnp.inf, rows.x.dtype))
+    nothing = jnp.asarray(-jnp.inf, rows.x.dtype)
+    best = _Best(eqx.filter(model, eqx.is_array), nothing, nothing, nothing)
     done, block, compiled = False, 4, began
     while not done and len(history) < steps:
         limit = min(block, steps - len(history))
@@ -96,7 +97,7 @@ def em(
         # Some two looks a second, the compilation of the first left out.
         quick = time.perf_counter() - start < 0.25
         block = min(2 * block, BLOCK) if quick else block
-    fallen = float(best.log_likelihood) - history[-1]
+    fallen = float(best.objective) - float(best.latest)
     if fallen > _allowed_fall(rows, history[-1]):
         model = eqx.combine(best.arrays, eqx.filter(model, eqx.is_array, inverse=True))
         warn(
@@ -124,14 +125,20 @@ def _last_gain(history: list[float]) -> float:
 
 
 class _Best(NamedTuple):
-    """The arrays of the likeliest model so far, and its mean log-likelihood in nats."""
+    """The arrays of the best model so far, its objective and mean log-likelihood in nats.
+
+    The objective, which EM climbs, is the mean log-likelihood plus a row's share of the log prior;
+    `latest` is that of the latest model.
+    """
 
     arrays: Any
+    objective: jax.Array
     log_likelihood: jax.Array
+    latest: jax.Array
 
 
 def _allowed_fall(rows: Rows, log_likelihood: float) -> float:
-    """How far, in nats per unit of weight, rounding and a prior may lower the likelihood."""
+    """How far, in nats per unit of weight, rounding and a prior may lower the objective."""
     rounding = 64 * float(jnp.finfo(rows.x.dtype).eps) * abs(log_likelihood)
     return PRIOR_NATS / float(rows.total) + rounding
 
@@ -148,9 +155,11 @@ def _advance(model, best, rows, seen, limit, tolerance):
     def advance(state):
         arrays, best, seen, trace, count, _ = state
         new, now = step(eqx.combine(arrays, static), rows)
-        best = jax.tree.map(
-            lambda a, b: jnp.where(now > best.log_likelihood, a, b), _Best(arrays, now), best
-        )
+        objective = now + eqx.combine(arrays, static).log_prior_density() / rows.total
+        objective = objective.astype(now.dtype)
+        this = _Best(arrays, objective, now, objective)
+        best = jax.tree.map(lambda a, b: jnp.where(objective > best.objective, a, b), this, best)
+        best = best._replace(latest=objective)
         seen = jnp.append(seen[1:], now)
         done = _settled(seen, tolerance) | ~jnp.isfinite(now)
         return eqx.filter(new, eqx.is_array), best, seen, trace.at[count].set(now), count + 1, done

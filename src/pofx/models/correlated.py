@@ -116,6 +116,10 @@ class Correlated(Statistical):
             rest=self.rest and self.rest.maximise(rest),
         )
 
+    def log_prior_density(self) -> Float[Array, ""]:
+        own = self.normal.log_prior_density()
+        return own + self.rest.log_prior_density() if self.rest else own
+
     @classmethod
     def carries(cls, variable: str, **options: Any) -> frozenset[Kind]:
         return frozenset(KINDS)

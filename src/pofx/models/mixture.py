@@ -20,6 +20,7 @@ from pofx.models.gaussian import Gaussian
 from pofx.models.seeds import clusters
 from pofx.models.stacked import (
     draw,
+    log_prior_density,
     log_probs,
     log_probs_of_rows,
     log_weights,
@@ -84,6 +85,9 @@ class Mixture(Statistical):
         shares, own = statistics
         weights = log_weights(shares, self.prior, self.log_weights)
         return Mixture(weights, maximised(self.parts, own), self.prior)
+
+    def log_prior_density(self) -> Float[Array, ""]:
+        return log_prior_density(self.log_weights, self.prior, self.parts)
 
     @classmethod
     def carries(

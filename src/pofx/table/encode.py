@@ -12,6 +12,7 @@ from pofx.core.errors import PofxError, unknown
 from pofx.table.cells import EXACT, Cells, added, as_numbers, filled, large, split
 from pofx.table.dtypes import arrow_type
 from pofx.table.frames import Frame, read_frame
+from pofx.table.relations import impose
 from pofx.table.restore import beside, build, loses, to_arrow
 from pofx.table.schema import Schema, Variable
 from pofx.table.units import at, example, first, in_units, is_time, wanted_time
@@ -150,13 +151,15 @@ def decode(schema: Schema, x: np.ndarray, *, like: Any = None, index: Any = None
     if x.ndim != 2 or x.shape[1] != schema.size:
         raise PofxError(f"x: wanted shape (rows, {schema.size}), got {x.shape}")
     cells = {v.name: _cells(v, x[:, schema.slices[v.name]]) for v in schema.variables}
+    drawn = {name: np.ones(len(x), bool) for name in schema.names}
     if like is None:
-        return build(schema.container, cells, index)
+        return build(schema.container, _related(schema, cells, drawn), index)
     kept = []
     frame = read_frame(like, schema.names)
     container = frame.container if frame.container in FRAMES else schema.container
     for name, own in frame.cells.items():
         guess = filled(in_units(schema.variable(name), own), cells[name])
+        drawn[name] = own.missing
         cells[name] = guess
         if not own.missing.any() and own.dtype == guess.dtype:
             kept.append(name)
@@ -165,7 +168,28 @@ def decode(schema: Schema, x: np.ndarray, *, like: Any = None, index: Any = None
             # what is an object beside them need not be of their type
             objects = own.dtype.startswith("object")
             cells[name] = guess if objects else replace(guess, dtype=own.dtype)
+    cells = _related(schema, cells, drawn)
     return beside(build(container, cells, like), like, kept)
+
+
+def _related(
+    schema: Schema, cells: dict[str, Cells], drawn: Mapping[str, np.ndarray]
+) -> dict[str, Cells]:
+    """The cells, the drawn ones of which obey the schema's relations."""
+    if not schema.relations:
+        return cells
+    names = {n for relation in schema.relations for n in relation.names}
+    if not all(cells[n].levels is None and cells[n].residual is None for n in names):
+        return cells
+    # Relations hold among numbers as they are stored.
+    whole = {n for n in names if "int" in schema.variable(n).dtype.lower()}
+    values = {
+        n: np.where(drawn[n] & (n in whole), np.rint(cells[n].values), cells[n].values)
+        for n in names
+    }
+    positive = [n for n in names if schema.variable(n).kind != "real"]
+    values = impose(schema.relations, values, drawn, positive)
+    return {**cells, **{n: replace(cells[n], values=values[n]) for n in names}}
 
 
 def log_scale(schema: Schema, x: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """From a table to a distribution."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from pofx.table.joint import Joint
 from pofx.table.options import check, check_columns
 from pofx.table.schema import Schema
 from pofx.table.seeds import key_of
+from pofx.table.ties import ties
 from pofx.table.told import plain
 
 MAX_COUNT = 2**31 - 1
@@ -70,6 +72,8 @@ def fit(
     (in up to five splits in turn, where a share has fewer than 200 rows), or data of rows held out.
     `schema` overrides what is inferred of columns ({"year": "ordinal"}), or is another fit's own.
     `weights` is a column's name or an array of row weights; they enter learning, not the schema.
+    Whole numbers repeat rows. Other weights are relative: they are scaled to sum to the effective
+    number of rows, (Σw)² / Σw² (Kish 1965), so that their unit does not matter to a prior.
     EM takes at most `steps` steps, to `tolerance` nats a row; batches and gradients pass over the
     rows at most `epochs` times (0: as is usual). A model trained by gradients writes its state into
     the file `checkpoint`, and goes on from there where it was interrupted. Beside a model whose
@@ -145,6 +149,7 @@ def fit(
         model = width.for_answers(model)
     with width.float64(width.is_float64(model)):
         model = aligned(model, schema.columns)
+        schema = replace(schema, relations=ties(schema, x, model, key))
     return Joint(model, schema, np.full(schema.size, np.nan), (), plain(told))
 
 
@@ -275,4 +280,14 @@ def _weights(data: Any, weights: str | Any | None) -> np.ndarray | None:
         weight = np.zeros(0)
     if weight.ndim != 1 or not np.isfinite(weight).all() or (weight < 0).any() or not weight.sum():
         raise PofxError("weights: wanted finite numbers >= 0, one a row, not all of them zero")
-    return weight
+    return weight if (weight == np.rint(weight)).all() else _effective(weight)
+
+
+def _effective(weight: np.ndarray) -> np.ndarray:
+    """Relative weights, scaled to sum to the number of equally weighted rows that say as much.
+
+    >>> _effective(np.array([0.1, 0.1, 0.1, 0.0])).sum().round(6)
+    np.float64(3.0)
+    """
+    share = weight / weight.max()  # so that no square overflows or vanishes
+    return share * share.sum() / (share**2).sum()

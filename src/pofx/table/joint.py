@@ -235,7 +235,13 @@ class Joint(Informs, Decides):
 
     def _on(self, model, names, fixed, evidence) -> "Joint":
         entries = self.entries.of(names)
-        return Joint(model, self.schema.select(names), fixed[entries], evidence, self.fit)
+        parts, schema = self.schema.slices, self.schema
+        known = {
+            v.name: float(fixed[parts[v.name]][0] * v.scale + v.shift)
+            for v in schema.variables
+            if not (v.discrete or v.shape or np.isnan(fixed[parts[v.name]]).any())
+        }
+        return Joint(model, schema.select(names, known), fixed[entries], evidence, self.fit)
 
     def _log_probs(self, free: np.ndarray) -> Answer:
         if isinstance(self.model, Estimated):

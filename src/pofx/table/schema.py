@@ -2,8 +2,9 @@
 
 import math
 import re
+import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -13,6 +14,7 @@ from pofx.core.variables import DISCRETE, KINDS, Column, Kind
 from pofx.table import html
 from pofx.table.cells import large
 from pofx.table.dtypes import known_dtype
+from pofx.table.relations import Relation, read, selected
 from pofx.table.times import SPREADS, STEPS, UNITS, Sort, sort_of, told
 
 CONTAINERS = ("pandas", "polars", "pyarrow", "numpy", "vector", "mapping")
@@ -150,6 +152,8 @@ class Variable:
 class Schema:
     """The variables of a table in order, and the kind of data that it came as.
 
+    `relations` says which columns are others exactly; draws of a model that ties them obey it.
+
     >>> schema = Schema((Variable("year", "ordinal", levels=(2007, 2008, 2009)),), "pandas")
     >>> schema.variable("year").levels
     (2007, 2008, 2009)
@@ -161,6 +165,7 @@ class Schema:
 
     variables: tuple[Variable, ...]
     container: str
+    relations: tuple[Relation, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         if self.container not in CONTAINERS:
@@ -171,6 +176,9 @@ class Schema:
             raise PofxError(f"two columns are named {_short(twice)}; rename one")
         if self.size > MAX_ENTRIES:
             raise PofxError(f"a row of {self.size} entries; at most {MAX_ENTRIES} are supported")
+        for name in {n for relation in self.relations for n in relation.names}:
+            if self.variable(name).shape or self.variable(name).discrete:
+                raise PofxError(f"relation: expected a column of plain numbers, got {name!r}")
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -202,17 +210,24 @@ class Schema:
             raise unknown("column", name, self.names)
         return self.variables[self.names.index(name)]
 
-    def select(self, names: Iterable[str]) -> "Schema":
-        """The schema of some of the variables, in the order asked for.
+    def select(self, names: Iterable[str], known: Mapping[str, float] = {}) -> "Schema":
+        """The schema of some of the variables, in the order asked for, others `known` by value.
 
         >>> Schema((Variable("a", "real"), Variable("b", "real")), "pandas").select(["b"]).names
         ('b',)
         """
-        return Schema(tuple(self.variable(name) for name in names), self.container)
+        variables = tuple(self.variable(name) for name in names)
+        left = selected(self.relations, [v.name for v in variables], known)
+        return Schema(variables, self.container, left)
 
     def to_json(self) -> dict[str, Any]:
         """A dict of JSON types that `from_json` reads back to an equal schema."""
-        return {"container": self.container, "variables": [asdict(v) for v in self.variables]}
+        told = {"container": self.container, "variables": [asdict(v) for v in self.variables]}
+        # Left out where there are none, so that older versions read the file.
+        return {
+            **told,
+            **({"relations": list(map(asdict, self.relations))} if self.relations else {}),
+        }
 
     @staticmethod
     def from_json(data: object) -> "Schema":
@@ -222,12 +237,16 @@ class Schema:
         >>> Schema.from_json(schema.to_json()) == schema
         True
         """
+        relations = read(data.get("relations", ())) if isinstance(data, Mapping) else ()
+        if isinstance(data, Mapping):
+            data = {key: value for key, value in data.items() if key != "relations"}
         given = _with_fields("schema", data, {"container", "variables"})
         if type(given["variables"]) not in (list, tuple) or type(given["container"]) is not str:
             raise PofxError("schema: wanted a list of variables and the name of a container")
         if len(given["variables"]) > MAX_ENTRIES:
             raise PofxError(f"schema: wanted at most {MAX_ENTRIES} variables")
-        return Schema(tuple(_variable(v) for v in given["variables"]), given["container"])
+        variables = tuple(_variable(v) for v in given["variables"])
+        return Schema(variables, given["container"], relations)
 
     def __str__(self) -> str:
         lines = [HEAD, *(variable.describe() for variable in self.variables)]
@@ -245,7 +264,7 @@ class Schema:
 
 
 def _variable(data: object) -> Variable:
-    given = _with_fields("variable", data, {field.name for field in fields(Variable)})
+    given = _with_fields("variable", data, {one.name for one in fields(Variable)})
     for key in ("shape", "levels", "spikes"):
         if type(given[key]) not in (list, tuple):
             raise PofxError(f"variable: {key}: wanted a list, got {_short(given[key])}")
@@ -260,7 +279,7 @@ def _with_fields(what: str, data: object, wanted: set[str]) -> dict[str, Any]:
 
 
 def _finite(value: object) -> bool:
-    return type(value) in (int, float) and abs(value) < math.inf  # type: ignore[arg-type]
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max  # type: ignore[arg-type]
 
 
 def _tuple_of(values: object, wanted: type) -> bool:
