@@ -129,3 +129,16 @@ def test_a_wide_log_normal_answers_with_numbers_of_its_support(wide):
     assert family.variance() == np.inf
     narrow = LogNormal(Normal(jnp.array([-300.0]), jnp.array([1e-8]), jnp.array([1e-12])))
     np.testing.assert_allclose(narrow.variance(), 1e-8 * np.exp(-600.0), rtol=1e-7)
+
+
+@pytest.mark.parametrize("mean", [0.01, 1.0, 5.0, 300.0])
+def test_quantiles_of_counts_are_exact_at_every_level(wide, mean):
+    u = np.append(np.linspace(0.001, 0.999, 200), [1e-12, 1 - 1e-9])
+    for family, law in (
+        (Poisson(jnp.array([mean])), stats.poisson(mean)),
+        (
+            NegativeBinomial(jnp.array([mean]), jnp.array([0.3])),
+            stats.nbinom(0.3, 0.3 / (0.3 + mean)),
+        ),
+    ):
+        np.testing.assert_array_equal(quantile(family, jnp.asarray(u[None]))[0], law.ppf(u))

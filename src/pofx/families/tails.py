@@ -176,8 +176,8 @@ def bisect(
 
     def halve(_, bracket):
         low, high = bracket
-        # Whole numbers begin at -1.
-        at = jnp.floor(middle(low + 2, high + 2)) - 2 if whole else (low + high) / 2
+        # Whole numbers begin at -1; from 2 on, no middle by ratio rounds down to the lower end.
+        at = jnp.floor(middle(low + 3, high + 3)) - 3 if whole else (low + high) / 2
         below = cdf(at) < u
         return jnp.where(below, at, low), jnp.where(below, high, at)
 
