@@ -162,9 +162,9 @@ class Statistical(Tractable, Learned):
         Under a prior it is the sum with `log_prior_density` that never falls.
         """
 
+    @abstractmethod
     def log_prior_density(self) -> Float[Array, ""]:
-        """The log-density of the parameters under the model's prior, up to a constant."""
-        return jnp.zeros(())
+        """The log-density of the parameters under the prior, up to a constant; 0 without one."""
 
 
 class Stepwise(Statistical):

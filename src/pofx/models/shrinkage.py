@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 PULL = 2.0
 """Nats by which a pseudo-row may miss a one-column family before its weight is halved."""
 ROWS = 4.0
-"""Rows, and half a row more for each column, that the pseudo-scatter of a covariance is worth."""
+"""Rows, and one more for each column, that the pseudo-scatter of a covariance is worth."""
 
 
 def weights(kl: Float[Array, "c"]) -> Float[Array, "c"]:
@@ -59,8 +59,11 @@ def log_prior_of_covariance(
 
 
 def rows_worth(variance: Float[Array, "d"]) -> float:
-    """q: enough that no component collapses onto fewer rows than it has columns."""
-    return ROWS + variance.shape[-1] / 2
+    """q: about the rows that the coefficients of a regression on all other columns use up.
+
+    So a residual variance of n rows is right on average, and none collapses onto fewer rows.
+    """
+    return ROWS + variance.shape[-1]
 
 
 def scaled(weight: Float[Array, "c"], statistics: Any) -> Any:
