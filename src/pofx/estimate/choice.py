@@ -20,6 +20,8 @@ MIN_DISTINCT_SHARE = 0.5
 ROWS_PER_CENTRE = 5
 """Rows for each number of a component's centre."""
 MAX_NAMED_COMPONENTS = 16
+PATIENCE = 2
+"""Larger models in turn that score no better, after which no larger one is tried."""
 
 
 class Candidate(NamedTuple):
@@ -54,7 +56,7 @@ def choose(samples: Mapping[str, Sample], task: Task) -> Choice:
     """The candidate whose log-ratio scores best on rows held out.
 
     On a ladder of growing size a larger model is kept if its mean paired gain in the score exceeds
-    one standard error, and the first that is not kept ends the ladder. The winners of the ladders
+    one standard error; two in turn that are not kept end the ladder. The winners of the ladders
     are compared in the same way, in their order.
     """
     best: Choice | None = None
@@ -69,11 +71,17 @@ def choose(samples: Mapping[str, Sample], task: Task) -> Choice:
 def _top(ladder: Iterator[Candidate], task: Task) -> Choice:
     candidate = next(ladder)
     best = Choice(candidate, cross_fit(candidate.learn, task), math.nan)
+    refused = 0
     for candidate in ladder:
         fit = cross_fit(candidate.learn, task)
-        if not _gains(fit, best.fit):
-            return best._replace(larger=fit.value)
-        best = Choice(candidate, fit, math.nan)
+        if _gains(fit, best.fit):
+            best, refused = Choice(candidate, fit, math.nan), 0
+            continue
+        refused += 1
+        if refused == 1:
+            best = best._replace(larger=fit.value)
+        if refused == PATIENCE:
+            break
     return best
 
 

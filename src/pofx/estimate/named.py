@@ -69,7 +69,7 @@ def _log_prob(
         if rows is not None
         for name in block
     }
-    part = joint if len(chosen) == len(data) else joint.marginal(list(chosen))
+    part = joint if len(chosen) == len(data) else joint.marginal(*chosen)
     return np.asarray(part.log_prob(chosen), np.float64)
 
 
