@@ -348,7 +348,8 @@ def _weighted(log_weight: Any, part: Part, **changes: Any) -> Part:
 
 def _normal(mean: Any, covariance: Any) -> list[Part]:
     d = len(np.asarray(mean))
-    return [Part(Real(0), {}, tuple(range(d)), (False,) * d, wide(mean), covariance)]
+    mean = np.asarray(mean, Real)
+    return [Part(Real(0), {}, tuple(range(d)), (False,) * d, mean, covariance)]
 
 
 def _gaussian(p: Any) -> list[Part]:
@@ -438,6 +439,16 @@ def _stack(p: Any) -> list[Part]:
     return [_weighted(w, part) for w, one in zip(weights, p.parts) for part in explicit(one).parts]
 
 
+def _recoded(p: Any) -> list[Part]:
+    """Normal columns in another order and other units: y_order[j] = slope_j x_j + offset_j."""
+    (part,) = explicit(p.model).parts
+    if part.laws or any(part.logs):
+        raise NotImplementedError("other units of columns that are not normal")
+    order, slope = list(p.order), wide(p.slope)
+    mean = (part.mean[order] - wide(p.offset)) / slope
+    return _normal(mean, part.covariance[np.ix_(order, order)] / np.outer(slope, slope))
+
+
 PARTS = {
     "ChowLiuTree": _tree,
     "Chain": _chain,
@@ -449,5 +460,6 @@ PARTS = {
     "LatentTree": _tree,
     "Mixture": _mixture,
     "PPCA": _factors,
+    "Recoded": _recoded,
     "Stack": _stack,
 }
