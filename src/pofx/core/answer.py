@@ -10,6 +10,9 @@ import numpy as np
 
 Trust = Literal["exact", "lower bound", "upper bound", "estimate"]
 
+LEAST = float(np.finfo(np.float64).tiny)
+"""Below this a float has lost digits."""
+
 _FLIPPED: dict[Trust, Trust] = {"lower bound": "upper bound", "upper bound": "lower bound"}
 
 
@@ -20,7 +23,8 @@ class Answer:
     `kind` is exact, a lower or upper bound, or an estimate; `stderr` is the standard error of the
     Monte Carlo draws behind it (never of the fit), `common` the part of it that all entries of an
     array share and no mean over them lessens, `draws` the number of draws, `how` a word on the way,
-    `unit` its unit, `what` the question. It behaves as its value, and arithmetic carries kind and
+    `unit` its unit, `what` the question. `log` is the natural logarithm of a probability or a
+    density, which a float may not hold: that is then printed by it. It behaves as its value, and arithmetic carries kind and
     error along: independent errors add in quadrature, and the difference of two lower bounds is an
     estimate of unknown error, for it is no bound.
 
@@ -45,6 +49,7 @@ class Answer:
     unit: str = ""
     what: str = ""
     common: float = 0.0
+    log: float | None = None
 
     def __array_ufunc__(self, function: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         if method == "__call__" and not options and function in _ARITHMETIC:
@@ -77,7 +82,7 @@ class Answer:
         return self._with(float(np.mean(self.value)), math.sqrt(own + self.common**2))
 
     def _with(self, value: Any, stderr: Any, **changes: Any) -> "Answer":
-        return replace(self, value=value, stderr=stderr, what="", **changes)
+        return replace(self, value=value, stderr=stderr, what="", log=None, **changes)
 
     def __neg__(self) -> "Answer":
         return self._with(-self.value, self.stderr, kind=_FLIPPED.get(self.kind, self.kind))
@@ -145,7 +150,10 @@ class Answer:
         what = f"{self.what} = " if self.what else ""
         trust = self.kind + (f", {self.draws} draws" if self.draws else "")
         trust += f", {self.how}" if self.how else ""
-        return f"{what}{_number(self.value, self.stderr)}{unit}   {trust}"
+        number = _number(self.value, self.stderr)
+        if self.log is not None and math.isfinite(self.log) and _beyond(self.value):
+            number = _power_of_ten(self.log, self.stderr)
+        return f"{what}{number}{unit}   {trust}"
 
     __repr__ = __str__
 
@@ -208,6 +216,23 @@ def _sum_kind(a: Answer, b: Answer) -> tuple[Trust, Any]:
         return (b.kind if a.kind == "exact" else a.kind), stderr
     # Two bounds of opposite sense, or a bound and an estimate: how far off nobody knows.
     return "estimate", math.nan
+
+
+def _beyond(value: Any) -> bool:
+    """Whether a float does not hold a positive number with all its digits."""
+    return np.ndim(value) == 0 and not LEAST <= value < math.inf
+
+
+def _power_of_ten(log: float, stderr: Any) -> str:
+    """exp(log) in digits and a power of ten, for numbers that no float holds.
+
+    >>> _power_of_ten(-1000.0, 0.0)
+    '5.07596e-435'
+    """
+    exponent = math.floor(log / math.log(10))
+    digits = math.exp(log - exponent * math.log(10))
+    tail = "" if np.ndim(stderr) == 0 and stderr == 0 else " ± ?"
+    return f"{digits:.6g}e{exponent:+d}{tail}"
 
 
 def _number(value: Any, stderr: Any) -> str:

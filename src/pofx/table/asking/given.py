@@ -13,8 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
+from pofx.core import rules
 from pofx.core.distribution import Queryable
 from pofx.core.inexact import estimates
+from pofx.core.ratios import log_conditional
 from pofx.core.variables import Column
 from pofx.models.conditional import Conditional, condition
 from pofx.notation.terms import Free, Interval, Members, Name, Point, Term, Unknown, Value
@@ -71,6 +73,17 @@ class Given:
         self.p._check(self.x[None])
         x, observed = jnp.asarray(np.nan_to_num(self.x)), jnp.asarray(self.observed)
         return float(_log_prob(self.p.model, x, observed))
+
+    def log_ratio(self, other: "Given") -> float:
+        """log p(these points | those of `other`), which are among them, in the units of entries."""
+        closed = rules.box.find(self.p.model) and not estimates(self.p.model)
+        if not closed or not other.observed.any():
+            return self.log_prob - other.log_prob
+        x, seen = (
+            jnp.asarray(np.nan_to_num(self.x)),
+            map(jnp.asarray, (self.observed, other.observed)),
+        )
+        return float(_log_conditional(self.p.model, x, *seen))
 
     @property
     def log_scale(self) -> float:
@@ -216,6 +229,11 @@ def _closed(model, x, observed, keep) -> Queryable:
 @eqx.filter_jit
 def _compiled(model, x, observed, keep):
     return condition(model, x, np.array(observed), np.array(keep))
+
+
+@eqx.filter_jit
+def _log_conditional(model, x, observed, given):
+    return log_conditional(model, x, observed, given)
 
 
 @eqx.filter_jit
