@@ -10,6 +10,8 @@ import numpy as np
 
 Trust = Literal["exact", "lower bound", "upper bound", "estimate"]
 
+MOST, SMALL = 8, 1e-3
+"""Places behind the point from which on a number smaller than that has a power of ten."""
 LEAST = float(np.finfo(np.float64).tiny)
 """Below this a float has lost digits."""
 
@@ -24,9 +26,9 @@ class Answer:
     Monte Carlo draws behind it (never of the fit), `common` the part of it that all entries of an
     array share and no mean over them lessens, `draws` the number of draws, `how` a word on the way,
     `unit` its unit, `what` the question. `log` is the natural logarithm of a probability or a
-    density, which a float may not hold: that is then printed by it. It behaves as its value, and arithmetic carries kind and
-    error along: independent errors add in quadrature, and the difference of two lower bounds is an
-    estimate of unknown error, for it is no bound.
+    density, which a float may not hold: that is then printed by it. It behaves as its value, and
+    arithmetic carries kind and error along: independent errors add in quadrature, and the
+    difference of two lower bounds is an estimate of unknown error, for it is no bound.
 
     >>> a = Answer(0.5, unit="nats", what="H(sex)")
     >>> b = Answer(0.2, 0.003, "estimate", draws=1000, unit="nats")
@@ -244,5 +246,10 @@ def _number(value: Any, stderr: Any) -> str:
         return f"{float(value):.6g}{tail}"
     first = f"{stderr:.1e}"  # an error that starts with 1 or 2 is told to two digits, others to one
     digits = (first[0] in "12") - int(first.split("e")[1])
+    largest = max(abs(float(value)), stderr)
+    if digits > MOST and largest < SMALL:
+        exponent = math.floor(math.log10(largest))
+        scaled = _number(value / 10.0**exponent, stderr / 10.0**exponent)
+        return f"({scaled})e{exponent:+d}"
     digits = min(max(digits, 0), 12)
     return f"{float(value):.{digits}f} ± {stderr:.{digits}f}"

@@ -1,7 +1,7 @@
 """Ratios of probabilities that keep their digits however improbable the evidence is.
 
-log p(x_A | x_G) = log p(x_A, x_G) - log p(x_G) loses every digit of a probability in a difference of
-log-densities of 1e16. A model's rule `box` cancels what both have in common before it adds.
+log p(x_A | x_G) = log p(x_A, x_G) - log p(x_G) loses every digit of a probability in a difference
+of log-densities of 1e16. A model's rule `box` cancels what both have in common before it adds.
 """
 
 import jax.numpy as jnp

@@ -32,9 +32,9 @@ def monte_carlo(
     answered with what was reached, and marked. Draws come in whole blocks of 2048; a standard error
     is not told smaller than the rounding of a number of size one, as log-probabilities are.
 
-    A draw may be a vector f, c_1, ..., c_m, the c_i of
-    mean zero and correlated with f: control variates, regressed on to make the error of the mean of
-    f smaller (Owen 2013, Monte Carlo theory, methods and examples, section 8.9).
+    A draw may be a vector f, c_1, ..., c_m, the c_i of mean zero and correlated with f: control
+    variates, regressed on to make the error of the mean of f smaller (Owen 2013, Monte Carlo
+    theory, methods and examples, section 8.9).
     """
     check_request(stderr, max_draws, unit)
     least, sums, error = min(DRAWS, max_draws), _Sums(), math.inf

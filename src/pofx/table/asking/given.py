@@ -28,6 +28,11 @@ from pofx.table.joint import Joint
 from pofx.table.schema import Variable
 from pofx.table.times import moment
 
+SHOWS = 1e-5
+"""A relative error of an exact answer from which on it is told."""
+NUDGE = 4
+"""Roundings by which numbers move to see what follows."""
+
 
 @dataclass(frozen=True, eq=False)
 class Given:
@@ -84,6 +89,27 @@ class Given:
             map(jnp.asarray, (self.observed, other.observed)),
         )
         return float(_log_conditional(self.p.model, x, *seen))
+
+    @property
+    def eps(self) -> float:
+        """The relative error of the float type of the model."""
+        arrays = [a.dtype for a in jax.tree.leaves(self.p.model) if eqx.is_inexact_array(a)]
+        return float(jnp.finfo(jnp.result_type(*arrays, float)).eps)
+
+    @property
+    def far(self) -> bool:
+        """Whether the points are so improbable that a rounding of log p may show in a ratio."""
+        return self.eps * abs(self.log_prob) > SHOWS
+
+    def nudged(self, other: "Given") -> "Given":
+        """With the numbers among the points of `other` a few roundings further.
+
+        Where an answer moves with it, the float type does not tell the answer.
+        """
+        numbers = other.observed & [
+            not c.discrete and c.kind != "count" for c in self.p.entries.columns
+        ]
+        return replace(self, x=np.where(numbers, self.x * (1 + NUDGE * self.eps), self.x))
 
     @property
     def log_scale(self) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 from pofx.core.answer import Answer
 from pofx.queries import events
 from pofx.queries.events import Pieces
-from pofx.table.asking.given import Given
+from pofx.table.asking.given import SHOWS, Given
 from pofx.table.asking.question import Question
 from pofx.table.asking.terms import everything, spike
 
@@ -39,7 +39,20 @@ def mass(
         # Logarithms of a probability of one differ by a rounding. A density may be above one, and
         # so may P(S, C | x) / P(C) alone, where C makes x more probable.
         found = replace(found, value=min(found.value, 0.0))
-    return question.named(_exponential(found), unit)
+    return question.named(_exponential(_rounded(found, inner, own)), unit)
+
+
+def _rounded(found: Answer, inner: Given, own: Given) -> Answer:
+    """An exact logarithm whose rounding shows, as the estimate that it is."""
+    if found.kind != "exact" or not math.isfinite(found.value):
+        return found
+    error = inner.eps * abs(found.value)
+    if own.observed.any() and own.far:
+        moved = inner.nudged(own).log_ratio(own.nudged(own))
+        error = max(error, abs(moved - inner.log_ratio(own)))
+    if not error > SHOWS:
+        return found
+    return replace(found, stderr=error, kind="estimate", how="to the rounding of its logarithm")
 
 
 def _exponential(log: Answer) -> Answer:
@@ -69,7 +82,8 @@ def _product(question: Question, density: Answer, inner: Given, own: Given) -> A
     def found(stderr_1: float | None, stderr_2: float | None) -> tuple[Answer, Answer, Answer]:
         one = _event(question, inner, 0, stderr_1)
         other = _event(question, own, 1, stderr_2)
-        return one, other, density + one - other
+        drawn = next((a.how for a in (one, other) if a.kind != "exact"), one.how)
+        return one, other, replace(density + one - other, how=drawn)
 
     one, other, whole = found(None, None)
     error = float(_exponential(whole).stderr)
