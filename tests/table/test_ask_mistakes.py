@@ -103,7 +103,7 @@ def test_every_mistake_is_a_notation_error(monkeypatch):
     def broken(*arguments, **options):
         raise PofxError("broken")
 
-    monkeypatch.setattr("pofx.table.asking.mass.events.probability", broken)
+    monkeypatch.setattr("pofx.table.asking.mass.events.log_probability", broken)
     with pytest.raises(NotationError, match="ask: broken") as caught:
         farm().ask("P(size > 1)")
     assert caught.value.at == 0

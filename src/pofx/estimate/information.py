@@ -124,8 +124,8 @@ def _check_distinct(x: Sample, y: Sample) -> None:
             if same or (order and x.rows >= MONOTONE and len(np.unique(one)) == x.rows):
                 raise PofxError(
                     f"x, y: expected columns that do not determine each other, got column {i} of x "
-                    f"and column {j} of y in one order; I of such numbers is infinite; drop one, or "
-                    "pass discrete=True"
+                    f"and column {j} of y in one order; I of such numbers is infinite; drop one, "
+                    "or pass discrete=True"
                 )
 
 

@@ -258,12 +258,17 @@ def bisect(
     def halve(_, bracket):
         low, high = bracket
         middle = (low + high) / 2
-        middle = jnp.floor(middle) if whole else middle
+        if whole:
+            # A bound of many powers of ten is halved in its logarithm first.
+            least = jnp.maximum(low, 1)
+            wide = high > 4 * least
+            middle = jnp.where(wide, jnp.sqrt(least) * jnp.sqrt(jnp.where(wide, high, 1)), middle)
+            middle = jnp.floor(middle)
         left, right = tails(middle)
         less = jnp.where(u <= above, left < u, right > above)
         return jnp.where(less, middle, low), jnp.where(less, high, middle)
 
-    steps = jnp.finfo(u.dtype).nmant + 8
+    steps = jnp.finfo(u.dtype).nmant + (16 if whole else 8)
     return jax.lax.fori_loop(0, steps, halve, (low, high))[1]
 
 

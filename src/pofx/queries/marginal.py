@@ -29,6 +29,8 @@ from pofx.queries.enumeration import ENUMERABLE, enumerate_levels, log_probs
 from pofx.queries.events import Event
 
 DRAWS = 4096
+SHOWS = 1e-6
+"""The largest relative error of what is called exact."""
 
 
 @dataclass(frozen=True)
@@ -244,7 +246,8 @@ def _exact_levels(model, columns, asked, cells, event):
     if found is None:
         return None
     found = np.where(inside, found, -math.inf)
-    if not found.max() > -math.inf:
+    # Of an event so rare the logarithms have lost the digits that differ from level to level.
+    if not found.max() > -math.inf or -found.max() * jnp.finfo(float).eps > SHOWS:
         return None
     found = np.exp(found - found.max())
     return found / found.sum()

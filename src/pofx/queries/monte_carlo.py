@@ -67,18 +67,20 @@ def log_monte_carlo(
     """
     check_request(stderr, max_draws, "")
     least, sums, error, anchor = min(DRAWS, max_draws), _Sums(), math.inf, -math.inf
-    while sums.count < least or (stderr is not None and error > stderr and sums.count < max_draws):
+    asked, floor = math.inf if stderr is None else stderr, 0.0
+    # No more draws make an error smaller than the rounding of the weights.
+    while sums.count < least or (not error <= max(asked, floor) and sums.count < max_draws):
         key, own = jax.random.split(key)
         values = np.asarray(_draw_block(draw, own), np.float64).reshape(BLOCK, 1)
         # Up to the first draw of some weight all were zero, relative to any number.
         anchor = values.max() if anchor == -math.inf else anchor
         sums.add(np.exp(values - (anchor if anchor > -math.inf else 0.0)))
         mean, error = sums.estimate()
-        error = max(error / mean, _rounding(draw) * max(abs(anchor), 1.0)) if mean else math.nan
+        floor = _rounding(draw) * max(abs(anchor), 1.0) if mean else 0.0
+        error = max(error / mean, floor) if mean else math.inf
     if not mean:
         return Answer(-math.inf, math.nan, "estimate", sums.count, "no draw satisfied the event")
-    missed = stderr is not None and error > stderr
-    how = f"asked for ± {stderr:.2g} of the value, budget spent" if missed else ""
+    how = f"asked for ± {asked:.2g} of the value, budget spent" if error > asked else ""
     return Answer(anchor + math.log(mean), error, "estimate", sums.count, how)
 
 

@@ -39,18 +39,22 @@ def mass(
         # Logarithms of a probability of one differ by a rounding. A density may be above one, and
         # so may P(S, C | x) / P(C) alone, where C makes x more probable.
         found = replace(found, value=min(found.value, 0.0))
-    return question.named(_exponential(_rounded(found, inner, own)), unit)
+    return question.named(_exponential(_rounded(found, _rounding(inner, own))), unit)
 
 
-def _rounded(found: Answer, inner: Given, own: Given) -> Answer:
-    """An exact logarithm whose rounding shows, as the estimate that it is."""
-    if found.kind != "exact" or not math.isfinite(found.value):
-        return found
-    error = inner.eps * abs(found.value)
-    if own.observed.any() and own.far:
+def _rounding(inner: Given, own: Given) -> float:
+    """By how much rounding may have changed the log-density of the points."""
+    ratio = inner.log_ratio(own)
+    error = inner.eps * abs(ratio)
+    if math.isfinite(ratio) and own.observed.any() and own.far:
         moved = inner.nudged(own).log_ratio(own.nudged(own))
-        error = max(error, abs(moved - inner.log_ratio(own)))
-    if not error > SHOWS:
+        error = max(error, abs(moved - ratio))
+    return error
+
+
+def _rounded(found: Answer, error: float) -> Answer:
+    """An exact logarithm whose rounding shows, as the estimate that it is."""
+    if found.kind != "exact" or not SHOWS < error < math.inf:
         return found
     return replace(found, stderr=error, kind="estimate", how="to the rounding of its logarithm")
 
@@ -82,6 +86,8 @@ def _product(question: Question, density: Answer, inner: Given, own: Given) -> A
     def found(stderr_1: float | None, stderr_2: float | None) -> tuple[Answer, Answer, Answer]:
         one = _event(question, inner, 0, stderr_1)
         other = _event(question, own, 1, stderr_2)
+        if one.kind == other.kind == "exact":
+            one = _rounded(one, own.eps * (abs(one.value) + abs(other.value)))
         drawn = next((a.how for a in (one, other) if a.kind != "exact"), one.how)
         return one, other, replace(density + one - other, how=drawn)
 
