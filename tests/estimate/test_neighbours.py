@@ -9,6 +9,7 @@ from scipy.spatial.distance import cdist
 from scipy.special import digamma, xlogy
 from scipy.stats import norm, poisson
 
+from pofx.core.errors import PofxError
 from pofx.estimate import entropy, mutual_information
 from pofx.estimate.balls import Balls, nearest
 
