@@ -247,7 +247,7 @@ def _exact_levels(model, columns, asked, cells, event):
         return None
     found = np.where(inside, found, -math.inf)
     # Of an event so rare the logarithms have lost the digits that differ from level to level.
-    if not found.max() > -math.inf or -found.max() * jnp.finfo(float).eps > SHOWS:
+    if not found.max() > -math.inf or -found.max() * jnp.finfo(jnp.zeros(()).dtype).eps > SHOWS:
         return None
     found = np.exp(found - found.max())
     return found / found.sum()
