@@ -12,6 +12,9 @@ from pofx.core.printing import array_text, escaped, number_text
 
 Trust = Literal["exact", "lower bound", "upper bound", "estimate"]
 
+LEAST = float(np.finfo(np.float64).tiny)
+"""Below this a float has lost digits."""
+
 _FLIPPED: dict[Trust, Trust] = {"lower bound": "upper bound", "upper bound": "lower bound"}
 
 
@@ -23,9 +26,10 @@ class Answer:
     Monte Carlo draws behind it (never of the fit), `common` the part of it that all entries of an
     array share and no mean over them lessens, `draws` the number of draws, `how` a word on the way,
     `unit` its unit, `what` the question, `spread` the scale on which such values differ, which an
-    exact one is printed to the digits of. It behaves as its value, and arithmetic carries kind and
-    error along: independent errors add in quadrature, and the difference of two lower bounds is an
-    estimate of unknown error, for it is no bound.
+    exact one is printed to the digits of. `log` is the natural logarithm of a probability or a
+    density, which a float may not hold: that is then printed by it. It behaves as its value, and
+    arithmetic carries kind and error along: independent errors add in quadrature, and the
+    difference of two lower bounds is an estimate of unknown error, for it is no bound.
 
     >>> a = Answer(0.5, unit="nats", what="H(sex)")
     >>> b = Answer(0.2, 0.003, "estimate", draws=1000, unit="nats")
@@ -49,6 +53,7 @@ class Answer:
     what: str = ""
     common: float = 0.0
     spread: float = 0.0
+    log: float | None = None
 
     def __array_ufunc__(self, function: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         if method == "__call__" and not options and function in _ARITHMETIC:
@@ -81,7 +86,7 @@ class Answer:
         return self._with(float(np.mean(self.value)), math.sqrt(own + self.common**2))
 
     def _with(self, value: Any, stderr: Any, **changes: Any) -> "Answer":
-        return replace(self, value=value, stderr=stderr, what="", **changes)
+        return replace(self, value=value, stderr=stderr, what="", log=None, **changes)
 
     def __neg__(self) -> "Answer":
         return self._with(-self.value, self.stderr, kind=_FLIPPED.get(self.kind, self.kind))
@@ -153,6 +158,8 @@ class Answer:
         trust += f", {self.how}" if self.how else ""
         write = array_text if np.ndim(self.value) else number_text
         number = write(self.value, self.stderr, spread=self.spread)
+        if self.log is not None and math.isfinite(self.log) and _beyond(self.value):
+            number = _power_of_ten(self.log, self.stderr)
         return f"{what}{number}{unit}   {escaped(trust)}"
 
     __repr__ = __str__
@@ -216,3 +223,20 @@ def _sum_kind(a: Answer, b: Answer) -> tuple[Trust, Any]:
         return (b.kind if a.kind == "exact" else a.kind), stderr
     # Two bounds of opposite sense, or a bound and an estimate: how far off nobody knows.
     return "estimate", math.nan
+
+
+def _beyond(value: Any) -> bool:
+    """Whether a float does not hold a positive number with all its digits."""
+    return np.ndim(value) == 0 and not LEAST <= value < math.inf
+
+
+def _power_of_ten(log: float, stderr: Any) -> str:
+    """exp(log) in digits and a power of ten, for numbers that no float holds.
+
+    >>> _power_of_ten(-1000.0, 0.0)
+    '5.07596e-435'
+    """
+    exponent = math.floor(log / math.log(10))
+    digits = math.exp(log - exponent * math.log(10))
+    tail = "" if np.ndim(stderr) == 0 and stderr == 0 else " ± ?"
+    return f"{digits:.6g}e{exponent:+d}{tail}"

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar
 
 import jax
@@ -15,7 +16,15 @@ from pofx.core.family import Family
 from pofx.core.variables import Column, Kind
 from pofx.families.special import excess, floored, log_minus_digamma, log_poisson, stirling
 from pofx.families.starting import narrowest, summary
-from pofx.families.tails import bisect, gamma_tails, highest, positive_interval
+from pofx.families.tails import (
+    bisect,
+    gamma_tails,
+    highest,
+    log_gamma_tails,
+    log_interval,
+    log_positive_integral,
+    positive_interval,
+)
 
 Moments = tuple[Float[Array, "c"], Float[Array, "c"], Float[Array, "c"]]
 
@@ -81,13 +90,22 @@ class Gamma(Family):
     def _between(self, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:
         return positive_interval(self, low, high)
 
-    def quantile(self, u: Float[Array, "c"]) -> Float[Array, "c"]:
+    def _log_between(self, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:
+        def tails(x):
+            below, above = log_gamma_tails(self.shape, self.rate * jnp.where(x > 0, x, 1))
+            return jnp.where(x > 0, below, -jnp.inf), jnp.where(x > 0, above, 0)
+
+        narrow = partial(log_positive_integral, self.log_prob)
+        return log_interval(tails, low, high, narrow, self.inside)
+
+    def _quantile(self, u: Float[Array, "c"], above: Float[Array, "c"]) -> Float[Array, "c"]:
         # P(X <= x) <= (rate x)^shape / Gamma(shape + 1) bounds the logarithm from below.
-        within = (u > 0) & (u < 1)
+        within = (u > 0) & (above > 0)
         v = jnp.where(within, u, 0.5)
         low = (jnp.log(v) + gammaln(self.shape + 1)) / self.shape - 1e-3
-        high = jnp.log(highest(v, self.shape, jnp.sqrt(self.shape)))
-        t = bisect(lambda y: gamma_tails(self.shape, jnp.exp(y))[0], v, low, high)
+        v_above = jnp.where(within, above, 0.5)
+        high = jnp.log(highest(v, v_above, self.shape, jnp.sqrt(self.shape)))
+        t = bisect(lambda y: gamma_tails(self.shape, jnp.exp(y)), v, v_above, low, high)
         x = jnp.maximum(jnp.exp(t - jnp.log(self.rate)), jnp.finfo(t.dtype).tiny)
         return jnp.where(within, x, jnp.where(u > 0, jnp.inf, 0))
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core import rules
-from pofx.core.family import Family, Statistics, between
+from pofx.core.family import Family, Statistics, between, log_between
 from pofx.core.variables import Column, Kind
 from pofx.families.choose import base_class
 from pofx.families.special import divergence, entr, log
@@ -97,7 +97,13 @@ class Inflated(Family):
         spikes = jnp.where(within, self.probabilities[:, :-1], 0).sum(-1)
         return spikes + self.probabilities[:, -1] * between(self.base, low, high)
 
-    def quantile(self, u: Float[Array, "c"]) -> Float[Array, "c"]:
+    def _log_between(self, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:
+        within = (self.points > low[:, None]) & (self.points <= high[:, None])
+        spikes = jnp.where(within, self.probabilities[:, :-1], 0).sum(-1)
+        base = jnp.log(self.probabilities[:, -1]) + log_between(self.base, low, high)
+        return jnp.logaddexp(jnp.log(spikes), base)
+
+    def _quantile(self, u: Float[Array, "c"], above: Float[Array, "c"]) -> Float[Array, "c"]:
         # Between two spikes the cdf is the base's, scaled and raised: in each gap the first x that
         # reaches u is the base's quantile or the spike on the left, if the gap holds it.
         order = jnp.argsort(self.points, 1)
@@ -107,11 +113,16 @@ class Inflated(Family):
         left, right = jnp.concatenate([-edge, points], 1), jnp.concatenate([points, edge], 1)
         raised = jnp.concatenate([jnp.zeros_like(edge), raised], 1)
         share = self.probabilities[:, -1:]
-        v = (u[:, None] - raised) / jnp.where(share > 0, share, 1)
+        part = jnp.where(share > 0, share, 1)
+        v = (u[:, None] - raised) / part
         v = jnp.where((share > 0) | (v <= 0), v, jnp.inf)
-        at = jax.vmap(self.base.quantile, 1, 1)(jnp.clip(v, 0, 1))
-        first = jnp.maximum(left, jnp.where(v > 0, at, -jnp.inf))
-        return jnp.where((first < right) & (v <= 1), first, jnp.inf).min(1)
+        # Of the spikes on the right the upper level is lowered, with the digits that it has.
+        v_above = (above[:, None] - (raised[:, -1:] - raised)) / part
+        at = jax.vmap(self.base.quantile, 1, 1)(jnp.clip(v, 0, 1), jnp.clip(v_above, 0, 1))
+        low = (u <= above)[:, None] | (share <= 0)
+        first = jnp.maximum(left, jnp.where(jnp.where(low, v > 0, v_above < 1), at, -jnp.inf))
+        inside = jnp.where(low, v <= 1, v_above >= 0)
+        return jnp.where((first < right) & inside, first, jnp.inf).min(1)
 
     def mean(self) -> Float[Array, "c"]:
         spikes = (self.probabilities[:, :-1] * self.points).sum(-1)

@@ -58,9 +58,19 @@ class LogNormal(Family):
     def _between(self, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:
         return positive_interval(self, low, high)
 
-    def quantile(self, u: Float[Array, "c"]) -> Float[Array, "c"]:
-        x = jnp.exp(self.log.quantile(u))
-        return jnp.where((u > 0) & (u < 1), _representable(x), x)
+    def _log_between(self, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:
+        finite = jnp.isfinite(high)
+        bottom = jnp.where(low > 0, low, 1)
+        a = jnp.where(low > 0, jnp.log(bottom), -jnp.inf)
+        # Of an interval that is narrow beside its place log high - log low has lost digits.
+        rise = jnp.log1p(jnp.where(finite & (low > 0), high - low, 1) / bottom)
+        b = jnp.where(low > 0, a + rise, jnp.log(jnp.where(high > 0, high, 1)))
+        b = jnp.where(finite, b, jnp.inf)
+        return jnp.where(high > 0, self.log._log_between(a, b), -jnp.inf)
+
+    def _quantile(self, u: Float[Array, "c"], above: Float[Array, "c"]) -> Float[Array, "c"]:
+        x = jnp.exp(self.log.quantile(u, above))
+        return jnp.where((u > 0) & (above > 0), _representable(x), x)
 
     def mean(self) -> Float[Array, "c"]:
         return jnp.exp(self.log.centre + self.log.dispersion / 2)

@@ -13,11 +13,17 @@ from pofx.core import rules
 from pofx.core.family import Family
 from pofx.core.variables import Column, Kind
 from pofx.families import draws
-from pofx.families.counting import expectation, gamma_reach, poisson_reach, total
+from pofx.families.counting import expectation, gamma_reach, log_total, poisson_reach, total
 from pofx.families.poisson import LEAST
 from pofx.families.special import excess, floored, log_minus_digamma, log_negative_binomial
 from pofx.families.starting import summary
-from pofx.families.tails import count_quantile, interval, negative_binomial_tails
+from pofx.families.tails import (
+    count_quantile,
+    interval,
+    log_interval,
+    log_negative_binomial_tails,
+    negative_binomial_tails,
+)
 
 SMALLEST, LARGEST = 1e-3, 1e4
 """Bounds of the size, the upper one for each count of the mean: see `_largest`."""
@@ -85,8 +91,15 @@ class NegativeBinomial(Family):
     def _between(self, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:
         return interval(self, low, high, partial(total, self._smooth))
 
-    def quantile(self, u: Float[Array, "c"]) -> Float[Array, "c"]:
-        return count_quantile(self.cdf, u, self.rate, jnp.sqrt(self.variance()))
+    def _log_between(self, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:
+        def tails(x):
+            return log_negative_binomial_tails(x, self.rate, self.size)
+
+        return log_interval(tails, low, high, partial(log_total, self._smooth), self.inside)
+
+    def _quantile(self, u: Float[Array, "c"], above: Float[Array, "c"]) -> Float[Array, "c"]:
+        tails = partial(negative_binomial_tails, m=self.rate, r=self.size)
+        return count_quantile(tails, u, above, self.rate, jnp.sqrt(self.variance()))
 
     def mean(self) -> Float[Array, "c"]:
         return self.rate

@@ -191,6 +191,34 @@ def _condition(
     return Gaussian(mean, covariance, scale, p.structure, p.prior)
 
 
+@rules.box.register(Gaussian)
+def _box(
+    p: Gaussian,
+    x: Row,
+    observed: Mask,
+    place: tuple[int, ...],
+    low: Float[Array, "b"],
+    high: Float[Array, "b"],
+    given: Mask | None = None,
+) -> Float[Array, ""] | None:
+    if place:
+        return None  # of one column its distribution tells, of more it is a normal orthant
+    if given is None:
+        return p.log_prob(x, observed)
+    w = p._whiten(given)
+    half = w @ jnp.where(given[:, None], p.covariance, 0)
+    mean = p.mean + half.T @ (w @ jnp.where(given, x - p.mean, 0))
+    left = eqx.tree_at(lambda p: (p.mean, p.covariance), p, (mean, p.covariance - half.T @ half))
+    return left.log_prob(x, observed & ~given)
+
+
+@rules.terms.register(Gaussian)
+def _terms(p: Gaussian, x: Row, observed: Mask) -> Float[Array, "d+1"]:
+    w = p._whiten(observed)
+    r = w @ jnp.where(observed, x - p.mean, 0)
+    return jnp.append(-0.5 * r * r, -0.5 * observed.sum() * LOG_2PI - half_log_det(w))
+
+
 @rules.entropy.register(Gaussian)
 def _entropy(p: Gaussian, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""]:
     # H = 1/2 log det 2πeΣ (Cover and Thomas 2006, theorem 8.4.1)
