@@ -11,8 +11,8 @@ from typing import Any
 from pofx.core.errors import PofxError, unknown
 from pofx.core.variables import DISCRETE, KINDS, Column, Kind
 from pofx.table import html
-from pofx.table.cells import large
 from pofx.table.dtypes import known_dtype
+from pofx.table.exact import large
 from pofx.table.times import SPREADS, STEPS, UNITS, Sort, sort_of, told
 
 CONTAINERS = ("pandas", "polars", "pyarrow", "numpy", "vector", "mapping")
