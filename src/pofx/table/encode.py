@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from pofx.core.errors import PofxError, unknown
-from pofx.table.cells import Cells, added, as_numbers, filled, large, split
+from pofx.table.cells import Cells, added, as_numbers, filled
 from pofx.table.dtypes import arrow_type
+from pofx.table.exact import large, split
 from pofx.table.frames import Frame, read_frame
 from pofx.table.relations import impose
 from pofx.table.restore import beside, build, loses, to_arrow
