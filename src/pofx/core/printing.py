@@ -83,7 +83,7 @@ def array_text(values: Any, stderr: Any = 0.0, *, spread: float = 0.0) -> str:
         return np.array2string(values, precision=4, threshold=8)
     flat = [values.ravel(), errors.ravel()]
 
-    def cell(i: int) -> str:
+    def cell(i: Any) -> str:
         return number_text(flat[0][i], flat[1][i], spread=spread, digits=5)
 
     numbers = np.arange(values.size).reshape(values.shape)

@@ -84,9 +84,8 @@ def em(
     while not done and len(history) < steps:
         limit = min(block, steps - len(history))
         start = time.perf_counter()
-        model, best, seen, trace, count, done = _advance(
-            model, best, rows, seen, jnp.asarray(limit), tolerance
-        )
+        state = _advance(model, best, rows, seen, jnp.asarray(limit), tolerance)
+        model, best, seen, trace, count, done = state
         history += np.asarray(trace)[: int(count)].tolist()
         if report:
             report(Progress(len(history), steps, history[-1]))
@@ -144,7 +143,9 @@ def _allowed_fall(rows: Rows, log_likelihood: float) -> float:
 
 
 @eqx.filter_jit
-def _advance(model, best, rows, seen, limit, tolerance):
+def _advance(
+    model: Any, best: _Best, rows: Rows, seen: jax.Array, limit: jax.Array, tolerance: float
+) -> tuple[Any, _Best, jax.Array, jax.Array, jax.Array, jax.Array]:
     """Up to `limit` steps in one compiled loop, and the log-likelihoods met."""
     arrays, static = eqx.partition(model, eqx.is_array)
 
@@ -166,8 +167,8 @@ def _advance(model, best, rows, seen, limit, tolerance):
 
     trace = jnp.zeros(BLOCK, rows.x.dtype)
     state = (arrays, best, seen, trace, jnp.asarray(0), jnp.asarray(False))
-    arrays, *rest = jax.lax.while_loop(proceed, advance, state)
-    return eqx.combine(arrays, static), *rest
+    arrays, best, seen, trace, count, done = jax.lax.while_loop(proceed, advance, state)
+    return eqx.combine(arrays, static), best, seen, trace, count, done
 
 
 def _settled(seen: jax.Array, tolerance: float) -> jax.Array:

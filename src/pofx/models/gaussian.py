@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core import extended, rules
@@ -224,7 +225,7 @@ def _entropy(p: Gaussian, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""]:
     # H = 1/2 log det 2πeΣ (Cover and Thomas 2006, theorem 8.4.1)
     place = np.flatnonzero(asked)
     covariance = p.covariance[np.ix_(place, place)]
-    if len(place) <= extended.MAX_COLUMNS and not isinstance(covariance, jax.core.Tracer):
+    if len(place) <= extended.MAX_COLUMNS and not isinstance(covariance, Tracer):
         return jnp.asarray(extended.normal_entropy(np.asarray(covariance)))
     return 0.5 * len(place) * (1 + LOG_2PI) + half_log_det(whitener(covariance))
 

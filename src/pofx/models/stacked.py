@@ -217,6 +217,8 @@ def mixed_box(
 def _boxes(parts, x, observed, place, low, high, given) -> Float[Array, "k"] | None:
     """log P_k(x_O, low < x_B <= high | x_G) of each part."""
     rule = rules.box.find(parts)
+    if rule is None:
+        return None
 
     def of_parts(x, observed, low, high, *given):
         def one(part, x, o, a, b, *given):

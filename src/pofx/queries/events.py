@@ -173,13 +173,19 @@ def _boxes(model, x, observed, others, low, high):
     return jax.lax.map(lambda cell: one(*cell), (x, low, high), batch_size=1024)
 
 
+def _log_mass(model: Queryable, columns: Sequence[Column], event: Event) -> float:
+    """log P of an event of one column that has a closed form."""
+    mass = log_cells(model, columns, [event])
+    return 0.0 if mass is None else float(mass[0])
+
+
 def _walk(model: Queryable, columns: Sequence[Column], event: Event) -> "_Walk | _Rejection":
     """How to draw with weights from within the event."""
     place = sorted(event, key=lambda j: (not columns[j].discrete, j))
     numbers = [j for j in place if not columns[j].discrete]
     if len(numbers) > 1 and all(closed(model, columns[j], j) for j in numbers):
         # The rarest first: what is drawn within it makes the others more probable.
-        rare = {j: float(np.sum(log_cells(model, columns, [{j: event[j]}]))) for j in numbers}
+        rare = {j: _log_mass(model, columns, {j: event[j]}) for j in numbers}
         place[len(place) - len(numbers) :] = sorted(numbers, key=rare.__getitem__)
     most = max((len(event[j]) for j in place), default=0)
     # Empty intervals fill up the rest.

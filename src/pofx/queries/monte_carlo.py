@@ -67,6 +67,7 @@ def log_monte_carlo(
     """
     check_request(stderr, max_draws, "")
     least, sums, error, anchor = min(DRAWS, max_draws), _Sums(), math.inf, -math.inf
+    mean = 0.0
     asked, floor = math.inf if stderr is None else stderr, 0.0
     # No more draws make an error smaller than the rounding of the weights.
     while sums.count < least or (not error <= max(asked, floor) and sums.count < max_draws):

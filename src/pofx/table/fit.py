@@ -212,7 +212,7 @@ def _check_numbers(**values: Any) -> None:
         least = 0 if what == "epochs" else 1
         if not isinstance(value, Integral) or value < least:
             raise PofxError(f"{what}: wanted a whole number, at least {least}; got {value!r}")
-        if value > MAX_COUNT:
+        if int(value) > MAX_COUNT:
             raise PofxError(f"{what}: wanted at most {MAX_COUNT}, got a number beyond it")
 
 

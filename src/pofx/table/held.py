@@ -61,7 +61,7 @@ class Held:
         """The free entries of the data, those of the target missing."""
         inputs = [n for n in self.schema.names if n != target]
         x = self._read(data, unseen, require=inputs, ignore=target)[:, self.entries.free]
-        observed = ~np.isnan(x).all(0)
+        observed = np.asarray(~np.isnan(x).all(0))
         if observed.any() and not may_depend(self.model, self.entries.mask([target]), observed):
             warn(
                 f"this model holds {target!r} independent of the other columns, so every row gets "

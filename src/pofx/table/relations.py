@@ -186,7 +186,7 @@ def _combination(
     subsets = [[k] for k in range(x.shape[1])]
     often = np.flatnonzero((~np.isnan(x[seen])).mean(0) > OFTEN)
     if len(often) > 1:
-        subsets.append(list(often))
+        subsets.append(often.tolist())
     for columns in subsets:
         solved = _solve(x[:, columns], y)
         if solved is not None:
