@@ -134,7 +134,8 @@ def fit(
     }
     assert isinstance(choice.fit.model, Queryable)
     relations = ties(schema, x, choice.fit.model, key)
-    schema = Schema(schema.variables, schema.container, relations)
+    if relations != schema.relations:
+        schema = Schema(schema.variables, schema.container, relations)
     return Joint(choice.fit.model, schema, np.full(schema.size, np.nan), (), plain(told))
 
 
