@@ -14,7 +14,8 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from pofx.core.atoms import Atoms
 from pofx.core.axes import over_components, stack
 from pofx.core.distribution import Mask, Row
-from pofx.core.family import Family, between
+from pofx.core.family import Family
+from pofx.core.family import log_between as log_between_ends
 from pofx.models.independent import Independent
 from pofx.models.shrinkage import scaled
 
@@ -157,4 +158,4 @@ def log_between(
     """log P(low < x_j <= high | s_j)."""
     family = column(emissions, jnp.zeros(()), j).family
     k = family.mean().shape
-    return jnp.log(between(family, jnp.broadcast_to(low, k), jnp.broadcast_to(high, k)))
+    return log_between_ends(family, jnp.broadcast_to(low, k), jnp.broadcast_to(high, k))

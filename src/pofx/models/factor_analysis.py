@@ -167,6 +167,25 @@ def _condition(
     return FactorAnalysis(p.mean[k] + move, loading, p.noise[k], scale, p.prior)
 
 
+@rules.box.register(FactorAnalysis)
+def _box(
+    p: FactorAnalysis,
+    x: Row,
+    observed: Mask,
+    place: tuple[int, ...],
+    low: Float[Array, "b"],
+    high: Float[Array, "b"],
+    given: Mask | None = None,
+) -> Float[Array, ""] | None:
+    if place:
+        return None  # of one column its distribution tells, of more it is a normal orthant
+    if given is None:
+        return p.log_prob(x, observed)
+    move, loading = p._posterior(given).given(jnp.where(given, x - p.mean, 0))
+    left = eqx.tree_at(lambda p: (p.mean, p.loading), p, (p.mean + move, loading))
+    return left.log_prob(x, observed & ~given)
+
+
 @rules.entropy.register(FactorAnalysis)
 def _entropy(p: FactorAnalysis, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""]:
     return p._posterior(jnp.asarray(asked)).entropy()

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx.core import rules
+from pofx.core import extended, rules
 from pofx.core.atoms import Atoms
 from pofx.core.axes import pooled
 from pofx.core.distribution import Example, Mask, Row, Statistical
@@ -191,11 +191,42 @@ def _condition(
     return Gaussian(mean, covariance, scale, p.structure, p.prior)
 
 
+@rules.box.register(Gaussian)
+def _box(
+    p: Gaussian,
+    x: Row,
+    observed: Mask,
+    place: tuple[int, ...],
+    low: Float[Array, "b"],
+    high: Float[Array, "b"],
+    given: Mask | None = None,
+) -> Float[Array, ""] | None:
+    if place:
+        return None  # of one column its distribution tells, of more it is a normal orthant
+    if given is None:
+        return p.log_prob(x, observed)
+    w = p._whiten(given)
+    half = w @ jnp.where(given[:, None], p.covariance, 0)
+    mean = p.mean + half.T @ (w @ jnp.where(given, x - p.mean, 0))
+    left = eqx.tree_at(lambda p: (p.mean, p.covariance), p, (mean, p.covariance - half.T @ half))
+    return left.log_prob(x, observed & ~given)
+
+
+@rules.terms.register(Gaussian)
+def _terms(p: Gaussian, x: Row, observed: Mask) -> Float[Array, "d+1"]:
+    w = p._whiten(observed)
+    r = w @ jnp.where(observed, x - p.mean, 0)
+    return jnp.append(-0.5 * r * r, -0.5 * observed.sum() * LOG_2PI - half_log_det(w))
+
+
 @rules.entropy.register(Gaussian)
 def _entropy(p: Gaussian, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""]:
     # H = 1/2 log det 2πeΣ (Cover and Thomas 2006, theorem 8.4.1)
-    log_det = half_log_det(p._whiten(jnp.asarray(asked)))
-    return 0.5 * asked.sum() * (1 + LOG_2PI) + log_det
+    place = np.flatnonzero(asked)
+    covariance = p.covariance[np.ix_(place, place)]
+    if len(place) <= extended.MAX_COLUMNS and not isinstance(covariance, jax.core.Tracer):
+        return jnp.asarray(extended.normal_entropy(np.asarray(covariance)))
+    return 0.5 * len(place) * (1 + LOG_2PI) + half_log_det(whitener(covariance))
 
 
 @rules.normal.register(Gaussian)
@@ -231,3 +262,9 @@ def _completion(p: Gaussian, x: Row, observed: Mask) -> tuple[Row, Float[Array, 
     # A Gaussian is highest at its mean.
     best = jnp.where(observed, x, _expectation(p, x, observed))
     return best, p.log_prob(best)
+
+
+@rules.groups.register(Gaussian)
+def _groups(p: Gaussian) -> tuple[int, ...]:
+    alone = p.structure in ("diagonal", "spherical")
+    return tuple(range(p.size)) if alone else (0,) * p.size

@@ -14,7 +14,7 @@ from pofx.core import rules
 from pofx.core.atoms import Atoms
 from pofx.core.discovery import discover
 from pofx.core.distribution import Example, Mask, Parametric, Row
-from pofx.core.family import Family, between
+from pofx.core.family import Family, log_between
 from pofx.core.rows import Rows
 from pofx.core.variables import DISCRETE, KINDS, Column, Kind
 from pofx.families import choose
@@ -258,12 +258,22 @@ def _box(
     place: tuple[int, ...],
     low: Float[Array, "b"],
     high: Float[Array, "b"],
+    given: Mask | None = None,
 ) -> Float[Array, ""]:
-    total = p.log_prob(x, observed)
+    each = p.log_probs(x, observed)
+    if given is not None:
+        possible = (jnp.where(given, each, 0) > -jnp.inf).all()
+        each = jnp.where(possible, jnp.where(given, 0, each), jnp.nan)
+    total = each.sum()
     for j, a, b in zip(place, low, high):
         family, i = _home(p, j)
-        total += jnp.log(between(_one(family, i), a[None], b[None])[0])
+        total += log_between(_one(family, i), a[None], b[None])[0]
     return total
+
+
+@rules.terms.register(Independent)
+def _terms(p: Independent, x: Row, observed: Mask) -> Float[Array, "d"]:
+    return p.log_probs(x, observed)
 
 
 def _one(family: Family, i: int) -> Family:
@@ -290,3 +300,8 @@ def _expectation(p: Independent, x: Row, observed: Mask) -> Row:
 def _completion(p: Independent, x: Row, observed: Mask) -> tuple[Row, Float[Array, ""]]:
     best = jnp.where(observed, x, p.modes())
     return best, p.log_prob(best)
+
+
+@rules.groups.register(Independent)
+def _groups(p: Independent) -> tuple[int, ...]:
+    return tuple(range(p.size))

@@ -137,6 +137,25 @@ def _condition(
     return PPCA(p.mean[k] + move, loading, p.noise, scale, p.prior)
 
 
+@rules.box.register(PPCA)
+def _box(
+    p: PPCA,
+    x: Row,
+    observed: Mask,
+    place: tuple[int, ...],
+    low: Float[Array, "b"],
+    high: Float[Array, "b"],
+    given: Mask | None = None,
+) -> Float[Array, ""] | None:
+    if place:
+        return None  # of one column its distribution tells, of more it is a normal orthant
+    if given is None:
+        return p.log_prob(x, observed)
+    move, loading = p._posterior(given).given(jnp.where(given, x - p.mean, 0))
+    left = eqx.tree_at(lambda p: (p.mean, p.loading), p, (p.mean + move, loading))
+    return left.log_prob(x, observed & ~given)
+
+
 @rules.entropy.register(PPCA)
 def _entropy(p: PPCA, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""]:
     return p._posterior(jnp.asarray(asked)).entropy()

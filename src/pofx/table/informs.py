@@ -10,6 +10,7 @@ import numpy as np
 
 from pofx.core.answer import Answer
 from pofx.core.errors import PofxError, unknown
+from pofx.core.width import in_model_width
 from pofx.queries import information, pairwise
 from pofx.queries.monte_carlo import MAX_DRAWS
 from pofx.table.cells import Cells
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from pofx.estimate.permutation import Test
 
 UNITS = {"nats": 1.0, "bits": math.log(2)}
+DENSE = ("real", "positive")
+"""Kinds of column whose values have a density."""
 
 
 class Informs(Held):
@@ -33,6 +36,7 @@ class Informs(Held):
     blocks of 2048 draws.
     """
 
+    @in_model_width
     @of_estimates
     def entropy(
         self,
@@ -49,6 +53,7 @@ class Informs(Held):
         """
         names, others = names or self.schema.names, listed(given)
         self._once("entropy", names)
+        self._known("entropy", names, others)
         a, b = self.entries.mask(names), self.entries.mask(others)
         self._check_draws(a | b, b)
         answer = information.conditional_entropy(
@@ -63,6 +68,7 @@ class Informs(Held):
         answer += self.entries.entropy_units(self.model, a & ~b)
         return in_unit(answer, unit, f"H({_bar(', '.join(names), others)})")
 
+    @in_model_width
     @of_estimates
     def mutual_information(
         self,
@@ -93,6 +99,7 @@ class Informs(Held):
         )
         return in_unit(answer, unit, f"I({', '.join(one)}; {_bar(', '.join(other), others)})")
 
+    @in_model_width
     @of_estimates
     def mutual_informations(
         self,
@@ -120,6 +127,7 @@ class Informs(Held):
         )
         return in_unit(answer, unit, f"I of pairs of {', '.join(names)}")
 
+    @in_model_width
     @of_estimates
     def total_correlation(
         self,
@@ -151,6 +159,7 @@ class Informs(Held):
         )
         return in_unit(answer, unit, f"TC({_bar(', '.join(names), others)})")
 
+    @in_model_width
     def independent(
         self,
         a: Names,
@@ -200,10 +209,21 @@ class Informs(Held):
             if twice:
                 raise PofxError(f"{what}: {twice[0]!r} stands twice")
 
-    def _distinct(self, what: str, one: Names, other: Names) -> None:
-        both = set(one) & set(other)
+    def _known(self, what: str, names: Names, given: Names) -> None:
+        """Raises PofxError for a number that is given too: of a point H is minus infinity."""
+        both = [n for n in names if n in given and self.schema.variable(n).kind in DENSE]
         if both:
-            raise PofxError(f"{what}: {min(both)!r} stands on both sides; I(a; a) is H(a)")
+            raise PofxError(
+                f"{what}: {both[0]!r} is both asked and given; a number that is known has the "
+                "differential entropy -infinity, so leave it out of one of the two"
+            )
+
+    def _distinct(self, what: str, one: Names, other: Names) -> None:
+        both = sorted(set(one) & set(other))
+        if both:
+            dense = self.schema.variable(both[0]).kind in DENSE
+            same = "is infinite for a column of numbers" if dense else "is H(a)"
+            raise PofxError(f"{what}: {both[0]!r} is on both sides; I(a; a) {same}")
 
 
 def in_unit(answer: Answer, unit: str, what: str) -> Answer:

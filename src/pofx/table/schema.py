@@ -2,16 +2,21 @@
 
 import math
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 from pofx.core.errors import PofxError, unknown
+from pofx.core.printing import escaped, number_text
 from pofx.core.variables import DISCRETE, KINDS, Column, Kind
 from pofx.table import html
 from pofx.table.dtypes import known_dtype
+from pofx.table.exact import large
 from pofx.table.relations import Relation, read, selected
 from pofx.table.times import SPREADS, STEPS, UNITS, Sort, sort_of, told
 
@@ -126,18 +131,30 @@ class Variable:
         if self.discrete:
             values = _shortened([self.told(level) for level in self.levels])
         elif self.kind == "real":
-            centre = self.told(self.shift) if self.time else f"{self.shift:.4g}"
+            centre = number_text(self.shift, spread=10 * self.scale, digits=4)
+            if self.time:
+                centre = self.told(self.shift)
+            elif large(self.shift):
+                centre = str(self.shift)
             values = f"{centre} ± {self.scale:.3g}{self._spread}"
         else:
             values = f"about {self.scale:.3g}" if self.kind == "positive" else "0, 1, 2, ..."
             values += self._spread
         spikes = ", ".join(self.told(spike) for spike in self.spikes)
         resolution = f"{self.resolution:.3g}{self._spread}" if self.resolution else ""
-        return name, self.kind, self.family, spikes, resolution, values
+        cells = (name, self.kind, self.family, spikes, resolution, values)
+        return tuple(escaped(cell) for cell in cells)
 
     def told(self, value: Any) -> str:
         """A value in words: a time as a calendar or a clock has it."""
-        return told(value, self.dtype) if self.time else _text(value)
+        if self.time:
+            return told(value, self.dtype)
+        if type(value) is not float:
+            return escaped(str(value))
+        if self.discrete and not isinstance(self.levels[0], str):
+            gap = min(np.diff(sorted(self.levels)), default=0.0)
+            return number_text(value, spread=float(gap))
+        return number_text(value, spread=self.scale)
 
     @property
     def _spread(self) -> str:
@@ -256,7 +273,7 @@ class Schema:
         return html.table(HEAD, [variable.describe() for variable in self.variables])
 
     def __repr__(self) -> str:
-        return f"Schema({self.container}: {_shortened(list(self.names))})"
+        return escaped(f"Schema({self.container}: {_shortened(list(self.names))})")
 
 
 def _variable(data: object) -> Variable:
@@ -275,7 +292,7 @@ def _with_fields(what: str, data: object, wanted: set[str]) -> dict[str, Any]:
 
 
 def _finite(value: object) -> bool:
-    return type(value) in (int, float) and abs(value) < math.inf  # type: ignore[arg-type]
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max  # type: ignore[arg-type]
 
 
 def _tuple_of(values: object, wanted: type) -> bool:
@@ -287,10 +304,6 @@ def _tuple_of(values: object, wanted: type) -> bool:
 def _levels(values: object) -> bool:
     alike = any(_tuple_of(values, kind) for kind in (str, bool, float))
     return alike and isinstance(values, tuple) and len(set(values)) == len(values)
-
-
-def _text(value: object) -> str:
-    return f"{value:.6g}" if type(value) is float else str(value)
 
 
 def _short(value: object) -> str:
