@@ -149,7 +149,9 @@ def fit(
         model = width.for_answers(model)
     with width.float64(width.is_float64(model)):
         model = aligned(model, schema.columns)
-        schema = replace(schema, relations=ties(schema, x, model, key))
+        relations = ties(schema, x, model, key)
+    if relations != schema.relations:
+        schema = replace(schema, relations=relations)
     return Joint(model, schema, np.full(schema.size, np.nan), (), plain(told))
 
 
