@@ -9,6 +9,9 @@ I(x; y) = 0 nats   exact, closed form
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from pofx.core.jax_version import refuse_faulty_jax
+from pofx.core.learner import provide_learner
+
 if TYPE_CHECKING:
     from pofx import estimate, plot, sklearn
     from pofx.core.answer import Answer
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from pofx.table.stack import stack
 
 __version__ = "0.1.0"
+
+refuse_faulty_jax()
 
 _HOMES = {
     "Answer": "core.answer",
@@ -78,6 +83,9 @@ def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'pofx' has no attribute {name!r}")
     return getattr(import_module(f"pofx.{_HOMES[name]}"), name)
+
+
+provide_learner(lambda: __getattr__("fit"))
 
 
 def __dir__() -> list[str]:

@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from pofx.core.printing import array_text, escaped, number_text
+
 Trust = Literal["exact", "lower bound", "upper bound", "estimate"]
 
-MOST, SMALL = 8, 1e-3
-"""Places behind the point from which on a number smaller than that has a power of ten."""
 LEAST = float(np.finfo(np.float64).tiny)
 """Below this a float has lost digits."""
 
@@ -25,7 +25,8 @@ class Answer:
     `kind` is exact, a lower or upper bound, or an estimate; `stderr` is the standard error of the
     Monte Carlo draws behind it (never of the fit), `common` the part of it that all entries of an
     array share and no mean over them lessens, `draws` the number of draws, `how` a word on the way,
-    `unit` its unit, `what` the question. `log` is the natural logarithm of a probability or a
+    `unit` its unit, `what` the question, `spread` the scale on which such values differ, which an
+    exact one is printed to the digits of. `log` is the natural logarithm of a probability or a
     density, which a float may not hold: that is then printed by it. It behaves as its value, and
     arithmetic carries kind and error along: independent errors add in quadrature, and the
     difference of two lower bounds is an estimate of unknown error, for it is no bound.
@@ -51,6 +52,7 @@ class Answer:
     unit: str = ""
     what: str = ""
     common: float = 0.0
+    spread: float = 0.0
     log: float | None = None
 
     def __array_ufunc__(self, function: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
@@ -99,6 +101,7 @@ class Answer:
             draws=max(self.draws, other.draws),
             how=_same(self.how, other.how),
             common=math.hypot(self.common, other.common),
+            spread=max(self.spread, other.spread),
         )
 
     __radd__ = __add__
@@ -117,10 +120,11 @@ class Answer:
         value, stderr = self.value * factor, self.stderr * np.abs(factor)
         # Of factors that differ the largest: too much rather than too little.
         common = self.common * float(np.max(np.abs(factor)))
+        scaled = {"common": common, "spread": self.spread * float(np.max(np.abs(factor)))}
         if flipped != self.kind and negative.any() and not negative.all():
-            return self._with(value, math.nan, kind="estimate", common=common)
+            return self._with(value, math.nan, kind="estimate", **scaled)
         kind = flipped if negative.all() else self.kind
-        return self._with(value, stderr, kind=kind, common=common)
+        return self._with(value, stderr, kind=kind, **scaled)
 
     __rmul__ = __mul__
 
@@ -148,14 +152,15 @@ class Answer:
         return format(float(self), spec) if spec else str(self)
 
     def __str__(self) -> str:
-        unit = f" {self.unit}" if self.unit else ""
-        what = f"{self.what} = " if self.what else ""
+        unit = f" {escaped(self.unit)}" if self.unit else ""
+        what = f"{escaped(self.what)} = " if self.what else ""
         trust = self.kind + (f", {self.draws} draws" if self.draws else "")
         trust += f", {self.how}" if self.how else ""
-        number = _number(self.value, self.stderr)
+        write = array_text if np.ndim(self.value) else number_text
+        number = write(self.value, self.stderr, spread=self.spread)
         if self.log is not None and math.isfinite(self.log) and _beyond(self.value):
             number = _power_of_ten(self.log, self.stderr)
-        return f"{what}{number}{unit}   {trust}"
+        return f"{what}{number}{unit}   {escaped(trust)}"
 
     __repr__ = __str__
 
@@ -235,21 +240,3 @@ def _power_of_ten(log: float, stderr: Any) -> str:
     digits = math.exp(log - exponent * math.log(10))
     tail = "" if np.ndim(stderr) == 0 and stderr == 0 else " ± ?"
     return f"{digits:.6g}e{exponent:+d}{tail}"
-
-
-def _number(value: Any, stderr: Any) -> str:
-    """A number written to the digits that its error leaves meaningful."""
-    if np.ndim(value):
-        return np.array2string(np.asarray(value), precision=4, threshold=8)
-    if not stderr > 0 or not math.isfinite(stderr):
-        tail = " ± ?" if math.isnan(stderr) else ""
-        return f"{float(value):.6g}{tail}"
-    first = f"{stderr:.1e}"  # an error that starts with 1 or 2 is told to two digits, others to one
-    digits = (first[0] in "12") - int(first.split("e")[1])
-    largest = max(abs(float(value)), stderr)
-    if digits > MOST and largest < SMALL:
-        exponent = math.floor(math.log10(largest))
-        scaled = _number(value / 10.0**exponent, stderr / 10.0**exponent)
-        return f"({scaled})e{exponent:+d}"
-    digits = min(max(digits, 0), 12)
-    return f"{float(value):.{digits}f} ± {stderr:.{digits}f}"

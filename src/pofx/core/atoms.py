@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from pofx.core.bisection import middle
 from pofx.core.family import Family, between, log_between
 from pofx.core.variables import Column
 
-HALVINGS = 60
+HALVINGS = 64
 """Steps of bisection: more than the digits of a float, for the bracket may begin wide."""
 GRID = 256
 """Quantiles among which the highest density is looked for."""
@@ -63,12 +64,13 @@ class Atoms(eqx.Module):
 
     def mean(self) -> Float[Array, ""]:
         """E[X]."""
-        return self.weights @ self.family.mean()
+        return _average(self.weights, self.family.mean())
 
     def variance(self) -> Float[Array, ""]:
         """Var[X] = E[Var[X | k]] + Var[E[X | k]]."""
-        mean = self.family.mean()
-        return self.weights @ (self.family.variance() + (mean - self.weights @ mean) ** 2)
+        mean, centre = self.family.mean(), self.mean()
+        apart = jnp.where(jnp.isfinite(centre), mean - centre, jnp.inf)
+        return _average(self.weights, self.family.variance() + apart**2)
 
     def quantile(
         self, u: Float[Array, ""], column: Column, above: Float[Array, ""] | None = None
@@ -112,6 +114,11 @@ class Atoms(eqx.Module):
         return jnp.broadcast_to(jnp.asarray(x, self.log_weights.dtype), self.log_weights.shape)
 
 
+def _average(weights: Float[Array, "k"], values: Float[Array, "k"]) -> Float[Array, ""]:
+    """Σ_k w_k v_k, in which what has no weight counts for nothing, infinite or not."""
+    return weights @ jnp.where(weights > 0, values, 0)
+
+
 def _cut(family, share, low, high):
     """The x with P(low < X <= x) = share P(low < X <= high), of a family of one column.
 
@@ -122,26 +129,17 @@ def _cut(family, share, low, high):
     whole, start = log_between(family, low, high), family.cdf(low)
     wanted = whole + jnp.log(share)
     plain = jnp.clip(family.quantile(start + share * (family.cdf(high) - start)), low, high)
-    scale = jnp.sqrt(family.variance())
-    scale = jnp.where(jnp.isfinite(scale), scale, 1)
-
-    def at(t):
-        inside = jnp.where(jnp.isfinite(low), low, high - scale * (1 / t - 1))
-        return jnp.where(
-            jnp.isfinite(low) & jnp.isfinite(high),
-            low + t * (high - low),
-            jnp.where(jnp.isfinite(low), low + scale * t / (1 - t), inside),
-        )
 
     def halve(_, ends):
         first, last = ends
-        t = first + (last - first) / 2
-        enough = log_between(family, low, at(t)) >= wanted
-        return jnp.where(enough, first, t), jnp.where(enough, t, last)
+        x = middle(first, last)
+        enough = log_between(family, low, x) >= wanted
+        return jnp.where(enough, first, x), jnp.where(enough, x, last)
 
-    ends = jnp.zeros_like(plain), jnp.ones_like(plain)
-    t = jax.lax.fori_loop(0, jnp.finfo(plain.dtype).nmant + 8, halve, ends)[1]
-    return jnp.where(whole > np.log(LITTLE), plain, at(t))[0]
+    largest = jnp.finfo(plain.dtype).max
+    ends = jnp.maximum(low, -largest), jnp.minimum(high, largest)
+    x = jax.lax.fori_loop(0, HALVINGS, halve, ends)[1]
+    return jnp.where(whole > np.log(LITTLE), plain, x)[0]
 
 
 def _bisect(reached, own, some, column: Column):
@@ -151,9 +149,9 @@ def _bisect(reached, own, some, column: Column):
 
     def halve(_, ends):
         low, high = ends
-        middle = low + (high - low) / 2
-        enough = reached(middle)
-        return jnp.where(enough, low, middle), jnp.where(enough, middle, high)
+        x = middle(low, high)
+        enough = reached(x)
+        return jnp.where(enough, low, x), jnp.where(enough, x, high)
 
     # The least of the components' quantiles may be the answer itself.
     x = jnp.where(reached(low), low, jax.lax.fori_loop(0, HALVINGS, halve, (low, high))[1])

@@ -47,7 +47,8 @@ class Rows(eqx.Module):
     @property
     def total(self) -> Float[Array, ""]:
         """The sum of the weights."""
-        return self.weight.sum()
+        # Chunk by chunk: a float32 that has counted to 2^24 ignores a further 1.
+        return self.weight.sum(1).sum()
 
     def flat(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The rows (n, d), what of them is observed (n, d), and their weights (n,), in order."""
@@ -69,15 +70,27 @@ class Rows(eqx.Module):
         return out
 
     def sum(self, f: Callable[..., Any], *more: Float[Array, "m c *k"]) -> Any:
-        """The sum of f(x, observed, weight, *more) over chunks: memory of one chunk, not of n."""
+        """The sum of f(x, observed, weight, *more) over chunks: memory of one chunk, not of n.
+
+        Compensated, so that its error does not grow with the number of chunks (Kahan 1965).
+        """
         chunks = (self.x, self.observed, self.weight, *more)
         shapes = eqx.filter_eval_shape(f, *jax.tree.map(lambda a: a[0], chunks))
         zero = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
 
-        def add(total, chunk):
-            return jax.tree.map(jnp.add, total, f(*chunk)), None
+        def add(state, chunk):
+            total, lost = state
+            term = jax.tree.map(jnp.subtract, f(*chunk), lost)
+            new = jax.tree.map(jnp.add, total, term)
+            lost = jax.tree.map(lambda n, t, a: _finite((n - t) - a), new, total, term)
+            return (new, lost), None
 
-        return jax.lax.scan(add, zero, chunks)[0]
+        return jax.lax.scan(add, (zero, zero), chunks)[0][0]
+
+
+def _finite(lost: Array) -> Array:
+    """What rounding lost; nothing where the sum itself is infinite or not a number."""
+    return jnp.where(jnp.isfinite(lost), lost, 0)
 
 
 def per_row(f: Callable[..., Any], model: Any, rows: Rows, *more: Any) -> Any:

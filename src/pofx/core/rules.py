@@ -56,6 +56,12 @@ moments: Rule = Rule("moments")
 column: Rule = Rule("column")
 """column(p, x, observed, j): p(x_j | x_O) as `Atoms`; traceable, but for the number j."""
 
+groups: Rule = Rule("groups")
+"""groups(p): a number for each column; columns of unlike numbers are independent of each other.
+
+What a model's structure says, whatever its parameters; columns of one number may be dependent.
+"""
+
 box: Rule = Rule("box")
 """box(p, x, observed, place, low, high, given=None): log P(x_O, low < x_B <= high | x_G).
 

@@ -18,11 +18,13 @@ class Sample:
     """Rows of one variable: its continuous columns, and the joint level of its discrete ones.
 
     `numbers` has shape (n, c); `level` has shape (n,), whole numbers from 0 without gaps, all of
-    them 0 where no column is discrete.
+    them 0 where no column is discrete. `columns` holds all columns in their order: float64 if
+    continuous, int64 codes of levels if discrete.
     """
 
     numbers: np.ndarray
     level: np.ndarray
+    columns: tuple[np.ndarray, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -113,19 +115,23 @@ def _sample(name: str, columns: list[_Column], whole: np.ndarray, asked: Any) ->
             f"discrete: wanted True, False or None for {name}, or one for each of its "
             f"{len(columns)} columns; got {asked!r}"
         )
-    numbers, levels = [], [np.zeros(whole.sum(), np.int64)]
+    cells: list[np.ndarray] = []
     for column, flag in zip(columns, flags):
         values = column.values[whole]
         if flag if flag is not None else column.levels or _few(values):
-            levels.append(np.unique(values, return_inverse=True)[1])
+            cells.append(np.unique(values, return_inverse=True)[1].astype(np.int64))
         elif column.text:
             raise PofxError(f"discrete: {name} holds text, which is not continuous; leave it out")
         elif not np.isfinite(values).all():
             raise PofxError(f"{name}: wanted finite numbers, got {values[~np.isfinite(values)][0]}")
         else:
-            numbers.append(values)
-    continuous = np.stack(numbers, axis=1) if numbers else np.zeros((whole.sum(), 0))
-    return Sample(continuous, joint_level(*levels))
+            cells.append(values)
+    numbers = [values for values in cells if values.dtype == np.float64]
+    levels = [values for values in cells if values.dtype == np.int64]
+    none = np.zeros((whole.sum(), 0))
+    continuous = np.stack(numbers, axis=1) if numbers else none
+    level = joint_level(np.zeros(whole.sum(), np.int64), *levels)
+    return Sample(continuous, level, tuple(cells))
 
 
 def _few(values: np.ndarray) -> bool:

@@ -1,8 +1,9 @@
 """Point masses beside any other family."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar, TypeVar
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +14,8 @@ from pofx.core.family import Family, Statistics, between, log_between
 from pofx.core.variables import Column, Kind
 from pofx.families.choose import base_class
 from pofx.families.special import divergence, entr, log
+
+Model = TypeVar("Model")
 
 
 class Inflated(Family):
@@ -216,6 +219,24 @@ class Inflated(Family):
         )
         base, _ = base_class(columns[0]).example(key)
         return cls(jnp.zeros((2, 1)), jnp.array([[0.3, 0.7], [0.6, 0.4]]), base), columns
+
+
+def aligned(model: Model, columns: Sequence[Column]) -> Model:
+    """The model with its point masses at the columns' spikes, to the last digit of float64.
+
+    A model learned in float32 has them rounded, and no float64 entry of a row would meet them.
+    """
+    spikes = {spike for column in columns for spike in column.spikes}
+
+    def moved(node: Any) -> Any:
+        if not isinstance(node, Inflated) or node.points.dtype != jnp.float64:
+            return node
+        points = np.array(node.points)
+        for spike in spikes:
+            points[points.astype(np.float32) == np.float32(spike)] = spike
+        return eqx.tree_at(lambda n: n.points, node, jnp.asarray(points, jnp.float64))
+
+    return jax.tree.map(moved, model, is_leaf=lambda node: isinstance(node, Inflated))
 
 
 @rules.kl.register(Inflated, Inflated)

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from pofx.core import rules
 from pofx.core.family import Family
 from pofx.core.variables import Column, Kind
+from pofx.families import draws
 from pofx.families.counting import expectation, gamma_reach, log_total, poisson_reach, total
 from pofx.families.poisson import LEAST
 from pofx.families.special import excess, floored, log_minus_digamma, log_negative_binomial
@@ -25,9 +26,17 @@ from pofx.families.tails import (
 )
 
 SMALLEST, LARGEST = 1e-3, 1e4
-"""Bounds of the size; where counts spread no wider than a Poisson's, the upper one is reached."""
+"""Bounds of the size, the upper one for each count of the mean: see `_largest`."""
 
 Moments = tuple[Float[Array, "c"], Float[Array, "c"], Float[Array, "c"]]
+
+
+def _largest(mean: Float[Array, "c"]) -> Float[Array, "c"]:
+    """The largest size for a mean count; counts that spread no wider than a Poisson's reach it.
+
+    The variance is then that of a Poisson law to within 1 part in 10^4, whatever the mean.
+    """
+    return LARGEST * jnp.maximum(mean, 1)
 
 
 class NegativeBinomial(Family):
@@ -71,7 +80,7 @@ class NegativeBinomial(Family):
     def sample(self, key: PRNGKeyArray) -> Float[Array, "c"]:
         mixing, counting = jax.random.split(key)
         gamma = jax.random.gamma(mixing, self.size, dtype=self.size.dtype)
-        return jax.random.poisson(counting, gamma / self.size * self.rate).astype(self.rate.dtype)
+        return draws.poisson(counting, gamma / self.size * self.rate)
 
     def cdf(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
         return negative_binomial_tails(x, self.rate, self.size)[0]
@@ -142,7 +151,7 @@ class NegativeBinomial(Family):
             above = excess(z) / z > share
             return jnp.where(above, middle, low), jnp.where(above, high, middle)
 
-        ends = jnp.full_like(mean, np.log(SMALLEST)), jnp.full_like(mean, np.log(LARGEST))
+        ends = jnp.full_like(mean, np.log(SMALLEST)), jnp.log(_largest(mean))
         size = jnp.exp(sum(jax.lax.fori_loop(0, jnp.finfo(n.dtype).nmant, halve, ends)) / 2)
         learned = some & (mean > LEAST)
         return NegativeBinomial(
@@ -158,8 +167,9 @@ class NegativeBinomial(Family):
     ) -> "NegativeBinomial":
         seen = summary(x, weight)
         mean = np.where(seen.weight > 0, np.maximum(seen.mean, LEAST), 1.0)
-        size = mean**2 / np.maximum(seen.variance - mean, mean**2 / LARGEST)
-        return cls(jnp.asarray(mean), jnp.asarray(np.clip(size, SMALLEST, LARGEST)))
+        poisson = mean**2 / (LARGEST * np.maximum(mean, 1))
+        size = mean**2 / np.maximum(seen.variance - mean, poisson)
+        return cls(jnp.asarray(mean), jnp.asarray(np.maximum(size, SMALLEST)))
 
     @classmethod
     def group(cls, column: Column) -> tuple:
@@ -171,7 +181,7 @@ class NegativeBinomial(Family):
 
     def unconstrained(self, raw: Float[Array, "c size"]) -> "NegativeBinomial":
         own = jax.lax.stop_gradient(self)
-        spread = floored(1 / own.size, 1 / LARGEST, raw[:, 1])
+        spread = floored(1 / own.size, 1 / _largest(own.rate), raw[:, 1])
         return NegativeBinomial(floored(own.rate, LEAST, raw[:, 0]), 1 / spread)
 
     @classmethod

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from pofx.core import rules
 from pofx.core.family import Family
 from pofx.core.variables import Column, Kind
+from pofx.families import draws
 from pofx.families.counting import expectation, log_total, poisson_reach, total
 from pofx.families.special import divergence, floored, log_poisson
 from pofx.families.starting import summary
@@ -55,7 +56,7 @@ class Poisson(Family):
         return log_poisson(x, self.rate)
 
     def sample(self, key: PRNGKeyArray) -> Float[Array, "c"]:
-        return jax.random.poisson(key, self.rate).astype(self.rate.dtype)
+        return draws.poisson(key, self.rate)
 
     def cdf(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
         return poisson_tails(x, self.rate)[0]

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from pofx.core.bisection import middle
 from pofx.core.family import Family
 from pofx.families.special import excess, log_negative_binomial, log_poisson
 
@@ -70,15 +71,19 @@ def _gamma_tail(a: Float[Array, "..."], t: Float[Array, "..."]) -> Tails:
     """
     t = jnp.clip(t, jnp.finfo(t.dtype).tiny, HUGE)
     low = t < a
+    # A small shape's upper tail is spread over decades: of T - t it then decays at rate 1.
+    spread = ~low & (a < 1)
     a_, t_, sign = a[..., None], t[..., None], jnp.where(low, -1, 1).astype(t.dtype)[..., None]
     slope = jnp.abs(a - t)
 
     def log_ratio(s):
         # a s - t (e^s - 1), but for the linear parts, which nearly cancel where a is large.
         rise, near, bend = _rise(sign * s)
-        return jnp.where(near, -slope[..., None] * s - t_ * bend, a_ * sign * s - t_ * rise)
+        plain = jnp.where(near, -slope[..., None] * s - t_ * bend, a_ * sign * s - t_ * rise)
+        apart = a_ * jnp.log1p(s / t_) - s - jnp.log(t_ + s)
+        return jnp.where(spread[..., None], apart, plain)
 
-    tail = _tail(log_ratio, slope + t**0.5, ~low)
+    tail = _tail(log_ratio, jnp.where(spread, 1, slope + t**0.5), ~low & ~spread)
     return low, jnp.log(a) + log_poisson(a, t) + jnp.log(tail)
 
 
@@ -257,18 +262,13 @@ def bisect(
 
     def halve(_, bracket):
         low, high = bracket
-        middle = (low + high) / 2
-        if whole:
-            # A bound of many powers of ten is halved in its logarithm first.
-            least = jnp.maximum(low, 1)
-            wide = high > 4 * least
-            middle = jnp.where(wide, jnp.sqrt(least) * jnp.sqrt(jnp.where(wide, high, 1)), middle)
-            middle = jnp.floor(middle)
-        left, right = tails(middle)
+        # Whole numbers begin at -1; from 2 on, no middle by ratio rounds down to the lower end.
+        at = jnp.floor(middle(low + 3, high + 3)) - 3 if whole else (low + high) / 2
+        left, right = tails(at)
         less = jnp.where(u <= above, left < u, right > above)
-        return jnp.where(less, middle, low), jnp.where(less, high, middle)
+        return jnp.where(less, at, low), jnp.where(less, high, at)
 
-    steps = jnp.finfo(u.dtype).nmant + (16 if whole else 8)
+    steps = jnp.finfo(u.dtype).nmant + 12
     return jax.lax.fori_loop(0, steps, halve, (low, high))[1]
 
 

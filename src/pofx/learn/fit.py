@@ -5,15 +5,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
+import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
+from pofx.core import width
 from pofx.core.distribution import Distribution, Learned, Queryable, Statistical, Stepwise, Trained
-from pofx.core.errors import PofxError, PofxWarning, overheard
+from pofx.core.errors import PofxError, PofxWarning, overheard, warn
+from pofx.core.inexact import Inexact
 from pofx.core.maps import spare_maps
 from pofx.core.rows import Rows
 from pofx.core.rows import log_prob as scores_of
+from pofx.core.rules import loosened
 from pofx.learn.em import Fit, Report, em
 from pofx.learn.settings import Settings
 from pofx.learn.sgd import Training, train
@@ -87,6 +91,25 @@ def fit(
     return last._replace(history=[*best.history, *last.history], seconds=seconds)
 
 
+@eqx.filter_jit
+def _step(model: Statistical, rows: Rows) -> Statistical:
+    return model.maximise(rows.sum(model.statistics)[0])
+
+
+def refined(learned: Fit, rows: Rows) -> Fit:
+    """What EM learned in float32, one step further in float64 if answers are wanted in that.
+
+    Its parameters then are as sure, and its probabilities sum to one as nearly, as float64 allows.
+    """
+    model = learned.model
+    narrow = rows.x.dtype == np.float32
+    if not (narrow and width.preferred() and isinstance(model, Statistical)):
+        return learned
+    with width.float64(True):
+        wide, back = loosened(width.widened(model))
+        return learned._replace(model=back(_step(wide, width.widened(rows))))
+
+
 def by_batches(model: type[Learned], n: int) -> bool:
     """Whether the learner of n rows would stop by held-out rows."""
     return issubclass(model, Trained) or (issubclass(model, Stepwise) and n >= MANY)
@@ -95,8 +118,13 @@ def by_batches(model: type[Learned], n: int) -> bool:
 def _by_gradients(
     key: PRNGKeyArray, model: Trained, rows: Rows, plan: Plan, valid: Rows | None
 ) -> Fit:
-    """One phase of training after another, of which the last that held-out rows prefer is kept."""
+    """One phase of training after another, of which the last that held-out rows prefer is kept.
+
+    Networks are trained in float32 unless the user has enabled float64; what exact answers are
+    computed from is compiled in float64.
+    """
     judges = rows if valid is None else valid
+    answers_float64 = width.preferred() and not isinstance(model, Inexact)
 
     def score(p: Queryable) -> Float[np.ndarray, "n"]:
         return scores_of(p, judges)
@@ -113,21 +141,26 @@ def _by_gradients(
     while nxt is not None and (left := plan.seconds - sum(t.seconds for t in phases)) > 0:
         # What follows starts where this ends: half as long is enough.
         epochs = -(-settings.epochs // (len(phases) + 1))
-        trained = train(
-            jax.random.fold_in(key, len(phases)),
-            nxt,
-            rows,
-            valid=valid,
-            settings=settings._replace(seconds=left, epochs=epochs),
-            report=plan.report,
-            checkpoint=path and Path(f"{path}.{len(phases)}" if phases else path),
-        )
+        with width.float64(False):
+            trained = train(
+                jax.random.fold_in(key, len(phases)),
+                width.as_default(nxt),
+                width.as_default(rows),
+                valid=width.as_default(valid),
+                settings=settings._replace(seconds=left, epochs=epochs),
+                report=plan.report,
+                checkpoint=path and Path(f"{path}.{len(phases)}" if phases else path),
+            )
         phases.append(trained)
-        own, nxt = trained.model.compiled(key, rows, score), trained.model.then()
+        with width.float64(answers_float64):
+            own = width.as_default(trained.model).compiled(key, rows, score)
+        nxt = trained.model.then()
         if nxt is None and len(phases) == 1:
             best = own
             break
-        value = float(np.average(score(own), weights=judges.flat()[2]))
+        with width.float64(answers_float64):
+            scores = score(own)
+        value = float(np.average(scores, weights=judges.flat()[2]))
         if value > kept or len(phases) == 1:
             best, kept = own, value
     history = [-epoch.train for t in phases for epoch in t.history]
@@ -137,7 +170,7 @@ def _by_gradients(
     if skipped and all(t.stopped != "failed" for t in phases):
         doubts.append(f"{skipped} steps were skipped, whose loss or gradient was not finite")
     for what in doubts:
-        warnings.warn(f"{what}; check the data for extreme values", PofxWarning, stacklevel=3)
+        warn(f"{what}; check the data for extreme values")
     return Fit(best, history, converged, sum(t.seconds for t in phases), skipped)
 
 

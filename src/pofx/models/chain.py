@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import entr, rel_entr
+from jax.scipy.special import entr
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core import rules
@@ -18,12 +18,14 @@ from pofx.core.errors import PofxError, unknown
 from pofx.core.rows import Rows
 from pofx.core.rows import rows as make_rows
 from pofx.core.variables import DISCRETE, Column, Kind
+from pofx.families.special import divergence
 from pofx.models.gaussian import Gaussian
 from pofx.models.mixture import Mixture
 from pofx.models.stacked import (
     draw,
     likeliest,
     log_posterior,
+    log_prior_density,
     log_probs,
     log_weights,
     maximised,
@@ -104,6 +106,9 @@ class Chain(Statistical):
         shares, own = statistics
         log_prior = log_weights(shares, self.prior, self.log_prior)
         return Chain(log_prior, maximised(self.parts, own), self.on, self.prior)
+
+    def log_prior_density(self) -> Float[Array, ""]:
+        return log_prior_density(self.log_prior, self.prior, self.parts)
 
     @classmethod
     def carries(
@@ -217,8 +222,12 @@ def _kl(p: Chain, q: Chain, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""] | 
     if rule is None or p.on != q.on or not asked[p.on]:
         return None
     given = over_components(lambda one, other: rule(one, other, others))(p.parts, q.parts)
-    prior, log_q = jax.nn.softmax(p.log_prior), jax.nn.log_softmax(q.log_prior)
-    return None if given is None else rel_entr(prior, jnp.exp(log_q)).sum() + prior @ given
+    if given is None:
+        return None
+    prior = jax.nn.softmax(p.log_prior)
+    of_levels = divergence(prior, jax.nn.softmax(q.log_prior)).sum()
+    # A level that p never has counts for nothing, infinite though its own divergence is.
+    return of_levels + jnp.where(prior > 0, prior * jnp.where(prior > 0, given, 0), 0).sum()
 
 
 @rules.moments.register(Chain)

@@ -117,6 +117,10 @@ class Correlated(Statistical):
             rest=self.rest and self.rest.maximise(rest),
         )
 
+    def log_prior_density(self) -> Float[Array, ""]:
+        own = self.normal.log_prior_density()
+        return own + self.rest.log_prior_density() if self.rest else own
+
     @classmethod
     def carries(cls, variable: str, **options: Any) -> frozenset[Kind]:
         return frozenset(KINDS)
@@ -317,3 +321,10 @@ def _terms(p: Correlated, x: Row, observed: Mask) -> Float[Array, "m"]:
     if p.rest is None:
         return own
     return jnp.concatenate([own, p.rest.log_probs(*p.remainder(x, observed))])
+
+
+@rules.groups.register(Correlated)
+def _groups(p: Correlated) -> tuple[int, ...]:
+    numbers = rules.groups.find(p.normal)
+    of_number = dict(zip(p.place, numbers(p.normal) if numbers else [0] * len(p.place)))
+    return tuple(of_number.get(j, p.size + j) for j in range(p.size))

@@ -19,6 +19,7 @@ from pofx.core.variables import Column, Kind
 from pofx.models.gaussian import one_normal
 from pofx.models.latent_linear import Posterior, check_latent, principal
 from pofx.models.moments import Scale, scale_of
+from pofx.models.shrinkage import log_prior_of_covariance, pseudo_variance
 
 
 class Regressions(NamedTuple):
@@ -89,8 +90,9 @@ class FactorAnalysis(Statistical):
         seen = s.weight > 0
         latent = jnp.where(seen[:, None, None], s.latent, identity)
         w = whitener(latent)
+        pseudo = pseudo_variance(1 / self.noise, self.scale.variance)
         slope = (w.mT @ (w @ s.cross[..., None]))[..., 0]
-        left = s.square - (slope * s.cross).sum(1) + self.prior * self.scale.variance
+        left = s.square - (slope * s.cross).sum(1) + self.prior * pseudo
         weight = s.weight + self.prior
         noise = jnp.maximum(left / jnp.where(weight > 0, weight, 1), self.scale.floor)
         loading = jnp.where(seen[:, None], slope[:, :-1], self.loading)
@@ -104,6 +106,11 @@ class FactorAnalysis(Statistical):
                 jnp.where(weight > 0, noise, self.noise),
             ),
         )
+
+    def log_prior_density(self) -> Float[Array, ""]:
+        half = 0.5 * jnp.log(self.noise).sum()
+        spread = log_prior_of_covariance(half, 1 / self.noise, self.scale.variance)
+        return self.prior * spread if self.prior else jnp.zeros(())
 
     @classmethod
     def carries(cls, variable: str, **options: Any) -> frozenset[Kind]:

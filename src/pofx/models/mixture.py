@@ -21,6 +21,7 @@ from pofx.models.seeds import clusters
 from pofx.models.stacked import (
     draw,
     log_posterior,
+    log_prior_density,
     log_probs,
     log_probs_of_rows,
     log_weights,
@@ -91,6 +92,9 @@ class Mixture(Statistical):
         shares, own = statistics
         weights = log_weights(shares, self.prior, self.log_weights)
         return Mixture(weights, maximised(self.parts, own), self.prior)
+
+    def log_prior_density(self) -> Float[Array, ""]:
+        return log_prior_density(self.log_weights, self.prior, self.parts)
 
     @classmethod
     def carries(
@@ -221,3 +225,9 @@ def _completion(p: Mixture, x: Row, observed: Mask) -> tuple[Row, Float[Array, "
 def _latent(p: Mixture, x: Row, observed: Mask) -> dict[str, Float[Array, "k"]]:
     # Responsibilities, p(k | x_O).
     return {"component": jnp.exp(p._posterior(x, observed))}
+
+
+@rules.groups.register(Mixture)
+def _groups(p: Mixture) -> tuple[int, ...] | None:
+    rule = rules.groups.find(p.parts)
+    return rule(p.parts) if rule and len(p.log_weights) == 1 else None

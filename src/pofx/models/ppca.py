@@ -18,6 +18,7 @@ from pofx.core.variables import Column, Kind
 from pofx.models.gaussian import one_normal
 from pofx.models.latent_linear import Posterior, check_latent, principal
 from pofx.models.moments import Moments, Scale, scale_of
+from pofx.models.shrinkage import log_prior_of_covariance, pseudo_variance
 
 
 class PPCA(Statistical):
@@ -72,7 +73,8 @@ class PPCA(Statistical):
         weight = statistics.weight + self.prior
         some = weight > 0
         shift, scatter = statistics.scatter()
-        scatter = scatter + self.prior * jnp.diag(self.scale.variance)
+        pseudo = pseudo_variance(self._precision(), self.scale.variance)
+        scatter = scatter + self.prior * jnp.diag(pseudo)
         covariance = scatter / jnp.where(some, weight, 1)
         loading, noise = principal(covariance, self.loading.shape[-1], self.scale.floor.max())
         return eqx.tree_at(
@@ -84,6 +86,16 @@ class PPCA(Statistical):
                 jnp.where(some, noise, self.noise),
             ),
         )
+
+    def _precision(self) -> Float[Array, "d"]:
+        """The diagonal of the inverse covariance, by Woodbury's identity."""
+        p = self._posterior(jnp.ones(self.size, bool))
+        return (1 - ((self.loading @ p.root()) ** 2).sum(1) / self.noise) / self.noise
+
+    def log_prior_density(self) -> Float[Array, ""]:
+        half = self._posterior(jnp.ones(self.size, bool)).log_det()
+        spread = log_prior_of_covariance(half, self._precision(), self.scale.variance)
+        return self.prior * spread if self.prior else jnp.zeros(())
 
     @classmethod
     def carries(cls, variable: str, **options: Any) -> frozenset[Kind]:

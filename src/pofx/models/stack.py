@@ -72,6 +72,10 @@ class Stack(Statistical):
         parts = tuple(part.maximise(s) for part, s in zip(_learned(self.parts), own))
         return Stack(log_weights(shares, self.prior, self.log_weights), parts, self.prior)
 
+    def log_prior_density(self) -> Float[Array, ""]:
+        own = sum(part.log_prior_density() for part in _learned(self.parts))
+        return own + self.prior * jax.nn.log_softmax(self.log_weights).sum()
+
     @classmethod
     def carries(
         cls, variable: str, *, part: str = "chow_liu_tree", **options: Any

@@ -124,6 +124,12 @@ def log_weights(
     return jnp.where(total > 0, jnp.log((shares + prior) / jnp.where(total > 0, total, 1)), before)
 
 
+def log_prior_density(log_weights: Float[Array, "k"], prior: float, parts: Any) -> Float[Array, ""]:
+    """The log prior of the category's probabilities and of the parts, up to a constant."""
+    own = over_components(lambda part: part.log_prior_density())(parts).sum()
+    return own + prior * jax.nn.log_softmax(log_weights).sum() if prior else own
+
+
 def part_statistics(
     parts: Any, weight: Float[Array, "k n"], x: Float[Array, "n d"], observed: Any
 ) -> Any:

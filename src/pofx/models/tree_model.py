@@ -101,6 +101,13 @@ class TreeModel(Statistical):
             emissions = emitted.maximised(emissions, own)
         return self._with(counts + self._pseudo_counts(), emissions)
 
+    def log_prior_density(self) -> Float[Array, ""]:
+        pseudo = self._pseudo_counts()
+        total = jnp.where(pseudo > 0, pseudo * self.tree.log_transition, 0).sum()
+        return (
+            total if self.emissions is None else total + emitted.log_prior_density(self.emissions)
+        )
+
     def _with(self, counts: Array, emissions: Independent | None) -> Any:
         parts = self.tree.maximise(counts), emissions
         return type(self)(*parts, self.levels, self.hidden, self.prior)

@@ -99,8 +99,10 @@ class Marginal:
         return False
 
     def _average(self, each: np.ndarray) -> Answer:
-        mean = float(self.weights @ each)
-        return self._answer(mean, float(np.sqrt((self.weights**2) @ (each - mean) ** 2)))
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = float(self.weights @ each)
+            error = float(np.sqrt((self.weights**2) @ (each - mean) ** 2))
+        return self._answer(mean, error)
 
     def _answer(self, value: float, stderr: float) -> Answer:
         if self.exact:
@@ -124,7 +126,8 @@ class _Mixed(Marginal):
 
     def _square(self, centre: float) -> np.ndarray:
         variance = np.asarray(_each(Atoms.variance, self.parts), np.float64)
-        return variance + (self._mean() - centre) ** 2
+        with np.errstate(over="ignore", invalid="ignore"):
+            return variance + (self._mean() - centre) ** 2
 
     def _cdf(self, x: float) -> np.ndarray:
         return np.asarray(_each(Atoms.cdf, self.parts, jnp.asarray(x)), np.float64)

@@ -10,9 +10,10 @@ import numpy as np
 from pofx.core.discovery import named
 from pofx.core.distribution import Learned
 from pofx.core.rows import Rows, alike, log_prob
+from pofx.core.rows import rows as make_rows
 from pofx.core.variables import Column
 from pofx.learn.em import Fit
-from pofx.learn.fit import Plan, by_batches
+from pofx.learn.fit import Plan, by_batches, refined
 from pofx.learn.fit import fit as learn
 from pofx.learn.select import Candidate, Entrant, Line, contest
 from pofx.models.correlated import is_number
@@ -27,6 +28,8 @@ ENOUGH, SEVERAL, MANY = 100, 1000, 5000
 
 LEAST = 1.0
 """Seconds that learning on with all rows may take at least."""
+SAMPLE_ROWS = 5000
+"""Rows on which models that relate columns are compared if the budget is over before any was."""
 
 
 class Choice(NamedTuple):
@@ -72,11 +75,22 @@ def choose(
     ladders = [_mixtures((1, *COMPONENTS), n, 5, options)] if options else entries(schema, n)
     if not splits:
         only = ladders[0][0]
-        return Choice(only.model, only.options, learn(key, _start(only, schema), whole, plan))
+        learned = refined(learn(key, _start(only, schema), whole, plan), whole)
+        return Choice(only.model, only.options, learned)
     whole, *trains = alike([whole, *(train for train, _ in splits)])
     splits = list(zip(trains, alike([valid for _, valid in splits])))
     candidates = [[Candidate(e.name, _start(e, schema)) for e in ladder] for ladder in ladders]
     verdict = contest(key, candidates, splits, plan, budget=budget)
+    if len(schema.columns) > 1 and {line.name for line in verdict.board} == {"independent"}:
+        ladders = _relating(n)
+        sample = [(_sample(train), _sample(valid)) for train, valid in splits[:1]]
+        candidates = [
+            [Candidate(f"{e.name} on {sample[0][0].count} rows", _start(e, schema)) for e in ladder]
+            for ladder in ladders
+        ]
+        sampled = contest(key, candidates, sample, plan, budget=budget / 2)
+        board = [*verdict.board, *sampled.board]
+        verdict = sampled._replace(board=board, untried=verdict.untried)
     parts = [
         (entry, _refitted(key, own, entry, schema, whole, plan, budget))
         for i, own in verdict.chosen
@@ -91,6 +105,20 @@ def choose(
         for (e, _), w in zip(parts, verdict.weights)
     ]
     return Choice("stack", {}, joint, verdict.board, verdict.untried, told)
+
+
+def _relating(n: int) -> list[list[Entry]]:
+    """Ladders that begin with a model that relates columns, because the first is always tried."""
+    mixtures = _mixtures(tuple(k for k in DOUBLING if 4 <= k <= 16), n, 5, {})
+    ladders = [mixtures, [Entry("chow_liu_tree", {})], [Entry("independent", {})]]
+    return [ladder for ladder in ladders if ladder]
+
+
+def _sample(part: Rows) -> Rows:
+    """At most SAMPLE_ROWS of the rows, drawn without replacement, the same each time."""
+    x, observed, weight = part.flat()
+    place = np.random.default_rng(0).permutation(len(x))[:SAMPLE_ROWS]
+    return make_rows(x[place], observed[place], weight[place])
 
 
 def entries(schema: Schema, n: int) -> list[list[Entry]]:
@@ -168,7 +196,7 @@ def _refitted(
     again = plan._replace(seconds=max(min(first.seconds, budget / 10), LEAST))
     on = learn(key, lambda key, rows: first.model, whole, again._replace(restarts=1))
     if whole.count >= SEVERAL:
-        return on
+        return refined(on, whole)
     anew = learn(key, _start(entry, schema), whole, again)
     return max(on, anew, key=lambda fit: fit.log_likelihood)
 

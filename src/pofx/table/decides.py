@@ -1,5 +1,6 @@
 """Bayes' rule at work: posteriors, predictions, decisions, refusals."""
 
+from dataclasses import replace
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -9,15 +10,17 @@ from jaxtyping import PRNGKeyArray
 from pofx.core.answer import Answer
 from pofx.core.errors import PofxError, unknown
 from pofx.core.rows import rows
+from pofx.core.width import in_model_width
 from pofx.queries import column, decision, missing
 from pofx.table.decisions import STRANGE, UNSURE, Decisions, costs
-from pofx.table.encode import Unseen, decode
+from pofx.table.encode import Unseen, decode, exact_dtype, in_data_units
 from pofx.table.held import Held, at_least_one
 from pofx.table.replicates import of_estimates
 from pofx.table.schema import Schema, Variable
 from pofx.table.seeds import key_of
 from pofx.table.times import as_numpy
 
+NUMBER = Variable("", "real", dtype="float64")
 LOSSES = ("squared", "absolute")
 """Costs of a guess of a number."""
 NODES = 24
@@ -32,6 +35,7 @@ class _Acts(NamedTuple):
 class Decides(Held):
     """Predictions and decisions from a distribution, whatever cells are missing."""
 
+    @in_model_width
     def predict_proba(self, data: Any, target: str, *, unseen: Unseen = "error") -> Any:
         """p(target | the other cells) of each row, whatever of them is missing.
 
@@ -43,6 +47,7 @@ class Decides(Held):
             return posterior
         return self._numbers([str(level) for level in variable.levels], posterior, data)
 
+    @in_model_width
     def predict(
         self,
         data: Any,
@@ -77,6 +82,7 @@ class Decides(Held):
             seed=seed,
         ).act
 
+    @in_model_width
     def decide(
         self,
         data: Any,
@@ -127,12 +133,14 @@ class Decides(Held):
                 reason[surprise < strange] = STRANGE
         act = chosen.act
         if (reason != "").any():
-            act = act.astype(object) if variable.discrete else act.copy()
+            plain = act.dtype.kind == "f"
+            act = act.copy() if plain else act.astype(object)
             act[reason != ""] = None if variable.discrete else np.nan
         if variable.time and not variable.discrete:
             act = as_numpy(act, variable.dtype)
         return Decisions(target, act, chosen.cost, surprise, reason)
 
+    @in_model_width
     def interval(
         self,
         data: Any,
@@ -153,10 +161,11 @@ class Decides(Held):
             raise PofxError(f"level: wanted a probability between 0 and 1, got {level!r}")
         ends = ((1 - level) / 2, (1 + level) / 2)
         found = self._summary(data, target, unseen, ends, draws, seed).quantiles
-        found = found * variable.scale + variable.shift
-        dtype = variable.dtype if variable.time else "float64"
-        return self._numbers(["low", "high"], found, data, dtype)
+        dtype = variable.dtype if variable.time else exact_dtype(variable) or "float64"
+        unit = Variable("", "real", shift=variable.shift, scale=variable.scale, dtype=dtype)
+        return self._numbers(["low", "high"], found, data, unit)
 
+    @in_model_width
     @of_estimates
     def surprise(
         self,
@@ -216,14 +225,17 @@ class Decides(Held):
             raise unknown("cost", loss, LOSSES)
         if loss == "squared":
             found = self._summary(data, target, unseen, (), draws, seed)
-            mean = found.mean * variable.scale + variable.shift
-            return _Acts(mean, found.variance * variable.scale**2)
+            variance = np.asarray(found.variance, np.float64)
+            return _Acts(
+                in_data_units(variable, found.mean), variance * variable.scale * variable.scale
+            )
         levels, weights = _lower_half()
         found = self._summary(data, target, unseen, (0.5, *levels), draws, seed)
         median, lower = found.quantiles[:, 0], found.quantiles[:, 1:]
         # E|X - m| = E[X] - 2 ∫ Q(u) du over u < 1/2, for a median m: exact in a long upper tail.
-        spread = (found.mean - 2 * lower @ weights) * variable.scale
-        return _Acts(median * variable.scale + variable.shift, np.maximum(spread, 0))
+        mean, lower = np.asarray(found.mean, np.float64), np.asarray(lower, np.float64)
+        spread = (mean - 2 * lower @ weights) * variable.scale
+        return _Acts(in_data_units(variable, median), np.maximum(spread, 0))
 
     def _summary(
         self,
@@ -249,7 +261,7 @@ class Decides(Held):
         self._check(x)
         guess = missing.expect(key_of(seed), self.model, rows(x), self.entries.columns, draws)
         own = self.entries.whole(guess)[:, self.schema.slices[target]]
-        return (own * variable.scale + variable.shift).reshape(-1, *variable.shape)
+        return in_data_units(variable, own).reshape(-1, *variable.shape)
 
     def _number(self, target: str) -> Variable:
         variable = self.schema.variable(target)
@@ -258,12 +270,12 @@ class Decides(Held):
         return variable
 
     def _numbers(
-        self, names: list[str], values: np.ndarray, like: Any, dtype: str = "float64"
+        self, names: list[str], entries: np.ndarray, like: Any, unit: Variable = NUMBER
     ) -> Any:
         """Columns of numbers, of the kind of data that was learned from."""
         container = "numpy" if self.schema.container == "vector" else self.schema.container
-        schema = Schema(tuple(Variable(n, "real", dtype=dtype) for n in names), container)
-        return decode(schema, values, index=like)
+        schema = Schema(tuple(replace(unit, name=n) for n in names), container)
+        return decode(schema, entries, index=like)
 
 
 def _lower_half() -> tuple[tuple[float, ...], np.ndarray]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from pofx.core.answer import Answer
 from pofx.core.errors import PofxError, unknown
+from pofx.core.width import in_model_width
 from pofx.queries import information, pairwise
 from pofx.queries.monte_carlo import MAX_DRAWS
 from pofx.table.cells import Cells
@@ -35,6 +36,7 @@ class Informs(Held):
     blocks of 2048 draws.
     """
 
+    @in_model_width
     @of_estimates
     def entropy(
         self,
@@ -66,6 +68,7 @@ class Informs(Held):
         answer += self.entries.entropy_units(self.model, a & ~b)
         return in_unit(answer, unit, f"H({_bar(', '.join(names), others)})")
 
+    @in_model_width
     @of_estimates
     def mutual_information(
         self,
@@ -96,6 +99,7 @@ class Informs(Held):
         )
         return in_unit(answer, unit, f"I({', '.join(one)}; {_bar(', '.join(other), others)})")
 
+    @in_model_width
     @of_estimates
     def mutual_informations(
         self,
@@ -123,6 +127,7 @@ class Informs(Held):
         )
         return in_unit(answer, unit, f"I of pairs of {', '.join(names)}")
 
+    @in_model_width
     @of_estimates
     def total_correlation(
         self,
@@ -154,6 +159,7 @@ class Informs(Held):
         )
         return in_unit(answer, unit, f"TC({_bar(', '.join(names), others)})")
 
+    @in_model_width
     def independent(
         self,
         a: Names,

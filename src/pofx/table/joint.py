@@ -9,7 +9,9 @@ import numpy as np
 from pofx.core.answer import Answer
 from pofx.core.errors import PofxError
 from pofx.core.inexact import Estimated
+from pofx.core.printing import escaped
 from pofx.core.rows import rows
+from pofx.core.width import in_model_width
 from pofx.models.conditional import condition
 from pofx.queries import density, guide, missing
 from pofx.queries.latent import latent
@@ -19,6 +21,7 @@ from pofx.table.encode import Unseen, decode, encode_values, log_scale
 from pofx.table.held import at_least_one
 from pofx.table.informs import Informs
 from pofx.table.replicates import of_estimates, replicated
+from pofx.table.room import check_room
 from pofx.table.seeds import key_of
 
 
@@ -34,6 +37,7 @@ class Joint(Informs, Decides):
 
     # -- densities and draws
 
+    @in_model_width
     def log_prob(self, data: Any, *, unseen: Unseen = "error") -> Answer:
         """log p(x_O) of each row: missing cells are integrated out.
 
@@ -45,14 +49,20 @@ class Joint(Informs, Decides):
         x = x[:, self.entries.free]
         return self._log_probs(x) - np.where(np.isnan(x), 0, scale).sum(1)
 
+    @in_model_width
     def sample(self, n: int = 1, *, seed: int = 0) -> Any:
-        """n new rows, of the kind of data that was learned from."""
+        """n new rows, of the kind of data that was learned from.
+
+        Raises PofxError at once for more rows than the memory has room for.
+        """
         at_least_one("n", n)
+        check_room("n", n, self.schema.size)
         draws = self._complete(np.full((n, self.model.size), np.nan), seed)
         return decode(self.schema, self.entries.whole(draws))
 
     # -- other distributions
 
+    @in_model_width
     def given(self, evidence: Mapping[str, Any] | None = None, /, **values: Any) -> "Joint":
         """p(rest | evidence), by names and values; a missing value (None, NaN) is no evidence.
 
@@ -83,6 +93,7 @@ class Joint(Informs, Decides):
         told = tuple(f"{k} = {_brief(v)}" for k, v in values.items() if v is not None)
         return self._on(model, names, fixed, self.evidence + told)
 
+    @in_model_width
     def marginal(self, *names: str) -> "Joint":
         """p(names), the other variables integrated out."""
         if not names:
@@ -96,6 +107,7 @@ class Joint(Informs, Decides):
 
     # -- Bayes' rule and missing cells
 
+    @in_model_width
     def impute(
         self, data: Any, *, draws: int | None = None, unseen: Unseen = "missing", seed: int = 0
     ) -> Any:
@@ -109,11 +121,13 @@ class Joint(Informs, Decides):
         if draws is None:
             return decode(self.schema, self.entries.whole(self._expect(free, 100, seed)), like=data)
         at_least_one("draws", draws)
+        check_room("draws", draws, len(free) * self.schema.size)
         return [
             decode(self.schema, self.entries.whole(self._complete(free, seed, i)), like=data)
             for i in range(draws)
         ]
 
+    @in_model_width
     def complete(self, data: Any, *, unseen: Unseen = "missing") -> Any:
         """The data with missing cells at their most probable values together.
 
@@ -135,6 +149,7 @@ class Joint(Informs, Decides):
             )
         return decode(self.schema, self.entries.whole(found[0]), like=data)
 
+    @in_model_width
     def latent(self, data: Any, *, unseen: Unseen = "error") -> Any:
         """What each row says of the model's hidden variables, whatever of it is missing.
 
@@ -189,6 +204,8 @@ class Joint(Informs, Decides):
         """
         from pofx.table.ask import ask
 
+        if "p" in others:
+            raise PofxError("p: wanted another name, p is the distribution that is asked")
         request = {"seed": seed, "stderr": stderr, "max_draws": max_draws, "unit": unit}
 
         def put(own: Joint, *more: Joint) -> Any:
@@ -212,14 +229,20 @@ class Joint(Informs, Decides):
 
     def __repr__(self) -> str:
         bar = f" | {', '.join(self.evidence)}" if self.evidence else ""
-        return f"p({', '.join(self.schema.names)}{bar})  {type(self.model).__name__}"
+        return escaped(f"p({', '.join(self.schema.names)}{bar})  {type(self.model).__name__}")
 
     def _repr_html_(self) -> str:
         return html.text(repr(self)) + self.report()._repr_html_() + self.schema._repr_html_()
 
     def _on(self, model, names, fixed, evidence) -> "Joint":
         entries = self.entries.of(names)
-        return Joint(model, self.schema.select(names), fixed[entries], evidence, self.fit)
+        parts, schema = self.schema.slices, self.schema
+        known = {
+            v.name: float(fixed[parts[v.name]][0] * v.scale + v.shift)
+            for v in schema.variables
+            if not (v.discrete or v.shape or np.isnan(fixed[parts[v.name]]).any())
+        }
+        return Joint(model, schema.select(names, known), fixed[entries], evidence, self.fit)
 
     def _log_probs(self, free: np.ndarray) -> Answer:
         if isinstance(self.model, Estimated):

@@ -11,6 +11,7 @@ from pofx.core.answer import Answer
 from pofx.core.errors import PofxError
 from pofx.core.inexact import Steered
 from pofx.core.rows import per_row, rows
+from pofx.core.width import in_model_width
 from pofx.table.encode import encode, log_scale
 from pofx.table.held import at_least_one
 from pofx.table.joint import Joint
@@ -18,6 +19,7 @@ from pofx.table.seeds import key_of
 from pofx.table.told import plain
 
 
+@in_model_width
 def with_sampler(
     p: Joint,
     sampler: str | None = None,
@@ -56,6 +58,7 @@ def with_sampler(
     return replace(p, model=model, fit=plain({**p.fit, "options": options}))
 
 
+@in_model_width
 def flow_log_prob(p: Joint, data: Any, *, draws: int = 4, seed: int = 0) -> Answer:
     """log p(x) of each row by the probability flow of a diffusion, in nats: an estimate.
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from pofx.core.errors import PofxError
 from pofx.core.rows import log_prob, rows
+from pofx.core.width import float64, is_float64
 from pofx.learn.select import pruned
 from pofx.models.stack import Stack
 from pofx.table.encode import encode, log_scale
@@ -47,12 +48,13 @@ def stack(models: Sequence[Joint], data: Any) -> Joint:
     x = encode(first.schema, data)
     if not len(x):
         raise PofxError("data: wanted rows to weigh the models by, got none")
-    held = rows(x)
-    scores = np.stack([log_prob(p.model, held) for p in models])
-    some, w = pruned(scores, np.ones(len(x)))
-    parts = [p for p, used in zip(models, some) if used]
-    model = Stack(jnp.log(jnp.asarray(w)), tuple(p.model for p in parts))
-    likelihood = np.mean(log_prob(model, held) - log_scale(first.schema, x).sum(1))
+    with float64(is_float64(*(p.model for p in models))):
+        held = rows(x)
+        scores = np.stack([log_prob(p.model, held) for p in models])
+        some, w = pruned(scores, np.ones(len(x)))
+        parts = [p for p, used in zip(models, some) if used]
+        model = Stack(jnp.log(jnp.asarray(w)), tuple(p.model for p in parts))
+        likelihood = np.mean(log_prob(model, held) - log_scale(first.schema, x).sum(1))
     told = {
         "model": "stack",
         "options": {},

@@ -6,10 +6,12 @@ from typing import NamedTuple
 import numpy as np
 
 from pofx.core.rows import rows
+from pofx.core.width import in_model_width
 from pofx.queries import density
 from pofx.table.encode import decode, encode
 from pofx.table.joint import Joint
 from pofx.table.schema import Variable
+from pofx.table.seeds import generator_of
 
 AMONG = 256
 """The most rows over which is averaged how unexpected a cell of a column usually is."""
@@ -34,6 +36,7 @@ class Row(NamedTuple):
     cells: tuple[Cell, ...]
 
 
+@in_model_width
 def least_expected(
     p: Joint, x: np.ndarray, *, many: int = 8, cells: int = 3, seed: int = 0
 ) -> list[Row]:
@@ -61,12 +64,13 @@ def least_expected(
     return found
 
 
+@in_model_width
 def excess(p: Joint, x: np.ndarray, which: np.ndarray, seed: int = 0) -> np.ndarray:
     """The excess of each variable's cells in the rows `which`, (rows, variables); NaN if missing.
 
     log p(x_j | the others) = log p(x) - log p(the others).
     """
-    among = np.random.default_rng(seed).permutation(len(x))[:AMONG]
+    among = generator_of(seed).permutation(len(x))[:AMONG]
     some = x[np.concatenate([which, among])]
     whole = density.log_prob(p.model, rows(some))
     own = np.full((len(some), len(p.schema.variables)), np.nan)
@@ -107,4 +111,4 @@ def _told(variable: Variable, entries: np.ndarray) -> str:
     if variable.discrete:
         return variable.told(variable.levels[int(entries[0])])
     value = float(entries[0] * variable.scale + variable.shift)
-    return variable.told(value) if variable.time else f"{value:.4g}"
+    return variable.told(value)

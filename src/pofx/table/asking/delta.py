@@ -54,7 +54,8 @@ def stacked(answers: Sequence[Answer], shape: tuple[int, ...]) -> Answer:
     value = np.array([np.asarray(a.value, np.float64) for a in answers])
     error = np.array([np.broadcast_to(a.stderr, np.shape(a.value)) for a in answers], np.float64)
     value, error = (a.reshape(*shape, *a.shape[1:]) for a in (value, error))
-    return replace(least(answers), value=value, stderr=error, log=None)
+    spread = max(a.spread for a in answers)
+    return replace(least(answers), value=value, stderr=error, spread=spread, log=None)
 
 
 def least(answers: Sequence[Answer]) -> Answer:

@@ -23,7 +23,7 @@ from pofx.notation.terms import Free, Interval, Members, Name, Point, Term, Unkn
 from pofx.queries.events import Event, Pieces
 from pofx.table.asking.question import Question
 from pofx.table.asking.terms import entry, everything, intersection, pieces, spike
-from pofx.table.encode import log_scale
+from pofx.table.encode import in_data_units, log_scale
 from pofx.table.joint import Joint
 from pofx.table.schema import Variable
 from pofx.table.times import moment
@@ -212,7 +212,7 @@ def value(variable: Variable, entry: float) -> Any:
     if variable.discrete:
         return variable.levels[round(entry)]
     which = spike(variable.column, entry)
-    own = variable.spikes[which] if which >= 0 else entry * variable.scale + variable.shift
+    own = variable.spikes[which] if which >= 0 else in_data_units(variable, entry).item()
     return moment(own, variable.dtype) if variable.time else own
 
 

@@ -1,0 +1,170 @@
+"""Densities of continuous columns with closed marginals: t copulas and mixtures of normals.
+
+Columns are seen by their ranks, of all rows: an increasing map of a column leaves information as it
+is, and no rank of one column says anything of another.
+"""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from scipy.special import gammaln, logsumexp, ndtri, stdtrit
+from scipy.stats import rankdata
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
+
+from pofx.estimate.cross_fit import Density, Learner
+
+DEGREES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 20.0, np.inf)
+"""Degrees of freedom of a Student-t copula; infinitely many make a Gaussian copula."""
+RIDGE = 1e-6
+"""What is added to variances of 1, so that a column may be a copy of another."""
+MAX_STEPS, TOLERANCE = 100, 1e-4
+"""Steps of EM for the scale matrix of a t distribution, and the change that ends them."""
+
+
+@dataclass(frozen=True)
+class ClosedDensity:
+    """A density of blocks of columns x, y, z, from that of any columns by their indices.
+
+    `columns` are the rows to score, (n, d); `draw(rng, count)` returns new rows, (count, d).
+    """
+
+    columns: np.ndarray
+    sizes: tuple[int, int, int]
+    log_prob: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    draw: Callable[[np.random.Generator, int], np.ndarray]
+
+    def __call__(
+        self, x: np.ndarray | None, y: np.ndarray | None, z: np.ndarray | None
+    ) -> np.ndarray:
+        """log p of the blocks whose rows are given by their indices."""
+        blocks = np.split(np.arange(sum(self.sizes)), np.cumsum(self.sizes)[:-1])
+        present = [(b, rows) for b, rows in zip(blocks, (x, y, z)) if rows is not None]
+        values = np.hstack([self.columns[np.ix_(rows, b)] for b, rows in present])
+        return self.log_prob(values, np.concatenate([b for b, _ in present]))
+
+
+def uniform_scores(columns: np.ndarray) -> np.ndarray:
+    """(rank - 1/2) / n of each column of shape (n, d), ties in the middle."""
+    return (rankdata(columns, axis=0) - 0.5) / len(columns)
+
+
+def standardised(columns: np.ndarray) -> np.ndarray:
+    """Columns of shape (n, d) with mean 0 and variance 1; a constant is 0."""
+    spread = columns.std(axis=0)
+    return (columns - columns.mean(axis=0)) / np.where(spread > 0, spread, 1)
+
+
+def elliptical(columns: np.ndarray, sizes: tuple[int, int, int]) -> Learner:
+    """Learns a Student-t copula: one scale matrix, one number of degrees of freedom for all.
+
+    The marginals of a multivariate t are t of the same degrees, so the ratio of its densities is
+    that of copulas. For each of some degrees EM fits the scale matrix (Liu and Rubin 1995); the
+    copula that is likeliest is taken.
+    """
+    uniform = uniform_scores(columns)
+    scores = {nu: _quantile(uniform, nu) for nu in DEGREES}
+    normal = scores[np.inf]
+
+    def learn(rows: np.ndarray) -> Density:
+        start = normal[rows].T @ normal[rows] / len(rows)
+        fits = {nu: _t_scale(z[rows], nu, start) for nu, z in scores.items()}
+        best = max(DEGREES, key=lambda nu: _copula_log_likelihood(scores[nu][rows], fits[nu], nu))
+
+        def log_prob(z: np.ndarray, index: np.ndarray) -> np.ndarray:
+            return _log_t(z, fits[best][np.ix_(index, index)], best)
+
+        def draw(rng: np.random.Generator, count: int) -> np.ndarray:
+            normals = rng.multivariate_normal(np.zeros(len(start)), fits[best], count)
+            if np.isinf(best):
+                return normals
+            return normals / np.sqrt(rng.chisquare(best, (count, 1)) / best)
+
+        return ClosedDensity(scores[best], sizes, log_prob, draw)
+
+    return learn
+
+
+def normal_mixture(
+    columns: np.ndarray, sizes: tuple[int, int, int], components: int, seed: int
+) -> Learner:
+    """Learns a mixture of normal distributions of the columns."""
+
+    def learn(rows: np.ndarray) -> Density:
+        mixture = GaussianMixture(components, reg_covar=1e-4, max_iter=300, random_state=seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            mixture.fit(columns[rows])
+
+        def log_prob(z: np.ndarray, index: np.ndarray) -> np.ndarray:
+            block = np.ix_(index, index)
+            parts = [
+                np.log(weight) + _log_t(z - mean[index], covariance[block], np.inf)
+                for weight, mean, covariance in zip(
+                    mixture.weights_, mixture.means_, mixture.covariances_
+                )
+            ]
+            return logsumexp(parts, axis=0)
+
+        def draw(rng: np.random.Generator, count: int) -> np.ndarray:
+            parts = zip(
+                rng.multinomial(count, mixture.weights_), mixture.means_, mixture.covariances_
+            )
+            return np.vstack([rng.multivariate_normal(m, c, rows) for rows, m, c in parts])
+
+        return ClosedDensity(columns, sizes, log_prob, draw)
+
+    return learn
+
+
+def determined(columns: np.ndarray) -> bool:
+    """Whether ranks say that some column is a function of the others, as a copy is."""
+    z = ndtri(uniform_scores(columns))
+    return bool(np.linalg.eigvalsh(np.corrcoef(z.T)).min() < 10 * RIDGE)
+
+
+def _quantile(uniform: np.ndarray, nu: float) -> np.ndarray:
+    return ndtri(uniform) if np.isinf(nu) else stdtrit(nu, uniform)
+
+
+def _t_scale(z: np.ndarray, nu: float, start: np.ndarray) -> np.ndarray:
+    """The likeliest scale matrix of a t distribution about 0, by EM."""
+    if np.isinf(nu):
+        return start
+    scale, d = start, z.shape[1]
+    for _ in range(MAX_STEPS):
+        distance, _ = _quadratic(z, scale)
+        weighted = z * ((nu + d) / (nu + distance))[:, None]
+        before, scale = scale, weighted.T @ z / len(z)
+        if np.abs(scale - before).max() < TOLERANCE:
+            break
+    return scale
+
+
+def _copula_log_likelihood(z: np.ndarray, scale: np.ndarray, nu: float) -> float:
+    margins = map(partial(_log_t, nu=nu), z.T[:, :, None], np.diag(scale)[:, None, None])
+    return float(_log_t(z, scale, nu).mean() - sum(margin.mean() for margin in margins))
+
+
+def _log_t(z: np.ndarray, scale: np.ndarray, nu: float) -> np.ndarray:
+    """The log-density of a t distribution about 0, for infinite `nu` a normal one."""
+    distance, half_log_det = _quadratic(z, scale)
+    d = z.shape[1]
+    if np.isinf(nu):
+        return -0.5 * (distance + d * np.log(2 * np.pi)) - half_log_det
+    constant = gammaln((nu + d) / 2) - gammaln(nu / 2) - 0.5 * d * np.log(nu * np.pi)
+    return constant - half_log_det - 0.5 * (nu + d) * np.log1p(distance / nu)
+
+
+def _quadratic(z: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, float]:
+    """z' Σ⁻¹ z of each row, and log det Σ / 2."""
+    spread = np.sqrt(np.diag(scale))
+    spread = np.where(spread > 0, spread, 1.0)
+    ridged = scale / np.outer(spread, spread) + RIDGE * np.eye(len(scale))
+    factor = np.linalg.cholesky(ridged)
+    # The inverse of a small matrix: LAPACK's solve with many right sides waits for its threads.
+    solved = (z / spread) @ np.linalg.inv(factor).T
+    return (solved**2).sum(1), float(np.log(np.diag(factor) * spread).sum())

@@ -1,0 +1,87 @@
+"""Cross-fitting of models that `pofx.fit`, or a function like it, learns from named columns."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from pofx.core.errors import PofxError
+from pofx.core.learner import learner
+from pofx.estimate.cross_fit import Density, Learner
+from pofx.estimate.samples import Sample
+
+Fit = Callable[..., Any]
+"""fit(data, weights=...) -> a fitted joint distribution, as `pofx.fit` is."""
+
+
+def fit_function(model: Any, seed: int) -> Fit:
+    """The function that fits the model of this name, or the function given."""
+    if isinstance(model, str):
+        return partial(learner(), model=model, seed=seed)
+    if callable(model) and _takes_weights(model):
+        return model
+    raise PofxError(
+        "model: expected 'auto', a name that `pofx models` lists, or a function "
+        f"fit(data, weights=...) as pofx.fit; got {model!r}"
+    )
+
+
+def named_model(fit: Fit, samples: Mapping[str, Sample]) -> Learner:
+    """Learns by `fit` from the columns of x, y and given: rows held out have weight 0.
+
+    So the schema, which weights do not enter, knows all levels, and shapes stay the same.
+    """
+    names = [_names(name, sample) for name, sample in samples.items()]
+    data = {
+        name: values if values.dtype == np.float64 else values.astype(str).astype(object)
+        for block, sample in zip(names, samples.values())
+        for name, values in zip(block, sample.columns)
+    }
+    count = len(next(iter(data.values())))
+
+    def learn(rows: np.ndarray) -> Density:
+        weights = np.zeros(count)
+        weights[rows] = 1.0
+        joint = fit(data, weights=weights)
+        if not hasattr(joint, "log_prob") or not hasattr(joint, "marginal"):
+            raise PofxError(
+                "model: expected a function that returns a fitted distribution, as pofx.fit; "
+                f"it returned {type(joint).__name__}"
+            )
+        return partial(_log_prob, joint, data, names)
+
+    return learn
+
+
+def _log_prob(
+    joint: Any,
+    data: Mapping[str, np.ndarray],
+    names: Sequence[Sequence[str]],
+    x: np.ndarray | None,
+    y: np.ndarray | None,
+    z: np.ndarray | None,
+) -> np.ndarray:
+    chosen = {
+        name: data[name][rows]
+        for block, rows in zip(names, (x, y, z))
+        if rows is not None
+        for name in block
+    }
+    part = joint if len(chosen) == len(data) else joint.marginal(*chosen)
+    return np.asarray(part.log_prob(chosen), np.float64)
+
+
+def _names(name: str, sample: Sample) -> list[str]:
+    several = len(sample.columns) > 1
+    return [f"{name}{i}" if several else name for i in range(len(sample.columns))]
+
+
+def _takes_weights(function: Callable[..., Any]) -> bool:
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return True
+    keywords = any(p.kind == p.VAR_KEYWORD for p in parameters.values())
+    return keywords or "weights" in parameters
