@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from scipy.stats import multivariate_t
 
 import pofx
 from pofx.core.errors import PofxError, PofxWarning
@@ -98,8 +99,6 @@ def test_heavy_tails(map_):
 
 
 def _t_entropy(d, nu=3):
-    from scipy.stats import multivariate_t
-
     return multivariate_t(np.zeros(d), np.eye(d), df=nu).entropy()
 
 

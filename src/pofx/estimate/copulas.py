@@ -54,8 +54,10 @@ def uniform_scores(columns: np.ndarray) -> np.ndarray:
 
 def standardised(columns: np.ndarray) -> np.ndarray:
     """Columns of shape (n, d) with mean 0 and variance 1; a constant is 0."""
-    spread = columns.std(axis=0)
-    return (columns - columns.mean(axis=0)) / np.where(spread > 0, spread, 1)
+    largest = np.abs(columns).max(axis=0)
+    scaled = columns / np.where(largest > 0, largest, 1)  # squares of large numbers overflow
+    spread = scaled.std(axis=0)
+    return (scaled - scaled.mean(axis=0)) / np.where(spread > 0, spread, 1)
 
 
 def elliptical(columns: np.ndarray, sizes: tuple[int, int, int]) -> Learner:

@@ -122,12 +122,12 @@ def mutual_information(
     _check(neighbours, seed, unit)
     what = "I(x; y)" if given is None else "I(x; y | given)"
     samples, dropped = read({"x": x, "y": y, "given": given}, discrete)
+    _check_distinct(samples["x"], samples["y"])
     if model is not None:
         if method is not None:
             raise PofxError(f"method: expected None beside a model, got {method!r}; leave one out")
         found = under_model(samples, model, given=given is not None, seed=seed, stderr=stderr)
         return _answer(found.value, found.stderr, what, _with_dropped(found.how, dropped), unit)
-    _check_distinct(samples["x"], samples["y"])
     method = _fitting(samples, method)
     if method in COUNTS:
         one, other, rest = (s.level for s in samples.values())

@@ -268,7 +268,7 @@ def bisect(
         less = jnp.where(u <= above, left < u, right > above)
         return jnp.where(less, at, low), jnp.where(less, high, at)
 
-    steps = jnp.finfo(u.dtype).nmant + 12
+    steps = jnp.finfo(u.dtype).nmant + 16
     return jax.lax.fori_loop(0, steps, halve, (low, high))[1]
 
 

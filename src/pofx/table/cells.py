@@ -1,7 +1,7 @@
 """The cells of one variable as a plain array, whatever they came as."""
 
 from dataclasses import dataclass, field, replace
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -10,17 +10,22 @@ import pyarrow as pa
 
 from pofx.core.errors import PofxError
 from pofx.table.dtypes import arrow_name, arrow_type, known_dtype, pandas_name
+from pofx.table.exact import (
+    DIGITS,
+    MOST_DIGITS,
+    as_decimal,
+    decimal_residual,
+    digits_of,
+    integer_residual,
+    joined,
+    lacking,
+    large,
+    split,
+)
 from pofx.table.times import Sort, numbers, sort_of, time_name, told
 
 LARGEST = 1e150
 """Values beyond it are refused: their squares would overflow."""
-EXACT = 2**53
-"""Whole numbers up to it are floats."""
-DIGITS = 15
-"""Decimals of up to so many digits are told apart by floats."""
-MOST_DIGITS = 76
-"""Arrow's decimals have no more."""
-_CONTEXT = Context(prec=400)
 _NO_VALUE = ("NoneType", "NAType", "NaTType")
 _NUMBERS = (int, float, Decimal, np.integer, np.floating)
 
@@ -88,27 +93,6 @@ class Cells:
         return self.values + 1j * (0.0 if self.residual is None else self.residual)
 
 
-def large(number: float) -> bool:
-    """Whether it is a whole number near those that no float64 holds."""
-    return isinstance(number, int) and abs(number) > EXACT // 2
-
-
-def split(number: float) -> tuple[float, float]:
-    """A number as the nearest float and what is left.
-
-    >>> split(2**60 + 3)
-    (1.152921504606847e+18, 3.0)
-    """
-    high = float(number)
-    return high, float(number - int(high)) if isinstance(number, int) else 0.0
-
-
-def joined(high: float, low: float) -> int | float:
-    """The sum of two floats: an int if both are whole."""
-    integral = high == np.rint(high) and low == np.rint(low)
-    return int(high) + int(low) if integral else float(high + low)
-
-
 def as_numbers(cells: Cells) -> Cells:
     """Cells whose levels are numbers or bool as the numbers themselves."""
     if cells.levels is None:
@@ -162,7 +146,7 @@ def read_values(name: str, value: Any) -> Cells:
         known = known_dtype(array.dtype.name)
         levels = (False, True) if array.dtype.kind == "b" else None
         values = _checked(name, array.astype(np.float64))
-        residual = _integer_residual(array) if array.dtype.kind in "iu" else None
+        residual = integer_residual(array) if array.dtype.kind in "iu" else None
         return Cells(values, levels, array.dtype.name if known else "float64", residual)
     if array.dtype.kind in "mM" and known_dtype(array.dtype.name):
         return _numpy_times(array)
@@ -205,28 +189,13 @@ def _mixed_numbers(name: str, objects: np.ndarray) -> Cells | None:
         array = pa.array([None if _none(v) else int(v) for v in objects], pa.uint64())
         return read_arrow(name, array, "object:uint64")
     floats = all(issubclass(kind, float | np.floating) for kind in kinds)
-    if floats or (kinds == {Decimal} and _digits(known) <= MOST_DIGITS):
+    if floats or (kinds == {Decimal} and digits_of(known) <= MOST_DIGITS):
         return None
-    exact = [Decimal("NaN") if _none(v) else _decimal(v) for v in objects]
+    exact = [Decimal("NaN") if _none(v) else as_decimal(v) for v in objects]
     values = np.array([float(v) for v in exact])
-    residual = np.array([0.0 if v.is_nan() else _lacking(v, float(v)) for v in exact])
+    residual = np.array([0.0 if v.is_nan() else lacking(v, float(v)) for v in exact])
     kind = "object:float64"
     return Cells(_checked(name, values), None, kind, residual if residual.any() else None)
-
-
-def _decimal(number: Any) -> Decimal:
-    return Decimal(number.item() if isinstance(number, np.generic) else number)
-
-
-def _digits(numbers: list[Decimal]) -> int:
-    """How many digits decimals need that have a common last place."""
-    parts = [n.as_tuple() for n in numbers if n.is_finite()]
-    before = max((len(p.digits) + int(p.exponent) for p in parts), default=1)
-    return max(before, 0) + max((-int(p.exponent) for p in parts), default=0)
-
-
-def _lacking(exact: Decimal, near: float) -> float:
-    return float(_CONTEXT.subtract(exact, Decimal(near))) if np.isfinite(near) else 0.0
 
 
 def _to_arrow(name: str, values: np.ndarray) -> pa.Array:
@@ -285,13 +254,13 @@ def read_arrow(name: str, array: pa.Array, dtype: str) -> Cells:
         return Cells(_floats(array), (False, True), dtype)
     if is_a.is_integer(kind):
         present = array.fill_null(0).to_numpy(zero_copy_only=False)
-        return Cells(_checked(name, _floats(array)), None, dtype, _integer_residual(present))
+        return Cells(_checked(name, _floats(array)), None, dtype, integer_residual(present))
     if is_a.is_floating(kind):
         return Cells(_checked(name, _floats(array)), None, dtype)
     if is_a.is_decimal(kind):
         values = _checked(name, _floats(array))
         many = kind.precision > DIGITS
-        return Cells(values, None, dtype, _decimal_residual(array, values) if many else None)
+        return Cells(values, None, dtype, decimal_residual(array, values) if many else None)
     if is_a.is_string(kind) or is_a.is_large_string(kind) or str(kind) == "string_view":
         array = array.dictionary_encode()
         levels = array.dictionary.to_pylist()
@@ -307,24 +276,6 @@ def read_arrow(name: str, array: pa.Array, dtype: str) -> Cells:
 def _floats(array: pa.Array) -> np.ndarray:
     # a copy: what Arrow hands out is read-only where it need not be converted
     return np.array(array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
-
-
-def _integer_residual(integers: np.ndarray) -> np.ndarray | None:
-    """What the nearest floats lack of whole numbers; None if they lack nothing."""
-    if not integers.size or max(-int(integers.min()), int(integers.max())) <= EXACT:
-        return None
-    # 53 of 64 bits are a float, the 11 below them another
-    low = integers & integers.dtype.type(2**11 - 1)
-    return ((integers - low).astype(np.float64) - integers.astype(np.float64)) + low
-
-
-def _decimal_residual(array: pa.Array, values: np.ndarray) -> np.ndarray | None:
-    """What the nearest floats lack of decimals; None if they lack nothing."""
-    lacking = [
-        0.0 if exact is None else _lacking(exact, near)
-        for exact, near in zip(array.to_pylist(), values.tolist())
-    ]
-    return np.array(lacking) if any(lacking) else None
 
 
 def _coded(codes: np.ndarray, levels: list[Any], kept: list[Any], dtype: str) -> Cells:

@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from pofx.core.errors import PofxError, unknown
-from pofx.table.cells import Cells, added, as_numbers, filled, large, split
+from pofx.table.cells import Cells, added, as_numbers, filled
 from pofx.table.dtypes import arrow_type
+from pofx.table.exact import large, split
 from pofx.table.frames import Frame, read_frame
 from pofx.table.relations import impose
 from pofx.table.restore import beside, build, loses, to_arrow
@@ -23,8 +24,6 @@ FRAMES = ("pandas", "polars", "pyarrow")
 INTEGRATED = (
     "such cells are integrated out by unseen='missing' where a call takes it (--unseen missing)"
 )
-_NORMAL = float(np.finfo(np.float64).tiny), float(np.finfo(np.float64).max)
-"""The least and the largest float of full precision."""
 MISSING = ("", "?", "NA", "NaN", "nan", "null")
 """Texts that stand for a missing value on the command line."""
 INTEGER = re.compile(r"[+-]?[0-9]+")
@@ -301,10 +300,9 @@ def _scaled(variable: Variable, cells: Cells, unseen: Unseen) -> np.ndarray:
         )
     with np.errstate(over="ignore", under="ignore"):
         entries = np.where(bad, np.nan, cells.minus(variable.shift)) / variable.scale
-    if variable.kind == "positive":
-        # Models take the logarithm: of a number too small for the scale, that of the least float.
-        entries = np.where(values > 0, np.clip(entries, *_NORMAL), entries)
-    return entries
+    # Models take logarithms: a positive number too small for its scale is the least float.
+    positive = (variable.kind == "positive") & (values > 0)
+    return np.where(positive, np.clip(entries, np.finfo(float).tiny, np.finfo(float).max), entries)
 
 
 def _outside(variable: Variable, values: np.ndarray) -> np.ndarray:
@@ -321,9 +319,8 @@ def _spike(variable: Variable, entries: np.ndarray) -> np.ndarray:
     """Which spike each entry sits on, -1 for none; as float32 where the entry is one."""
     which = np.full(entries.shape, -1)
     with np.errstate(over="ignore", under="ignore"):
-        narrow = entries.astype(np.float32) == entries
         for i, spike in enumerate(variable.column.spikes):
-            which[(entries == spike) | (narrow & (entries == np.float32(spike)))] = i
+            which[np.isin(entries, (spike, np.float64(np.float32(spike))))] = i
     return which
 
 
@@ -338,7 +335,7 @@ def _cells(variable: Variable, entries: np.ndarray) -> Cells:
     if variable.kind == "count":
         values = np.maximum(np.rint(values), 0)
     if variable.kind == "positive":
-        values = np.maximum(values, 1 if "int" in variable.dtype.lower() else _NORMAL[0])
+        values = np.maximum(values, 1 if "int" in variable.dtype.lower() else np.finfo(float).tiny)
     if variable.time == "instant" and variable.resolution % 1 == 0 < variable.resolution:
         values = np.rint(values)  # of times that are all midnights
     for i, spike in enumerate(variable.spikes):

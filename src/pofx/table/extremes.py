@@ -4,7 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from pofx.core.errors import warn
-from pofx.table.cells import Cells, large
+from pofx.table.cells import Cells
+from pofx.table.exact import large
 from pofx.table.schema import Schema, Variable
 
 TOLD = 16

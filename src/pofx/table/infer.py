@@ -9,7 +9,8 @@ import numpy as np
 from pofx.core.errors import PofxError, unknown
 from pofx.core.variables import DEFAULT_FAMILY, DISCRETE, KINDS, Kind
 from pofx.table import measure
-from pofx.table.cells import Cells, as_numbers, joined, large
+from pofx.table.cells import Cells, as_numbers
+from pofx.table.exact import joined, large
 from pofx.table.extremes import doubt_merged
 from pofx.table.frames import Frame, read_frame
 from pofx.table.schema import Schema, Variable

@@ -9,8 +9,9 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import pyarrow as pa
 
-from pofx.table.cells import Cells, as_array, read_arrow, split
+from pofx.table.cells import Cells, as_array, read_arrow
 from pofx.table.dtypes import arrow_type
+from pofx.table.exact import split
 from pofx.table.times import sort_of, times, zone_of
 
 STEP = 2**12

@@ -15,8 +15,8 @@ from pofx.core.errors import PofxError, unknown
 from pofx.core.printing import escaped, number_text
 from pofx.core.variables import DISCRETE, KINDS, Column, Kind
 from pofx.table import html
-from pofx.table.cells import large
 from pofx.table.dtypes import known_dtype
+from pofx.table.exact import large
 from pofx.table.relations import Relation, read, selected
 from pofx.table.times import SPREADS, STEPS, UNITS, Sort, sort_of, told
 

@@ -19,7 +19,7 @@ from pofx.table.asking.mass import mass
 from pofx.table.asking.question import Question
 from pofx.table.asking.results import Summary
 from pofx.table.asking.terms import below, number
-from pofx.table.cells import large
+from pofx.table.exact import large
 from pofx.table.schema import Variable
 from pofx.table.times import SPREADS
 
