@@ -16,6 +16,9 @@ from pofx.models.gaussian import gaussian
 from pofx.models.independent import Independent
 from pofx.table.joint import Joint
 
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:this model holds:pofx.PofxWarning", "ignore:EM had not converged:pofx.PofxWarning"
+)
 FAR = (1e4, 1e6, 1e9, 1e12)
 ROWS = 200
 
@@ -43,7 +46,7 @@ def pair():
         model = gaussian(
             jnp.asarray(-shift / scale), jnp.asarray(covariance / np.outer(scale, scale))
         )
-        yield Joint(model, p.schema, p.fixed)
+    return Joint(model, p.schema, p.fixed)
 
 
 @pytest.mark.parametrize("a", FAR)
