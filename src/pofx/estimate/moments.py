@@ -1,12 +1,10 @@
-"""Whether draws from a model are like the rows that it was learned from."""
+"""Whether draws from a model have the joint moments of the rows that it was learned from."""
 
 import numpy as np
 from scipy.special import ndtri
 from scipy.stats import norm
 
-from pofx.estimate import neighbours as near
 from pofx.estimate.copulas import ClosedDensity, uniform_scores
-from pofx.estimate.cross_fit import Task
 
 DRAWS_PER_ROW = 5
 LEVEL = 0.01
@@ -27,14 +25,6 @@ def misfit(density: ClosedDensity, seed: int) -> bool:
     spread = np.sqrt(seen[1] / rows + expected[1] / len(draws))
     largest = np.abs((seen[0] - expected[0]) / spread).max()
     return bool(largest > norm.isf(LEVEL / 2 / seen[0].size))
-
-
-def information_of_draws(density: ClosedDensity, k: int, task: Task) -> float:
-    """What k neighbours see in as many draws from the model as there are rows, in nats."""
-    rng = np.random.default_rng(task.seed)
-    scores = ndtri(uniform_scores(density.draw(rng, task.rows)))
-    x, y, z = np.split(scores, np.cumsum(density.sizes)[:-1], axis=1)
-    return near.information(y, z, k)(x)
 
 
 def _moments(columns: np.ndarray, sizes: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
