@@ -1,13 +1,19 @@
 """Columns that tell nothing, or that one extreme value spoils."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 
 from pofx.core.errors import warn
+from pofx.core.width import is_float64
+from pofx.models.gaussian import condition_number
 from pofx.table.cells import Cells
 from pofx.table.exact import large
 from pofx.table.schema import Schema, Variable
 
+CONDITION = 1e4
+"""The condition number of correlations from which on float32 leaves fewer than three digits."""
 TOLD = 16
 """The least quartile range, in steps of the float type, by which values can be told apart."""
 
@@ -28,6 +34,16 @@ def _merged(name: str, exact: int, kept: int, dtype: str) -> None:
         f"column {name!r}: its {exact} distinct values become {kept} in {dtype}; "
         "convert codes to text, or split the number into two columns",
     )
+
+
+def doubt_float32(model: Any) -> None:
+    """Warns of a model in float32 whose columns are tied more tightly than that resolves."""
+    number = condition_number(model)
+    if not is_float64(model) and number > CONDITION:
+        warn(
+            f"columns are so tightly tied (condition number {number:.1g}) that answers in float32 "
+            "are right to few digits; set JAX_ENABLE_X64=1, or drop columns that others determine"
+        )
 
 
 def doubt_extremes(schema: Schema, x: np.ndarray) -> None:

@@ -238,7 +238,7 @@ def _continuous(
     smooth = smooth if smooth.size else values[~np.isnan(values)]
     shift, scale = 0.0, 1.0
     if kind == "real" and smooth.size:
-        shift, scale = float(smooth.mean()), float(smooth.std())
+        shift, scale = float(smooth.mean()), measure.deviation(smooth)
         if smooth.min() == smooth.max():
             shift, scale = float(smooth[0]), 1.0
     if kind == "positive" and (smooth > 0).any():

@@ -71,6 +71,17 @@ def resolution(values: np.ndarray, positive: bool = False) -> float:
     return min(1.0, 10.0 ** cast(int, exponent))
 
 
+def deviation(values: np.ndarray) -> float:
+    """The standard deviation, of numbers whose squares no float may hold too.
+
+    >>> deviation(np.array([-1e-200, 1e-200]))
+    1e-200
+    """
+    centred = values - values.mean()
+    largest = float(np.abs(centred).max()) or 1.0
+    return largest * float((centred / largest).std())
+
+
 def skewness(values: np.ndarray, counts: np.ndarray) -> float:
     """E[(v - E v)^3] / sd^3 of two or more distinct values with their counts."""
     centred = values - np.average(values, weights=counts)

@@ -102,7 +102,9 @@ class Number:
 
     def variance(self) -> Answer:
         """Var[X]."""
-        return _representable(self._ask(Marginal.variance, self.variable.scale**2))
+        return _representable(
+            self._ask(Marginal.variance, self.variable.scale * self.variable.scale)
+        )
 
     def sd(self) -> Answer:
         """√Var[X]."""
