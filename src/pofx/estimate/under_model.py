@@ -1,13 +1,12 @@
 """Mutual information under a cross-fitted model, and whether its error is known."""
 
 import math
-import warnings
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from pofx.core.errors import PofxError, PofxWarning
+from pofx.core.errors import PofxError, warn
 from pofx.estimate import neighbours as near
 from pofx.estimate.choice import Choice, choose, ranked
 from pofx.estimate.copulas import ClosedDensity, determined
@@ -96,7 +95,7 @@ def _doubt(
 
 
 def _doubted(value: float, how: str, reason: str) -> Estimate:
-    warnings.warn(f"mutual information: error unknown, {reason}", PofxWarning, stacklevel=4)
+    warn(f"mutual information: error unknown, {reason}")
     return Estimate(value, math.nan, f"{how}, error unknown: {reason}")
 
 
