@@ -175,8 +175,6 @@ def _related(
     schema: Schema, cells: dict[str, Cells], drawn: Mapping[str, np.ndarray]
 ) -> dict[str, Cells]:
     """The cells, the drawn ones of which obey the schema's relations."""
-    if not schema.relations:
-        return cells
     names = {n for relation in schema.relations for n in relation.names}
     if not all(cells[n].levels is None and cells[n].residual is None for n in names):
         return cells
@@ -186,8 +184,9 @@ def _related(
         n: np.where(drawn[n] & (n in whole), np.rint(cells[n].values), cells[n].values)
         for n in names
     }
-    positive = [n for n in names if schema.variable(n).kind != "real"]
-    values = impose(schema.relations, values, drawn, positive)
+    values = impose(
+        schema.relations, values, drawn, [n for n in names if schema.variable(n).kind != "real"]
+    )
     return {**cells, **{n: replace(cells[n], values=values[n]) for n in names}}
 
 
