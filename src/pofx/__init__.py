@@ -7,11 +7,14 @@ I(x; y) = 0 nats   exact, closed form
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
+from pofx.core.jax_version import refuse_faulty_jax
 from pofx.core.learner import provide_learner
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pofx import estimate, plot, sklearn
     from pofx.core.answer import Answer
     from pofx.core.errors import PofxError, PofxWarning
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from pofx.table.stack import stack
 
 __version__ = "0.1.0"
+
+refuse_faulty_jax()
 
 _HOMES = {
     "Answer": "core.answer",
@@ -82,7 +87,7 @@ def __getattr__(name: str) -> object:
     return getattr(import_module(f"pofx.{_HOMES[name]}"), name)
 
 
-provide_learner(lambda: __getattr__("fit"))
+provide_learner(lambda: cast("Callable[..., Any]", __getattr__("fit")))
 
 
 def __dir__() -> list[str]:

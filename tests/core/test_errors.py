@@ -1,6 +1,8 @@
+import inspect
+
 import pytest
 
-from pofx.core.errors import PofxError, unknown
+from pofx.core.errors import PofxError, PofxWarning, unknown, warn
 
 
 @pytest.mark.parametrize(
@@ -24,3 +26,14 @@ def test_long_lists_are_cut():
 
 def test_it_is_a_value_error():
     assert issubclass(PofxError, ValueError)
+
+
+def test_a_warning_points_past_the_packages_inside():
+    """To the line that called them, whatever number of frames lies between."""
+    inner = eval("lambda: warn('few rows')", {"__name__": "equinox.module", "warn": warn})
+    outer = eval("lambda: inner()", {"__name__": "pofx.models.mixture", "inner": inner})
+    line = inspect.currentframe().f_lineno + 2
+    with pytest.warns(PofxWarning, match="few rows") as caught:
+        outer()
+    assert caught[0].filename == __file__
+    assert caught[0].lineno == line

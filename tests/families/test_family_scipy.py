@@ -131,13 +131,15 @@ def test_negative_binomial_converges_to_the_maximum(wide):
     np.testing.assert_allclose(family.size, best.x, rtol=1e-4)
 
 
-def test_counts_that_are_not_spread_reach_the_largest_size():
-    x = np.array([[3.0], [4.0], [3.0], [4.0]])
+@pytest.mark.parametrize("mean", [3.5, 1e6])
+def test_counts_that_are_not_spread_have_the_variance_of_a_poisson_law(mean):
+    x = mean + np.array([[-0.5], [0.5], [-0.5], [0.5]])
     start = NegativeBinomial.start([Column("a", "count")], x, np.ones_like(x))
     family = learn(start, jnp.asarray(x))
-    np.testing.assert_allclose(family.size, 1e4, rtol=0.01)
-    poisson = log_prob(Poisson(jnp.full(1, 3.5)), jnp.full(1, 3.0))
-    np.testing.assert_allclose(log_prob(family, jnp.full(1, 3.0)), poisson, atol=1e-3)
+    np.testing.assert_allclose(family.size, 1e4 * mean, rtol=0.01)
+    np.testing.assert_allclose(family.variance(), mean, rtol=2e-4)
+    poisson = log_prob(Poisson(jnp.full(1, mean)), jnp.full(1, x[0, 0]))
+    np.testing.assert_allclose(log_prob(family, jnp.full(1, x[0, 0])), poisson, atol=1e-3)
 
 
 def test_certain_codes_have_log_probability_zero_and_gradients():

@@ -8,6 +8,7 @@ import pytest
 
 from pofx.core import rules
 from pofx.core.distribution import Tractable
+from pofx.models.recoded import Recoded
 from pofx.queries import divergence
 from pofx.queries.column import atoms, closed
 from pofx.queries.monte_carlo import monte_carlo
@@ -24,8 +25,14 @@ def row_of(case, seed):
     return case.sample(seed, 1)[0].copy(), rng.random(case.size) < 0.5
 
 
+def skip_if_recoded(case):
+    if isinstance(case.model, Recoded):
+        pytest.skip("divergences ask it, and nothing of one column")
+
+
 def test_every_number_has_a_closed_conditional(case):
-    # All of today's models promise it; one that cannot is answered from draws.
+    # Every model that fit returns promises it; one that cannot is answered from draws.
+    skip_if_recoded(case)
     assert numbers(case) == [j for j, c in enumerate(case.columns) if not c.discrete]
 
 
@@ -55,6 +62,7 @@ def test_quantiles_invert_the_distribution_function(case):
 
 
 def test_expectations_are_those_of_the_conditionals(case):
+    skip_if_recoded(case)
     rule = rules.expectation.find(case.model)
     assert rule is not None
     x, observed = row_of(case, 3)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from pofx.core.ratios import log_conditional
 from pofx.models.conditional import condition
 from pofx.queries import divergence, information
 from pofx.queries.monte_carlo import monte_carlo
@@ -167,3 +168,15 @@ def test_kl_of_equals_is_zero_and_of_others_positive(case):
     key = jax.random.key(0)
     far = divergence.kl(key, case.model, other, case.columns, every, max_draws=2048)
     assert float(far) > 0
+
+
+def test_a_ratio_of_densities_is_their_difference_where_that_has_digits(case):
+    x = jnp.asarray(case.sample(2, 1)[0], jnp.zeros(()).dtype)
+    rng = np.random.default_rng(4)
+    observed = rng.random(case.size) < 0.8
+    given = observed & (rng.random(case.size) < 0.5)
+    found = eqx.filter_jit(log_conditional)(
+        case.model, x, jnp.asarray(observed), jnp.asarray(given)
+    )
+    both, before = case.log_prob(np.asarray(x)[None], np.stack([observed, given]))
+    assert float(found) == pytest.approx(both - before, abs=20 * case.tolerance)

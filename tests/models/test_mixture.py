@@ -11,6 +11,7 @@ from pofx.core.variables import Column
 from pofx.models.conditional import Conditional, condition
 from pofx.models.independent import Independent
 from pofx.models.mixture import Mixture
+from pofx.models.moments import TIED
 from pofx.models.ppca import PPCA
 from pofx.models.seeds import features
 
@@ -90,8 +91,9 @@ def test_as_many_components_as_rows_stay_finite():
     fit = learn(Mixture, x, part="gaussian", components=8, prior=0.0)
     assert np.isfinite(fit.history).all()
     assert np.isfinite(scores(fit.model, x)).all()
-    # The floor bounds what a component on a single row can win: a millionth of the variance.
-    bound = -np.log(2 * np.pi) - 0.5 * np.log(1e-6 * x.var(0)).sum()
+    # The floor bounds what a component on a single row can win.
+    relative = max(TIED, 32 * np.finfo(fit.model.parts.mean.dtype).eps)
+    bound = -np.log(2 * np.pi) - 0.5 * np.log(relative * x.var(0)).sum()
     assert scores(fit.model, x).max() <= bound + 1e-9
 
 

@@ -271,3 +271,21 @@ def test_far_from_all_data_an_error_is_no_smaller_than_what_rounding_leaves():
         warnings.simplefilter("ignore", pofx.PofxWarning)
         far = p.log_prob({"a": [1e12]})
     assert far.stderr[0] > 1e-8 * abs(far.value[0])
+
+
+def test_the_unit_of_fractional_weights_does_not_matter_and_whole_ones_repeat_rows():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=60)
+    data = {"x": x, "y": np.where(x + 0.5 * rng.normal(size=60) > 0, "up", "down")}
+
+    def share(weights, data=data):
+        p = pofx.fit(data, "chain", on="y", weights=weights)
+        return np.stack(list(p.predict_proba({"x": [0.0, 1.0]}, "y").values()))
+
+    plain = share(None)
+    np.testing.assert_allclose(share(np.full(60, 1 / 60)), plain, atol=1e-5)
+    weights = rng.uniform(0.5, 2, 60)
+    np.testing.assert_allclose(share(weights / weights.sum()), share(1e3 * weights), atol=1e-5)
+    times = rng.integers(0, 3, 60)
+    again = {name: np.repeat(column, times) for name, column in data.items()}
+    np.testing.assert_allclose(share(times), share(None, again), atol=1e-5)

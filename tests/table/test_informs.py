@@ -48,7 +48,7 @@ def test_total_correlation_is_information_of_two_and_more_of_more(p):
     assert str(three).startswith("TC(a, b, c) = ")
     with pytest.raises(PofxError, match="wanted two columns or more, got a"):
         p.total_correlation("a")
-    with pytest.raises(PofxError, match="'a' stands on both sides"):
+    with pytest.raises(PofxError, match="'a' is on both sides"):
         p.total_correlation("a", "b", "a")
 
 
@@ -71,7 +71,7 @@ def test_independence_in_the_model_and_from_data(p, table):
     # a and c are independent given what lies between them.
     assert p.independent("a", "c", given="b", data=table).p_value > 0.05
     assert p.independent("m", ["c", "d"], data=table, permutations=99).p_value == 0.01
-    with pytest.raises(PofxError, match="'a' stands on both sides; I\\(a; a\\) is H\\(a\\)"):
+    with pytest.raises(PofxError, match="'a' is on both sides; I\\(a; a\\) is H\\(a\\)"):
         p.independent("a", ["b", "a"], data=table)
     with pytest.raises(PofxError, match="no column 'm'"):
         p.independent("a", "m", data=table[["a", "b"]])

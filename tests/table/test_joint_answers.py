@@ -175,7 +175,7 @@ def test_mutual_information_of_levels(discrete):
 
 @pytest.mark.parametrize("b", ["a", ["b", "a"]])
 def test_information_of_a_column_about_itself_is_refused(discrete, b):
-    with pytest.raises(PofxError, match=r"'a' stands on both sides; I\(a; a\) is H\(a\)"):
+    with pytest.raises(PofxError, match=r"'a' is on both sides; I\(a; a\) is H\(a\)"):
         discrete.mutual_information("a", b)
 
 

@@ -172,6 +172,8 @@ def test_bad_target(tmp_path):
 def test_text_is_quoted_where_it_must_be(capsys, tmp_path):
     plain, tricky = pa.table({"a b": ["x", None]}), pa.table({'a,"b"': ['x, "y"', "z\nw"]})
     write(plain)
-    assert capsys.readouterr().out == "a b\nx\n\n"
+    assert capsys.readouterr().out == 'a b\nx\n""\n'
+    write(plain, tmp_path / "plain.csv")
+    assert read(tmp_path / "plain.csv").equals(plain)
     write(tricky, tmp_path / "t.csv")
     assert read(tmp_path / "t.csv").to_pydict() == tricky.to_pydict()

@@ -33,6 +33,13 @@ def variable(**changes):
     return lambda h: h["schema"]["variables"][0].update(changes)
 
 
+def fit(**changes):
+    return lambda h: h["fit"].update(changes)
+
+
+LINE = {"name": "a", "log_likelihood": 0, "stderr": 0, "gain": 0, "gain_stderr": 0, "kept": True}
+
+
 def nested(depth):
     def change(header):
         for _ in range(depth):
@@ -95,6 +102,36 @@ CHANGES = {
     "evidence of text": lambda h: h.update(evidence="a = 1"),
     "a fit of text": lambda h: h.update(fit="well"),
     "a fit without fields": lambda h: h.update(fit={"model": "mixture"}),
+    "parts of text": fit(parts="all"),
+    "a part of text": fit(parts=["mixture"]),
+    "a part without weight": fit(parts=[{"model": "mixture", "options": {}}]),
+    "a part with a weight of text": fit(parts=[{"model": "a", "options": {}, "weight": "1"}]),
+    "options of a part that are text": fit(parts=[{"model": "a", "options": "b", "weight": 1}]),
+    "untried of text": fit(untried="mixture"),
+    "untried of numbers": fit(untried=[1]),
+    "a budget of text": fit(budget="60"),
+    "a budget of true": fit(budget=True),
+    "warnings of text": fit(warnings="few rows"),
+    "warnings of numbers": fit(warnings=[1]),
+    "a history of text": fit(history=["0.5"]),
+    "seconds of a list": fit(seconds=[1]),
+    "skipped of text": fit(skipped="none"),
+    "rows below none": fit(rows=-1),
+    "rows of true": fit(rows=True),
+    "converged of one": fit(converged=1),
+    "a line without kept": fit(leaderboard=[{"name": "a"}]),
+    "a line of seconds of text": fit(leaderboard=[{**LINE, "seconds": "1"}]),
+    "a huge likelihood": fit(log_likelihood=10**400),
+    "a huge seed": fit(seed=10**400),
+    "a huge fixed entry": lambda h: h.update(fixed=[10**400, None, None]),
+    "a huge resolution": variable(resolution=10**400),
+    "a huge level": variable(levels=[0, 10**400]),
+    "a huge option": lambda h: h["fit"]["options"].update(prior=10**400),
+    "half a surrogate pair in a name": variable(name="\ud800"),
+    "half a surrogate pair in evidence": lambda h: h.update(evidence=["a = \udc00"]),
+    "half a surrogate pair in a key": lambda h: h["fit"]["options"].update({"\ud800": 1}),
+    "half a surrogate pair in a warning": fit(warnings=["\ud800"]),
+    "an escape in an unknown class": class_of("\x1b[31m"),
     "a leaderboard of text": lambda h: h["fit"].update(leaderboard=["first"]),
 }
 
@@ -122,6 +159,20 @@ def test_a_changed_header(refused, parts, change):
 )
 def test_a_header_that_is_none(refused, text):
     refused(pack(text, {}), "not a whole pofx model file")
+
+
+@pytest.mark.parametrize("digits", ["1e400", "1" * 400, "1" * 5000], ids=["float", "400", "5000"])
+def test_numbers_beyond_float64(refused, parts, digits):
+    header, arrays = parts
+    text = json.dumps(header).replace('"prior": 1.0', f'"prior": {digits}')
+    assert digits in text
+    refused(pack(text, arrays), r"a number of its header (is 1e400|has .* digits)")
+
+
+def test_which_field_is_wrong_is_said(refused, parts):
+    header, arrays = copy.deepcopy(parts)
+    header["fit"]["warnings"] = ["few rows", 3]
+    refused(pack(header, arrays), r"header: fit: warnings.1: expected a valid string, got 3\)$")
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])

@@ -8,7 +8,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from pofx.core.printing import array_text, escaped, number_text
+
 Trust = Literal["exact", "lower bound", "upper bound", "estimate"]
+
+LEAST = float(np.finfo(np.float64).tiny)
+"""Below this a float has lost digits."""
 
 _FLIPPED: dict[Trust, Trust] = {"lower bound": "upper bound", "upper bound": "lower bound"}
 
@@ -20,9 +25,11 @@ class Answer:
     `kind` is exact, a lower or upper bound, or an estimate; `stderr` is the standard error of the
     Monte Carlo draws behind it (never of the fit), `common` the part of it that all entries of an
     array share and no mean over them lessens, `draws` the number of draws, `how` a word on the way,
-    `unit` its unit, `what` the question. It behaves as its value, and arithmetic carries kind and
-    error along: independent errors add in quadrature, and the difference of two lower bounds is an
-    estimate of unknown error, for it is no bound.
+    `unit` its unit, `what` the question, `spread` the scale on which such values differ, which an
+    exact one is printed to the digits of. `log` is the natural logarithm of a probability or a
+    density, which a float may not hold: that is then printed by it. It behaves as its value, and
+    arithmetic carries kind and error along: independent errors add in quadrature, and the
+    difference of two lower bounds is an estimate of unknown error, for it is no bound.
 
     >>> a = Answer(0.5, unit="nats", what="H(sex)")
     >>> b = Answer(0.2, 0.003, "estimate", draws=1000, unit="nats")
@@ -45,6 +52,8 @@ class Answer:
     unit: str = ""
     what: str = ""
     common: float = 0.0
+    spread: float = 0.0
+    log: float | None = None
 
     def __array_ufunc__(self, function: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         if method == "__call__" and not options and function in _ARITHMETIC:
@@ -77,7 +86,7 @@ class Answer:
         return self._with(float(np.mean(self.value)), math.sqrt(own + self.common**2))
 
     def _with(self, value: Any, stderr: Any, **changes: Any) -> "Answer":
-        return replace(self, value=value, stderr=stderr, what="", **changes)
+        return replace(self, value=value, stderr=stderr, what="", log=None, **changes)
 
     def __neg__(self) -> "Answer":
         return self._with(-self.value, self.stderr, kind=_FLIPPED.get(self.kind, self.kind))
@@ -92,6 +101,7 @@ class Answer:
             draws=max(self.draws, other.draws),
             how=_same(self.how, other.how),
             common=math.hypot(self.common, other.common),
+            spread=max(self.spread, other.spread),
         )
 
     __radd__ = __add__
@@ -110,10 +120,11 @@ class Answer:
         value, stderr = self.value * factor, self.stderr * np.abs(factor)
         # Of factors that differ the largest: too much rather than too little.
         common = self.common * float(np.max(np.abs(factor)))
+        scaled = {"common": common, "spread": self.spread * float(np.max(np.abs(factor)))}
         if flipped != self.kind and negative.any() and not negative.all():
-            return self._with(value, math.nan, kind="estimate", common=common)
+            return self._with(value, math.nan, kind="estimate", **scaled)
         kind = flipped if negative.all() else self.kind
-        return self._with(value, stderr, kind=kind, common=common)
+        return self._with(value, stderr, kind=kind, **scaled)
 
     __rmul__ = __mul__
 
@@ -141,11 +152,15 @@ class Answer:
         return format(float(self), spec) if spec else str(self)
 
     def __str__(self) -> str:
-        unit = f" {self.unit}" if self.unit else ""
-        what = f"{self.what} = " if self.what else ""
+        unit = f" {escaped(self.unit)}" if self.unit else ""
+        what = f"{escaped(self.what)} = " if self.what else ""
         trust = self.kind + (f", {self.draws} draws" if self.draws else "")
         trust += f", {self.how}" if self.how else ""
-        return f"{what}{_number(self.value, self.stderr)}{unit}   {trust}"
+        write = array_text if np.ndim(self.value) else number_text
+        number = write(self.value, self.stderr, spread=self.spread)
+        if self.log is not None and math.isfinite(self.log) and _beyond(self.value):
+            number = _power_of_ten(self.log, self.stderr)
+        return f"{what}{number}{unit}   {escaped(trust)}"
 
     __repr__ = __str__
 
@@ -210,14 +225,18 @@ def _sum_kind(a: Answer, b: Answer) -> tuple[Trust, Any]:
     return "estimate", math.nan
 
 
-def _number(value: Any, stderr: Any) -> str:
-    """A number written to the digits that its error leaves meaningful."""
-    if np.ndim(value):
-        return np.array2string(np.asarray(value), precision=4, threshold=8)
-    if not stderr > 0 or not math.isfinite(stderr):
-        tail = " ± ?" if math.isnan(stderr) else ""
-        return f"{float(value):.6g}{tail}"
-    first = f"{stderr:.1e}"  # an error that starts with 1 or 2 is told to two digits, others to one
-    digits = (first[0] in "12") - int(first.split("e")[1])
-    digits = min(max(digits, 0), 12)
-    return f"{float(value):.{digits}f} ± {stderr:.{digits}f}"
+def _beyond(value: Any) -> bool:
+    """Whether a float does not hold a positive number with all its digits."""
+    return np.ndim(value) == 0 and not LEAST <= value < math.inf
+
+
+def _power_of_ten(log: float, stderr: Any) -> str:
+    """exp(log) in digits and a power of ten, for numbers that no float holds.
+
+    >>> _power_of_ten(-1000.0, 0.0)
+    '5.07596e-435'
+    """
+    exponent = math.floor(log / math.log(10))
+    digits = math.exp(log - exponent * math.log(10))
+    tail = "" if np.ndim(stderr) == 0 and stderr == 0 else " ± ?"
+    return f"{digits:.6g}e{exponent:+d}{tail}"

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from pofx.core.family import Family, between
+from pofx.core.bisection import middle
+from pofx.core.family import Family, between, log_between
 from pofx.core.variables import Column
 
-HALVINGS = 60
+HALVINGS = 64
 """Steps of bisection: more than the digits of a float, for the bracket may begin wide."""
 GRID = 256
 """Quantiles among which the highest density is looked for."""
@@ -43,6 +45,10 @@ class Atoms(eqx.Module):
         normalised = jax.nn.log_softmax(self.log_weights)
         return jax.nn.logsumexp(normalised + self.family.log_prob(self._all(x)))
 
+    def survival(self, x: Float[Array, ""]) -> Float[Array, ""]:
+        """P(X > x), to its relative error far out."""
+        return self.weights @ self.family.survival(self._all(x))
+
     def cdf(self, x: Float[Array, ""]) -> Float[Array, ""]:
         """P(X <= x)."""
         return self.weights @ self.family.cdf(self._all(x))
@@ -51,18 +57,35 @@ class Atoms(eqx.Module):
         """P(low < X <= high) and component k, whose sum is the probability of the interval."""
         return self.weights * between(self.family, self._all(low), self._all(high))
 
+    def log_between(self, low: Float[Array, ""], high: Float[Array, ""]) -> Float[Array, "k"]:
+        """log P(low < X <= high) and component k, however small it is."""
+        inside = log_between(self.family, self._all(low), self._all(high))
+        return jax.nn.log_softmax(self.log_weights) + inside
+
     def mean(self) -> Float[Array, ""]:
         """E[X]."""
-        return self.weights @ self.family.mean()
+        return _average(self.weights, self.family.mean())
 
     def variance(self) -> Float[Array, ""]:
         """Var[X] = E[Var[X | k]] + Var[E[X | k]]."""
-        mean = self.family.mean()
-        return self.weights @ (self.family.variance() + (mean - self.weights @ mean) ** 2)
+        mean, centre = self.family.mean(), self.mean()
+        apart = jnp.where(jnp.isfinite(centre), mean - centre, jnp.inf)
+        return _average(self.weights, self.family.variance() + apart**2)
 
-    def quantile(self, u: Float[Array, ""], column: Column) -> Float[Array, ""]:
-        """The smallest x with P(X <= x) >= u, by bisection between the components' own."""
-        return _bisect(self.cdf, u, self.family.quantile(self._all(u)), self.weights > 0, column)
+    def quantile(
+        self, u: Float[Array, ""], column: Column, above: Float[Array, ""] | None = None
+    ) -> Float[Array, ""]:
+        """The smallest x with P(X <= x) >= u, by bisection between the components' own.
+
+        `above` is 1 - u, which has the digits that u near one has lost.
+        """
+        above = 1 - u if above is None else above
+        each = self.family.quantile(self._all(u), self._all(above))
+
+        def enough(x):
+            return jnp.where(u <= above, self.cdf(x) >= u, self.survival(x) <= above)
+
+        return _bisect(enough, each, self.weights > 0, column)
 
     def mode(self, column: Column) -> Float[Array, ""]:
         """The highest density, to the resolution of a search; of point masses the heaviest."""
@@ -79,16 +102,21 @@ class Atoms(eqx.Module):
         self, key: PRNGKeyArray, low: Float[Array, "i"], high: Float[Array, "i"]
     ) -> tuple[Float[Array, ""], Float[Array, ""]]:
         """A draw given that X is in one of the intervals (low_i, high_i], and log P of that."""
-        mass = jax.vmap(self.between)(low, high)
+        log_mass = jax.vmap(self.log_between)(low, high)
         choose, draw = jax.random.split(key)
-        which = jax.random.categorical(choose, jnp.log(mass.ravel()))
+        which = jax.random.categorical(choose, log_mass.ravel())
         i, k = jnp.divmod(which, len(self.log_weights))
         one = jax.tree.map(lambda a: a[k][None], self.family)
         share = jax.random.uniform(draw, (), self.log_weights.dtype)
-        return _cut(one, share, low[i], high[i]), jnp.log(mass.sum())
+        return _cut(one, share, low[i], high[i]), jax.nn.logsumexp(log_mass)
 
     def _all(self, x: Float[Array, ""]) -> Float[Array, "k"]:
         return jnp.broadcast_to(jnp.asarray(x, self.log_weights.dtype), self.log_weights.shape)
+
+
+def _average(weights: Float[Array, "k"], values: Float[Array, "k"]) -> Float[Array, ""]:
+    """Σ_k w_k v_k, in which what has no weight counts for nothing, infinite or not."""
+    return weights @ jnp.where(weights > 0, values, 0)
 
 
 def _cut(family, share, low, high):
@@ -98,54 +126,45 @@ def _cut(family, share, low, high):
     float does not tell from 0 or 1, by bisection on probabilities that keep their relative error.
     """
     low, high = low[None], high[None]
-    whole, start = between(family, low, high), family.cdf(low)
+    whole, start = log_between(family, low, high), family.cdf(low)
+    wanted = whole + jnp.log(share)
     plain = jnp.clip(family.quantile(start + share * (family.cdf(high) - start)), low, high)
-    scale = jnp.sqrt(family.variance())
-    scale = jnp.where(jnp.isfinite(scale), scale, 1)
-
-    def at(t):
-        inside = jnp.where(jnp.isfinite(low), low, high - scale * (1 / t - 1))
-        return jnp.where(
-            jnp.isfinite(low) & jnp.isfinite(high),
-            low + t * (high - low),
-            jnp.where(jnp.isfinite(low), low + scale * t / (1 - t), inside),
-        )
 
     def halve(_, ends):
         first, last = ends
-        t = first + (last - first) / 2
-        enough = between(family, low, at(t)) >= share * whole
-        return jnp.where(enough, first, t), jnp.where(enough, t, last)
+        x = middle(first, last)
+        enough = log_between(family, low, x) >= wanted
+        return jnp.where(enough, first, x), jnp.where(enough, x, last)
 
-    ends = jnp.zeros_like(plain), jnp.ones_like(plain)
-    t = jax.lax.fori_loop(0, HALVINGS // 2, halve, ends)[1]
-    return jnp.where(whole > LITTLE, plain, at(t))[0]
+    largest = jnp.finfo(plain.dtype).max
+    ends = jnp.maximum(low, -largest), jnp.minimum(high, largest)
+    x = jax.lax.fori_loop(0, HALVINGS, halve, ends)[1]
+    return jnp.where(whole > np.log(LITTLE), plain, x)[0]
 
 
-def _bisect(cdf, u, own, some, column: Column):
-    """The smallest x with cdf(x) >= u, between the least and the largest of `own`."""
+def _bisect(reached, own, some, column: Column):
+    """The smallest x with reached(x), between the least and the largest of `own`."""
     low = jnp.where(some, own, jnp.inf).min()
     high = jnp.where(some, own, -jnp.inf).max()
 
     def halve(_, ends):
         low, high = ends
-        middle = low + (high - low) / 2
-        enough = cdf(middle) >= u
-        return jnp.where(enough, low, middle), jnp.where(enough, middle, high)
+        x = middle(low, high)
+        enough = reached(x)
+        return jnp.where(enough, low, x), jnp.where(enough, x, high)
 
     # The least of the components' quantiles may be the answer itself.
-    x = jnp.where(cdf(low) >= u, low, jax.lax.fori_loop(0, HALVINGS, halve, (low, high))[1])
-    return _on_support(x, cdf, u, column)
+    x = jnp.where(reached(low), low, jax.lax.fori_loop(0, HALVINGS, halve, (low, high))[1])
+    return _on_support(x, reached, column)
 
 
-def _on_support(x, cdf, u, column: Column):
+def _on_support(x, reached, column: Column):
     """Where the cdf jumps, the place of the jump: bisection stops a rounding above it."""
     if column.discrete or column.kind == "count":
         return jnp.round(x)
     spikes: Sequence[float] = column.spikes
     for spike in spikes:
-        reached = cdf(jnp.asarray(spike, x.dtype)) >= u
-        x = jnp.where(reached, jnp.minimum(x, spike), x)
+        x = jnp.where(reached(jnp.asarray(spike, x.dtype)), jnp.minimum(x, spike), x)
     return x
 
 

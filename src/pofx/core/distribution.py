@@ -157,7 +157,14 @@ class Statistical(Tractable, Learned):
 
     @abstractmethod
     def maximise(self, statistics: Statistics) -> "Statistical":
-        """The model of greatest expected log-likelihood; never a smaller likelihood of the rows."""
+        """The model of greatest expected log-likelihood; never a smaller likelihood of the rows.
+
+        Under a prior it is the sum with `log_prior_density` that never falls.
+        """
+
+    @abstractmethod
+    def log_prior_density(self) -> Float[Array, ""]:
+        """The log-density of the parameters under the prior, up to a constant; 0 without one."""
 
 
 class Stepwise(Statistical):

@@ -1,12 +1,18 @@
 """Errors that help: one line that names the argument, what was wanted, what came, what to try."""
 
+import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from difflib import get_close_matches
 
+from pofx.core.printing import escaped
+
 SHOWN = 20
 """The most names that an error lists."""
+INNER = frozenset({"pofx", "equinox", "jax", "jaxlib", "jaxtyping", "sklearn", "joblib"})
+"""Packages whose lines no warning points to: the line that called them is the user's."""
 _HEARD: ContextVar[list[str] | None] = ContextVar("heard", default=None)
 
 
@@ -19,15 +25,35 @@ class PofxError(ValueError):
     pofx.core.errors.PofxError: components: wanted at least 1, got 0
     """
 
+    def __init__(self, message: object = "") -> None:
+        # Names and levels come from data, which may hold what a terminal would obey.
+        super().__init__(escaped(str(message)))
+
 
 class PofxWarning(UserWarning):
     """Something to know about a result that stands; `overheard` notes each that is made."""
 
     def __init__(self, what: object = "") -> None:
+        what = escaped(str(what))
         super().__init__(what)
         # Here, not where it is shown: a filter that hides a warning does not make it untrue.
         if (heard := _HEARD.get()) is not None:
-            heard.append(str(what))
+            heard.append(what)
+
+
+def warn(text: str) -> None:
+    """Makes a PofxWarning that points to the user's line: the nearest one outside of `INNER`."""
+    frame = sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in INNER:
+        frame = frame.f_back
+    warnings.warn_explicit(
+        PofxWarning(text),
+        None,
+        frame.f_code.co_filename,
+        frame.f_lineno,
+        module=frame.f_globals.get("__name__", "<unknown>"),
+        registry=frame.f_globals.setdefault("__warningregistry__", {}),
+    )
 
 
 @contextmanager
@@ -37,7 +63,7 @@ def overheard() -> Iterator[list[str]]:
     >>> import warnings
     >>> with overheard() as heard, warnings.catch_warnings():
     ...     warnings.simplefilter("ignore")
-    ...     warnings.warn("too few rows", PofxWarning)
+    ...     warn("too few rows")
     >>> heard
     ['too few rows']
     """

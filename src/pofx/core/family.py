@@ -50,9 +50,22 @@ class Family(eqx.Module):
     def _between(self, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:
         """`between` where low < high, down to rounding below zero."""
 
+    def _log_between(self, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:
+        """`log_between` where low < high; this one ends where the probability underflows."""
+        return jnp.log(jnp.maximum(self._between(low, high), 0))
+
+    def quantile(
+        self, u: Float[Array, "c"], above: Float[Array, "c"] | None = None
+    ) -> Float[Array, "c"]:
+        """The smallest x with P(X <= x) >= u, column by column.
+
+        `above` is 1 - u, which has the digits that u near one has lost.
+        """
+        return self._quantile(u, 1 - u if above is None else above)
+
     @abstractmethod
-    def quantile(self, u: Float[Array, "c"]) -> Float[Array, "c"]:
-        """The smallest x with P(X <= x) >= u, column by column."""
+    def _quantile(self, u: Float[Array, "c"], above: Float[Array, "c"]) -> Float[Array, "c"]:
+        """`quantile` by the level from below, or from above where that has more digits."""
 
     @abstractmethod
     def mean(self) -> Float[Array, "c"]:
@@ -127,3 +140,15 @@ def between(family: Family, low: Float[Array, "c"], high: Float[Array, "c"]) -> 
     # The whole line stands for nothing: of its probability the gradient is zero.
     p = family._between(jnp.where(some, low, -jnp.inf), jnp.where(some, high, jnp.inf))
     return jnp.where(some, jnp.maximum(p, 0), 0)
+
+
+def log_between(
+    family: Family, low: Float[Array, "c"], high: Float[Array, "c"]
+) -> Float[Array, "c"]:
+    """log P(low < X <= high), column by column, however small the probability is.
+
+    -inf where low >= high, or where the family gives the interval no probability.
+    """
+    some = low < high
+    log_p = family._log_between(jnp.where(some, low, -jnp.inf), jnp.where(some, high, jnp.inf))
+    return jnp.where(some, jnp.minimum(log_p, 0), -jnp.inf)

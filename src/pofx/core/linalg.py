@@ -62,19 +62,28 @@ def normal_kl(
 ) -> Float[Array, ""]:
     """KL in nats of two Gaussians, each its mean and covariance, over the asked columns.
 
-    1/2 [tr(Σq⁻¹ Σp) + |μp - μq|²_Σq - d + log det Σq / det Σp]
+    1/2 [Σ_ij M_ij² + |W_q (μp - μq)|² - d - 2 Σ_i log M_ii],  M = W_q L_p
+
+    with L_p the Cholesky factor of Σp and W_q the inverse of that of Σq. M is the identity for
+    equals, and each of M_ii² - 1 - 2 log M_ii and M_ij² is no smaller than 0: nothing cancels,
+    however near to singular the covariances are.
 
     >>> one = jnp.zeros(1), jnp.eye(1)
     >>> round(float(normal_kl(one, (jnp.ones(1), jnp.eye(1)), np.ones(1, bool))), 4)
     0.5
     """
     a = np.flatnonzero(asked)
-    own, other = p[1][np.ix_(a, a)], q[1][np.ix_(a, a)]
-    w_p, w_q = whitener(own), whitener(other)
-    # Σp = L Lᵀ with L = Σp Wᵀ, so the trace is a sum of squares.
-    ratio = w_q @ own @ w_p.T
+    covariance_p, covariance_q = p[1][np.ix_(a, a)], q[1][np.ix_(a, a)]
+    w_q = whitener(covariance_q)
+    m = jnp.tril(w_q @ _cholesky(covariance_p))
+    scales = jnp.diagonal(m)
+    # 2 (u - log(1 + u)) + u² for M_ii = 1 + u
+    u = scales - 1
     r = w_q @ (p[0] - q[0])[a]
-    return 0.5 * ((ratio**2).sum() + r @ r - len(a)) + half_log_det(w_q) - half_log_det(w_p)
+    off_diagonal = (jnp.tril(m, -1) ** 2).sum()
+    kl = 0.5 * (off_diagonal + (u * u + 2 * (u - jnp.log1p(u))).sum() + r @ r)
+    equal = (covariance_p == covariance_q).all() & (p[0] == q[0])[a].all()
+    return jnp.where(equal, 0, kl)
 
 
 def _in_portions(cost: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -109,6 +118,11 @@ def _whitener(matrix):
     factor = jnp.linalg.cholesky(matrix, symmetrize_input=False)
     identity = jnp.broadcast_to(jnp.eye(matrix.shape[-1], dtype=matrix.dtype), matrix.shape)
     return solve_triangular(factor, identity, lower=True)
+
+
+@_in_portions(cost=1)
+def _cholesky(matrix):
+    return jnp.linalg.cholesky(matrix, symmetrize_input=False)
 
 
 @_in_portions(cost=10)

@@ -56,9 +56,26 @@ moments: Rule = Rule("moments")
 column: Rule = Rule("column")
 """column(p, x, observed, j): p(x_j | x_O) as `Atoms`; traceable, but for the number j."""
 
-box: Rule = Rule("box")
-"""box(p, x, observed, place, low, high): log P(x_O, low < x_B <= high), B the columns `place`."""
+groups: Rule = Rule("groups")
+"""groups(p): a number for each column; columns of unlike numbers are independent of each other.
 
+What a model's structure says, whatever its parameters; columns of one number may be dependent.
+"""
+
+box: Rule = Rule("box")
+"""box(p, x, observed, place, low, high, given=None): log P(x_O, low < x_B <= high | x_G).
+
+B are the columns `place`, maybe none of them; `given` is the mask of G, a part of O. A rule cancels
+the terms that P(x_O, x_B) and p(x_G) share before it adds any up, so that evidence far from the
+data costs no digits; NaN where x_G is impossible.
+"""
+
+terms: Rule = Rule("terms")
+"""terms(p, x, observed): numbers whose sum is log p(x_O); None where they have no use.
+
+Models of one structure have the same terms in the same order, so that what does not distinguish two
+models cancels in the difference of their terms, however large it is.
+"""
 expectation: Rule = Rule("expectation")
 """expectation(p, x, observed): E[x_j | x_O] of each missing entry j; others hold anything."""
 

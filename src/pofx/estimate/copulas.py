@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from scipy.special import gammaln, logsumexp, ndtri, stdtrit
@@ -100,22 +101,22 @@ def normal_mixture(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             mixture.fit(columns[rows])
+        learned: Any = mixture
+        parts = list(zip(learned.weights_, learned.means_, learned.covariances_))
 
         def log_prob(z: np.ndarray, index: np.ndarray) -> np.ndarray:
             block = np.ix_(index, index)
-            parts = [
+            each = [
                 np.log(weight) + _log_t(z - mean[index], covariance[block], np.inf)
-                for weight, mean, covariance in zip(
-                    mixture.weights_, mixture.means_, mixture.covariances_
-                )
+                for weight, mean, covariance in parts
             ]
-            return logsumexp(parts, axis=0)
+            return np.asarray(logsumexp(each, axis=0))
 
         def draw(rng: np.random.Generator, count: int) -> np.ndarray:
-            parts = zip(
-                rng.multinomial(count, mixture.weights_), mixture.means_, mixture.covariances_
+            counts = rng.multinomial(count, [weight for weight, _, _ in parts])
+            return np.vstack(
+                [rng.multivariate_normal(m, c, n) for n, (_, m, c) in zip(counts, parts)]
             )
-            return np.vstack([rng.multivariate_normal(m, c, rows) for rows, m, c in parts])
 
         return ClosedDensity(columns, sizes, log_prob, draw)
 

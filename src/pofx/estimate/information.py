@@ -6,6 +6,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+from scipy.stats import rankdata
 
 from pofx.core.answer import Answer
 from pofx.core.errors import PofxError, unknown
@@ -16,6 +17,8 @@ from pofx.estimate.samples import Sample, read
 from pofx.estimate.subsampling import standard_error
 from pofx.estimate.under_model import under_model
 
+MONOTONE = 20
+"""Rows from which on two columns in the same order are no coincidence."""
 UNITS = {"nats": 1.0, "bits": math.log(2)}
 
 
@@ -119,6 +122,7 @@ def mutual_information(
     _check(neighbours, seed, unit)
     what = "I(x; y)" if given is None else "I(x; y | given)"
     samples, dropped = read({"x": x, "y": y, "given": given}, discrete)
+    _check_distinct(samples["x"], samples["y"])
     if model is not None:
         if method is not None:
             raise PofxError(f"method: expected None beside a model, got {method!r}; leave one out")
@@ -132,6 +136,21 @@ def mutual_information(
         value, error = _nearby(samples, neighbours, seed, stderr)
     how = _how(method, neighbours, samples["x"].rows, dropped)
     return _answer(value, error if stderr else math.nan, what, how, unit)
+
+
+def _check_distinct(x: Sample, y: Sample) -> None:
+    """Raises PofxError where a column of numbers in y is one of those in x, in the same order."""
+    places = [rankdata(s.numbers, axis=0) for s in (x, y)]
+    for i, one in enumerate(places[0].T):
+        for j, other in enumerate(places[1].T):
+            order = (one == other).all() or (x.rows + 1 - one == other).all()
+            same = (x.numbers[:, i] == y.numbers[:, j]).all()
+            if same or (order and x.rows >= MONOTONE and len(np.unique(one)) == x.rows):
+                raise PofxError(
+                    f"x, y: expected columns that do not determine each other, got column {i} of x "
+                    f"and column {j} of y in one order; I of such numbers is infinite; drop one, "
+                    "or pass discrete=True"
+                )
 
 
 def _fitting(samples: Mapping[str, Sample], method: str | None) -> str:

@@ -53,8 +53,9 @@ class Bernoulli(Family):
         both = jnp.where(zero, jax.nn.sigmoid(-self.log_odds), 0)
         return both + jnp.where(one, self.mean(), 0)
 
-    def quantile(self, u: Float[Array, "c"]) -> Float[Array, "c"]:
-        return jnp.where(u <= jax.nn.sigmoid(-self.log_odds), 0.0, 1.0).astype(u.dtype)
+    def _quantile(self, u: Float[Array, "c"], above: Float[Array, "c"]) -> Float[Array, "c"]:
+        zero = jnp.where(u <= above, u <= jax.nn.sigmoid(-self.log_odds), above >= self.mean())
+        return jnp.where(zero, 0.0, 1.0).astype(u.dtype)
 
     def mean(self) -> Float[Array, "c"]:
         return jax.nn.sigmoid(self.log_odds)

@@ -59,8 +59,10 @@ class Categorical(Family):
         within = (levels > low[:, None]) & (levels <= high[:, None])
         return jnp.where(within, self.probabilities, 0).sum(-1)
 
-    def quantile(self, u: Float[Array, "c"]) -> Float[Array, "c"]:
-        short = jnp.cumsum(self.probabilities, -1) < u[:, None]
+    def _quantile(self, u: Float[Array, "c"], above: Float[Array, "c"]) -> Float[Array, "c"]:
+        reached = jnp.cumsum(self.probabilities, -1)
+        left = jnp.cumsum(self.probabilities[:, ::-1], -1)[:, ::-1] - self.probabilities
+        short = jnp.where((u <= above)[:, None], reached < u[:, None], left > above[:, None])
         # Rounding may leave the whole sum short of u.
         last = jnp.where(self.probabilities > 0, self._levels(), 0).max(-1)
         return jnp.minimum(short.sum(-1).astype(last.dtype), last)

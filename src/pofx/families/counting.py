@@ -70,6 +70,13 @@ def total(log_prob: LogProb, low: Counts, high: Counts) -> Counts:
     return (weight * jnp.exp(jax.vmap(log_prob)(x))).sum(0)
 
 
+def log_total(log_prob: LogProb, low: Counts, high: Counts) -> Counts:
+    """The logarithm of `total`, of a law however small there."""
+    first, last = jax.lax.stop_gradient((jnp.floor(low) + 1, jnp.floor(high)))
+    largest = jax.lax.stop_gradient(jnp.maximum(log_prob(first), log_prob(last)))
+    return jnp.log(total(lambda x: log_prob(x) - largest, low, high)) + largest
+
+
 def poisson_reach(m: Counts) -> tuple[Counts, Counts]:
     """Counts from a law of mean m that leave out exp(-RARE) on either side (Bernstein)."""
     spread = jnp.sqrt(2 * RARE * m)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar
 
 import jax
@@ -15,7 +16,15 @@ from pofx.core.family import Family
 from pofx.core.variables import Column, Kind
 from pofx.families.special import excess, floored, log_minus_digamma, log_poisson, stirling
 from pofx.families.starting import narrowest, summary
-from pofx.families.tails import bisect, gamma_tails, highest, positive_interval
+from pofx.families.tails import (
+    bisect,
+    gamma_tails,
+    highest,
+    log_gamma_tails,
+    log_interval,
+    log_positive_integral,
+    positive_interval,
+)
 
 Moments = tuple[Float[Array, "c"], Float[Array, "c"], Float[Array, "c"]]
 
@@ -51,12 +60,22 @@ class Gamma(Family):
     def log_prob(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
         positive = x > 0
         x = jnp.where(positive, x, 1)
-        value = jnp.log(self.shape / x) + log_poisson(self.shape, self.rate * x)
+        ratio, lost = self._to_rate(x)
+        value = jnp.log(self.shape) - jnp.log(x) + log_poisson(self.shape, ratio)
+        value += self.shape * lost
         return jnp.where(positive, value, -jnp.inf)
 
+    def _to_rate(self, x: Float[Array, "c"]) -> tuple[Float[Array, "c"], Float[Array, "c"]]:
+        """rate x, at least the least float, and what its logarithm lacks for that."""
+        least = jnp.finfo(x.dtype).tiny
+        ratio = self.rate * x
+        lost = jnp.log(self.rate) + jnp.log(x) - jnp.log(least)
+        return jnp.maximum(ratio, least), jnp.where(ratio < least, lost, 0)
+
     def sample(self, key: PRNGKeyArray) -> Float[Array, "c"]:
-        x = jnp.exp(jax.random.loggamma(key, self.shape, dtype=self.shape.dtype)) / self.rate
-        return jnp.maximum(x, jnp.finfo(x.dtype).tiny)
+        # A small shape takes x below what floats carry unless the rate brings it back first.
+        y = jax.random.loggamma(key, self.shape, dtype=self.shape.dtype)
+        return jnp.maximum(jnp.exp(y - jnp.log(self.rate)), jnp.finfo(y.dtype).tiny)
 
     def cdf(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
         positive = x > 0
@@ -71,14 +90,24 @@ class Gamma(Family):
     def _between(self, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:
         return positive_interval(self, low, high)
 
-    def quantile(self, u: Float[Array, "c"]) -> Float[Array, "c"]:
+    def _log_between(self, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:
+        def tails(x):
+            below, above = log_gamma_tails(self.shape, self.rate * jnp.where(x > 0, x, 1))
+            return jnp.where(x > 0, below, -jnp.inf), jnp.where(x > 0, above, 0)
+
+        narrow = partial(log_positive_integral, self.log_prob)
+        return log_interval(tails, low, high, narrow, self.inside)
+
+    def _quantile(self, u: Float[Array, "c"], above: Float[Array, "c"]) -> Float[Array, "c"]:
         # P(X <= x) <= (rate x)^shape / Gamma(shape + 1) bounds the logarithm from below.
-        within = (u > 0) & (u < 1)
+        within = (u > 0) & (above > 0)
         v = jnp.where(within, u, 0.5)
         low = (jnp.log(v) + gammaln(self.shape + 1)) / self.shape - 1e-3
-        high = jnp.log(highest(v, self.shape, jnp.sqrt(self.shape)))
-        t = bisect(lambda y: gamma_tails(self.shape, jnp.exp(y))[0], v, low, high)
-        return jnp.where(within, jnp.exp(t) / self.rate, jnp.where(u > 0, jnp.inf, 0))
+        v_above = jnp.where(within, above, 0.5)
+        high = jnp.log(highest(v, v_above, self.shape, jnp.sqrt(self.shape)))
+        t = bisect(lambda y: gamma_tails(self.shape, jnp.exp(y)), v, v_above, low, high)
+        x = jnp.maximum(jnp.exp(t - jnp.log(self.rate)), jnp.finfo(t.dtype).tiny)
+        return jnp.where(within, x, jnp.where(u > 0, jnp.inf, 0))
 
     def mean(self) -> Float[Array, "c"]:
         return self.shape / self.rate
@@ -100,7 +129,9 @@ class Gamma(Family):
     def statistics(self, x: Float[Array, "n c"], weight: Float[Array, "n c"]) -> Moments:
         mean = self.mean()
         t = (x - mean) / mean
-        return weight.sum(0), (weight * t).sum(0), (weight * excess(t, x / mean)).sum(0)
+        ratio, lost = self._to_rate(x)
+        bend = excess(t, ratio / self.shape) - lost
+        return weight.sum(0), (weight * t).sum(0), (weight * bend).sum(0)
 
     def expected(self, other: "Gamma") -> Moments:
         t = (other.mean() - self.mean()) / self.mean()
@@ -132,11 +163,13 @@ class Gamma(Family):
         weight: Float[np.ndarray, "n c"],
     ) -> "Gamma":
         x = np.where(np.asarray(weight) > 0, x, 1.0)
-        logs, own = summary(np.log(x), weight), summary(x, weight)
-        mean = np.where(own.weight > 0, own.mean, 1.0)
+        logs = summary(np.log(x), weight)
+        # Only the mean: squares of numbers over many decades overflow.
+        n = np.where(logs.weight > 0, logs.weight, 1.0)
+        mean = np.where(logs.weight > 0, (weight * x.astype(np.float64)).sum(0) / n, 1.0)
         resolution = np.array([c.resolution for c in columns]) / np.exp(logs.mean)
         floor = narrowest(logs, resolution, unit=0.1)
-        s = np.where(own.weight > 0, np.log(mean) - logs.mean, 0.5)
+        s = np.where(logs.weight > 0, np.log(mean) - logs.mean, 0.5)
         shape = np.minimum(_shape(jnp.asarray(np.maximum(s, floor / 4))), 1 / floor)
         return cls(jnp.asarray(shape), jnp.asarray(shape / mean), jnp.asarray(floor))
 

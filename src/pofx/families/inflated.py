@@ -1,18 +1,21 @@
 """Point masses beside any other family."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar, TypeVar
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core import rules
-from pofx.core.family import Family, Statistics, between
+from pofx.core.family import Family, Statistics, between, log_between
 from pofx.core.variables import Column, Kind
 from pofx.families.choose import base_class
 from pofx.families.special import divergence, entr, log
+
+Model = TypeVar("Model")
 
 
 class Inflated(Family):
@@ -94,7 +97,13 @@ class Inflated(Family):
         spikes = jnp.where(within, self.probabilities[:, :-1], 0).sum(-1)
         return spikes + self.probabilities[:, -1] * between(self.base, low, high)
 
-    def quantile(self, u: Float[Array, "c"]) -> Float[Array, "c"]:
+    def _log_between(self, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:
+        within = (self.points > low[:, None]) & (self.points <= high[:, None])
+        spikes = jnp.where(within, self.probabilities[:, :-1], 0).sum(-1)
+        base = jnp.log(self.probabilities[:, -1]) + log_between(self.base, low, high)
+        return jnp.logaddexp(jnp.log(spikes), base)
+
+    def _quantile(self, u: Float[Array, "c"], above: Float[Array, "c"]) -> Float[Array, "c"]:
         # Between two spikes the cdf is the base's, scaled and raised: in each gap the first x that
         # reaches u is the base's quantile or the spike on the left, if the gap holds it.
         order = jnp.argsort(self.points, 1)
@@ -104,11 +113,16 @@ class Inflated(Family):
         left, right = jnp.concatenate([-edge, points], 1), jnp.concatenate([points, edge], 1)
         raised = jnp.concatenate([jnp.zeros_like(edge), raised], 1)
         share = self.probabilities[:, -1:]
-        v = (u[:, None] - raised) / jnp.where(share > 0, share, 1)
+        part = jnp.where(share > 0, share, 1)
+        v = (u[:, None] - raised) / part
         v = jnp.where((share > 0) | (v <= 0), v, jnp.inf)
-        at = jax.vmap(self.base.quantile, 1, 1)(jnp.clip(v, 0, 1))
-        first = jnp.maximum(left, jnp.where(v > 0, at, -jnp.inf))
-        return jnp.where((first < right) & (v <= 1), first, jnp.inf).min(1)
+        # Of the spikes on the right the upper level is lowered, with the digits that it has.
+        v_above = (above[:, None] - (raised[:, -1:] - raised)) / part
+        at = jax.vmap(self.base.quantile, 1, 1)(jnp.clip(v, 0, 1), jnp.clip(v_above, 0, 1))
+        low = (u <= above)[:, None] | (share <= 0)
+        first = jnp.maximum(left, jnp.where(jnp.where(low, v > 0, v_above < 1), at, -jnp.inf))
+        inside = jnp.where(low, v <= 1, v_above >= 0)
+        return jnp.where((first < right) & inside, first, jnp.inf).min(1)
 
     def mean(self) -> Float[Array, "c"]:
         spikes = (self.probabilities[:, :-1] * self.points).sum(-1)
@@ -205,6 +219,24 @@ class Inflated(Family):
         )
         base, _ = base_class(columns[0]).example(key)
         return cls(jnp.zeros((2, 1)), jnp.array([[0.3, 0.7], [0.6, 0.4]]), base), columns
+
+
+def aligned(model: Model, columns: Sequence[Column]) -> Model:
+    """The model with its point masses at the columns' spikes, to the last digit of float64.
+
+    A model learned in float32 has them rounded, and no float64 entry of a row would meet them.
+    """
+    spikes = {spike for column in columns for spike in column.spikes}
+
+    def moved(node: Any) -> Any:
+        if not isinstance(node, Inflated) or node.points.dtype != jnp.float64:
+            return node
+        points = np.array(node.points)
+        for spike in spikes:
+            points[points.astype(np.float32) == np.float32(spike)] = spike
+        return eqx.tree_at(lambda n: n.points, node, jnp.asarray(points, jnp.float64))
+
+    return jax.tree.map(moved, model, is_leaf=lambda node: isinstance(node, Inflated))
 
 
 @rules.kl.register(Inflated, Inflated)

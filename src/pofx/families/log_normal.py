@@ -15,6 +15,12 @@ from pofx.families.starting import narrowest, summary
 from pofx.families.tails import positive_interval
 
 
+def _representable(x: Float[Array, "c"]) -> Float[Array, "c"]:
+    """The nearest positive finite number, which is what the law is of."""
+    limits = jnp.finfo(x.dtype)
+    return jnp.clip(x, limits.tiny, limits.max)
+
+
 class LogNormal(Family):
     """The distribution of a positive number whose logarithm is normal.
 
@@ -39,7 +45,7 @@ class LogNormal(Family):
         return jnp.where(positive, self.log.log_prob(y) - y, -jnp.inf)
 
     def sample(self, key: PRNGKeyArray) -> Float[Array, "c"]:
-        return jnp.exp(self.log.sample(key))
+        return _representable(jnp.exp(self.log.sample(key)))
 
     def cdf(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
         positive = x > 0
@@ -52,17 +58,31 @@ class LogNormal(Family):
     def _between(self, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:
         return positive_interval(self, low, high)
 
-    def quantile(self, u: Float[Array, "c"]) -> Float[Array, "c"]:
-        return jnp.exp(self.log.quantile(u))
+    def _log_between(self, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:
+        finite = jnp.isfinite(high)
+        bottom = jnp.where(low > 0, low, 1)
+        a = jnp.where(low > 0, jnp.log(bottom), -jnp.inf)
+        # Of an interval that is narrow beside its place log high - log low has lost digits.
+        rise = jnp.log1p(jnp.where(finite & (low > 0), high - low, 1) / bottom)
+        b = jnp.where(low > 0, a + rise, jnp.log(jnp.where(high > 0, high, 1)))
+        b = jnp.where(finite, b, jnp.inf)
+        return jnp.where(high > 0, self.log._log_between(a, b), -jnp.inf)
+
+    def _quantile(self, u: Float[Array, "c"], above: Float[Array, "c"]) -> Float[Array, "c"]:
+        x = jnp.exp(self.log.quantile(u, above))
+        return jnp.where((u > 0) & (above > 0), _representable(x), x)
 
     def mean(self) -> Float[Array, "c"]:
         return jnp.exp(self.log.centre + self.log.dispersion / 2)
 
     def variance(self) -> Float[Array, "c"]:
-        return jnp.expm1(self.log.dispersion) * self.mean() ** 2
+        # (e^d - 1) e^(2 centre + d), whose factors overflow before their product does.
+        d = self.log.dispersion
+        return -jnp.expm1(-d) * jnp.exp(2 * (self.log.centre + d))
 
     def mode(self) -> Float[Array, "c"]:
-        return jnp.exp(self.log.centre - self.log.dispersion)
+        """The x of highest density, or the nearest to it that floats carry."""
+        return _representable(jnp.exp(self.log.centre - self.log.dispersion))
 
     def entropy(self) -> Float[Array, "c"]:
         return self.log.entropy() + self.log.centre

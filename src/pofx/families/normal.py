@@ -6,7 +6,7 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import ndtr, ndtri
+from jax.scipy.special import log_ndtr, ndtr, ndtri
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core import rules
@@ -15,6 +15,11 @@ from pofx.core.variables import Column, Kind
 from pofx.families.special import excess, floored
 from pofx.families.starting import narrowest, summary
 from pofx.families.tails import integral, interval
+
+FAR = 1e3
+"""Standard deviations from which on the log of a tail has lost digits that ratios of tails need."""
+ORDER = 8
+"""Terms of the series of log P(Z <= z) far out: enough for float64."""
 
 Moments = tuple[Float[Array, "c"], Float[Array, "c"], Float[Array, "c"]]
 
@@ -60,8 +65,17 @@ class Normal(Family):
 
         return interval(self, low, high, narrow)
 
-    def quantile(self, u: Float[Array, "c"]) -> Float[Array, "c"]:
-        return self.centre + jnp.sqrt(self.dispersion) * ndtri(u)
+    def _log_between(self, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:
+        sd = jnp.sqrt(self.dispersion)
+        a, b = (low - self.centre) / sd, (high - self.centre) / sd
+        # Of both tails the law is the same: the one in which the interval lies.
+        a, b = jnp.where(a > -b, -b, a), jnp.where(a > -b, -a, b)
+        width = jnp.where(jnp.isfinite(low) & jnp.isfinite(high), (high - low) / sd, jnp.inf)
+        return log_normal_between(a, b, width)
+
+    def _quantile(self, u: Float[Array, "c"], above: Float[Array, "c"]) -> Float[Array, "c"]:
+        z = jnp.where(u <= above, ndtri(u), -ndtri(above))
+        return self.centre + jnp.sqrt(self.dispersion) * z
 
     def mean(self) -> Float[Array, "c"]:
         return self.centre
@@ -127,6 +141,30 @@ class Normal(Family):
         columns = tuple(Column(name, "real", family="normal") for name in ("a", "b"))
         centre = 3 * jax.random.normal(key, (2,))
         return cls(centre, jnp.array([0.5, 4.0]), jnp.full(2, 1e-6)), columns
+
+
+def log_normal_between(
+    a: Float[Array, "c"], b: Float[Array, "c"], width: Float[Array, "c"]
+) -> Float[Array, "c"]:
+    """log P(a < Z <= b) of a standard normal Z where a < b and a + b <= 0; `width` is b - a."""
+    near = width * jnp.maximum(jnp.abs(b), 1) < 0.3
+    # About the end of higher density, over which it hardly bends.
+    end, w = jnp.where(near, jnp.where(b < 0, b, a), 0), jnp.where(near, width, 0)
+    sign = jnp.where(b < 0, -1, 1)
+    bent = integral(lambda s: jnp.exp(-(end * sign + s / 2) * s), jnp.zeros_like(w), w)
+    narrow = -0.5 * (end * end + np.log(2 * np.pi)) + jnp.log(jnp.where(near, bent, 1))
+    top = jnp.where(near, 0, b)
+    log_b = log_ndtr(top, ORDER)
+    far = (top < -FAR) & jnp.isfinite(a)
+    # -a²/2 + b²/2 and the ratio of what is left: far out their difference would have no digits.
+    z, w = jnp.where(far, top, -FAR), jnp.where(far, width, 0)
+    mills = jnp.log(z / (z - w)) + jnp.log1p(-1 / (z - w) ** 2) - jnp.log1p(-1 / z**2)
+    far_ratio = w * (z - w / 2) + mills
+    ratio = jnp.where(far, far_ratio, log_ndtr(a, ORDER) - log_b)
+    ratio = jnp.where(near, -jnp.inf, jnp.minimum(ratio, 0))
+    tail = log_b + jnp.log1p(-jnp.exp(ratio))
+    around = jnp.log1p(-(ndtr(a) + ndtr(-b)))
+    return jnp.where(near, narrow, jnp.where((a < -1) & (b > 1), around, tail))
 
 
 @rules.kl.register(Normal, Normal)

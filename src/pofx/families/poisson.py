@@ -12,10 +12,17 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from pofx.core import rules
 from pofx.core.family import Family
 from pofx.core.variables import Column, Kind
-from pofx.families.counting import expectation, poisson_reach, total
+from pofx.families import draws
+from pofx.families.counting import expectation, log_total, poisson_reach, total
 from pofx.families.special import divergence, floored, log_poisson
 from pofx.families.starting import summary
-from pofx.families.tails import count_quantile, interval, poisson_tails
+from pofx.families.tails import (
+    count_quantile,
+    interval,
+    log_interval,
+    log_poisson_tails,
+    poisson_tails,
+)
 
 LEAST = 1e-6
 """The least mean of a count: no count is impossible because none has been seen."""
@@ -49,7 +56,7 @@ class Poisson(Family):
         return log_poisson(x, self.rate)
 
     def sample(self, key: PRNGKeyArray) -> Float[Array, "c"]:
-        return jax.random.poisson(key, self.rate).astype(self.rate.dtype)
+        return draws.poisson(key, self.rate)
 
     def cdf(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
         return poisson_tails(x, self.rate)[0]
@@ -60,8 +67,15 @@ class Poisson(Family):
     def _between(self, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:
         return interval(self, low, high, partial(total, self._smooth))
 
-    def quantile(self, u: Float[Array, "c"]) -> Float[Array, "c"]:
-        return count_quantile(self.cdf, u, self.rate, jnp.sqrt(self.rate))
+    def _log_between(self, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:
+        def tails(x):
+            return log_poisson_tails(x, self.rate)
+
+        return log_interval(tails, low, high, partial(log_total, self._smooth), self.inside)
+
+    def _quantile(self, u: Float[Array, "c"], above: Float[Array, "c"]) -> Float[Array, "c"]:
+        tails = partial(poisson_tails, m=self.rate)
+        return count_quantile(tails, u, above, self.rate, jnp.sqrt(self.rate))
 
     def mean(self) -> Float[Array, "c"]:
         return self.rate

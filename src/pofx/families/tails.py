@@ -4,6 +4,7 @@ A tail is the integral of the density scaled to its value at the tail's end, so 
 precision of the density: it keeps its relative error however far out it begins.
 """
 
+import math
 from collections.abc import Callable
 
 import jax
@@ -11,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from pofx.core.bisection import middle
 from pofx.core.family import Family
 from pofx.families.special import excess, log_negative_binomial, log_poisson
 
@@ -49,23 +51,40 @@ def _rise(s: Float[Array, "..."]) -> tuple[Array, Array, Array]:
 
 
 def gamma_tails(a: Float[Array, "..."], t: Float[Array, "..."]) -> Tails:
-    """Of T of shape a > 0 and rate 1 at t; of log T the density at log t is a Pois(a; t).
+    """Of T of shape a > 0 and rate 1 at t.
 
     >>> print(*(f"{float(p):.4f}" for p in gamma_tails(jnp.array(1e6), jnp.array(1.001e6))))
     0.8413 0.1587
     """
+    return _either(*_gamma_tail(a, t))
+
+
+def log_gamma_tails(a: Float[Array, "..."], t: Float[Array, "..."]) -> Tails:
+    """The logarithms of `gamma_tails`, however small they are."""
+    return _log_either(*_gamma_tail(a, t))
+
+
+def _gamma_tail(a: Float[Array, "..."], t: Float[Array, "..."]) -> Tails:
+    """Whether t is below the shape, and the log of the tail on that side of t.
+
+    Of log T the density at log t is a Pois(a; t).
+    """
     t = jnp.clip(t, jnp.finfo(t.dtype).tiny, HUGE)
     low = t < a
+    # A small shape's upper tail is spread over decades: of T - t it then decays at rate 1.
+    spread = ~low & (a < 1)
     a_, t_, sign = a[..., None], t[..., None], jnp.where(low, -1, 1).astype(t.dtype)[..., None]
     slope = jnp.abs(a - t)
 
     def log_ratio(s):
         # a s - t (e^s - 1), but for the linear parts, which nearly cancel where a is large.
         rise, near, bend = _rise(sign * s)
-        return jnp.where(near, -slope[..., None] * s - t_ * bend, a_ * sign * s - t_ * rise)
+        plain = jnp.where(near, -slope[..., None] * s - t_ * bend, a_ * sign * s - t_ * rise)
+        apart = a_ * jnp.log1p(s / t_) - s - jnp.log(t_ + s)
+        return jnp.where(spread[..., None], apart, plain)
 
-    tail = _tail(log_ratio, slope + t**0.5, ~low)
-    return _either(low, a * jnp.exp(log_poisson(a, t)) * tail)
+    tail = _tail(log_ratio, jnp.where(spread, 1, slope + t**0.5), ~low & ~spread)
+    return low, jnp.log(a) + log_poisson(a, t) + jnp.log(tail)
 
 
 def poisson_tails(x: Float[Array, "..."], m: Float[Array, "..."]) -> Tails:
@@ -73,6 +92,13 @@ def poisson_tails(x: Float[Array, "..."], m: Float[Array, "..."]) -> Tails:
     k = jnp.clip(jnp.floor(x), 0, HUGE)
     above, below = gamma_tails(k + 1, m)
     return _from_zero(x, below, above)
+
+
+def log_poisson_tails(x: Float[Array, "..."], m: Float[Array, "..."]) -> Tails:
+    """The logarithms of `poisson_tails`, however small they are."""
+    k = jnp.clip(jnp.floor(x), 0, HUGE)
+    above, below = log_gamma_tails(k + 1, m)
+    return _log_from_zero(x, below, above)
 
 
 def negative_binomial_tails(
@@ -85,6 +111,19 @@ def negative_binomial_tails(
     0.6321
     """
     k = jnp.clip(jnp.floor(x), 0, HUGE)
+    return _from_zero(x, *_either(*_beta_tail(k, m, r)))
+
+
+def log_negative_binomial_tails(
+    x: Float[Array, "..."], m: Float[Array, "..."], r: Float[Array, "..."]
+) -> Tails:
+    """The logarithms of `negative_binomial_tails`, however small they are."""
+    k = jnp.clip(jnp.floor(x), 0, HUGE)
+    return _log_from_zero(x, *_log_either(*_beta_tail(k, m, r)))
+
+
+def _beta_tail(k: Float[Array, "..."], m: Float[Array, "..."], r: Float[Array, "..."]) -> Tails:
+    """Whether k is so small that X <= k is the tail, and the log of the tail on that side of k."""
     a, b, p, q = r, k + 1, r / (r + m), m / (r + m)
     low = m > b
     # Of the logit of the beta variate; measured from whichever end of (0, 1) is nearer.
@@ -103,18 +142,27 @@ def negative_binomial_tails(
         return jnp.where(near, curved, sign * a_ * s - n * log)
 
     tail = _tail(log_ratio, slope + ((a + b) * p * q) ** 0.5, ~left)
-    density = jnp.exp(log_negative_binomial(k, m, r)) * (k + r) * q
-    return _from_zero(x, *_either(low, density * tail))
+    return low, log_negative_binomial(k, m, r) + jnp.log((k + r) * q) + jnp.log(tail)
 
 
-def _either(low: Array, mass: Float[Array, "..."]) -> Tails:
+def _either(low: Array, log_mass: Float[Array, "..."]) -> Tails:
     """Both tails, of which the integral has given the left one where `low`."""
-    mass = jnp.clip(mass, 0, 1)
+    mass = jnp.clip(jnp.exp(log_mass), 0, 1)
     return jnp.where(low, mass, 1 - mass), jnp.where(low, 1 - mass, mass)
+
+
+def _log_either(low: Array, log_mass: Float[Array, "..."]) -> Tails:
+    log_mass = jnp.minimum(log_mass, 0)
+    other = jnp.log1p(-jnp.exp(log_mass))
+    return jnp.where(low, log_mass, other), jnp.where(low, other, log_mass)
 
 
 def _from_zero(x: Array, below: Array, above: Array) -> Tails:
     return jnp.where(x < 0, 0, below), jnp.where(x < 0, 1, above)
+
+
+def _log_from_zero(x: Array, below: Array, above: Array) -> Tails:
+    return jnp.where(x < 0, -jnp.inf, below), jnp.where(x < 0, 0, above)
 
 
 def interval(
@@ -136,6 +184,45 @@ def interval(
     close = finite.all(0) & (rest > 0.75 * whole)
     inner = narrow(jnp.where(close, x[0], family.inside), jnp.where(close, x[1], family.inside + 1))
     return jnp.where(close, inner, whole - rest)
+
+
+def log_interval(
+    tails: Callable,
+    low: Float[Array, "c"],
+    high: Float[Array, "c"],
+    narrow: Callable,
+    inside: float,
+) -> Float[Array, "c"]:
+    """log P(low < X <= high), for low < high, from the logarithms of both tails.
+
+    narrow(low, high) is the logarithm where the tails at both ends are nearly the same; `inside`
+    is in the support.
+    """
+    ends = jnp.stack([low, high])
+    finite = jnp.isfinite(ends)
+    below, above = jax.vmap(tails)(jnp.where(finite, ends, inside))
+    below = jnp.where(finite, below, jnp.array([[-jnp.inf], [0]], below.dtype))
+    above = jnp.where(finite, above, jnp.array([[0], [-jnp.inf]], above.dtype))
+    upper = above[0] < below[1]
+    whole, rest = jnp.where(upper, above[0], below[1]), jnp.where(upper, above[1], below[0])
+    close = finite.all(0) & (rest > whole + math.log(0.75))
+    inner = narrow(jnp.where(close, low, inside), jnp.where(close, high, inside + 1))
+    apart = jnp.where(close | (whole == -jnp.inf), -jnp.inf, jnp.minimum(rest - whole, 0))
+    return jnp.where(close, inner, whole + jnp.log1p(-jnp.exp(apart)))
+
+
+def log_positive_integral(
+    log_prob: Callable, low: Float[Array, "c"], high: Float[Array, "c"]
+) -> Float[Array, "c"]:
+    """The log of the integral of a density of positive numbers that hardly bends over log x."""
+    end = jnp.maximum(log_prob(low), log_prob(high))
+
+    def density(rise):
+        x = low * jnp.exp(rise)
+        return jnp.exp(log_prob(x) + rise - end)
+
+    rise = jnp.log1p((high - low) / low)
+    return jnp.log(integral(density, jnp.zeros_like(low), rise)) + jnp.log(low) + end
 
 
 def positive_interval(
@@ -161,39 +248,50 @@ def integral(f: Callable, start: Float[Array, "c"], width: Float[Array, "c"]) ->
 
 
 def bisect(
-    cdf: Callable,
+    tails: Callable,
     u: Float[Array, "..."],
+    above: Float[Array, "..."],
     low: Float[Array, "..."],
     high: Float[Array, "..."],
     whole: bool = False,
 ) -> Float[Array, "..."]:
-    """The smallest x in (low, high] with cdf(x) >= u, among whole numbers if `whole`."""
+    """The smallest x in (low, high] with P(X <= x) >= u = 1 - above, among whole ones if `whole`.
+
+    `tails` gives both of x.
+    """
 
     def halve(_, bracket):
         low, high = bracket
-        middle = (low + high) / 2
-        middle = jnp.floor(middle) if whole else middle
-        below = cdf(middle) < u
-        return jnp.where(below, middle, low), jnp.where(below, high, middle)
+        # Whole numbers begin at -1; from 2 on, no middle by ratio rounds down to the lower end.
+        at = jnp.floor(middle(low + 3, high + 3)) - 3 if whole else (low + high) / 2
+        left, right = tails(at)
+        less = jnp.where(u <= above, left < u, right > above)
+        return jnp.where(less, at, low), jnp.where(less, high, at)
 
-    steps = jnp.finfo(u.dtype).nmant + 8
+    steps = jnp.finfo(u.dtype).nmant + 16
     return jax.lax.fori_loop(0, steps, halve, (low, high))[1]
 
 
 def highest(
-    u: Float[Array, "..."], mean: Float[Array, "..."], deviation: Float[Array, "..."]
-) -> Float[Array, "..."]:
-    """No quantile u of a law with that mean and standard deviation exceeds this (Cantelli)."""
-    return mean + deviation * jnp.sqrt(u / (1 - u))
-
-
-def count_quantile(
-    cdf: Callable,
     u: Float[Array, "..."],
+    above: Float[Array, "..."],
     mean: Float[Array, "..."],
     deviation: Float[Array, "..."],
 ) -> Float[Array, "..."]:
-    """The smallest whole x >= 0 with cdf(x) >= u; infinite for u = 1."""
-    bound = jnp.ceil(highest(jnp.where(u < 1, u, 0), mean, deviation)) + 1
-    x = bisect(cdf, u, jnp.full_like(bound, -1), bound, whole=True)
-    return jnp.where(u < 1, x, jnp.inf)
+    """No quantile u of a law with that mean and standard deviation exceeds this (Cantelli)."""
+    return mean + deviation * jnp.sqrt(u / above)
+
+
+def count_quantile(
+    tails: Callable,
+    u: Float[Array, "..."],
+    above: Float[Array, "..."],
+    mean: Float[Array, "..."],
+    deviation: Float[Array, "..."],
+) -> Float[Array, "..."]:
+    """The smallest whole x >= 0 with P(X <= x) >= u = 1 - above; infinite for above = 0."""
+    some = above > 0
+    bound = highest(jnp.where(some, u, 0), jnp.where(some, above, 1), mean, deviation)
+    bound = jnp.ceil(bound) + 1
+    x = bisect(tails, u, above, jnp.full_like(bound, -1), bound, whole=True)
+    return jnp.where(some, x, jnp.inf)

@@ -1,5 +1,7 @@
 """The command line: each command reads, asks a `Joint`, and prints."""
 
+import codecs
+import io
 import os
 import sys
 import warnings
@@ -8,18 +10,23 @@ from typing import Any
 import typer
 
 from pofx.core.errors import PofxError, PofxWarning
+from pofx.core.printing import escaped
 from pofx.front import fitting, questions  # noqa: F401  (each registers its commands)
 from pofx.front.app import app
 from pofx.notation.mistakes import NotationError
 
 LINE = 600
 """Characters of the longest message."""
+SPELLED = {"±": "+-", "…": "...", "∞": "inf", "√": "sqrt "}
+"""What an encoding without these signs is given."""
 UsageError: Any = typer.BadParameter.__mro__[1]
 """What the parser of arguments raises: in `click`, or in typer's own copy of it."""
 
 
 def main() -> None:
     """Runs the command line; a mistake is one line on standard error and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        _write_anything(stream)
     with warnings.catch_warnings():
         warnings.showwarning = _warn
         try:
@@ -50,11 +57,27 @@ def main() -> None:
     sys.exit(code or 0)
 
 
+def _write_anything(stream: Any) -> None:
+    """Has a stream of another encoding than UTF-8 spell what it lacks, rather than fail."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="spelled")
+
+
+def _spelled(error: UnicodeError) -> tuple[str | bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    missing = error.object[error.start : error.end]
+    return "".join(SPELLED.get(c, ascii(c)[1:-1]) for c in missing), error.end
+
+
+codecs.register_error("spelled", _spelled)
+
+
 def _say(message: object) -> int:
     """One line on standard error; the exit code of a mistake."""
     text = " ".join(str(message).splitlines())
     # Text of a file may hold what a terminal would obey.
-    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    text = escaped(text)
     print("pofx:", text if len(text) <= LINE else f"{text[:LINE]} ...", file=sys.stderr)
     return 2
 

@@ -8,6 +8,7 @@ import numpy as np
 import pofx
 from pofx import plot
 from pofx.core.answer import mean_over_rows
+from pofx.front.drawing import write_picture
 from pofx.front.show import heading, timed
 
 MISSING = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
@@ -45,9 +46,7 @@ def _drawn(folder: Path, p: Any) -> Path:
     drawn, axes = plot.figure(size=(5.2, 4.6))
     plot.image_grid(axes[0, 0], np.stack(images), top=16)
     axes[0, 0].set_title("new digits, a row for each p(image | label)", fontsize=9)
-    path = folder / "digits_drawn.png"
-    drawn.savefig(path)
-    return path
+    return write_picture(drawn, folder / "digits_drawn.png")
 
 
 def _completed(folder: Path, p: Any, test: dict[str, Any]) -> Path:
@@ -62,9 +61,7 @@ def _completed(folder: Path, p: Any, test: dict[str, Any]) -> Path:
     drawn, axes = plot.figure(size=(3.6, 4.8))
     plot.image_grid(axes[0, 0], np.stack(columns, axis=1), top=16)
     axes[0, 0].set_title("never seen | its upper half | five completions", fontsize=8)
-    path = folder / "digits_completed.png"
-    drawn.savefig(path)
-    return path
+    return write_picture(drawn, folder / "digits_completed.png")
 
 
 def _classified(folder: Path, p: Any, train: dict[str, Any], test: dict[str, Any]) -> Path:
@@ -97,6 +94,4 @@ def _classified(folder: Path, p: Any, train: dict[str, Any], test: dict[str, Any
     plot.curves(axes[0, 0], MISSING, lines)
     axes[0, 0].set(xlabel="share of pixels missing", ylabel="accuracy", ylim=(0, 1.02))
     axes[0, 0].legend(frameon=False, fontsize=8, loc="lower left")
-    path = folder / "digits_missing.png"
-    drawn.savefig(path)
-    return path
+    return write_picture(drawn, folder / "digits_missing.png")

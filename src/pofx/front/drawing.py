@@ -122,15 +122,16 @@ def draw(
     told = {k: v for k, v in options.items() if v is not None and (k == "data" or len(v))}
     _check(what, names, told)
     if what == "bernoulli_entropy":
-        return _write(PICTURES[what].draw(Asked(**told)), output)
+        return write_picture(PICTURES[what].draw(Asked(**told)).figure, output)
     p = load(model) if isinstance(model, str | Path) else model
     for name in names:
         p.schema.variable(name)
     if isinstance(data, str | Path):
-        told["data"] = read(data)
+        told["data"] = read(data, p.schema)
     told["given"] = {k: _value(p, k, v) for k, v in (given or {}).items()}
     told["at"] = [_value(p, names[0], v) for v in at]
-    return _write(PICTURES[what].draw(Asked(p=p, names=list(names), seed=seed, **told)), output)
+    ax = PICTURES[what].draw(Asked(p=p, names=list(names), seed=seed, **told))
+    return write_picture(ax.figure, output)
 
 
 def _check(what: str, names: Sequence[str], told: Mapping[str, Any]) -> None:
@@ -152,12 +153,12 @@ def _value(p: Joint, name: str, value: Any) -> Any:
     return parse_value(p.schema.variable(name), value) if isinstance(value, str) else value
 
 
-def _write(ax: Any, output: Path) -> Path:
+def write_picture(figure: Any, output: Path) -> Path:
     """A file without the date and the random names that would tell equal pictures apart."""
     import matplotlib
 
     kind = output.suffix.lower().removeprefix(".")
     dated = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind)
     with matplotlib.rc_context({"svg.hashsalt": "pofx"}):
-        write_whole(output, lambda file: ax.figure.savefig(file, format=kind, metadata=dated))
+        write_whole(output, lambda file: figure.savefig(file, format=kind, metadata=dated))
     return output

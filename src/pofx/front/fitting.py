@@ -1,5 +1,6 @@
 """Commands that learn a model and tell what was learned."""
 
+import inspect
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,9 @@ from pofx.core.errors import PofxError
 from pofx.front.app import app
 from pofx.front.arguments import ModelFile, Seed, Table, json_of, load, pairs
 from pofx.table.report import Report
+
+LEARNER_OPTIONS = {"restarts", "tolerance", "steps", "guide"}
+"""Arguments of `pofx.fit` that have no option of their own here."""
 
 
 @app.command()
@@ -44,17 +48,18 @@ def fit(
     from pofx.front.show import print_error
     from pofx.table.read import read
 
-    data = read(table)
+    kinds = pairs("kind", kind)
+    data = read(table, kinds)
     if not output.parent.is_dir():
         raise PofxError(f"{output}: cannot be written: no folder {output.parent}")
-    options = {name: json_of(text) for name, text in pairs("option", option).items()}
-    named = {"data", "model", "schema", "weights", "validation", "budget", "epochs", "checkpoint"}
-    if taken := (named | {"seed"}) & set(options):
-        raise PofxError(f"--option: {taken.pop()!r} is no option of a model; see `pofx fit --help`")
+    options = {name: json_of("option", text) for name, text in pairs("option", option).items()}
+    arguments = set(inspect.signature(pofx.fit).parameters) - LEARNER_OPTIONS
+    if taken := sorted(arguments & set(options)):
+        raise PofxError(f"--option: {taken[0]!r} is no option of a model; see `pofx fit --help`")
     p = pofx.fit(
         data,
         model,
-        schema=pairs("kind", kind),
+        schema=kinds,
         weights=weights,
         validation=validation,
         budget=budget,
@@ -96,8 +101,9 @@ def report(
     """Write a page that stands alone: what was learned, how well, and the rows it least expects."""
     from pofx.table.read import read
 
-    rows = None if data is None else read(data)
-    load(model).report().save(output, rows, target=target, seed=seed)
+    p = load(model)
+    rows = None if data is None else read(data, p.schema)
+    p.report().save(output, rows, target=target, seed=seed)
     print(output)
 
 

@@ -19,6 +19,7 @@ from pofx.table.encode import decode, encode
 from pofx.table.frames import read_frame
 from pofx.table.joint import Joint
 from pofx.table.report import leaderboard_html, summary
+from pofx.table.seeds import generator_of
 from pofx.table.strange import Cell, least_expected
 
 COLUMNS, PAIRED, TARGETS, COVERED = 24, 16, 4, 12
@@ -82,7 +83,7 @@ def page(p: Joint, data: Any = None, *, target: str | None = None, seed: int = 0
         raise PofxError("data: wanted at least one row, got no rows")
     parts.append(_section("Columns", *_columns(p, data)))
     if x is not None:
-        some = x[np.sort(np.random.default_rng(seed).permutation(len(x))[:ROWS])]
+        some = x[np.sort(generator_of(seed).permutation(len(x))[:ROWS])]
         parts.append(_section("Calibration", *_calibration(p, some, len(x), targets, seed)))
         parts.append(_section("Rows least expected", *_strange(p, x, seed)))
     return "".join([*parts, "</body></html>\n"])
@@ -225,10 +226,11 @@ def _covered(p: Joint, data: Any, x: np.ndarray, name: str) -> tuple[str, str, s
     if not known.any():
         return None
     ends = read_frame(p.interval(data, name, INSIDE, unseen="missing"), ["low", "high"]).cells
-    values = entries * variable.scale + variable.shift
+    values = entries * variable.scale
+    low, high = (ends[end].minus(variable.shift) for end in ("low", "high"))
     # A float of the model's may miss an end that it equals.
     slack = 1e-6 * variable.scale
-    inside = (values >= ends["low"].values - slack) & (values <= ends["high"].values + slack)
+    inside = (values >= low - slack) & (values <= high + slack)
     share = mean_over_rows(inside[known].astype(float))
     return name, f"{known.sum()}", f"{100 * share.value:.1f} ± {100 * share.stderr:.1f} %"
 

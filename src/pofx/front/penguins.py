@@ -9,6 +9,7 @@ import pofx
 from pofx import plot
 from pofx.core.answer import mean_over_rows
 from pofx.core.errors import PofxError
+from pofx.front.drawing import write_picture
 from pofx.front.show import draw, heading, timed
 
 NUMBERS = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g")
@@ -90,6 +91,4 @@ def _picture(folder: Path, p: Any, data: Any) -> Path:
     names = [name.removesuffix("_mm").removesuffix("_g").replace("_", " ") for name in PAIRED]
     plot.matrix(axes[0, 2], values, names, "nats")
     axes[0, 2].set_title("mutual information")
-    path = folder / "penguins.png"
-    drawn.savefig(path)
-    return path
+    return write_picture(drawn, folder / "penguins.png")

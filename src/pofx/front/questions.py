@@ -1,5 +1,6 @@
 """Commands that put questions to a model."""
 
+import inspect
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -38,8 +39,9 @@ def ask(
     seed: Seed = 0,
 ) -> None:
     """Answer questions in the notation of textbooks (see docs/notation.md)."""
-    others = {name: load(Path(path)) for name, path in pairs("with", beside).items()}
     p = load(model)
+    taken = {"p", *inspect.signature(p.ask).parameters}
+    others = {name: load(Path(path)) for name, path in pairs("with", beside, taken).items()}
     for question in questions:
         print(p.ask(question, unit=unit, stderr=stderr, seed=seed, **others))
 
@@ -68,10 +70,11 @@ def predict(
     from pofx.front.show import table as show_table
     from pofx.table.read import read
 
-    decisions = load(model).decide(
-        read(table),
+    p = load(model)
+    decisions = p.decide(
+        read(table, p.schema),
         target,
-        cost=None if cost is None else json_of(cost),
+        cost=None if cost is None else json_of("cost", cost),
         reject=reject,
         strange=strange,
         unseen=cast(Any, unseen),
@@ -109,7 +112,8 @@ def score(
     from pofx.front.show import table as show_table
     from pofx.table.read import read
 
-    answer = given_of(model, given).log_prob(read(table), unseen=cast(Any, unseen))
+    p = given_of(model, given)
+    answer = p.log_prob(read(table, p.schema), unseen=cast(Any, unseen))
     show_table({"log_prob": answer.value}, output)
     print_error(f"mean log-probability of a row: {mean_over_rows(answer)}")
 
@@ -127,19 +131,25 @@ def impute(
 ) -> None:
     """Fill the missing cells of a table."""
     from pofx.front.show import table as show_table
-    from pofx.table.read import read
+    from pofx.table.read import in_words_of, is_text, read
 
     p = load(model)
-    filled = p.impute(read(table), draws=draws, unseen=cast(Any, unseen), seed=seed)
+    data = read(table, p.schema)
+    filled = p.impute(data, draws=draws, unseen=cast(Any, unseen), seed=seed)
+
+    def show(one: Any, name: Path | None) -> None:
+        words = name is None or is_text(name)
+        show_table(in_words_of(table, data, one) if words else one, name)
+
     if draws is None:
-        show_table(filled, output)
+        show(filled, output)
         return
     if output is None:
         raise PofxError("--output: wanted a file name for --draws; each table is numbered after it")
     ending = "".join(output.suffixes[-2:]) if output.suffix == ".gz" else output.suffix
     for i, one in enumerate(filled, 1):
         name = output.with_name(f"{output.name.removesuffix(ending)}.{i}{ending}")
-        show_table(one, name)
+        show(one, name)
         print(name)
 
 

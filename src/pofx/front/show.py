@@ -11,6 +11,7 @@ import numpy as np
 
 from pofx.core.discovery import discover
 from pofx.core.distribution import Learned
+from pofx.core.printing import escaped, number_text
 from pofx.table.read import write
 
 SHOWN = 40
@@ -37,17 +38,27 @@ def draw(*tables: Any) -> None:
     frames = [read_frame(data) for data in tables]
     drawn = Table(box=None, header_style="bold")
     for name, cells in frames[0].cells.items():
-        drawn.add_column(name, justify="left" if cells.levels is not None else "right")
+        drawn.add_column(escaped(name), justify="left" if cells.levels is not None else "right")
     for frame in frames:
+        spreads = {name: _spread(cells) for name, cells in frame.cells.items()}
         for row in range(min(frame.rows, SHOWN)):
-            drawn.add_row(*(_cell(cells, row) for cells in frame.cells.values()))
+            drawn.add_row(*(_cell(cells, row, spreads[n]) for n, cells in frame.cells.items()))
     terminal = sys.stdout.isatty()
-    Console(width=None if terminal else WIDTH).print(drawn)
+    # Brackets and colons in data are no markup.
+    Console(width=None if terminal else WIDTH, markup=False, emoji=False).print(drawn)
     if frames[0].rows > SHOWN:
         print(f"... {frames[0].rows - SHOWN} more rows; --output FILE or a pipe takes them all")
 
 
-def _cell(cells: Any, row: int) -> str:
+def _spread(cells: Any) -> float:
+    """On which scale the numbers of a column differ."""
+    known = cells.values[:SHOWN] if cells.levels is None and cells.values.ndim == 1 else []
+    known = np.asarray(known, np.float64)
+    known = known[np.isfinite(known)]
+    return float(known.std()) if known.size else 0.0
+
+
+def _cell(cells: Any, row: int, spread: float) -> str:
     from pofx.table.times import told
 
     value = cells.values[row]
@@ -57,7 +68,9 @@ def _cell(cells: Any, row: int) -> str:
         return ""
     if cells.time:
         return told(float(value), cells.dtype)
-    return f"{value:.6g}" if cells.levels is None else str(cells.levels[int(value)])
+    if cells.levels is not None:
+        return escaped(str(cells.levels[int(value)]))
+    return number_text(value, spread=spread)
 
 
 def taxonomy() -> str:

@@ -1,7 +1,6 @@
 """The learner by sums over rows: expectation maximisation, and closed form as its one-step case."""
 
 import time
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
@@ -11,14 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from pofx.core.distribution import Statistical
-from pofx.core.errors import PofxWarning, at_least
+from pofx.core.errors import at_least, warn
 from pofx.core.rows import Rows
 from pofx.core.rules import loosened
 
 BLOCK = 256
 """The most steps between two looks from the host."""
-PRIOR_NATS = 100.0
-"""By how much, over all rows, a step may trade likelihood for the density of a prior."""
+PRIOR_NATS = 5.0
+"""Nats over all rows that a prior without a closed density may be worth from step to step."""
 
 
 class Progress(NamedTuple):
@@ -67,9 +66,9 @@ def em(
     seconds: float = float("inf"),
     report: Report | None = None,
 ) -> Fit:
-    """Maximum likelihood by EM from a start; no step lowers the likelihood.
+    """Maximum likelihood by EM from a start; no step lowers the likelihood times the prior.
 
-    If rounding makes it fall all the same, the likeliest model is returned, with a warning. Stops
+    If rounding lowers it all the same, the best model is returned, with a warning. Stops
     where the gain still to come, extrapolated from the last two (Aitken; Böhning et al. 1994), is
     below `tolerance` nats a unit of weight and below what the float type resolves. To run out of
     steps, or of `seconds` after compilation, is a result and a warning.
@@ -79,14 +78,14 @@ def em(
     model, back = loosened(model)
     history: list[float] = []
     seen = jnp.full(4, -jnp.inf, rows.x.dtype)
-    best = _Best(eqx.filter(model, eqx.is_array), jnp.asarray(-jnp.inf, rows.x.dtype))
+    nothing = jnp.asarray(-jnp.inf, rows.x.dtype)
+    best = _Best(eqx.filter(model, eqx.is_array), nothing, nothing, nothing)
     done, block, compiled = False, 4, began
     while not done and len(history) < steps:
         limit = min(block, steps - len(history))
         start = time.perf_counter()
-        model, best, seen, trace, count, done = _advance(
-            model, best, rows, seen, jnp.asarray(limit), tolerance
-        )
+        state = _advance(model, best, rows, seen, jnp.asarray(limit), tolerance)
+        model, best, seen, trace, count, done = state
         history += np.asarray(trace)[: int(count)].tolist()
         if report:
             report(Progress(len(history), steps, history[-1]))
@@ -97,30 +96,24 @@ def em(
         # Some two looks a second, the compilation of the first left out.
         quick = time.perf_counter() - start < 0.25
         block = min(2 * block, BLOCK) if quick else block
-    fallen = float(best.log_likelihood) - history[-1]
+    fallen = float(best.objective) - float(best.latest)
     if fallen > _allowed_fall(rows, history[-1]):
         model = eqx.combine(best.arrays, eqx.filter(model, eqx.is_array, inverse=True))
-        warnings.warn(
+        warn(
             f"EM lost {fallen:.2g} nats per row to rounding and returned its best step; "
             "rescale extreme values, or enable float64 in JAX",
-            PofxWarning,
-            stacklevel=2,
         )
         history.append(float(best.log_likelihood))
         done = False
     elif not np.isfinite(history[-1]):
-        warnings.warn(
+        warn(
             f"the log-likelihood became {history[-1]} after {len(history)} steps; rows that the "
             "model holds impossible? try prior=1, or check the data for extreme values",
-            PofxWarning,
-            stacklevel=2,
         )
     elif not done:
-        warnings.warn(
+        warn(
             f"EM had not converged after {len(history)} steps (last gain "
             f"{_last_gain(history):.2g} nats a row); the model stands, more steps may better it",
-            PofxWarning,
-            stacklevel=2,
         )
     converged = bool(done and np.isfinite(history[-1]))
     return Fit(back(model), history, converged, time.perf_counter() - began)
@@ -131,20 +124,28 @@ def _last_gain(history: list[float]) -> float:
 
 
 class _Best(NamedTuple):
-    """The arrays of the likeliest model so far, and its mean log-likelihood in nats."""
+    """The arrays of the best model so far, its objective and mean log-likelihood in nats.
+
+    The objective, which EM climbs, is the mean log-likelihood plus a row's share of the log prior;
+    `latest` is that of the latest model.
+    """
 
     arrays: Any
+    objective: jax.Array
     log_likelihood: jax.Array
+    latest: jax.Array
 
 
 def _allowed_fall(rows: Rows, log_likelihood: float) -> float:
-    """How far, in nats per unit of weight, rounding and a prior may lower the likelihood."""
+    """How far, in nats per unit of weight, rounding and a prior may lower the objective."""
     rounding = 64 * float(jnp.finfo(rows.x.dtype).eps) * abs(log_likelihood)
     return PRIOR_NATS / float(rows.total) + rounding
 
 
 @eqx.filter_jit
-def _advance(model, best, rows, seen, limit, tolerance):
+def _advance(
+    model: Any, best: _Best, rows: Rows, seen: jax.Array, limit: jax.Array, tolerance: float
+) -> tuple[Any, _Best, jax.Array, jax.Array, jax.Array, jax.Array]:
     """Up to `limit` steps in one compiled loop, and the log-likelihoods met."""
     arrays, static = eqx.partition(model, eqx.is_array)
 
@@ -155,17 +156,19 @@ def _advance(model, best, rows, seen, limit, tolerance):
     def advance(state):
         arrays, best, seen, trace, count, _ = state
         new, now = step(eqx.combine(arrays, static), rows)
-        best = jax.tree.map(
-            lambda a, b: jnp.where(now > best.log_likelihood, a, b), _Best(arrays, now), best
-        )
+        objective = now + eqx.combine(arrays, static).log_prior_density() / rows.total
+        objective = objective.astype(now.dtype)
+        this = _Best(arrays, objective, now, objective)
+        best = jax.tree.map(lambda a, b: jnp.where(objective > best.objective, a, b), this, best)
+        best = best._replace(latest=objective)
         seen = jnp.append(seen[1:], now)
         done = _settled(seen, tolerance) | ~jnp.isfinite(now)
         return eqx.filter(new, eqx.is_array), best, seen, trace.at[count].set(now), count + 1, done
 
     trace = jnp.zeros(BLOCK, rows.x.dtype)
     state = (arrays, best, seen, trace, jnp.asarray(0), jnp.asarray(False))
-    arrays, *rest = jax.lax.while_loop(proceed, advance, state)
-    return eqx.combine(arrays, static), *rest
+    arrays, best, seen, trace, count, done = jax.lax.while_loop(proceed, advance, state)
+    return eqx.combine(arrays, static), best, seen, trace, count, done
 
 
 def _settled(seen: jax.Array, tolerance: float) -> jax.Array:

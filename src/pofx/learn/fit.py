@@ -12,7 +12,7 @@ from jaxtyping import Float, PRNGKeyArray
 
 from pofx.core import width
 from pofx.core.distribution import Distribution, Learned, Queryable, Statistical, Stepwise, Trained
-from pofx.core.errors import PofxError, PofxWarning, overheard
+from pofx.core.errors import PofxError, PofxWarning, overheard, warn
 from pofx.core.inexact import Inexact
 from pofx.core.maps import spare_maps
 from pofx.core.rows import Rows
@@ -154,11 +154,12 @@ def _by_gradients(
         phases.append(trained)
         with width.float64(answers_float64):
             own = width.as_default(trained.model).compiled(key, rows, score)
-            scores = score(own)
         nxt = trained.model.then()
         if nxt is None and len(phases) == 1:
             best = own
             break
+        with width.float64(answers_float64):
+            scores = score(own)
         value = float(np.average(scores, weights=judges.flat()[2]))
         if value > kept or len(phases) == 1:
             best, kept = own, value
@@ -169,7 +170,7 @@ def _by_gradients(
     if skipped and all(t.stopped != "failed" for t in phases):
         doubts.append(f"{skipped} steps were skipped, whose loss or gradient was not finite")
     for what in doubts:
-        warnings.warn(f"{what}; check the data for extreme values", PofxWarning, stacklevel=3)
+        warn(f"{what}; check the data for extreme values")
     return Fit(best, history, converged, sum(t.seconds for t in phases), skipped)
 
 

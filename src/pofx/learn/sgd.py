@@ -1,7 +1,6 @@
 """The learner by gradients: AdamW on minibatches, whole epochs compiled."""
 
 import time
-import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +12,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from pofx.core.distribution import Trained
-from pofx.core.errors import PofxError, PofxWarning
+from pofx.core.errors import PofxError, warn
 from pofx.core.rows import Rows
 from pofx.learn.batches import batches
 from pofx.learn.checkpoint import fingerprint, read, write
@@ -311,4 +310,4 @@ def _stopped(history: list[Epoch], held: Data | None, used: float, settings: Set
 
 def _warn(what: str) -> None:
     hint = "try a smaller rate, or check the data for extreme values"
-    warnings.warn(f"{what}; {hint}", PofxWarning, stacklevel=3)
+    warn(f"{what}; {hint}")

@@ -4,7 +4,6 @@ Annealed importance sampling: Neal (2001); of restricted Boltzmann machines: Sal
 Murray (2008). Chains that go on where they stand tell whether they mix.
 """
 
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core.chains import MIXED, effective_size, split_rhat
 from pofx.core.distribution import Row
-from pofx.core.errors import PofxError, PofxWarning
+from pofx.core.errors import PofxError, warn
 from pofx.core.importance import pareto_smoothed, trusted
 
 PILOT = 10
@@ -169,12 +168,10 @@ def doubt_weights(found: Evidence, draws: int) -> None:
     """Warns where log Z rests on few of the weights behind it."""
     if not worth(found, draws):
         effective, k = float(found.effective), float(found.k)
-        warnings.warn(
+        warn(
             f"log Z, {float(found.log_z):.2f} ± {float(found.stderr):.2g} nats, is not to be "
             f"trusted: its {draws} weights are worth {effective * draws:.0f}, and their tail has k "
             f"{k:.2f}, of which {trusted(draws):.2f} could be; try more temperatures=",
-            PofxWarning,
-            stacklevel=3,
         )
 
 
@@ -183,12 +180,10 @@ def doubt_mixing(energies: Float[np.ndarray, "n chains"]) -> None:
     rhat = split_rhat(energies)
     if not rhat <= MIXED:
         steps, chains = energies.shape
-        warnings.warn(
+        warn(
             f"the chains do not mix: over {steps} steps the split R-hat of the energy is "
             f"{rhat:.2f}, of which {MIXED} could be trusted, and {chains} chains are worth "
             f"{effective_size(energies):.0f} draws; new rows lean on where they began",
-            PofxWarning,
-            stacklevel=3,
         )
 
 
@@ -205,19 +200,15 @@ def doubt_means(means: Float[np.ndarray, "chains d"]) -> None:
     off = np.abs(means.mean(0))
     spread = means.std(0, ddof=1).max()
     if spread > STAYED:
-        warnings.warn(
+        warn(
             f"the chains do not mix: the means of {len(means)} chains spread by {spread:.2f} "
             "standard deviations of a column, so that each stays in its part; new rows lean on "
             "where they began",
-            PofxWarning,
-            stacklevel=3,
         )
     lost = off > FAR + 4 * stderr
     if lost.any():
-        warnings.warn(
+        warn(
             f"draws lie elsewhere than the data: of {lost.sum()} of {len(lost)} columns the mean "
             f"is up to {off[lost].max():.2f} standard deviations off, as where chains stay in one "
             "of several modes while training moves it; try fewer epochs= or more sweeps=",
-            PofxWarning,
-            stacklevel=3,
         )

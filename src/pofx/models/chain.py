@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import entr, rel_entr
+from jax.scipy.special import entr
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core import rules
@@ -18,11 +18,14 @@ from pofx.core.errors import PofxError, unknown
 from pofx.core.rows import Rows
 from pofx.core.rows import rows as make_rows
 from pofx.core.variables import DISCRETE, Column, Kind
+from pofx.families.special import divergence
 from pofx.models.gaussian import Gaussian
 from pofx.models.mixture import Mixture
 from pofx.models.stacked import (
     draw,
     likeliest,
+    log_posterior,
+    log_prior_density,
     log_probs,
     log_weights,
     maximised,
@@ -68,16 +71,26 @@ class Chain(Statistical):
 
     def _joint(self, x: Row, observed: Mask) -> Float[Array, "k"]:
         """log p(y, x_O) for each level y, -inf for the levels that x rules out."""
+        return self._prior(x, observed) + log_probs(
+            self.parts, self._others(x), self._others(observed)
+        )
+
+    def _prior(self, x: Row, observed: Mask) -> Float[Array, "k"]:
+        """log p(y) for each level y, -inf for the levels that an observed one rules out."""
         possible = ~observed[self.on] | (jnp.arange(len(self.log_prior)) == x[self.on])
-        given = log_probs(self.parts, self._others(x), self._others(observed))
-        return jnp.where(possible, jax.nn.log_softmax(self.log_prior) + given, -jnp.inf)
+        return jnp.where(possible, jax.nn.log_softmax(self.log_prior), -jnp.inf)
+
+    def _posterior(self, x: Row, observed: Mask) -> Float[Array, "k"]:
+        """log p(y | x_O) for each level y."""
+        others = self._others(x), self._others(observed)
+        return log_posterior(self._prior(x, observed), self.parts, *others)
 
     def _others(self, x: Array) -> Array:
         return jnp.concatenate([x[..., : self.on], x[..., self.on + 1 :]], axis=-1)
 
     def _sample(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
         choose, own = jax.random.split(key)
-        y = jax.random.categorical(choose, self._joint(x, observed))
+        y = jax.random.categorical(choose, self._posterior(x, observed))
         others = draw(self.parts, y, own, self._others(x), self._others(observed))
         return jnp.insert(others, self.on, y.astype(others.dtype))
 
@@ -93,6 +106,9 @@ class Chain(Statistical):
         shares, own = statistics
         log_prior = log_weights(shares, self.prior, self.log_prior)
         return Chain(log_prior, maximised(self.parts, own), self.on, self.prior)
+
+    def log_prior_density(self) -> Float[Array, ""]:
+        return log_prior_density(self.log_prior, self.prior, self.parts)
 
     @classmethod
     def carries(
@@ -179,7 +195,7 @@ def _condition(
     if observed[p.on]:
         part = jax.tree.map(lambda a: a[int(x[p.on])], p.parts)
         return rule(part, p._others(x), o, k)
-    log_prior = jax.nn.log_softmax(p._joint(x, jnp.asarray(observed)))
+    log_prior = p._posterior(x, jnp.asarray(observed))
     parts = over_components(lambda part, x: rule(part, x, o, k), shared=1)(p.parts, p._others(x))
     if parts is None:
         return None
@@ -206,8 +222,12 @@ def _kl(p: Chain, q: Chain, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""] | 
     if rule is None or p.on != q.on or not asked[p.on]:
         return None
     given = over_components(lambda one, other: rule(one, other, others))(p.parts, q.parts)
-    prior, log_q = jax.nn.softmax(p.log_prior), jax.nn.log_softmax(q.log_prior)
-    return None if given is None else rel_entr(prior, jnp.exp(log_q)).sum() + prior @ given
+    if given is None:
+        return None
+    prior = jax.nn.softmax(p.log_prior)
+    of_levels = divergence(prior, jax.nn.softmax(q.log_prior)).sum()
+    # A level that p never has counts for nothing, infinite though its own divergence is.
+    return of_levels + jnp.where(prior > 0, prior * jnp.where(prior > 0, given, 0), 0).sum()
 
 
 @rules.moments.register(Chain)
@@ -227,7 +247,7 @@ def _column(p: Chain, x: Row, observed: Mask, j: int) -> Atoms | None:
     if j == p.on:
         return None
     others = p._others(x), p._others(observed)
-    return mixed_column(p._joint(x, observed), p.parts, *others, j - (j > p.on))
+    return mixed_column(p._posterior(x, observed), p.parts, *others, j - (j > p.on))
 
 
 @rules.box.register(Chain)
@@ -238,27 +258,30 @@ def _box(
     place: tuple[int, ...],
     low: Float[Array, "b"],
     high: Float[Array, "b"],
+    given: Mask | None = None,
 ) -> Float[Array, ""] | None:
     if p.on in place:
         return None
-    possible = ~observed[p.on] | (jnp.arange(len(p.log_prior)) == x[p.on])
-    weights = jnp.where(possible, jax.nn.log_softmax(p.log_prior), -jnp.inf)
+    before = None
+    weights = p._prior(x, observed)
+    if given is not None:
+        before = p._others(given)
+        weights = jnp.where(weights > -jnp.inf, p._posterior(x, given), -jnp.inf)
     place = tuple(j - (j > p.on) for j in place)
-    return mixed_box(weights, p.parts, p._others(x), p._others(observed), place, low, high)
+    return mixed_box(weights, p.parts, p._others(x), p._others(observed), place, low, high, before)
 
 
 @rules.expectation.register(Chain)
 def _expectation(p: Chain, x: Row, observed: Mask) -> Row | None:
-    joint = p._joint(x, observed)
-    own = mixed_expectation(joint, p.parts, p._others(x), p._others(observed))
-    levels = jnp.arange(len(joint), dtype=x.dtype)
-    return None if own is None else jnp.insert(own, p.on, jax.nn.softmax(joint) @ levels)
+    posterior = p._posterior(x, observed)
+    own = mixed_expectation(posterior, p.parts, p._others(x), p._others(observed))
+    levels = jnp.arange(len(posterior), dtype=x.dtype)
+    return None if own is None else jnp.insert(own, p.on, jnp.exp(posterior) @ levels)
 
 
 @rules.completion.register(Chain)
 def _completion(p: Chain, x: Row, observed: Mask) -> tuple[Row, Float[Array, ""]] | None:
-    possible = ~observed[p.on] | (jnp.arange(len(p.log_prior)) == x[p.on])
-    weights = jnp.where(possible, jax.nn.log_softmax(p.log_prior), -jnp.inf)
+    weights = p._prior(x, observed)
     # The level rides along as one more entry of its part's row.
     rule = rules.completion.find(p.parts)
     if rule is None:

@@ -8,6 +8,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from pofx.core import rules
 from pofx.core.atoms import Atoms
 from pofx.core.distribution import Example, Mask, Queryable, Row
+from pofx.core.ratios import log_conditional
 from pofx.models.gaussian import Gaussian
 
 
@@ -35,8 +36,7 @@ class Conditional(Queryable):
         return len(self.keep)
 
     def _log_prob(self, x: Row, observed: Mask) -> Float[Array, ""]:
-        evidence = self.model.log_prob(self.given, self.observed)
-        return self.model.log_prob(*self._row(x, observed)) - evidence
+        return log_conditional(self.model, *self._row(x, observed), self.observed)
 
     def _sample(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
         return self.model.sample(key, *self._row(x, observed))[np.array(self.keep)]
@@ -90,11 +90,12 @@ def _box(
     place: tuple[int, ...],
     low: Float[Array, "b"],
     high: Float[Array, "b"],
+    given: Mask | None = None,
 ) -> Float[Array, ""] | None:
     rule = rules.box.find(p.model)
     inside = tuple(p.keep[j] for j in place)
-    both = rule and rule(p.model, *p._row(x, observed), inside, low, high)
-    return None if both is None else both - p.model.log_prob(p.given, p.observed)
+    before = p.observed if given is None else p._row(x, given)[1]
+    return rule and rule(p.model, *p._row(x, observed), inside, low, high, before)
 
 
 @rules.expectation.register(Conditional)

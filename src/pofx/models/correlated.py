@@ -14,7 +14,8 @@ from pofx.core import rules
 from pofx.core.atoms import Atoms
 from pofx.core.distribution import Example, Mask, Row, Statistical
 from pofx.core.errors import PofxError
-from pofx.core.family import between
+from pofx.core.family import log_between
+from pofx.core.ratios import log_conditional
 from pofx.core.rows import Rows
 from pofx.core.rows import rows as make_rows
 from pofx.core.variables import KINDS, Column, Kind
@@ -115,6 +116,10 @@ class Correlated(Statistical):
             normal=self.normal.maximise(own),
             rest=self.rest and self.rest.maximise(rest),
         )
+
+    def log_prior_density(self) -> Float[Array, ""]:
+        own = self.normal.log_prior_density()
+        return own + self.rest.log_prior_density() if self.rest else own
 
     @classmethod
     def carries(cls, variable: str, **options: Any) -> frozenset[Kind]:
@@ -279,18 +284,47 @@ def _box(
     place: tuple[int, ...],
     low: Float[Array, "b"],
     high: Float[Array, "b"],
+    given: Mask | None = None,
 ) -> Float[Array, ""] | None:
     own = [i for i, j in enumerate(place) if j in p.place]
     rest = np.array([i for i, j in enumerate(place) if j not in p.place], int)
     if len(own) > 1:
         return None  # a probability of a normal orthant
-    total = p._of_numbers(x, observed)
+    total = _numbers_given(p, x, observed, given)
     for i in own:
         found = _column(p, x, observed, place[i])
         assert found is not None
-        total += jnp.log(between(found.family, low[i : i + 1], high[i : i + 1])[0])
+        total += log_between(found.family, low[i : i + 1], high[i : i + 1])[0]
     if p.rest is None:
         return total
     rule, inside = rules.box.find(p.rest), tuple(p.others.index(place[i]) for i in rest)
     assert rule is not None
-    return total + rule(p.rest, *p.remainder(x, observed), inside, low[rest], high[rest])
+    before = None if given is None else p.remainder(x, given)[1]
+    others = *p.remainder(x, observed), inside, low[rest], high[rest], before
+    return total + rule(p.rest, *others)
+
+
+def _numbers_given(p: Correlated, x: Row, observed: Mask, given: Mask | None) -> Float[Array, ""]:
+    """log p of the observed numbers given those of G."""
+    if given is None:
+        return p._of_numbers(x, observed)
+    ratio = log_conditional(p.normal, *p.numbers(x, observed), p.numbers(x, given)[1])
+    possible = p._volume(x, given) > -jnp.inf
+    return jnp.where(possible, ratio + p._volume(x, observed & ~given), jnp.nan)
+
+
+@rules.terms.register(Correlated)
+def _terms(p: Correlated, x: Row, observed: Mask) -> Float[Array, "m"]:
+    rule = rules.terms.find(p.normal)
+    assert rule is not None
+    own = jnp.append(rule(p.normal, *p.numbers(x, observed)), p._volume(x, observed))
+    if p.rest is None:
+        return own
+    return jnp.concatenate([own, p.rest.log_probs(*p.remainder(x, observed))])
+
+
+@rules.groups.register(Correlated)
+def _groups(p: Correlated) -> tuple[int, ...]:
+    numbers = rules.groups.find(p.normal)
+    of_number = dict(zip(p.place, numbers(p.normal) if numbers else [0] * len(p.place)))
+    return tuple(of_number.get(j, p.size + j) for j in range(p.size))

@@ -14,8 +14,10 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from pofx.core.atoms import Atoms
 from pofx.core.axes import over_components, stack
 from pofx.core.distribution import Mask, Row
-from pofx.core.family import Family, between
+from pofx.core.family import Family
+from pofx.core.family import log_between as log_between_ends
 from pofx.models.independent import Independent
+from pofx.models.shrinkage import scaled
 
 BLOCK = 512
 """Rows of which each level of each column is told apart, for each state, at a time."""
@@ -83,21 +85,27 @@ def stepped(
 
     def one(part, own, known):
         recalled = tuple(
-            _times(known[np.array(place)], e) for e, place in zip(part.expected(), part.places)
+            scaled(known[np.array(place)], e) for e, place in zip(part.expected(), part.places)
         )
         both = jax.tree.map(
             lambda r, s, a: (1 - rate) * r + rate * (s + part.prior * a),
             recalled,
             own,
-            part.anchored(),
+            part.pseudo_row(),
         )
         return part.likeliest(both)
 
     return over_components(one)(emissions, own, known.T)
 
 
-def _times(weight: Float[Array, "c"], own: Any) -> Any:
-    return jax.tree.map(lambda a: weight.reshape(-1, *(1,) * (a.ndim - 1)) * a, own)
+def pseudo_weights(emissions: Independent) -> Float[Array, "d k"]:
+    """The weight of a pseudo-row in each column and state."""
+    return over_components(lambda part: part.prior * part.pseudo_weights())(emissions).T
+
+
+def log_prior_density(emissions: Independent) -> Float[Array, ""]:
+    """The log prior of all states' columns."""
+    return over_components(lambda part: part.log_prior_density())(emissions).sum()
 
 
 def of_states(emissions: Independent, states: Int[Array, "d"]) -> Independent:
@@ -150,4 +158,4 @@ def log_between(
     """log P(low < x_j <= high | s_j)."""
     family = column(emissions, jnp.zeros(()), j).family
     k = family.mean().shape
-    return jnp.log(between(family, jnp.broadcast_to(low, k), jnp.broadcast_to(high, k)))
+    return log_between_ends(family, jnp.broadcast_to(low, k), jnp.broadcast_to(high, k))

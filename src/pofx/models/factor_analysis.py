@@ -19,6 +19,7 @@ from pofx.core.variables import Column, Kind
 from pofx.models.gaussian import one_normal
 from pofx.models.latent_linear import Posterior, check_latent, principal
 from pofx.models.moments import Scale, scale_of
+from pofx.models.shrinkage import log_prior_of_covariance, pseudo_variance
 
 
 class Regressions(NamedTuple):
@@ -89,8 +90,9 @@ class FactorAnalysis(Statistical):
         seen = s.weight > 0
         latent = jnp.where(seen[:, None, None], s.latent, identity)
         w = whitener(latent)
+        pseudo = pseudo_variance(1 / self.noise, self.scale.variance)
         slope = (w.mT @ (w @ s.cross[..., None]))[..., 0]
-        left = s.square - (slope * s.cross).sum(1) + self.prior * self.scale.variance
+        left = s.square - (slope * s.cross).sum(1) + self.prior * pseudo
         weight = s.weight + self.prior
         noise = jnp.maximum(left / jnp.where(weight > 0, weight, 1), self.scale.floor)
         loading = jnp.where(seen[:, None], slope[:, :-1], self.loading)
@@ -104,6 +106,11 @@ class FactorAnalysis(Statistical):
                 jnp.where(weight > 0, noise, self.noise),
             ),
         )
+
+    def log_prior_density(self) -> Float[Array, ""]:
+        half = 0.5 * jnp.log(self.noise).sum()
+        spread = log_prior_of_covariance(half, 1 / self.noise, self.scale.variance)
+        return self.prior * spread if self.prior else jnp.zeros(())
 
     @classmethod
     def carries(cls, variable: str, **options: Any) -> frozenset[Kind]:
@@ -158,6 +165,25 @@ def _condition(
     k = np.flatnonzero(keep)
     move, loading, scale = jax.tree.map(operator.itemgetter(k), (*given, p.scale))
     return FactorAnalysis(p.mean[k] + move, loading, p.noise[k], scale, p.prior)
+
+
+@rules.box.register(FactorAnalysis)
+def _box(
+    p: FactorAnalysis,
+    x: Row,
+    observed: Mask,
+    place: tuple[int, ...],
+    low: Float[Array, "b"],
+    high: Float[Array, "b"],
+    given: Mask | None = None,
+) -> Float[Array, ""] | None:
+    if place:
+        return None  # of one column its distribution tells, of more it is a normal orthant
+    if given is None:
+        return p.log_prob(x, observed)
+    move, loading = p._posterior(given).given(jnp.where(given, x - p.mean, 0))
+    left = eqx.tree_at(lambda p: (p.mean, p.loading), p, (p.mean + move, loading))
+    return left.log_prob(x, observed & ~given)
 
 
 @rules.entropy.register(FactorAnalysis)

@@ -7,10 +7,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx.core import rules
+from pofx.core import extended, rules
 from pofx.core.atoms import Atoms
+from pofx.core.axes import pooled
 from pofx.core.distribution import Example, Mask, Row, Statistical
 from pofx.core.errors import unknown
 from pofx.core.linalg import half_log_det, whitener
@@ -19,6 +21,7 @@ from pofx.core.variables import Column, Kind
 from pofx.families.normal import Normal
 from pofx.models.covariance import STRUCTURES
 from pofx.models.moments import Moments, Scale, scale_of
+from pofx.models.shrinkage import log_prior_of_covariance, pseudo_variance
 
 LOG_2PI = float(np.log(2 * np.pi))
 
@@ -31,9 +34,10 @@ class Gaussian(Statistical):
     x_M | x_O ~ N(μ_M + G (x_O - μ_O), Σ_MM - G Σ_OM),  G = Σ_MO Σ_OO⁻¹
 
     `structure` is what the covariance is learned as: full, diagonal, spherical, or tied over the
-    components of a mixture; `prior` is a number of pseudo-rows of independent columns at the
-    data's scale (0: maximum likelihood). On complete rows learning is in closed form, with missing
-    cells by EM (Little and Rubin 2019, ch. 11).
+    components of a mixture; `prior` is a number of pseudo-rows (0: maximum likelihood), whose
+    scatter follows what is left of each column given the others, so that no tie is loosened
+    (`shrinkage.pseudo_variance`). By maximum likelihood learning on complete rows is in closed
+    form; under a prior, or with missing cells, it is by EM (Little and Rubin 2019, ch. 11).
 
     >>> import jax.numpy as jnp
     >>> p = gaussian(jnp.zeros(2), jnp.array([[1.0, 0.5], [0.5, 1.0]]))
@@ -96,22 +100,49 @@ class Gaussian(Statistical):
         return Moments(total, weighted.sum(0), weighted.T @ z + total * left), weight @ log_prob
 
     def maximise(self, statistics: Moments) -> "Gaussian":
-        off = self.scale.centre - self.mean
-        prior = Moments(
-            jnp.asarray(self.prior),
-            self.prior * off,
-            self.prior * (jnp.diag(self.scale.variance) + jnp.outer(off, off)),
-        )
-        moments = jax.tree.map(jnp.add, statistics, prior)
-        shift, scatter = moments.scatter()
-        some = moments.weight > 0
+        shift, scatter = statistics.scatter()
+        weight = statistics.weight
+        if self.prior:
+            back = self._towards_centre(weight, self.mean + shift - self.scale.centre)
+            share = self.prior * self._share()
+            precision = self._precision(whitener(self.covariance))
+            pseudo = share * pseudo_variance(precision, self.scale.variance)
+            shift = shift - back
+            scatter = scatter + weight * jnp.outer(back, back) + jnp.diag(pseudo)
+            weight = weight + share
+        some = weight > 0
         learn = STRUCTURES[self.structure]
-        covariance = learn(scatter, jnp.where(some, moments.weight, 1), self.scale.floor)
+        covariance = learn(scatter, jnp.where(some, weight, 1), self.scale.floor)
         return eqx.tree_at(
             lambda p: (p.mean, p.covariance),
             self,
             (self.mean + shift, jnp.where(some, covariance, self.covariance)),
         )
+
+    def _towards_centre(
+        self, weight: Float[Array, ""], off: Float[Array, "d"]
+    ) -> Float[Array, "d"]:
+        """How far N(centre, V / prior), the prior of the mean, draws back a mean that is `off`."""
+        both = self.covariance + jnp.diag(weight / self.prior * self.scale.variance)
+        w = whitener(both)
+        return self.covariance @ (w.T @ (w @ off))
+
+    def _share(self) -> Float[Array, ""]:
+        """The share of a pseudo-row that is this component's: a tied covariance has but one."""
+        one = jnp.ones((), self.mean.dtype)
+        return 1 / pooled(one) if self.structure == "tied" else one
+
+    def _precision(self, w: Float[Array, "d d"]) -> Float[Array, "d"]:
+        """The diagonal of Σ⁻¹ = Wᵀ W."""
+        return (w**2).sum(0)
+
+    def log_prior_density(self) -> Float[Array, ""]:
+        if not self.prior:
+            return jnp.zeros((), self.mean.dtype)
+        w = whitener(self.covariance)
+        off = (self.mean - self.scale.centre) ** 2 / self.scale.variance
+        spread = log_prior_of_covariance(half_log_det(w), self._precision(w), self.scale.variance)
+        return self.prior * (self._share() * spread - 0.5 * off.sum())
 
     @classmethod
     def carries(cls, variable: str, **options: Any) -> frozenset[Kind]:
@@ -147,6 +178,28 @@ def gaussian(mean: Float[Array, "d"], covariance: Float[Array, "d d"]) -> Gaussi
     return Gaussian(mean, covariance, Scale(mean, variance, 1e-6 * variance))
 
 
+def condition_number(model: Any) -> float:
+    """The largest condition number of the correlations of the Gaussians in a model; 1 for none.
+
+    An answer loses about as many digits as its logarithm to the base of ten has.
+
+    >>> round(condition_number(gaussian(jnp.zeros(2), jnp.array([[4.0, 1.8], [1.8, 1.0]]))), 3)
+    19.0
+    """
+
+    def is_gaussian(node: Any) -> bool:
+        return isinstance(node, Gaussian)
+
+    nodes = filter(is_gaussian, jax.tree.leaves(model, is_leaf=is_gaussian))
+    largest = 1.0
+    for covariance in (np.asarray(node.covariance, np.float64) for node in nodes):
+        unit = np.sqrt(np.diagonal(covariance, axis1=-2, axis2=-1))
+        values = np.linalg.eigvalsh(covariance / (unit[..., :, None] * unit[..., None, :]))
+        smallest = np.maximum(values[..., 0], np.finfo(np.float64).eps)
+        largest = max(largest, float((values[..., -1] / smallest).max()))
+    return largest
+
+
 @rules.condition.register(Gaussian)
 def _condition(
     p: Gaussian, x: Row, observed: Bool[np.ndarray, "d"], keep: Bool[np.ndarray, "d"]
@@ -161,11 +214,42 @@ def _condition(
     return Gaussian(mean, covariance, scale, p.structure, p.prior)
 
 
+@rules.box.register(Gaussian)
+def _box(
+    p: Gaussian,
+    x: Row,
+    observed: Mask,
+    place: tuple[int, ...],
+    low: Float[Array, "b"],
+    high: Float[Array, "b"],
+    given: Mask | None = None,
+) -> Float[Array, ""] | None:
+    if place:
+        return None  # of one column its distribution tells, of more it is a normal orthant
+    if given is None:
+        return p.log_prob(x, observed)
+    w = p._whiten(given)
+    half = w @ jnp.where(given[:, None], p.covariance, 0)
+    mean = p.mean + half.T @ (w @ jnp.where(given, x - p.mean, 0))
+    left = eqx.tree_at(lambda p: (p.mean, p.covariance), p, (mean, p.covariance - half.T @ half))
+    return left.log_prob(x, observed & ~given)
+
+
+@rules.terms.register(Gaussian)
+def _terms(p: Gaussian, x: Row, observed: Mask) -> Float[Array, "d+1"]:
+    w = p._whiten(observed)
+    r = w @ jnp.where(observed, x - p.mean, 0)
+    return jnp.append(-0.5 * r * r, -0.5 * observed.sum() * LOG_2PI - half_log_det(w))
+
+
 @rules.entropy.register(Gaussian)
 def _entropy(p: Gaussian, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""]:
     # H = 1/2 log det 2πeΣ (Cover and Thomas 2006, theorem 8.4.1)
-    log_det = half_log_det(p._whiten(jnp.asarray(asked)))
-    return 0.5 * asked.sum() * (1 + LOG_2PI) + log_det
+    place = np.flatnonzero(asked)
+    covariance = p.covariance[np.ix_(place, place)]
+    if len(place) <= extended.MAX_COLUMNS and not isinstance(covariance, Tracer):
+        return jnp.asarray(extended.normal_entropy(np.asarray(covariance)))
+    return 0.5 * len(place) * (1 + LOG_2PI) + half_log_det(whitener(covariance))
 
 
 @rules.normal.register(Gaussian)
@@ -201,3 +285,9 @@ def _completion(p: Gaussian, x: Row, observed: Mask) -> tuple[Row, Float[Array, 
     # A Gaussian is highest at its mean.
     best = jnp.where(observed, x, _expectation(p, x, observed))
     return best, p.log_prob(best)
+
+
+@rules.groups.register(Gaussian)
+def _groups(p: Gaussian) -> tuple[int, ...]:
+    alone = p.structure in ("diagonal", "spherical")
+    return tuple(range(p.size)) if alone else (0,) * p.size

@@ -14,11 +14,12 @@ from pofx.core import rules
 from pofx.core.atoms import Atoms
 from pofx.core.discovery import discover
 from pofx.core.distribution import Example, Mask, Parametric, Row
-from pofx.core.family import Family, between
+from pofx.core.family import Family, log_between
 from pofx.core.rows import Rows
-from pofx.core.variables import KINDS, Column, Kind
+from pofx.core.variables import DISCRETE, KINDS, Column, Kind
 from pofx.families import choose
 from pofx.families.normal import Normal
+from pofx.models.shrinkage import log_prior_of_family, scaled, weights
 
 
 class Independent(Parametric):
@@ -28,7 +29,9 @@ class Independent(Parametric):
 
     Columns of one family are one group, vectorised. `prior` is a number of pseudo-rows, drawn from
     the columns' own distributions over all data (0: maximum likelihood): as a part of a mixture it
-    keeps a category that a component never saw possible, and a density from collapsing.
+    keeps a category that a component never saw possible, and a density from collapsing. A
+    pseudo-row weighs less the worse a family of numbers explains it (`shrinkage.weights`), so that
+    a narrow component stays narrow.
 
     >>> p = Independent.example(jax.random.key(0)).model
     >>> p.size
@@ -87,7 +90,7 @@ class Independent(Parametric):
 
     def maximise(self, statistics: Any) -> "Independent":
         if self.prior:
-            pseudo = self.anchored()
+            pseudo = self.pseudo_row()
             statistics = jax.tree.map(lambda s, e: s + self.prior * e, statistics, pseudo)
         return self.likeliest(statistics)
 
@@ -96,9 +99,33 @@ class Independent(Parametric):
         learned = tuple(family.maximise(own) for family, own in zip(self.groups, statistics))
         return Independent(learned, self.anchors, self.places, self.prior)
 
-    def anchored(self) -> Any:
-        """The statistics that one pseudo-row is expected to give."""
-        return tuple(family.expected(own) for family, own in zip(self.groups, self.anchors))
+    def pseudo_row(self) -> Any:
+        """The statistics that one pseudo-row is expected to give, by its weight in each column."""
+        triples = zip(self.groups, self.anchors, self._divergences())
+        return tuple(scaled(weights(kl), f.expected(own)) for f, own, kl in triples)
+
+    def pseudo_weights(self) -> Float[Array, "d"]:
+        """The weight of one pseudo-row in each column."""
+        kls = self._divergences()
+        return _put([weights(kl) for kl in kls], self.places, kls[0].dtype)
+
+    def _divergences(self) -> list[Float[Array, "c"]]:
+        """KL(anchor || family) of columns of numbers; zero of levels, whose pseudo-row is whole."""
+        out = []
+        for family, anchor in zip(self.groups, self.anchors):
+            rule = None if family.kinds <= DISCRETE else rules.kl.find(anchor, family)
+            out.append(rule(anchor, family) if rule else jnp.zeros_like(family.mean()))
+        return out
+
+    def log_prior_density(self) -> Float[Array, ""]:
+        total = jnp.zeros(())
+        for family, anchor, kl in zip(self.groups, self.anchors, self._divergences()):
+            if family.kinds <= DISCRETE:
+                rule = rules.kl.find(anchor, family)
+                total -= rule(anchor, family).sum() if rule else 0
+            else:
+                total += log_prior_of_family(kl).sum()
+        return self.prior * total if self.prior else jnp.zeros(())
 
     @classmethod
     def carries(cls, variable: str, **options: Any) -> frozenset[Kind]:
@@ -231,12 +258,22 @@ def _box(
     place: tuple[int, ...],
     low: Float[Array, "b"],
     high: Float[Array, "b"],
+    given: Mask | None = None,
 ) -> Float[Array, ""]:
-    total = p.log_prob(x, observed)
+    each = p.log_probs(x, observed)
+    if given is not None:
+        possible = (jnp.where(given, each, 0) > -jnp.inf).all()
+        each = jnp.where(possible, jnp.where(given, 0, each), jnp.nan)
+    total = each.sum()
     for j, a, b in zip(place, low, high):
         family, i = _home(p, j)
-        total += jnp.log(between(_one(family, i), a[None], b[None])[0])
+        total += log_between(_one(family, i), a[None], b[None])[0]
     return total
+
+
+@rules.terms.register(Independent)
+def _terms(p: Independent, x: Row, observed: Mask) -> Float[Array, "d"]:
+    return p.log_probs(x, observed)
 
 
 def _one(family: Family, i: int) -> Family:
@@ -263,3 +300,8 @@ def _expectation(p: Independent, x: Row, observed: Mask) -> Row:
 def _completion(p: Independent, x: Row, observed: Mask) -> tuple[Row, Float[Array, ""]]:
     best = jnp.where(observed, x, p.modes())
     return best, p.log_prob(best)
+
+
+@rules.groups.register(Independent)
+def _groups(p: Independent) -> tuple[int, ...]:
+    return tuple(range(p.size))

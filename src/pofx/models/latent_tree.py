@@ -52,8 +52,9 @@ class LatentTree(TreeModel, Stepwise):
         before, known = carried
         assert self.emissions is not None
         counts = before + rate * (counts + self._pseudo_counts() - before)
+        pseudo = emitted.pseudo_weights(self.emissions)
         emissions = emitted.stepped(self.emissions, own, known, rate)
-        known = known + rate * (weight + self.emissions.prior - known)
+        known = known + rate * (weight + pseudo - known)
         return self._with(counts, emissions), (counts, known)
 
     @classmethod

@@ -20,6 +20,8 @@ from pofx.models.gaussian import Gaussian
 from pofx.models.seeds import clusters
 from pofx.models.stacked import (
     draw,
+    log_posterior,
+    log_prior_density,
     log_probs,
     log_probs_of_rows,
     log_weights,
@@ -31,6 +33,8 @@ from pofx.models.stacked import (
     mixed_moments,
     part_class,
     part_statistics,
+    part_terms,
+    posterior_of_terms,
     responsibilities,
 )
 
@@ -66,9 +70,13 @@ class Mixture(Statistical):
         """log p(k, x_O) for each component k."""
         return jax.nn.log_softmax(self.log_weights) + log_probs(self.parts, x, observed)
 
+    def _posterior(self, x: Row, observed: Mask) -> Float[Array, "k"]:
+        """log p(k | x_O) for each component k."""
+        return log_posterior(jax.nn.log_softmax(self.log_weights), self.parts, x, observed)
+
     def _sample(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
         choose, own = jax.random.split(key)
-        k = jax.random.categorical(choose, self._joint(x, observed))
+        k = jax.random.categorical(choose, self._posterior(x, observed))
         return draw(self.parts, k, own, x, observed)
 
     def _statistics(
@@ -84,6 +92,9 @@ class Mixture(Statistical):
         shares, own = statistics
         weights = log_weights(shares, self.prior, self.log_weights)
         return Mixture(weights, maximised(self.parts, own), self.prior)
+
+    def log_prior_density(self) -> Float[Array, ""]:
+        return log_prior_density(self.log_weights, self.prior, self.parts)
 
     @classmethod
     def carries(
@@ -150,7 +161,7 @@ def _condition(
     if rule is None:
         return None
     parts = over_components(lambda part, x: rule(part, x, observed, keep), shared=1)(p.parts, x)
-    weights = jax.nn.log_softmax(p._joint(x, jnp.asarray(observed)))
+    weights = p._posterior(x, jnp.asarray(observed))
     return None if parts is None else Mixture(weights, parts, p.prior)
 
 
@@ -171,7 +182,7 @@ def _moments(p: Mixture) -> tuple[Row, Float[Array, "d d"]] | None:
 
 @rules.column.register(Mixture)
 def _column(p: Mixture, x: Row, observed: Mask, j: int) -> Atoms | None:
-    return mixed_column(p._joint(x, observed), p.parts, x, observed, j)
+    return mixed_column(p._posterior(x, observed), p.parts, x, observed, j)
 
 
 @rules.box.register(Mixture)
@@ -182,9 +193,16 @@ def _box(
     place: tuple[int, ...],
     low: Float[Array, "b"],
     high: Float[Array, "b"],
+    given: Mask | None = None,
 ) -> Float[Array, ""] | None:
+    weights = jax.nn.log_softmax(p.log_weights) if given is None else p._posterior(x, given)
+    return mixed_box(weights, p.parts, x, observed, place, low, high, given)
+
+
+@rules.terms.register(Mixture)
+def _terms(p: Mixture, x: Row, observed: Mask) -> Float[Array, "m"]:
     weights = jax.nn.log_softmax(p.log_weights)
-    return mixed_box(weights, p.parts, x, observed, place, low, high)
+    return posterior_of_terms(weights, part_terms(p.parts, x, observed))[1]
 
 
 @rules.normal.register(Mixture)
@@ -195,7 +213,7 @@ def _normal(p: Mixture) -> tuple[Row, Float[Array, "d d"]] | None:
 
 @rules.expectation.register(Mixture)
 def _expectation(p: Mixture, x: Row, observed: Mask) -> Row | None:
-    return mixed_expectation(p._joint(x, observed), p.parts, x, observed)
+    return mixed_expectation(p._posterior(x, observed), p.parts, x, observed)
 
 
 @rules.completion.register(Mixture)
@@ -206,4 +224,10 @@ def _completion(p: Mixture, x: Row, observed: Mask) -> tuple[Row, Float[Array, "
 @rules.latent.register(Mixture)
 def _latent(p: Mixture, x: Row, observed: Mask) -> dict[str, Float[Array, "k"]]:
     # Responsibilities, p(k | x_O).
-    return {"component": jax.nn.softmax(p._joint(x, observed))}
+    return {"component": jnp.exp(p._posterior(x, observed))}
+
+
+@rules.groups.register(Mixture)
+def _groups(p: Mixture) -> tuple[int, ...] | None:
+    rule = rules.groups.find(p.parts)
+    return rule(p.parts) if rule and len(p.log_weights) == 1 else None

@@ -10,6 +10,11 @@ from jaxtyping import Array, Float
 
 from pofx.core.rows import Rows
 from pofx.core.variables import Column, smooth
+from pofx.families.starting import NARROWEST
+
+TIED = 1e-10
+"""The least variance that is left of a column given others, as a share of its variance: in float64
+with as many digits left in the regression on the others as in the deviations from it."""
 
 
 class Moments(NamedTuple):
@@ -60,6 +65,9 @@ def scale_of(rows: Rows, columns: Sequence[Column]) -> tuple[Scale, Float[np.nda
     )
     constant = (low >= high) | (variance <= 0)
     variance = np.where(constant, np.where(resolution > 0, resolution**2, 1.0), variance)
-    relative = max(1e-6, 16 * len(columns) * np.finfo(rows.x.dtype).eps)
+    # A column alone is no narrower than a millionth of its variance. What is left of one given the
+    # others may be as little as Cholesky resolves: a date a day after another, over ten years.
+    narrowest = NARROWEST if len(columns) == 1 else TIED
+    relative = max(narrowest, 16 * len(columns) * np.finfo(rows.x.dtype).eps)
     floor = np.maximum(resolution**2 / 12, relative * variance)
     return Scale(*map(jnp.asarray, (centre, variance, floor))), centre + z

@@ -1,6 +1,5 @@
 """The neural energy: a network tilts a tractable model."""
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -11,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core.distribution import Example, Mask, OnePhase, OnLoss, Queryable, Row, Still, Tractable
-from pofx.core.errors import PofxError, PofxWarning, at_least, unknown
+from pofx.core.errors import PofxError, at_least, unknown, warn
 from pofx.core.inexact import Unnormalised
 from pofx.core.rows import Rows
 from pofx.core.variables import KINDS, Column, Kind
@@ -265,4 +264,4 @@ def _begun(
 
 def _warn(what: str) -> None:
     hint = "try fewer epochs, a smaller width=, or a reference= nearer to the data"
-    warnings.warn(f"{what}; {hint}", PofxWarning, stacklevel=3)
+    warn(f"{what}; {hint}")

@@ -18,6 +18,7 @@ from pofx.core.variables import Column, Kind
 from pofx.models.gaussian import one_normal
 from pofx.models.latent_linear import Posterior, check_latent, principal
 from pofx.models.moments import Moments, Scale, scale_of
+from pofx.models.shrinkage import log_prior_of_covariance, pseudo_variance
 
 
 class PPCA(Statistical):
@@ -72,7 +73,8 @@ class PPCA(Statistical):
         weight = statistics.weight + self.prior
         some = weight > 0
         shift, scatter = statistics.scatter()
-        scatter = scatter + self.prior * jnp.diag(self.scale.variance)
+        pseudo = pseudo_variance(self._precision(), self.scale.variance)
+        scatter = scatter + self.prior * jnp.diag(pseudo)
         covariance = scatter / jnp.where(some, weight, 1)
         loading, noise = principal(covariance, self.loading.shape[-1], self.scale.floor.max())
         return eqx.tree_at(
@@ -84,6 +86,16 @@ class PPCA(Statistical):
                 jnp.where(some, noise, self.noise),
             ),
         )
+
+    def _precision(self) -> Float[Array, "d"]:
+        """The diagonal of the inverse covariance, by Woodbury's identity."""
+        p = self._posterior(jnp.ones(self.size, bool))
+        return (1 - ((self.loading @ p.root()) ** 2).sum(1) / self.noise) / self.noise
+
+    def log_prior_density(self) -> Float[Array, ""]:
+        half = self._posterior(jnp.ones(self.size, bool)).log_det()
+        spread = log_prior_of_covariance(half, self._precision(), self.scale.variance)
+        return self.prior * spread if self.prior else jnp.zeros(())
 
     @classmethod
     def carries(cls, variable: str, **options: Any) -> frozenset[Kind]:
@@ -123,6 +135,25 @@ def _condition(
     k = np.flatnonzero(keep)
     move, loading, scale = jax.tree.map(operator.itemgetter(k), (*given, p.scale))
     return PPCA(p.mean[k] + move, loading, p.noise, scale, p.prior)
+
+
+@rules.box.register(PPCA)
+def _box(
+    p: PPCA,
+    x: Row,
+    observed: Mask,
+    place: tuple[int, ...],
+    low: Float[Array, "b"],
+    high: Float[Array, "b"],
+    given: Mask | None = None,
+) -> Float[Array, ""] | None:
+    if place:
+        return None  # of one column its distribution tells, of more it is a normal orthant
+    if given is None:
+        return p.log_prob(x, observed)
+    move, loading = p._posterior(given).given(jnp.where(given, x - p.mean, 0))
+    left = eqx.tree_at(lambda p: (p.mean, p.loading), p, (p.mean + move, loading))
+    return left.log_prob(x, observed & ~given)
 
 
 @rules.entropy.register(PPCA)

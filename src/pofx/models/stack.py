@@ -13,6 +13,7 @@ from pofx.core import rules
 from pofx.core.atoms import Atoms
 from pofx.core.distribution import Example, Mask, Queryable, Row, Statistical
 from pofx.core.errors import PofxError
+from pofx.core.ratios import log_conditional
 from pofx.core.rows import Rows
 from pofx.core.rows import rows as make_rows
 from pofx.core.variables import Column, Kind
@@ -70,6 +71,10 @@ class Stack(Statistical):
         shares, own = statistics
         parts = tuple(part.maximise(s) for part, s in zip(_learned(self.parts), own))
         return Stack(log_weights(shares, self.prior, self.log_weights), parts, self.prior)
+
+    def log_prior_density(self) -> Float[Array, ""]:
+        own = sum(part.log_prior_density() for part in _learned(self.parts))
+        return own + self.prior * jax.nn.log_softmax(self.log_weights).sum()
 
     @classmethod
     def carries(
@@ -155,10 +160,19 @@ def _box(
     place: tuple[int, ...],
     low: Float[Array, "b"],
     high: Float[Array, "b"],
+    given: Mask | None = None,
 ) -> Float[Array, ""] | None:
-    own = _each(rules.box, p, x, observed, place, low, high)
-    weights = jax.nn.log_softmax(p.log_weights)
-    return None if own is None else jax.nn.logsumexp(weights + jnp.stack(own))
+    if place:
+        own = _each(rules.box, p, x, observed, place, low, high, given)
+    elif given is None:
+        return p.log_prob(x, observed)
+    else:
+        own = [log_conditional(part, x, observed, given) for part in p.parts]
+    if own is None:
+        return None
+    weights = jax.nn.log_softmax(p.log_weights if given is None else p.joint(x, given))
+    # A part in which x_G is impossible has no such probability, and no weight.
+    return jax.nn.logsumexp(weights + jnp.where(weights == -jnp.inf, -jnp.inf, jnp.stack(own)))
 
 
 @rules.moments.register(Stack)

@@ -41,6 +41,38 @@ def log_probs(parts: Any, x: Float[Array, "d"], observed: Bool[Array, "d"]) -> F
     return over_components(lambda part, x, o: part.log_prob(x, o), shared=2)(parts, x, observed)
 
 
+def part_terms(parts: Any, x: Float[Array, "d"], observed: Bool[Array, "d"]) -> Float[Array, "k m"]:
+    """Numbers whose sum over m is log p_k(x_O): those that the parts agree on cancel."""
+    rule = rules.terms.find(parts)
+    each = over_components(rule, shared=2)(parts, x, observed) if rule else None
+    return log_probs(parts, x, observed)[:, None] if each is None else each
+
+
+def log_posterior(
+    log_weights: Float[Array, "k"], parts: Any, x: Float[Array, "d"], observed: Bool[Array, "d"]
+) -> Float[Array, "k"]:
+    """log p(k | x_O) for prior probabilities of k; NaN where x_O is impossible.
+
+    From differences to the most probable part, term by term: a column far out that says the same
+    of every part would swallow the digits of all others.
+    """
+    return posterior_of_terms(log_weights, part_terms(parts, x, observed))[0]
+
+
+def posterior_of_terms(
+    log_weights: Float[Array, "k"], terms: Float[Array, "k m"]
+) -> tuple[Float[Array, "k"], Float[Array, "m+1"]]:
+    """log p(k | x_O), and the terms of the mixture itself: those of its most probable part."""
+    joint = log_weights + terms.sum(1)
+    best = jnp.argmax(joint)
+    reference = terms[best]
+    ratio = jnp.where(terms == reference, 0, terms - reference).sum(1)
+    relative = log_weights + jnp.where(joint > -jnp.inf, ratio, -jnp.inf)
+    last = jax.nn.logsumexp(relative)
+    posterior = jnp.where(joint[best] > -jnp.inf, relative - last, jnp.nan)
+    return posterior, jnp.append(reference, last)
+
+
 def log_probs_of_rows(
     parts: Any, x: Float[Array, "n d"], observed: Bool[Array, "d"]
 ) -> Float[Array, "k n"]:
@@ -92,6 +124,12 @@ def log_weights(
     return jnp.where(total > 0, jnp.log((shares + prior) / jnp.where(total > 0, total, 1)), before)
 
 
+def log_prior_density(log_weights: Float[Array, "k"], prior: float, parts: Any) -> Float[Array, ""]:
+    """The log prior of the category's probabilities and of the parts, up to a constant."""
+    own = over_components(lambda part: part.log_prior_density())(parts).sum()
+    return own + prior * jax.nn.log_softmax(log_weights).sum() if prior else own
+
+
 def part_statistics(
     parts: Any, weight: Float[Array, "k n"], x: Float[Array, "n d"], observed: Any
 ) -> Any:
@@ -116,29 +154,29 @@ def mixed_moments(
 
 
 def mixed_column(
-    joint: Float[Array, "k"],
+    log_weights: Float[Array, "k"],
     parts: Any,
     x: Float[Array, "d"],
     observed: Bool[Array, "d"],
     j: int,
 ) -> Atoms | None:
-    """p(x_j | x_O) = Σ_k p(k | x_O) p_k(x_j | x_O), with log p(k, x_O) in `joint`."""
+    """p(x_j | x_O) = Σ_k p(k | x_O) p_k(x_j | x_O), with log p(k | x_O) in `log_weights`."""
     rule = rules.column.find(parts)
     if rule is None:
         return None
     own = over_components(lambda part, x, o: rule(part, x, o, j), shared=2)(parts, x, observed)
-    return own and flattened(jax.nn.log_softmax(joint), own)
+    return own and flattened(log_weights, own)
 
 
 def mixed_expectation(
-    joint: Float[Array, "k"], parts: Any, x: Float[Array, "d"], observed: Bool[Array, "d"]
+    log_weights: Float[Array, "k"], parts: Any, x: Float[Array, "d"], observed: Bool[Array, "d"]
 ) -> Float[Array, "d"] | None:
-    """E[x_M | x_O] = Σ_k p(k | x_O) E_k[x_M | x_O], with log p(k, x_O) in `joint`."""
+    """E[x_M | x_O] = Σ_k p(k | x_O) E_k[x_M | x_O], with log p(k | x_O) in `log_weights`."""
     rule = rules.expectation.find(parts)
     if rule is None:
         return None
     own = over_components(rule, shared=2)(parts, x, observed)
-    return None if own is None else jax.nn.softmax(joint) @ own
+    return None if own is None else jnp.exp(log_weights) @ own
 
 
 def mixed_completion(
@@ -166,11 +204,41 @@ def mixed_box(
     place: tuple[int, ...],
     low: Float[Array, "b"],
     high: Float[Array, "b"],
+    given: Bool[Array, "d"] | None,
 ) -> Float[Array, ""] | None:
-    """log Σ_k w_k P_k(x_O, low < x_B <= high)."""
+    """log Σ_k w_k P_k(x_O, low < x_B <= high | x_G), with log p(k | x_G) in `log_weights`."""
+    own = _boxes(parts, x, observed, place, low, high, given)
+    if own is None:
+        return None
+    # A part in which x_G is impossible has no such probability, and no weight.
+    return jax.nn.logsumexp(log_weights + jnp.where(log_weights == -jnp.inf, -jnp.inf, own))
+
+
+def _boxes(parts, x, observed, place, low, high, given) -> Float[Array, "k"] | None:
+    """log P_k(x_O, low < x_B <= high | x_G) of each part."""
     rule = rules.box.find(parts)
     if rule is None:
         return None
-    score = over_components(lambda part, x, o, a, b: rule(part, x, o, place, a, b), shared=4)
-    own = score(parts, x, observed, low, high)
-    return None if own is None else jax.nn.logsumexp(log_weights + own)
+
+    def of_parts(x, observed, low, high, *given):
+        def one(part, x, o, a, b, *given):
+            return rule(part, x, o, place, a, b, *given)
+
+        score = over_components(one, shared=4 + len(given))
+        return score(parts, x, observed, low, high, *given)
+
+    def of_rest():
+        if rule:
+            own = of_parts(x, observed, low, high, *(() if given is None else (given,)))
+            if own is not None or place:
+                return own
+        if place:
+            return None
+        before = 0.0 if given is None else log_probs(parts, x, given)
+        return log_probs(parts, x, observed) - before
+
+    if place or given is None or parts.any_patterns:
+        return of_rest()
+    # Often nothing but the category is asked for, and then no part has to factorise anything.
+    nothing = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(of_rest))
+    return jax.lax.cond((observed & ~given).any(), of_rest, lambda: nothing)

@@ -86,6 +86,16 @@ class StateTree(eqx.Module):
         total = self._up(log_e, _sum)[0]
         return jnp.where(total > IMPOSSIBLE / 2, total, -jnp.inf)
 
+    def terms(self, log_e: Float[Array, "d k"]) -> Float[Array, "d+1"]:
+        """Numbers whose sum is the log-evidence: the largest of each node, and what is left.
+
+        Nodes that two evidences have in common have the same number in both.
+        """
+        log_e = jnp.maximum(log_e, IMPOSSIBLE)
+        largest = log_e.max(1)
+        left = self.log_evidence(log_e - largest[:, None])
+        return jnp.append(jnp.where(largest > IMPOSSIBLE / 2, largest, -jnp.inf), left)
+
     def posterior(self, log_e: Float[Array, "d k"]) -> Float[Array, "d k"]:
         """p(s_j | e) of each node j: the gradient of the log-evidence (Darwiche 2003)."""
         return jax.grad(self.log_evidence)(log_e)
@@ -153,19 +163,26 @@ class StateTree(eqx.Module):
         return total + total.T
 
     def _up(self, log_e: Array, combine: Callable) -> tuple[Array, Array]:
-        """The log-evidence, and that at and below each node."""
+        """The log-evidence, and that at and below each node but for a number of the node's own.
+
+        Messages are relative to the largest: evidence far out would swallow the others' digits.
+        """
         log_t = jnp.maximum(self.log_transition, IMPOSSIBLE)
         # The parent of the roots is one node more; what reaches it is the whole.
         beyond = jnp.zeros((1, *log_e.shape[1:]), log_e.dtype)
         start = jnp.concatenate([jnp.maximum(log_e, IMPOSSIBLE), beyond])
         own, above = self.order
 
-        def ascend(below, at):
+        def ascend(state, at):
+            below, total = state
             j, parent = at
-            return below.at[parent].add(combine(log_t[j], below[j])), None
+            largest = jax.lax.stop_gradient(below[j].max(0))
+            message = combine(log_t[j], below[j] - largest)
+            return (below.at[parent].add(message), total + largest), None
 
-        below, _ = jax.lax.scan(ascend, start, (own[::-1], above[::-1]))
-        return below[-1, 0], below
+        nothing = jnp.zeros(log_e.shape[2:], log_e.dtype)
+        (below, total), _ = jax.lax.scan(ascend, (start, nothing), (own[::-1], above[::-1]))
+        return below[-1, 0] + total, below
 
     def _down(self, log_e: Array, combine: Callable, choose: Callable) -> Int[Array, "d"]:
         """All states from the roots on, each chosen by its probabilities given its parent's."""
@@ -201,15 +218,14 @@ def even_tree(levels: tuple[int, ...], parents: tuple[int, ...]) -> StateTree:
 
 
 def _sum(log_t: Array, b: Array) -> Array:
-    """log Σ_b T[a, b] exp(b)."""
+    """log Σ_b T[a, b] exp(b), the largest b being 0."""
     if len(b) <= FEW:
         joint = log_t + b
         top = jax.lax.stop_gradient(joint.max(1))
         return jnp.log(jnp.exp(joint - top[:, None]).sum(1)) + top
-    top = jax.lax.stop_gradient(b.max())
-    m = jnp.matmul(jnp.exp(log_t), jnp.exp(b - top), precision="highest")
+    m = jnp.matmul(jnp.exp(log_t), jnp.exp(b), precision="highest")
     some = m > 0
-    return jnp.where(some, jnp.log(jnp.where(some, m, 1)), IMPOSSIBLE) + top
+    return jnp.where(some, jnp.log(jnp.where(some, m, 1)), IMPOSSIBLE)
 
 
 def _max(log_t: Array, b: Array) -> Array:

@@ -61,16 +61,27 @@ def _between(
 def kl(p: StateTree, q: StateTree) -> Float[Array, ""]:
     """KL(p || q) = Σ_j E_p[log p(s_j | s_pa(j)) - log q(s_j | s_pa'(j))] over all nodes.
 
-    q's pairs of node and parent have under p the joint that p's way between them gives.
+    q's pairs of node and parent have under p the joint that p's way between them gives. A node of
+    the same parent in both adds a mean of divergences, which keeps its digits where p and q agree.
     """
     own = marginals(p)
     total = jnp.zeros(())
-    for j in range(len(p.parents)):
-        first = _pair(p, own, p.parents[j], j)
-        second = first if q.parents[j] == p.parents[j] else _pair(p, own, q.parents[j], j)
-        gain = _expected(first, p.log_transition[j]) - _expected(second, q.log_transition[j])
-        total += gain
+    for j, (parent, other) in enumerate(zip(p.parents, q.parents)):
+        if parent == other:
+            total += _edge(own, parent, p.log_transition[j], q.log_transition[j])
+        else:
+            total += _expected(_pair(p, own, parent, j), p.log_transition[j])
+            total -= _expected(_pair(p, own, other, j), q.log_transition[j])
     return jnp.maximum(total, 0)
+
+
+def _edge(
+    p: Float[Array, "d k"], parent: int, log_p: Float[Array, "k k"], log_q: Float[Array, "k k"]
+) -> Float[Array, ""]:
+    """E over the parent's state of KL(p(s_j | s_parent) || q(s_j | s_parent)); a root has row 0."""
+    weight = p[parent] if parent >= 0 else jnp.zeros_like(log_p[0]).at[0].set(1)
+    each = divergence(jnp.exp(log_p), jnp.exp(log_q)).sum(1)
+    return jnp.where(weight > 0, weight * jnp.where(weight > 0, each, 0), 0).sum()
 
 
 def _expected(joint: Float[Array, "k k"], log_p: Float[Array, "k k"]) -> Float[Array, ""]:

@@ -101,6 +101,13 @@ class TreeModel(Statistical):
             emissions = emitted.maximised(emissions, own)
         return self._with(counts + self._pseudo_counts(), emissions)
 
+    def log_prior_density(self) -> Float[Array, ""]:
+        pseudo = self._pseudo_counts()
+        total = jnp.where(pseudo > 0, pseudo * self.tree.log_transition, 0).sum()
+        return (
+            total if self.emissions is None else total + emitted.log_prior_density(self.emissions)
+        )
+
     def _with(self, counts: Array, emissions: Independent | None) -> Any:
         parts = self.tree.maximise(counts), emissions
         return type(self)(*parts, self.levels, self.hidden, self.prior)
@@ -164,8 +171,11 @@ def box(
     place: tuple[int, ...],
     low: Float[Array, "b"],
     high: Float[Array, "b"],
-) -> Float[Array, ""]:
+    given: Mask | None = None,
+) -> Float[Array, ""] | None:
     """log Σ_s p(s) Π_{j in O} p_j(x_j | s_j) Π_{j in B} P(low_j < x_j <= high_j | s_j)."""
+    if not place and p.emissions is None:
+        return None  # of levels no log-probability is so large that it takes digits
     log_e = p.evidence(x, observed)
     codes = jnp.arange(p.tree.states, dtype=x.dtype)
     for j, a, b in zip(place, low, high):
@@ -174,7 +184,16 @@ def box(
         else:
             own = jnp.where((codes > a) & (codes <= b), 0, IMPOSSIBLE)
         log_e = log_e.at[j, : len(own)].set(own)
-    return p.tree.log_evidence(log_e)
+    if given is None:
+        return p.tree.log_evidence(log_e)
+    both, before = p.tree.terms(log_e), p.tree.terms(p.evidence(x, given))
+    ratio = jnp.where(both == before, 0, both - before).sum()
+    return jnp.where((before > -jnp.inf).all(), ratio, jnp.nan)
+
+
+def terms(p: TreeModel, x: Row, observed: Mask) -> Float[Array, "d+1"] | None:
+    """The terms of the log-evidence; None of levels, whose messages of many trees go together."""
+    return None if p.emissions is None else p.tree.terms(p.evidence(x, observed))
 
 
 def moments(p: TreeModel) -> tuple[Row, Float[Array, "d d"]]:
@@ -247,6 +266,7 @@ def register(model: type[TreeModel]) -> None:
     rules.column.register(model)(column)
     rules.expectation.register(model)(expectation)
     rules.box.register(model)(box)
+    rules.terms.register(model)(terms)
     rules.together.register(model)(together)
     rules.moments.register(model)(moments)
     rules.completion.register(model)(completion)

@@ -1,7 +1,6 @@
 """The variational autoencoder: a latent point, whose decoder gives each column a law."""
 
 import math
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -14,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from pofx.core import rules
 from pofx.core.distribution import Example, Mask, OnePhase, Queryable, Row, Tractable
-from pofx.core.errors import PofxWarning, at_least
+from pofx.core.errors import at_least, warn
 from pofx.core.inexact import Bounded
 from pofx.core.rows import Rows, per_row
 from pofx.core.variables import KINDS, Column, Kind
@@ -243,7 +242,7 @@ def _mean(model: VAE, x: Row, observed: Mask) -> Float[Array, "latent"]:
 
 
 def _warn(what: str) -> None:
-    warnings.warn(f"vae: {what}", PofxWarning, stacklevel=3)
+    warn(f"vae: {what}")
 
 
 @rules.latent.register(VAE)

@@ -152,7 +152,9 @@ class Builder(Transformer[Token, Any]):
         for name in another:
             if name in one:
                 shown = quoted(name.text)
-                hint = "; I(a; a) is H(a)" if one == another else ""
+                hint = (
+                    "; I(a; a) is H(a) for levels, infinite for numbers" if one == another else ""
+                )
                 raise mistake(self._text, name.at, f"{shown} stands on both sides of ';'{hint}")
         return Information((one, another), self._apart(one + another, given))
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from pofx.notation.mistakes import escaped, mistake, quoted
+from pofx.core.printing import escaped
+from pofx.notation.mistakes import mistake, quoted
 from pofx.notation.terms import Free, Given, Interval, Members, Name, Term, Value
 
 RANGES = Interval | Members

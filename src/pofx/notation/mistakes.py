@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from pofx.core.errors import PofxError
+from pofx.core.printing import escaped
 
 WIDTH = 80
 """Characters of the text that the picture shows."""
@@ -49,7 +50,7 @@ class NotationError(PofxError):
     """
 
     def __init__(self, message: str, text: str = "", at: int = 0) -> None:
-        super().__init__(message)
+        super(PofxError, self).__init__(message)  # of more than one line
         self.text = text
         self.at = at
 
@@ -91,15 +92,6 @@ def quoted(word: str) -> str:
     """
     short = word if len(word) <= SHOWN else word[: SHOWN - 3] + "..."
     return f'"{escaped(short)}"' if "'" in short else f"'{escaped(short)}'"
-
-
-def escaped(text: str) -> str:
-    """The text on one line: what does not print is shown by its code.
-
-    >>> print(escaped("a\\tb"))
-    a\\tb
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _picture(text: str, at: int) -> str:

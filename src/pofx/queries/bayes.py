@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from pofx.core.distribution import Mask, Queryable, Row
+from pofx.core.ratios import log_joint
 from pofx.core.rows import Rows, per_row
 
 
@@ -29,11 +30,12 @@ class _Posterior(eqx.Module):
     padded: int = eqx.field(static=True)
 
     def __call__(self, model: Queryable, x: Row, observed: Mask) -> Float[Array, "padded"]:
-        observed = observed.at[self.target].set(True)
+        given = observed.at[self.target].set(False)
+        both = observed.at[self.target].set(True)
 
         def joint(level):
-            return model.log_prob(x.at[self.target].set(level), observed)
+            return log_joint(model, x.at[self.target].set(level), both, given)
 
         codes = jnp.arange(self.padded)
-        log_joint = jax.vmap(joint)(jnp.minimum(codes, self.levels - 1).astype(x.dtype))
-        return jax.nn.softmax(jnp.where(codes < self.levels, log_joint, -jnp.inf))
+        each = jax.vmap(joint)(jnp.minimum(codes, self.levels - 1).astype(x.dtype))
+        return jax.nn.softmax(jnp.where(codes < self.levels, each, -jnp.inf))

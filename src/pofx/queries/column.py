@@ -82,5 +82,8 @@ class _Closed(eqx.Module):
     def __call__(self, model: Queryable, x: Row, observed: Mask) -> tuple[Array, Array, Array]:
         own = atoms(model, x, observed, self.j)
         assert own is not None
-        u = jnp.asarray(self.levels, x.dtype)
-        return own.mean(), own.variance(), jax.vmap(lambda u: own.quantile(u, self.column))(u)
+        levels = np.array(self.levels, np.float64)
+        # In the model's float type a level near one has no digits left, and its complement has.
+        u, above = jnp.asarray(levels, x.dtype), jnp.asarray(1 - levels, x.dtype)
+        quantiles = jax.vmap(lambda u, above: own.quantile(u, self.column, above))(u, above)
+        return own.mean(), own.variance(), quantiles

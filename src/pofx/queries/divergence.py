@@ -15,13 +15,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx.core import rules
+from pofx.core import extended, rules
 from pofx.core.answer import Answer
 from pofx.core.distribution import Queryable
 from pofx.core.linalg import normal_kl
 from pofx.core.variables import Column
+from pofx.core.width import float64, widened
 from pofx.queries.enumeration import Columns, enumerate_levels, log_probs
-from pofx.queries.information import exact_entropy, few_levels, not_below_zero
+from pofx.queries.information import closed_form, exact_entropy, few_levels, not_below_zero
 from pofx.queries.monte_carlo import monte_carlo
 
 
@@ -34,6 +35,8 @@ def kl(
     **request,
 ) -> Answer:
     """KL(p || q) over the asked columns, at least 0, and 0 for equals only."""
+    if eqx.tree_equal(p, q):
+        return Answer(0.0, how="of equals", unit="nats")
     value = _closed_kl(p, q, asked)
     if value is not None:
         return not_below_zero(Answer(value, how="closed form", unit="nats"))
@@ -74,6 +77,8 @@ def jensen_shannon(
     **request,
 ) -> Answer:
     """JS(p || q), symmetric, between 0 and log 2."""
+    if eqx.tree_equal(p, q):
+        return Answer(0.0, how="of equals", unit="nats")
 
     def each(log_p, log_q):
         return log_p - np.logaddexp(log_p, log_q) + math.log(2)
@@ -89,12 +94,36 @@ def jensen_shannon(
 def _closed_kl(p: Queryable, q: Queryable, asked: Columns) -> float | None:
     """KL by a rule for the pair, or as that of two Gaussians; None where neither is there."""
     rule = rules.kl.find(p, q)
-    value = rule(p, q, asked) if rule else None
+    value = closed_form(rule, p, q)(asked) if rule else None
+    return _normal_kl(p, q, asked) if value is None else value
+
+
+def _normal_kl(p: Queryable, q: Queryable, asked: Columns) -> float | None:
+    one, other = _normal_of(p, asked), _normal_of(q, asked)
+    if one and other:
+        value = extended.normal_kl(one, other)
+    else:
+        value = closed_form(_large_normal_kl, p, q)(asked)
+    return None if value is None or math.isnan(value) else value
+
+
+def _normal_of(model: Queryable, asked: Columns) -> tuple[np.ndarray, np.ndarray] | None:
+    """Mean and covariance of the asked columns of a Gaussian, under whatever name, in float64."""
+    rule, place = rules.normal.find(model), np.flatnonzero(asked)
+    if rule is None or len(place) > extended.MAX_COLUMNS:
+        return None
+    with float64(True):
+        moments = rule(widened(model))
+    if moments is None:
+        return None
+    mean, covariance = (np.asarray(a, np.float64) for a in moments)
+    return mean[place], covariance[np.ix_(place, place)]
+
+
+def _large_normal_kl(p: Queryable, q: Queryable, asked: Columns) -> Array | None:
     one, other = (rules.normal.find(m) for m in (p, q))
-    if value is None and one and other:
-        first, second = one(p), other(q)
-        value = normal_kl(first, second, asked) if first and second else None
-    return None if value is None or np.isnan(value) else float(value)
+    first, second = one and one(p), other and other(q)
+    return normal_kl(first, second, asked) if first and second else None
 
 
 def _enumerated(

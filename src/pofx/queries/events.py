@@ -12,7 +12,6 @@ and McFadden 1998, Keane 1994).
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from itertools import product
 from typing import NamedTuple, TypeAlias
 
@@ -26,10 +25,11 @@ from pofx.core import rules
 from pofx.core.answer import Answer
 from pofx.core.distribution import Mask, Queryable, Row
 from pofx.core.errors import PofxError
+from pofx.core.ratios import log_joint
 from pofx.core.variables import Column
 from pofx.queries.column import atoms, closed
 from pofx.queries.enumeration import ENUMERABLE, enumerate_levels, log_probs
-from pofx.queries.monte_carlo import MAX_DRAWS, monte_carlo
+from pofx.queries.monte_carlo import MAX_DRAWS, log_monte_carlo
 
 CELLS = 1024
 """The most joint levels that stand in for draws."""
@@ -48,7 +48,7 @@ class Weighted(NamedTuple):
     weights: Float[np.ndarray, "n"]
 
 
-def probability(
+def log_probability(
     key: PRNGKeyArray,
     model: Queryable,
     columns: Sequence[Column],
@@ -57,20 +57,21 @@ def probability(
     stderr: float | None = None,
     max_draws: int = MAX_DRAWS,
 ) -> Answer:
-    """P(x_B in S_B), other entries integrated out: exact where closed, else an estimate."""
-    cells = exact_cells(model, columns, [event])
+    """log P(x_B in S_B), other entries integrated out: exact where closed, else an estimate.
+
+    Errors, `stderr` too, are relative to the probability.
+    """
+    cells = log_cells(model, columns, [event])
     if cells is not None:
-        return Answer(min(float(cells[0]), 1.0), how=_how(columns, event))
+        return Answer(min(float(cells[0]), 0.0), how=_how(columns, event))
     walk = _walk(model, columns, event)
-    found = monte_carlo(key, _Weight(walk), stderr=stderr, max_draws=max_draws, unit="")
-    # That no draw met the event says little of how rare it is.
-    return found if found.value > 0 else replace(found, stderr=math.nan, how="met by no draw")
+    return log_monte_carlo(key, _LogWeight(walk), stderr=stderr, max_draws=max_draws)
 
 
-def exact_cells(
+def log_cells(
     model: Queryable, columns: Sequence[Column], events: Sequence[Event]
 ) -> Float[np.ndarray, "e"] | None:
-    """The probability of each of some events over the same entries; None where not closed."""
+    """log P of each of some events over the same entries; None where not closed."""
     place = sorted(events[0])
     levels = [j for j in place if columns[j].discrete]
     others = tuple(j for j in place if not columns[j].discrete)
@@ -89,7 +90,9 @@ def exact_cells(
     rest = map(jnp.asarray, (low, high))
     log_prob = _boxes(model, jnp.asarray(x), jnp.asarray(observed), others, *rest)
     owner = np.repeat(np.arange(len(events)), [len(own) for own in cells])
-    return np.bincount(owner, np.exp(np.asarray(log_prob, np.float64)[:count]), len(events))
+    total = np.full(len(events), -math.inf)
+    np.logaddexp.at(total, owner, np.asarray(log_prob, np.float64)[:count])
+    return total
 
 
 def draws(
@@ -100,7 +103,9 @@ def draws(
     x, log_weights = _draws(walk, jax.random.split(key, n))
     log_weights = np.asarray(log_weights, np.float64)
     if not log_weights.max() > -math.inf:
-        raise PofxError(f"the evidence was met by none of {n} draws: its probability is about zero")
+        raise PofxError(
+            f"none of {n} draws satisfied the evidence, which is too rare to be answered by draws"
+        )
     weights = np.exp(log_weights - log_weights.max())
     observed = _asked(columns, event) | isinstance(walk, _Rejection)
     return Weighted(x, jnp.asarray(observed), weights / weights.sum())
@@ -118,9 +123,10 @@ def cells(model: Queryable, columns: Sequence[Column], event: Event) -> Weighted
     inside = np.ones(len(x), bool)
     for j, pieces in event.items():
         inside &= np.any([(x[:, j] > low) & (x[:, j] <= high) for low, high in pieces], 0)
-    weights = np.exp(log_probs(model, x, asked))[inside]
-    if not weights.sum() > 0:
+    log_weights = log_probs(model, x, asked)[inside]
+    if not log_weights.max(initial=-math.inf) > -math.inf:
         raise PofxError("the evidence has probability zero")
+    weights = np.exp(log_weights - log_weights.max())
     return Weighted(jnp.asarray(x[inside]), jnp.asarray(asked), weights / weights.sum())
 
 
@@ -162,14 +168,25 @@ def _boxes(model, x, observed, others, low, high):
             return log_prob
         own = atoms(model, x, observed, others[0])
         assert own is not None
-        return log_prob + jnp.log(own.between(low[0], high[0]).sum())
+        return log_prob + jax.nn.logsumexp(own.log_between(low[0], high[0]))
 
     return jax.lax.map(lambda cell: one(*cell), (x, low, high), batch_size=1024)
+
+
+def _log_mass(model: Queryable, columns: Sequence[Column], event: Event) -> float:
+    """log P of an event of one column that has a closed form."""
+    mass = log_cells(model, columns, [event])
+    return 0.0 if mass is None else float(mass[0])
 
 
 def _walk(model: Queryable, columns: Sequence[Column], event: Event) -> "_Walk | _Rejection":
     """How to draw with weights from within the event."""
     place = sorted(event, key=lambda j: (not columns[j].discrete, j))
+    numbers = [j for j in place if not columns[j].discrete]
+    if len(numbers) > 1 and all(closed(model, columns[j], j) for j in numbers):
+        # The rarest first: what is drawn within it makes the others more probable.
+        rare = {j: _log_mass(model, columns, {j: event[j]}) for j in numbers}
+        place[len(place) - len(numbers) :] = sorted(numbers, key=rare.__getitem__)
     most = max((len(event[j]) for j in place), default=0)
     # Empty intervals fill up the rest.
     ends = np.full((len(place), most, 2), np.inf)
@@ -208,9 +225,13 @@ class _Walk(eqx.Module):
     def _level(self, key, x, observed, j, low, high):
         levels = jnp.arange(self.columns[j].levels, dtype=x.dtype)
         seen = observed.at[j].set(True)
-        joint = jax.vmap(lambda level: self.model.log_prob(x.at[j].set(level), seen))(levels)
+
+        def joint(level):
+            return log_joint(self.model, x.at[j].set(level), seen, observed)
+
+        log_joints = jax.vmap(joint)(levels)
         inside = ((levels[:, None] > low) & (levels[:, None] <= high)).any(1)
-        allowed = jnp.where(inside, jax.nn.log_softmax(joint), -jnp.inf)
+        allowed = jnp.where(inside, jax.nn.log_softmax(log_joints), -jnp.inf)
         return jax.random.categorical(key, allowed), jax.nn.logsumexp(allowed)
 
     def _number(self, key, x, observed, j, low, high):
@@ -248,11 +269,11 @@ class _Rejection(eqx.Module):
         return x, jnp.where(inside, 0.0, -jnp.inf)
 
 
-class _Weight(eqx.Module):
+class _LogWeight(eqx.Module):
     walk: Callable[[PRNGKeyArray], tuple[Row, Float[Array, ""]]]
 
     def __call__(self, key: PRNGKeyArray) -> Float[Array, ""]:
-        return jnp.exp(self.walk(key)[1])
+        return self.walk(key)[1]
 
 
 @eqx.filter_jit

@@ -10,10 +10,11 @@ what is not: a closed H(x_s) makes log p(x_s) + H(x_s) a control variate, and of
 with few levels the sum over p(level | the rest) stands for one draw of them (Rao-Blackwell).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import reduce
 from operator import add
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -25,6 +26,7 @@ from pofx.core import rules
 from pofx.core.answer import Answer
 from pofx.core.distribution import Queryable
 from pofx.core.variables import Column
+from pofx.core.width import float64, widened
 from pofx.queries.enumeration import ENUMERABLE, Columns, enumerate_levels, log_probs
 from pofx.queries.monte_carlo import MAX_DRAWS, monte_carlo
 
@@ -118,10 +120,24 @@ def _collected(terms: Sequence[tuple[float, Columns]]) -> list[tuple[float, Colu
 def exact_entropy(model: Queryable, columns: Sequence[Column], asked: Columns) -> Answer | None:
     """H of the asked columns where a rule or an enumeration gives it, else None."""
     rule = rules.entropy.find(model)
-    value = rule(model, asked) if rule else None
-    if value is not None and not np.isnan(value):
-        return Answer(float(value), how="closed form", unit="nats")
+    value = closed_form(rule, model)(asked) if rule else None
+    if value is not None:
+        return Answer(value, how="closed form", unit="nats")
     return enumerated_entropy(model, columns, asked)
+
+
+def closed_form(rule: Callable[..., Any], *models: Any) -> Callable[..., float | None]:
+    """A rule for one number of some models, computed in float64; None where it knows none.
+
+    The log-determinant of a nearly singular matrix has no digits in float32.
+    """
+
+    def value(*arguments: Any) -> float | None:
+        with float64(True):
+            number = rule(*map(widened, models), *arguments)
+        return None if number is None or np.isnan(number) else float(number)
+
+    return value
 
 
 def enumerated_entropy(

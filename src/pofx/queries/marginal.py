@@ -21,6 +21,7 @@ from jaxtyping import Float, PRNGKeyArray
 from pofx.core.answer import Answer
 from pofx.core.atoms import Atoms, flattened
 from pofx.core.distribution import Queryable
+from pofx.core.ratios import log_joint
 from pofx.core.variables import Column
 from pofx.queries import events
 from pofx.queries.column import atoms, closed
@@ -28,6 +29,8 @@ from pofx.queries.enumeration import ENUMERABLE, enumerate_levels, log_probs
 from pofx.queries.events import Event
 
 DRAWS = 4096
+SHOWS = 1e-6
+"""The largest relative error of what is called exact."""
 
 
 @dataclass(frozen=True)
@@ -81,14 +84,25 @@ class Marginal:
     def quantile(self, u: float) -> Answer:
         """The smallest x with P(X <= x) >= u."""
         x = self._quantile(u)
+        if self.exact:
+            return self._answer(x, 0.0)
         error = float(self.cdf(x).stderr)
-        low, high = np.clip([u - error, u + error], 1e-6, 1 - 1e-6)
-        spread = (self._quantile(high) - self._quantile(low)) / 2 if error > 0 else 0.0
-        return self._answer(x, spread)
+        if not error > 0 and self._beyond(u):
+            return self._answer(x, math.nan)
+        # Within half of what is left on either side, and from there on at the same slope.
+        low, high = max(u - error, u / 2), min(u + error, 1 - (1 - u) / 2)
+        spread = (self._quantile(high) - self._quantile(low)) if error > 0 else 0.0
+        return self._answer(x, spread * error / (high - low) if error > 0 else 0.0)
+
+    def _beyond(self, u: float) -> bool:
+        """Whether there are no draws so far out that they say where the quantile is."""
+        return False
 
     def _average(self, each: np.ndarray) -> Answer:
-        mean = float(self.weights @ each)
-        return self._answer(mean, float(np.sqrt((self.weights**2) @ (each - mean) ** 2)))
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = float(self.weights @ each)
+            error = float(np.sqrt((self.weights**2) @ (each - mean) ** 2))
+        return self._answer(mean, error)
 
     def _answer(self, value: float, stderr: float) -> Answer:
         if self.exact:
@@ -112,13 +126,14 @@ class _Mixed(Marginal):
 
     def _square(self, centre: float) -> np.ndarray:
         variance = np.asarray(_each(Atoms.variance, self.parts), np.float64)
-        return variance + (self._mean() - centre) ** 2
+        with np.errstate(over="ignore", invalid="ignore"):
+            return variance + (self._mean() - centre) ** 2
 
     def _cdf(self, x: float) -> np.ndarray:
         return np.asarray(_each(Atoms.cdf, self.parts, jnp.asarray(x)), np.float64)
 
     def _quantile(self, u: float) -> float:
-        return float(_quantile(self._whole, jnp.asarray(u), self.column))
+        return float(_quantile(self._whole, jnp.asarray(u), jnp.asarray(1 - u), self.column))
 
     def mode(self) -> Answer:
         found = float(_mode(self._whole, self.column))
@@ -147,6 +162,9 @@ class _Drawn(Marginal):
 
     def _cdf(self, x: float) -> np.ndarray:
         return (self.values <= x).astype(np.float64)
+
+    def _beyond(self, u: float) -> bool:
+        return min(u, 1 - u) < (self.weights**2).sum()
 
     def _quantile(self, u: float) -> float:
         order = np.argsort(self.values)
@@ -227,11 +245,15 @@ def _exact_levels(model, columns, asked, cells, event):
         inside &= np.any([(cells[:, j] > a) & (cells[:, j] <= b) for a, b in event[j]], 0)
     own = ({j: ((cell[j] - 0.5, cell[j] + 0.5),) for j in place} for cell in cells)
     joint = [{**event, **levels} for levels in own]
-    found = events.exact_cells(model, columns, joint)
+    found = events.log_cells(model, columns, joint)
     if found is None:
         return None
-    found = np.where(inside, found, 0)
-    return found / found.sum() if found.sum() > 0 else None
+    found = np.where(inside, found, -math.inf)
+    # Of an event so rare the logarithms have lost the digits that differ from level to level.
+    if not found.max() > -math.inf or -found.max() * jnp.finfo(jnp.zeros(()).dtype).eps > SHOWS:
+        return None
+    found = np.exp(found - found.max())
+    return found / found.sum()
 
 
 @eqx.filter_jit
@@ -240,7 +262,8 @@ def _conditional_levels(model, cells, asked, x, observed):
         def joint(cell):
             # A column of the event has its level from the draw.
             consistent = jnp.where(asked & observed, cell == x, True).all()
-            log_prob = model.log_prob(jnp.where(asked, cell, x), asked | observed)
+            row = jnp.where(asked, cell, x)
+            log_prob = log_joint(model, row, asked | observed, observed)
             return jnp.where(consistent, log_prob, -jnp.inf)
 
         return jax.nn.softmax(jax.vmap(joint)(cells.astype(x.dtype)))
@@ -264,8 +287,8 @@ def _each(f, parts, *x):
 
 
 @eqx.filter_jit
-def _quantile(whole, u, column):
-    return whole.quantile(u, column)
+def _quantile(whole, u, above, column):
+    return whole.quantile(u, column, above)
 
 
 @eqx.filter_jit

@@ -1,9 +1,12 @@
 """A question in the notation of `docs/notation.md`, and its answer."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from pofx.core.answer import Answer
 from pofx.core.errors import PofxError
+from pofx.core.width import in_model_width
 from pofx.notation.parse import parse
 from pofx.notation.tree import (
     Divergence,
@@ -18,6 +21,7 @@ from pofx.notation.tree import (
     TotalCorrelation,
 )
 from pofx.queries.monte_carlo import MAX_DRAWS
+from pofx.queries.structure import may_depend
 from pofx.table.asking import information, probability
 from pofx.table.asking.covariance import covariance
 from pofx.table.asking.draws import sample
@@ -25,12 +29,16 @@ from pofx.table.asking.given import Given, given
 from pofx.table.asking.modes import mode
 from pofx.table.asking.number import expectation, quantile
 from pofx.table.asking.question import Question
+from pofx.table.asking.results import Summary, Table
 from pofx.table.asking.tables import for_each
 from pofx.table.held import at_least_one
 from pofx.table.informs import in_nats
 from pofx.table.joint import Joint
 
+UNRELATED = "independent of the evidence in this model"
 
+
+@in_model_width
 def ask(
     p: Joint,
     text: str,
@@ -51,7 +59,7 @@ def ask(
     >>> import pofx
     >>> p = pofx.fit({"a": ["x", "y"] * 20, "b": [0, 1] * 20}, "independent")
     >>> print(ask(p, "p(a = x | b = 1)", {}))
-    p(a = x | b = 1) = 0.5   exact, closed form
+    p(a = x | b = 1) = 0.5   exact, closed form, independent of the evidence in this model
     >>> ask(p, "P(a = z)", {})
     Traceback (most recent call last):
     ...
@@ -93,7 +101,28 @@ def _asked(query: Query) -> list[str]:
             return [name.text for name in query.names]
 
 
-def _answer(question: Question, query: Query, own: Given) -> Any:
+def _answer(question: Question, query: Query, given: Given) -> Any:
+    """The answer, which says so if the model cannot relate what is asked to the evidence."""
+    answer = _computed(question, query, given)
+    entries, model = given.p.entries, given.p.model
+    evidence = given.observed | entries.mask([term.name.text for term in given.sets])
+    relates = may_depend(model, entries.mask(_asked(query)), evidence)
+    return answer if relates or not evidence.any() else _marked(answer)
+
+
+def _marked(answer: Any) -> Any:
+    """The answer with a word that the evidence has no part in it."""
+    match answer:
+        case Answer():
+            return replace(answer, how=f"{answer.how}{', ' if answer.how else ''}{UNRELATED}")
+        case Table():
+            return replace(answer, columns={k: _marked(v) for k, v in answer.columns.items()})
+        case Summary():
+            return replace(answer, mean=_marked(answer.mean))
+    return answer
+
+
+def _computed(question: Question, query: Query, own: Given) -> Any:
     match query:
         case Probability():
             return probability.answer(question, query, own)

@@ -1,6 +1,7 @@
 """The cells of one variable as a plain array, whatever they came as."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -9,23 +10,39 @@ import pyarrow as pa
 
 from pofx.core.errors import PofxError
 from pofx.table.dtypes import arrow_name, arrow_type, known_dtype, pandas_name
+from pofx.table.exact import (
+    DIGITS,
+    MOST_DIGITS,
+    as_decimal,
+    decimal_residual,
+    digits_of,
+    integer_residual,
+    joined,
+    lacking,
+    large,
+    split,
+)
 from pofx.table.times import Sort, numbers, sort_of, time_name, told
 
 LARGEST = 1e150
 """Values beyond it are refused: their squares would overflow."""
+_NO_VALUE = ("NoneType", "NAType", "NaTType")
+_NUMBERS = (int, float, Decimal, np.integer, np.floating)
 
 
 @dataclass(frozen=True)
 class Cells:
     """The cells of one variable, (n, *shape) in float64, NaN where missing.
 
-    They are numbers where `levels` is None, else codes into `levels`. Times are numbers whose unit
-    follows from the dtype, as `times.py` says.
+    They are numbers if `levels` is None, else codes into `levels`. Times are numbers whose unit
+    follows from the dtype, as `times.py` says. Numbers of more digits than float64 holds are the
+    sum of `values` and `residual`.
     """
 
     values: np.ndarray
     levels: tuple[Any, ...] | None
     dtype: str
+    residual: np.ndarray | None = field(default=None, repr=False)
 
     @property
     def missing(self) -> np.ndarray:
@@ -45,12 +62,59 @@ class Cells:
     def value(self, row: int) -> object:
         """The first cell of the row that is not missing, as the user would write it."""
         cells = self.values[row].ravel()
-        first = cells[~np.isnan(cells)][0]
+        place = int(np.flatnonzero(~np.isnan(cells))[0])
+        first = cells[place]
         if self.levels is not None:
             return self.levels[int(first)]
         if self.time:
             return told(first, self.dtype)
-        return int(first) if first == np.rint(first) else float(first)
+        return joined(first, 0.0 if self.residual is None else self.residual[row].flat[place])
+
+    @property
+    def origin(self) -> int:
+        """A whole number amid those that float64 cannot hold; 0 if it holds them all."""
+        if self.residual is None:
+            return 0
+        return int(np.nanmin(self.values) / 2 + np.nanmax(self.values) / 2)
+
+    def minus(self, number: float) -> np.ndarray:
+        """The numbers minus one number, which may be a whole number of any size, rounded once."""
+        high, low = split(number)
+        remainder = -low if self.residual is None else self.residual - low
+        return (self.values - high) + remainder
+
+    def reshaped(self, shape: tuple[int, ...]) -> "Cells":
+        """The cells in another shape."""
+        residual = None if self.residual is None else self.residual.reshape(shape)
+        return replace(self, values=self.values.reshape(shape), residual=residual)
+
+    def paired(self) -> np.ndarray:
+        """Each number as values + i residual, by which numbers of all digits can be compared."""
+        return self.values + 1j * (0.0 if self.residual is None else self.residual)
+
+
+def as_numbers(cells: Cells) -> Cells:
+    """Cells whose levels are numbers or bool as the numbers themselves."""
+    if cells.levels is None:
+        return cells
+    codes = np.where(cells.missing, -1, cells.values).astype(int)
+    high, low = np.array([*map(split, cells.levels), (np.nan, 0.0)]).T
+    return Cells(high[codes], None, cells.dtype, low[codes] if low.any() else None)
+
+
+def added(number: float, values: np.ndarray, dtype: str) -> Cells:
+    """The cells that hold a number plus `values`, to all digits.
+
+    >>> cells = added(2**60 + 3, np.array([1.0]), "int64")
+    >>> cells.value(0) - 2**60
+    4
+    """
+    high, low = split(number)
+    total = high + values
+    # Knuth's two-sum: what rounding took from the total.
+    part = total - high
+    residual = (high - (total - part)) + (values - part) + low
+    return Cells(total, None, dtype, residual if large(number) else None)
 
 
 def as_array(name: str, value: Any) -> np.ndarray:
@@ -82,15 +146,18 @@ def read_values(name: str, value: Any) -> Cells:
         known = known_dtype(array.dtype.name)
         levels = (False, True) if array.dtype.kind == "b" else None
         values = _checked(name, array.astype(np.float64))
-        return Cells(values, levels, array.dtype.name if known else "float64")
+        residual = integer_residual(array) if array.dtype.kind in "iu" else None
+        return Cells(values, levels, array.dtype.name if known else "float64", residual)
     if array.dtype.kind in "mM" and known_dtype(array.dtype.name):
         return _numpy_times(array)
     if array.dtype.kind not in "OUT":
         raise _refused(name, f"dtype {array.dtype}")
-    flat = _to_arrow(name, array.ravel().astype(object))
+    objects = array.ravel().astype(object)
+    if (mixed := _mixed_numbers(name, objects)) is not None:
+        return mixed.reshaped(array.shape)
+    flat = _to_arrow(name, objects)
     dtype = "str" if array.dtype.kind in "UT" else f"object:{arrow_name(flat.type)}"
-    cells = _read_arrow(name, flat, dtype)
-    return Cells(cells.values.reshape(array.shape), cells.levels, cells.dtype)
+    return read_arrow(name, flat, dtype).reshaped(array.shape)
 
 
 def _numpy_times(array: np.ndarray) -> Cells:
@@ -99,6 +166,36 @@ def _numpy_times(array: np.ndarray) -> Cells:
     head = "datetime64" if array.dtype.kind == "M" else "timedelta64"
     values = numbers(pa.array(array.ravel().astype(f"{head}[{unit}]")))
     return Cells(values.reshape(array.shape), None, array.dtype.name)
+
+
+def _mixed_numbers(name: str, objects: np.ndarray) -> Cells | None:
+    """The cells of Python numbers that Arrow has no one type for; None for others."""
+    seen = [kind for kind in set(map(type, objects)) if kind.__name__ not in _NO_VALUE]
+    if not seen or not all(issubclass(kind, _NUMBERS) and kind is not bool for kind in seen):
+        return None
+    known = [v for v in objects if not _none(v)]
+    kinds = {type(v) for v in known}
+    if not known:
+        return None
+    if all(issubclass(kind, int | np.integer) for kind in kinds):
+        low, high = min(known), max(known)
+        if low >= -(2**63) and high < 2**63:
+            return None
+        if low < 0 or high >= 2**64:
+            raise PofxError(
+                f"column {name!r}: expected whole numbers of 64 bits, got "
+                f"{low if low < -(2**63) else high}; convert codes to text, as by .astype(str)"
+            )
+        array = pa.array([None if _none(v) else int(v) for v in objects], pa.uint64())
+        return read_arrow(name, array, "object:uint64")
+    floats = all(issubclass(kind, float | np.floating) for kind in kinds)
+    if floats or (kinds == {Decimal} and digits_of(known) <= MOST_DIGITS):
+        return None
+    exact = [Decimal("NaN") if _none(v) else as_decimal(v) for v in objects]
+    values = np.array([float(v) for v in exact])
+    residual = np.array([0.0 if v.is_nan() else lacking(v, float(v)) for v in exact])
+    kind = "object:float64"
+    return Cells(_checked(name, values), None, kind, residual if residual.any() else None)
 
 
 def _to_arrow(name: str, values: np.ndarray) -> pa.Array:
@@ -110,7 +207,8 @@ def _to_arrow(name: str, values: np.ndarray) -> pa.Array:
 
 
 def _none(value: object) -> bool:
-    return value is None or (isinstance(value, float) and value != value)
+    missing = isinstance(value, float | Decimal) and value != value
+    return value is None or missing or type(value).__name__ in _NO_VALUE
 
 
 def _refused(name: str, what: str) -> PofxError:
@@ -127,7 +225,7 @@ def read_series(name: str, series: nw.Series, container: str) -> Cells:
         return read_values(name, series.to_numpy())
     if native == nw.Categorical and series.implementation.is_polars():
         # the categories of polars are shared by all frames: only those seen here are meant
-        cells = _read_arrow(name, _one_array(series.cast(nw.String).to_arrow()), "category")
+        cells = read_arrow(name, _one_array(series.cast(nw.String).to_arrow()), "category")
         return Cells(cells.values, cells.levels, "category")
     try:
         array = _one_array(series.to_arrow())
@@ -138,14 +236,15 @@ def read_series(name: str, series: nw.Series, container: str) -> Cells:
         dtype = "enum"
     elif container == "pandas":
         dtype = pandas_name(series.to_native().dtype, dtype)
-    return _read_arrow(name, array, dtype)
+    return read_arrow(name, array, dtype)
 
 
 def _one_array(array: Any) -> pa.Array:
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
-def _read_arrow(name: str, array: pa.Array, dtype: str) -> Cells:
+def read_arrow(name: str, array: pa.Array, dtype: str) -> Cells:
+    """The cells of an Arrow array, of a dtype of the vocabulary."""
     kind, is_a = array.type, pa.types
     if is_a.is_null(kind):
         return Cells(np.full(len(array), np.nan), None, dtype)
@@ -153,8 +252,15 @@ def _read_arrow(name: str, array: pa.Array, dtype: str) -> Cells:
         return Cells(numbers(array), None, dtype)
     if is_a.is_boolean(kind):
         return Cells(_floats(array), (False, True), dtype)
-    if is_a.is_integer(kind) or is_a.is_floating(kind) or is_a.is_decimal(kind):
+    if is_a.is_integer(kind):
+        present = array.fill_null(0).to_numpy(zero_copy_only=False)
+        return Cells(_checked(name, _floats(array)), None, dtype, integer_residual(present))
+    if is_a.is_floating(kind):
         return Cells(_checked(name, _floats(array)), None, dtype)
+    if is_a.is_decimal(kind):
+        values = _checked(name, _floats(array))
+        many = kind.precision > DIGITS
+        return Cells(values, None, dtype, decimal_residual(array, values) if many else None)
     if is_a.is_string(kind) or is_a.is_large_string(kind) or str(kind) == "string_view":
         array = array.dictionary_encode()
         levels = array.dictionary.to_pylist()
@@ -192,6 +298,12 @@ def _checked(name: str, values: np.ndarray) -> np.ndarray:
     return values
 
 
+def _level(pair: complex, kind: type) -> Any:
+    if kind is int:
+        return joined(pair.real, pair.imag)
+    return kind(pair.real) if kind(pair.real) == pair.real else pair.real
+
+
 def filled(own: Cells, guess: Cells) -> Cells:
     """The cells, those that are missing as guessed, of the guess's dtype; new levels come last.
 
@@ -200,14 +312,23 @@ def filled(own: Cells, guess: Cells) -> Cells:
     Cells(values=array([2., 0.]), levels=('a', 'b', 'new'), dtype='str')
     """
     values, levels = own.values, guess.levels
+    residual = guess.residual
+    if levels is None and (own.residual is not None or residual is not None):
+        none = np.zeros(values.shape)
+        residual = np.where(
+            own.missing,
+            none if residual is None else residual,
+            none if own.residual is None else own.residual,
+        )
     if levels is not None:
         if own.levels is None:
-            seen, kind = np.unique(values[~own.missing]), type(levels[0])
-            named = tuple(kind(v) if kind(v) == v else float(v) for v in seen)
-            values = np.where(own.missing, np.nan, np.searchsorted(seen, np.nan_to_num(values)))
+            pairs = own.paired()
+            seen, kind = np.unique(pairs[~own.missing]), type(levels[0])
+            named = tuple(_level(v, kind) for v in seen.tolist())
+            values = np.where(own.missing, np.nan, np.searchsorted(seen, np.nan_to_num(pairs)))
         else:
             named = own.levels
         levels += tuple(level for level in named if level not in levels)
         place = np.array([*(levels.index(level) for level in named), 0], float)
         values = np.where(own.missing, np.nan, place[np.nan_to_num(values, nan=-1).astype(int)])
-    return Cells(np.where(own.missing, guess.values, values), levels, guess.dtype)
+    return Cells(np.where(own.missing, guess.values, values), levels, guess.dtype, residual)

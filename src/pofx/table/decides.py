@@ -1,5 +1,6 @@
 """Bayes' rule at work: posteriors, predictions, decisions, refusals."""
 
+from dataclasses import replace
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -12,13 +13,14 @@ from pofx.core.rows import rows
 from pofx.core.width import in_model_width
 from pofx.queries import column, decision, missing
 from pofx.table.decisions import STRANGE, UNSURE, Decisions, costs
-from pofx.table.encode import Unseen, decode, in_data_units
+from pofx.table.encode import Unseen, decode, exact_dtype, in_data_units
 from pofx.table.held import Held, at_least_one
 from pofx.table.replicates import of_estimates
 from pofx.table.schema import Schema, Variable
 from pofx.table.seeds import key_of
 from pofx.table.times import as_numpy
 
+NUMBER = Variable("", "real", dtype="float64")
 LOSSES = ("squared", "absolute")
 """Costs of a guess of a number."""
 NODES = 24
@@ -131,7 +133,8 @@ class Decides(Held):
                 reason[surprise < strange] = STRANGE
         act = chosen.act
         if (reason != "").any():
-            act = act.astype(object) if variable.discrete else act.copy()
+            plain = act.dtype.kind == "f"
+            act = act.copy() if plain else act.astype(object)
             act[reason != ""] = None if variable.discrete else np.nan
         if variable.time and not variable.discrete:
             act = as_numpy(act, variable.dtype)
@@ -158,9 +161,9 @@ class Decides(Held):
             raise PofxError(f"level: wanted a probability between 0 and 1, got {level!r}")
         ends = ((1 - level) / 2, (1 + level) / 2)
         found = self._summary(data, target, unseen, ends, draws, seed).quantiles
-        found = in_data_units(variable, found)
-        dtype = variable.dtype if variable.time else "float64"
-        return self._numbers(["low", "high"], found, data, dtype)
+        dtype = variable.dtype if variable.time else exact_dtype(variable) or "float64"
+        unit = Variable("", "real", shift=variable.shift, scale=variable.scale, dtype=dtype)
+        return self._numbers(["low", "high"], found, data, unit)
 
     @in_model_width
     @of_estimates
@@ -267,12 +270,12 @@ class Decides(Held):
         return variable
 
     def _numbers(
-        self, names: list[str], values: np.ndarray, like: Any, dtype: str = "float64"
+        self, names: list[str], entries: np.ndarray, like: Any, unit: Variable = NUMBER
     ) -> Any:
         """Columns of numbers, of the kind of data that was learned from."""
         container = "numpy" if self.schema.container == "vector" else self.schema.container
-        schema = Schema(tuple(Variable(n, "real", dtype=dtype) for n in names), container)
-        return decode(schema, values, index=like)
+        schema = Schema(tuple(replace(unit, name=n) for n in names), container)
+        return decode(schema, entries, index=like)
 
 
 def _lower_half() -> tuple[tuple[float, ...], np.ndarray]:

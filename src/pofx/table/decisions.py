@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from pofx.core.errors import PofxError, unknown
+from pofx.core.printing import escaped
 from pofx.table.encode import level_text
 from pofx.table.schema import Variable
 
@@ -48,9 +49,8 @@ class Decisions:
 
     def __repr__(self) -> str:
         told = ", ".join(f"{(self.reason == r).sum()} {r}" for r in (STRANGE, UNSURE))
-        return (
-            f"decisions on {self.target} of {len(self)} rows, {self.refused.sum()} refused ({told})"
-        )
+        refused = f"{self.refused.sum()} refused ({told})"
+        return f"decisions on {escaped(self.target)} of {len(self)} rows, {refused}"
 
 
 def costs(cost: Any, variable: Variable) -> tuple[np.ndarray, np.ndarray]:
@@ -75,7 +75,7 @@ def costs(cost: Any, variable: Variable) -> tuple[np.ndarray, np.ndarray]:
         rows, acts = cost, np.array(levels)
     try:
         table = np.asarray(rows, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         table = np.zeros(0)
     if table.shape != (len(acts), len(levels)) or not len(acts):
         shape = f"shape {table.shape}" if table.size else f"{type(cost).__name__}"

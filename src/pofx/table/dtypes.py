@@ -19,7 +19,7 @@ _VALUES = (
     rf"{_INDEX}|U?Int(8|16|32|64)|float16|[fF]loat(32|64)|bool|boolean|"
     r"object|str|string|large_string|string_view"
 )
-_DECIMAL = r"decimal:([1-9]|[12]\d|3[0-8]):([12]?\d|3[0-8])"
+_DECIMAL = r"decimal:([1-9]|[1-6]\d|7[0-6]):([1-6]?\d|7[0-6])"
 _DTYPE = re.compile(
     rf"enum|((arrow|object):)?({_VALUES}|{_DECIMAL}|null|"
     rf"(category|ordered)(:({_VALUES})(:{_INDEX})?)?)"
@@ -58,7 +58,8 @@ def arrow_name(kind: pa.DataType) -> str:
         head = "ordered" if kind.ordered else "category"
         return f"{head}:{arrow_name(kind.value_type)}:{kind.index_type}"
     if pa.types.is_decimal(kind):
-        return f"decimal:{min(kind.precision, 38)}:{min(max(kind.scale, 0), 38)}"
+        # a negative scale stands for zeros before the point
+        return f"decimal:{min(kind.precision - min(kind.scale, 0), 76)}:{max(kind.scale, 0)}"
     if name := time_name(kind):
         return name
     names = {"double": "float64", "float": "float32", "halffloat": "float16"}
@@ -81,6 +82,7 @@ def arrow_type(dtype: str) -> pa.DataType:
         index = pa.type_for_alias(rest[1]) if len(rest) > 1 else pa.int32()
         return pa.dictionary(index, values, head == "ordered")
     if head == "decimal":
-        return pa.decimal128(int(rest[0]), int(rest[1]))
+        digits, scale = map(int, rest)
+        return pa.decimal128(digits, scale) if digits <= 38 else pa.decimal256(digits, scale)
     names = {"": "float64", "boolean": "bool", "str": "string", "object": "string"}
     return pa.type_for_alias(names.get(head, head.lower()))

@@ -1,24 +1,32 @@
 """Rows of a table as rows of numbers that models see, and back."""
 
+import re
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 
 from pofx.core.errors import PofxError, unknown
-from pofx.table.cells import Cells, filled
+from pofx.table.cells import Cells, added, as_numbers, filled
+from pofx.table.dtypes import arrow_type
+from pofx.table.exact import large, split
 from pofx.table.frames import Frame, read_frame
-from pofx.table.restore import beside, build
+from pofx.table.relations import impose
+from pofx.table.restore import beside, build, loses, to_arrow
 from pofx.table.schema import Schema, Variable
 from pofx.table.units import at, example, first, in_units, is_time, wanted_time
 
 Unseen = Literal["error", "missing"]
 
+FRAMES = ("pandas", "polars", "pyarrow")
 INTEGRATED = (
     "such cells are integrated out by unseen='missing' where a call takes it (--unseen missing)"
 )
 MISSING = ("", "?", "NA", "NaN", "nan", "null")
 """Texts that stand for a missing value on the command line."""
+INTEGER = re.compile(r"[+-]?[0-9]+")
 
 
 def encode(
@@ -113,13 +121,15 @@ def parse_value(variable: Variable, text: str) -> str | int | float | bool | Non
     if variable.time and is_time(variable, stripped):
         return stripped
     try:
-        number = float(stripped)
+        number = int(stripped) if INTEGER.fullmatch(stripped) else float(stripped)
     except ValueError:
         wanted = wanted_time(variable.time) if variable.time else "a number"
         raise PofxError(f"column {variable.name!r}: wanted {wanted}, got {stripped!r}") from None
     if variable.discrete and number not in variable.levels:
         raise unknown(f"level of {variable.name!r}", stripped, names)
-    return variable.levels[variable.levels.index(number)] if variable.discrete else number
+    if variable.discrete:
+        return variable.levels[variable.levels.index(number)]
+    return number if large(number) and abs(number) < 2**63 else float(number)
 
 
 def decode(schema: Schema, x: np.ndarray, *, like: Any = None, index: Any = None) -> Any:
@@ -128,7 +138,8 @@ def decode(schema: Schema, x: np.ndarray, *, like: Any = None, index: Any = None
     The inverse of `encode`: dtypes, level names and column order are those of the data that the
     schema came from; integers are rounded, into the range of their dtype. With `like`, data of as
     many rows, what stands there is kept, levels never seen and columns beside the schema's too,
-    with the order of its columns and its pandas index; with `index`, the index only. Raises
+    with the order of its columns and its pandas index, and a frame stays one of its library; with
+    `index`, the index only. Raises
     PofxError for another width.
 
     >>> schema = Schema((Variable("a", "real", shift=5, scale=2, dtype="int64"),), "mapping")
@@ -139,14 +150,45 @@ def decode(schema: Schema, x: np.ndarray, *, like: Any = None, index: Any = None
     if x.ndim != 2 or x.shape[1] != schema.size:
         raise PofxError(f"x: wanted shape (rows, {schema.size}), got {x.shape}")
     cells = {v.name: _cells(v, x[:, schema.slices[v.name]]) for v in schema.variables}
+    drawn = {name: np.ones(len(x), bool) for name in schema.names}
     if like is None:
-        return build(schema.container, cells, index)
-    whole = []
-    for name, own in read_frame(like, schema.names).cells.items():
-        if own.dtype == cells[name].dtype and not own.missing.any():
-            whole.append(name)
-        cells[name] = filled(in_units(schema.variable(name), own), cells[name])
-    return beside(build(schema.container, cells, like), like, whole)
+        return build(schema.container, _related(schema, cells, drawn), index)
+    kept = []
+    frame = read_frame(like, schema.names)
+    container = frame.container if frame.container in FRAMES else schema.container
+    for name, own in frame.cells.items():
+        guess = filled(in_units(schema.variable(name), own), cells[name])
+        drawn[name] = own.missing
+        cells[name] = guess
+        if not own.missing.any() and own.dtype == guess.dtype:
+            kept.append(name)
+        elif loses(own, guess):
+            kept.append(name)
+            # what is an object beside them need not be of their type
+            objects = own.dtype.startswith("object")
+            cells[name] = guess if objects else replace(guess, dtype=own.dtype)
+    cells = _related(schema, cells, drawn)
+    return beside(build(container, cells, like), like, kept)
+
+
+def _related(
+    schema: Schema, cells: dict[str, Cells], drawn: Mapping[str, np.ndarray]
+) -> dict[str, Cells]:
+    """The cells, the drawn ones of which obey the schema's relations."""
+    if not schema.relations:
+        return cells
+    names = {n for relation in schema.relations for n in relation.names}
+    if not all(cells[n].levels is None and cells[n].residual is None for n in names):
+        return cells
+    # Relations hold among numbers as they are stored.
+    whole = {n for n in names if "int" in schema.variable(n).dtype.lower()}
+    values = {
+        n: np.where(drawn[n] & (n in whole), np.rint(cells[n].values), cells[n].values)
+        for n in names
+    }
+    positive = [n for n in names if schema.variable(n).kind != "real"]
+    values = impose(schema.relations, values, drawn, positive)
+    return {**cells, **{n: replace(cells[n], values=values[n]) for n in names}}
 
 
 def log_scale(schema: Schema, x: np.ndarray) -> np.ndarray:
@@ -171,12 +213,28 @@ def log_scale(schema: Schema, x: np.ndarray) -> np.ndarray:
 
 
 def in_data_units(variable: Variable, entries: Any) -> np.ndarray:
-    """Entries of a column as numbers in the data's units, float64: entry * scale + shift.
+    """Entries of a column of numbers as values in the data's units, computed in float64.
+
+    They are int64 (or uint64) if the column holds whole numbers that no float64 holds.
 
     >>> in_data_units(Variable("a", "real", shift=1e9, scale=2.0), np.float32([0.25])).tolist()
     [1000000000.5]
+    >>> variable = Variable("id", "real", shift=2**60 + 3, scale=2.0, dtype="int64")
+    >>> in_data_units(variable, np.array([0.5])) - 2**60
+    array([4])
     """
-    return np.asarray(entries, np.float64) * variable.scale + variable.shift
+    values = np.asarray(entries, np.float64) * variable.scale
+    cells = added(variable.shift, values, exact_dtype(variable) or "float64")
+    if cells.dtype == "float64" or cells.missing.any():
+        return cells.values
+    return to_arrow(cells).to_numpy().reshape(values.shape)
+
+
+def exact_dtype(variable: Variable) -> str:
+    """The dtype of its answers if it holds whole numbers that no float64 holds, else empty."""
+    if not large(variable.shift) or not pa.types.is_integer(arrow_type(variable.dtype)):
+        return ""
+    return "uint64" if variable.shift > np.iinfo(np.int64).max else "int64"
 
 
 def _absent(name: str, frame: Frame) -> PofxError:
@@ -185,7 +243,7 @@ def _absent(name: str, frame: Frame) -> PofxError:
 
 def _codes(variable: Variable, cells: Cells, unseen: Unseen) -> np.ndarray:
     if cells.levels is None:
-        codes = _nearest_code(variable.levels, cells.values)
+        codes = _nearest_code(variable.levels, cells)
     else:
         place = {level: code for code, level in enumerate(variable.levels)}
         table = np.array([*(place.get(level, np.nan) for level in cells.levels), np.nan])
@@ -193,7 +251,8 @@ def _codes(variable: Variable, cells: Cells, unseen: Unseen) -> np.ndarray:
     new = np.isnan(codes) & ~cells.missing
     if new.any():
         row = first(new)
-        value = Cells(np.where(new, cells.values, np.nan), cells.levels, "").value(row)
+        unknown_cells = np.where(new, cells.values, np.nan)
+        value = Cells(unknown_cells, cells.levels, "", cells.residual).value(row)
         _check_type(variable, cells, value, row)
         if unseen == "error":
             raise PofxError(
@@ -203,10 +262,11 @@ def _codes(variable: Variable, cells: Cells, unseen: Unseen) -> np.ndarray:
     return codes
 
 
-def _nearest_code(levels: tuple[Any, ...], values: np.ndarray) -> np.ndarray:
+def _nearest_code(levels: tuple[Any, ...], cells: Cells) -> np.ndarray:
+    values = cells.paired()
     if isinstance(levels[0], str):
         return np.full(values.shape, np.nan)
-    numbers = np.array(levels, dtype=np.float64)
+    numbers = np.array([complex(*split(level)) for level in levels])
     order = np.argsort(numbers)
     place = np.minimum(np.searchsorted(numbers[order], values), len(levels) - 1)
     return np.where(numbers[order][place] == values, order[place], np.nan)
@@ -226,8 +286,8 @@ def _scaled(variable: Variable, cells: Cells, unseen: Unseen) -> np.ndarray:
         row = first(~cells.missing)
         _check_type(variable, cells, cells.value(row), row)
     if cells.levels is not None and not cells.text:
-        numbers = np.array([*cells.levels, np.nan], dtype=np.float64)
-        values = numbers[np.where(cells.missing, -1, values).astype(int)]
+        cells = as_numbers(cells)
+        values = cells.values
     bad = _outside(variable, values)
     if bad.any() and unseen == "error":
         row = first(bad)
@@ -238,7 +298,11 @@ def _scaled(variable: Variable, cells: Cells, unseen: Unseen) -> np.ndarray:
             f"{variable.kind!r}), got {values[bad].flat[0]:g}{at(cells, row)}; override "
             f"the column's kind and fit again, or {INTEGRATED}"
         )
-    return (np.where(bad, np.nan, values) - variable.shift) / variable.scale
+    with np.errstate(over="ignore", under="ignore"):
+        entries = np.where(bad, np.nan, cells.minus(variable.shift)) / variable.scale
+    # Models take logarithms: a positive number too small for its scale is the least float.
+    positive = (variable.kind == "positive") & (values > 0)
+    return np.where(positive, np.clip(entries, np.finfo(float).tiny, np.finfo(float).max), entries)
 
 
 def _outside(variable: Variable, values: np.ndarray) -> np.ndarray:
@@ -252,12 +316,11 @@ def _outside(variable: Variable, values: np.ndarray) -> np.ndarray:
 
 
 def _spike(variable: Variable, entries: np.ndarray) -> np.ndarray:
-    """Which spike each entry sits on, -1 for none; equal in float32, which models may use."""
+    """Which spike each entry sits on, -1 for none; as float32 where the entry is one."""
     which = np.full(entries.shape, -1)
-    with np.errstate(over="ignore"):
-        near = entries.astype(np.float32)
+    with np.errstate(over="ignore", under="ignore"):
         for i, spike in enumerate(variable.column.spikes):
-            which[near == np.float32(spike)] = i
+            which[np.isin(entries, (spike, np.float64(np.float32(spike))))] = i
     return which
 
 
@@ -266,16 +329,21 @@ def _cells(variable: Variable, entries: np.ndarray) -> Cells:
     if variable.discrete:
         codes = np.clip(np.rint(entries), 0, len(variable.levels) - 1)
         return Cells(codes, variable.levels, variable.dtype)
-    values = in_data_units(variable, entries)
+    scaled = np.asarray(entries, np.float64) * variable.scale
+    cells = added(variable.shift, scaled, variable.dtype)
+    values, residual = cells.values, cells.residual
     if variable.kind == "count":
         values = np.maximum(np.rint(values), 0)
-    if variable.kind == "positive" and "int" in variable.dtype.lower():
-        values = np.maximum(values, 1)
+    if variable.kind == "positive":
+        values = np.maximum(values, 1 if "int" in variable.dtype.lower() else np.finfo(float).tiny)
     if variable.time == "instant" and variable.resolution % 1 == 0 < variable.resolution:
         values = np.rint(values)  # of times that are all midnights
     for i, spike in enumerate(variable.spikes):
-        values = np.where(_spike(variable, entries) == i, spike, values)
-    return Cells(values, None, variable.dtype)
+        high, low = split(spike)
+        on_spike = _spike(variable, entries) == i
+        values = np.where(on_spike, high, values)
+        residual = None if residual is None else np.where(on_spike, low, residual)
+    return Cells(values, None, variable.dtype, residual)
 
 
 def level_text(level: object) -> str:

@@ -1,15 +1,49 @@
 """Columns that tell nothing, or that one extreme value spoils."""
 
-import warnings
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
-from pofx.core.errors import PofxWarning
-from pofx.table.schema import Schema
+from pofx.core.errors import warn
+from pofx.core.width import is_float64
+from pofx.models.gaussian import condition_number
+from pofx.table.cells import Cells
+from pofx.table.exact import large
+from pofx.table.schema import Schema, Variable
 
+CONDITION = 1e4
+"""The condition number of correlations from which on float32 leaves fewer than three digits."""
 TOLD = 16
 """The least quartile range, in steps of the float type, by which values can be told apart."""
+
+
+def doubt_merged(variable: Variable, cells: Cells) -> None:
+    """Warns of numbers of many digits some of which become one float64."""
+    if cells.residual is None:
+        return
+    known = ~cells.missing
+    exact = len(np.unique(cells.paired()[known]))
+    kept = len(np.unique(cells.minus(variable.shift)[known]))
+    if kept < exact:
+        _merged(variable.name, exact, kept, "float64")
+
+
+def _merged(name: str, exact: int, kept: int, dtype: str) -> None:
+    warn(
+        f"column {name!r}: its {exact} distinct values become {kept} in {dtype}; "
+        "convert codes to text, or split the number into two columns",
+    )
+
+
+def doubt_float32(model: Any) -> None:
+    """Warns of a model in float32 whose columns are tied more tightly than that resolves."""
+    number = condition_number(model)
+    if not is_float64(model) and number > CONDITION:
+        warn(
+            f"columns are so tightly tied (condition number {number:.1g}) that answers in float32 "
+            "are right to few digits; set JAX_ENABLE_X64=1, or drop columns that others determine"
+        )
 
 
 def doubt_extremes(schema: Schema, x: np.ndarray) -> None:
@@ -21,23 +55,24 @@ def doubt_extremes(schema: Schema, x: np.ndarray) -> None:
     for column, own in zip(schema.columns, x.T):
         own = own[~np.isnan(own)]
         if not len(own):
-            warnings.warn(
+            warn(
                 f"column {column.variable!r}: there is no value in it, and what is told of it "
                 "comes of no data; drop it",
-                PofxWarning,
-                stacklevel=3,
             )
         if column.kind != "real" or not len(own):
             continue
         low, high = np.quantile(own, [0.25, 0.75])
         dtype = jnp.zeros(()).dtype
+        if large(schema.variable(column.variable).shift):
+            exact, kept = len(np.unique(own)), len(np.unique(own.astype(dtype)))
+            if kept < exact:
+                _merged(column.variable, exact, kept, str(dtype))
+                continue
         if 0 < high - low < TOLD * float(jnp.finfo(dtype).eps) * max(-low, high):
             variable = schema.variable(column.variable)
             hint = ", or set JAX_ENABLE_X64=1" if dtype == np.float32 else ""
             extreme = variable.shift + variable.scale * own[np.abs(own).argmax()]
-            warnings.warn(
+            warn(
                 f"column {column.variable!r}: {dtype} cannot tell half of its values apart beside "
                 f"one of {extreme:.4g}; drop what is no measurement{hint}",
-                PofxWarning,
-                stacklevel=3,
             )

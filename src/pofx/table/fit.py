@@ -1,6 +1,7 @@
 """From a table to a distribution."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -14,22 +15,28 @@ from pofx.core.distribution import Learned, Queryable, Trained
 from pofx.core.errors import PofxError, overheard, unknown
 from pofx.core.inexact import Inexact, estimates
 from pofx.core.rows import Rows, rows
+from pofx.families.inflated import aligned
 from pofx.learn.em import Fit
 from pofx.learn.fit import Plan, Start, by_batches, refined
 from pofx.learn.fit import fit as learn
 from pofx.learn.progress import watch
 from pofx.table import guide as guides
+from pofx.table import measure
 from pofx.table.choose import Choice, choose
 from pofx.table.encode import encode, log_scale
-from pofx.table.extremes import doubt_extremes
+from pofx.table.extremes import doubt_extremes, doubt_float32
 from pofx.table.frames import read_frame
 from pofx.table.infer import infer
 from pofx.table.joint import Joint
 from pofx.table.options import check, check_columns
 from pofx.table.schema import Schema
 from pofx.table.seeds import key_of
+from pofx.table.ties import ties
 from pofx.table.told import plain
 
+MAX_COUNT = 2**31 - 1
+"""The most restarts, steps and epochs: what loops count to."""
+MAX_FLOAT = float(np.finfo(np.float64).max)
 JUDGES, FOLDS = 200, 5
 """Held-out rows wanted to choose by, and the most splits made to come by them."""
 
@@ -65,6 +72,8 @@ def fit(
     (in up to five splits in turn, where a share has fewer than 200 rows), or data of rows held out.
     `schema` overrides what is inferred of columns ({"year": "ordinal"}), or is another fit's own.
     `weights` is a column's name or an array of row weights; they enter learning, not the schema.
+    Whole numbers repeat rows. Other weights are relative: they are scaled to sum to the effective
+    number of rows, (Σw)² / Σw² (Kish 1965), so that their unit does not matter to a prior.
     EM takes at most `steps` steps, to `tolerance` nats a row; batches and gradients pass over the
     rows at most `epochs` times (0: as is usual). A model trained by gradients writes its state into
     the file `checkpoint`, and goes on from there where it was interrupted. Beside a model whose
@@ -81,13 +90,16 @@ def fit(
     check(name or "mixture", options)
     _check_numbers(restarts=restarts, steps=steps, epochs=epochs)
     for what, value in (("tolerance", tolerance), ("budget", budget)):
-        if not isinstance(value, Real) or not value >= 0:
+        # A whole number may be longer than any float.
+        if not isinstance(value, Real) or not (value == np.inf or 0 <= value <= MAX_FLOAT):
             raise PofxError(f"{what}: wanted a number, at least 0; got {value!r}")
     _checkpoint(checkpoint, cls)
     _guide(guide, cls)
+    doubts: list[str] = []
     if not isinstance(schema, Schema):
         real = (lambda v: cls.carries(v, **options) == {"real"}) if cls else (lambda v: False)
-        schema = infer(data, schema, numeric=real)
+        with overheard() as doubts:
+            schema = infer(data, schema, numeric=real)
     elif (container := read_frame(data, schema.names).container) != schema.container:
         schema = Schema(schema.variables, container)
     if isinstance(weights, str):
@@ -109,6 +121,10 @@ def fit(
             else:
                 one = _named(key, cls, schema, options, rows(x, weight=weight), splits, plan, guide)
                 choice = Choice(name or "", options, one)
+            model = choice.fit.model
+            if not estimates(model):
+                model = width.for_answers(model)
+                doubt_float32(model)
         judged = _judged_units(schema, splits)
     told = {
         "model": choice.name,
@@ -121,7 +137,7 @@ def fit(
         "history": [h - units for h in choice.fit.history[-200:]],
         "converged": choice.fit.converged,
         "skipped": choice.fit.skipped,
-        "warnings": list(dict.fromkeys(heard)),
+        "warnings": list(dict.fromkeys([*doubts, *heard])),
         "seconds": round(choice.fit.seconds, 3),
         "seed": seed,
         "budget": budget if choice.board else None,
@@ -131,17 +147,20 @@ def fit(
             for line in choice.board
         ],
     }
-    model = choice.fit.model
     assert isinstance(model, Queryable)
-    if not estimates(model):
-        model = width.for_answers(model)
+    with width.float64(width.is_float64(model)):
+        model = aligned(model, schema.columns)
+        relations = ties(schema, x, model, key)
+    if relations != schema.relations:
+        schema = replace(schema, relations=relations)
     return Joint(model, schema, np.full(schema.size, np.nan), (), plain(told))
 
 
 def _in_float64(cls: type[Learned] | None, x: np.ndarray) -> bool:
-    """Whether a table is learned in float64: networks are not, nor are large tables."""
-    network = cls is not None and issubclass(cls, Inexact)
-    return width.preferred() and not network and x.size < width.LARGE_TABLE
+    """Whether a table is learned in float64: no network, and no large table that float32 holds."""
+    if not width.preferred() or (cls is not None and issubclass(cls, Inexact)):
+        return False
+    return x.size < width.LARGE_TABLE or measure.needs_float64(x)
 
 
 def _named(
@@ -196,6 +215,8 @@ def _check_numbers(**values: Any) -> None:
         least = 0 if what == "epochs" else 1
         if not isinstance(value, Integral) or value < least:
             raise PofxError(f"{what}: wanted a whole number, at least {least}; got {value!r}")
+        if int(value) > MAX_COUNT:
+            raise PofxError(f"{what}: wanted at most {MAX_COUNT}, got a number beyond it")
 
 
 def _splits(
@@ -262,4 +283,14 @@ def _weights(data: Any, weights: str | Any | None) -> np.ndarray | None:
         weight = np.zeros(0)
     if weight.ndim != 1 or not np.isfinite(weight).all() or (weight < 0).any() or not weight.sum():
         raise PofxError("weights: wanted finite numbers >= 0, one a row, not all of them zero")
-    return weight
+    return weight if (weight == np.rint(weight)).all() else _effective(weight)
+
+
+def _effective(weight: np.ndarray) -> np.ndarray:
+    """Relative weights, scaled to sum to the number of equally weighted rows that say as much.
+
+    >>> _effective(np.array([0.1, 0.1, 0.1, 0.0])).sum().round(6)
+    np.float64(3.0)
+    """
+    share = weight / weight.max()  # so that no square overflows or vanishes
+    return share * share.sum() / (share**2).sum()

@@ -1,6 +1,5 @@
 """What a named distribution holds, and how data reaches the model behind it."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from pofx.core.distribution import Queryable
-from pofx.core.errors import PofxError, PofxWarning
+from pofx.core.errors import PofxError, warn
 from pofx.core.importance import trusted
 from pofx.core.inexact import Estimated
 from pofx.core.rows import rows
 from pofx.models.conditional import Conditional
 from pofx.queries import bayes, guide, missing
+from pofx.queries.structure import may_depend
 from pofx.table.encode import Unseen, encode
 from pofx.table.entries import Entries
 from pofx.table.report import Report
@@ -60,7 +60,14 @@ class Held:
     def _without(self, data: Any, target: str, unseen: Unseen) -> np.ndarray:
         """The free entries of the data, those of the target missing."""
         inputs = [n for n in self.schema.names if n != target]
-        return self._read(data, unseen, require=inputs, ignore=target)[:, self.entries.free]
+        x = self._read(data, unseen, require=inputs, ignore=target)[:, self.entries.free]
+        observed = np.asarray(~np.isnan(x).all(0))
+        if observed.any() and not may_depend(self.model, self.entries.mask([target]), observed):
+            warn(
+                f"this model holds {target!r} independent of the other columns, so every row gets "
+                "the same answer; fit one that relates them, such as model='mixture'",
+            )
+        return x
 
     def _check(self, free: np.ndarray, alone: bool = True) -> None:
         """Warns where the weighted draws behind the answers for such rows are worth little."""
@@ -100,13 +107,11 @@ class Held:
             own_proposal = isinstance(model, Estimated) and not model.model.guided
             what = "bounds on" if own.below else "estimates of"
             hint = "an exact model" if own_proposal else "another guide=, or an exact model"
-            warnings.warn(
+            warn(
                 f"the {what} {lost.sum()} of {len(lost)} rows are of little worth: their "
                 f"{own.draws} draws weigh as few as {np.nan_to_num(worst).min():.1f}, with a tail "
                 f"of k up to {own.k[lost].max():.2f}, of which {trusted(own.draws):.2f} could be "
                 f"trusted; try {hint}",
-                PofxWarning,
-                stacklevel=5,
             )
 
     def _posterior(self, data: Any, target: str, unseen: Unseen) -> np.ndarray:
@@ -118,11 +123,9 @@ class Held:
         posterior = bayes.posterior(self.model, rows(x), self._place(target), levels)
         lost = np.flatnonzero(np.isnan(posterior).any(1))
         if len(lost):
-            warnings.warn(
+            warn(
                 f"{len(lost)} rows (the first is row {lost[0]}, counted from 0) have probability "
                 f"zero whatever {target!r} is; their posterior is NaN, their prediction arbitrary",
-                PofxWarning,
-                stacklevel=4,
             )
         return posterior
 

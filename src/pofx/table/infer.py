@@ -1,6 +1,7 @@
 """The schema that data suggest, and what the user knows better."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,13 +9,17 @@ import numpy as np
 from pofx.core.errors import PofxError, unknown
 from pofx.core.variables import DEFAULT_FAMILY, DISCRETE, KINDS, Kind
 from pofx.table import measure
-from pofx.table.cells import Cells
+from pofx.table.cells import Cells, as_numbers
+from pofx.table.exact import joined, large
+from pofx.table.extremes import doubt_merged
 from pofx.table.frames import Frame, read_frame
 from pofx.table.schema import Schema, Variable
 
 FIELDS = ("kind", "family", "levels", "spikes", "resolution")
 """What may be overridden, column by column."""
 
+SHIFTLESS = ("positive", "count")
+"""Kinds whose numbers are measured from 0."""
 MAX_ORDINAL, ROWS_A_LEVEL, ROWS_A_RARE_LEVEL = 20, 5, 2
 MIN_RATIO = 10
 
@@ -106,28 +111,42 @@ def _infer(name: str, cells: Cells, given: dict[str, Any], numeric: bool) -> Var
     shape = cells.values.shape[1:]
     boolean = cells.levels == (False, True)
     if boolean and (numeric or given.get("kind", "binary") not in DISCRETE):
-        cells = _as_numbers(cells)
-    known = measure.distinct(cells.values)
+        cells = as_numbers(cells)
+    # numbers of more digits than float64 holds are looked at as differences
+    origin = cells.origin
+    near = cells if cells.residual is None else Cells(cells.minus(origin), None, cells.dtype)
+    known = measure.distinct(near.values)
     spikes = measure.spikes(*known) if not shape and cells.levels is None and not numeric else ()
-    spikes = tuple(sorted(float(v) for v in given.get("spikes", spikes)))
-    kind = given.get("kind") or _kind(cells, known, spikes, numeric, given)
+    if cells.residual is not None and any(v != np.rint(v) for v in spikes):
+        spikes = ()  # no number is at hand that is equal to them
+    if "spikes" in given:
+        spikes = tuple(sorted(float(v - origin) for v in given["spikes"]))
+    kind = given.get("kind") or _kind(near, known, spikes, numeric, given, origin)
+    if kind in SHIFTLESS and cells.residual is not None:
+        variable = _infer(name, replace(cells, residual=None), {**given, "kind": kind}, numeric)
+        doubt_merged(variable, cells)
+        return variable
     family = given.get("family") or DEFAULT_FAMILY[kind]
     if kind in DISCRETE:
-        levels = _levels(name, kind, cells, known[0], given)
+        levels = _levels(name, kind, cells, given)
         return Variable(name, kind, shape, levels, family=family, dtype=cells.dtype)
     if cells.text:
         raise PofxError(
             f"schema: column {name!r}: kind {kind!r} wants numbers, got text such as "
             f"{(cells.levels or ('',))[0]!r}; try 'categorical'"
         )
-    return _continuous(name, kind, _as_numbers(cells), spikes, family, given)
+    variable = _continuous(name, kind, as_numbers(near), spikes, family, given)
+    variable = _moved(variable, origin) if origin else variable
+    doubt_merged(variable, cells)
+    return variable
 
 
-def _as_numbers(cells: Cells) -> Cells:
-    if cells.levels is None:
-        return cells
-    numbers = np.array([*cells.levels, np.nan], dtype=np.float64)
-    return Cells(numbers[np.where(cells.missing, -1, cells.values).astype(int)], None, cells.dtype)
+def _moved(variable: Variable, origin: int) -> Variable:
+    """A variable inferred from differences to a number, as one of the numbers themselves."""
+    spikes = tuple(int(v) + origin if v == np.rint(v) else v + origin for v in variable.spikes)
+    shift = round(variable.shift) + origin
+    shift = shift if large(shift) else variable.shift + origin
+    return replace(variable, spikes=spikes, shift=shift)
 
 
 def _kind(
@@ -136,7 +155,9 @@ def _kind(
     spikes: tuple[float, ...],
     numeric: bool,
     given: dict[str, Any],
+    origin: int,
 ) -> Kind:
+    """The first kind whose rule the cells meet, which are differences to `origin`."""
     if "levels" in given:
         ordered = cells.levels is None or cells.dtype.split(":")[0] == "ordered"
         return "binary" if len(given["levels"]) == 2 else "ordinal" if ordered else "categorical"
@@ -152,14 +173,14 @@ def _kind(
     whole = bool(np.all(values == np.rint(values)) and np.all(np.abs(values) < 2**53))
     if numeric or not len(values):
         return "real"
-    if values.tolist() == [0, 1]:
+    if (values + origin).tolist() == [0, 1]:
         return "binary"
     if cells.values.ndim > 1:
         return "real"
     smooth = ~np.isin(values, spikes)
     if whole and _few(counts, counts[smooth]):
         return "binary" if len(values) == 2 else "ordinal"
-    return _number_kind(values[smooth], counts[smooth], whole)
+    return _number_kind(values[smooth] + origin, counts[smooth], whole)
 
 
 def _few(counts: np.ndarray, others: np.ndarray) -> bool:
@@ -178,15 +199,14 @@ def _number_kind(values: np.ndarray, counts: np.ndarray, whole: bool) -> Kind:
     return "real"
 
 
-def _levels(
-    name: str, kind: Kind, cells: Cells, values: np.ndarray, given: dict[str, Any]
-) -> tuple[Any, ...]:
+def _levels(name: str, kind: Kind, cells: Cells, given: dict[str, Any]) -> tuple[Any, ...]:
     for field in ("spikes", "resolution"):
         if field in given and np.size(given[field]):
             raise PofxError(f"schema: column {name!r}: kind {kind!r} has no {field}")
-    seen: list[Any] = [int(v) if v == np.rint(v) else float(v) for v in values]
-    if cells.levels is not None:
-        seen = list(cells.levels)
+    seen = list(cells.levels or ())
+    if cells.levels is None:
+        pairs = np.unique(cells.paired()[~cells.missing]).tolist()
+        seen = [joined(pair.real, pair.imag) for pair in pairs]
     if "levels" not in given:
         # text without a single value: one level, so that the column says nothing
         levels = seen or [""] if cells.dtype else seen or [0]
@@ -218,7 +238,7 @@ def _continuous(
     smooth = smooth if smooth.size else values[~np.isnan(values)]
     shift, scale = 0.0, 1.0
     if kind == "real" and smooth.size:
-        shift, scale = float(smooth.mean()), float(smooth.std())
+        shift, scale = float(smooth.mean()), measure.deviation(smooth)
         if smooth.min() == smooth.max():
             shift, scale = float(smooth[0]), 1.0
     if kind == "positive" and (smooth > 0).any():
@@ -231,7 +251,7 @@ def _continuous(
         spikes=spikes,
         shift=shift,
         scale=scale or 1.0,
-        resolution=float(given.get("resolution", measure.resolution(measured))),
+        resolution=float(given.get("resolution", measure.resolution(measured, kind == "positive"))),
         family=family,
         dtype=cells.dtype,
     )

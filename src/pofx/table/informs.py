@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pofx.estimate.permutation import Test
 
 UNITS = {"nats": 1.0, "bits": math.log(2)}
+DENSE = ("real", "positive")
+"""Kinds of column whose values have a density."""
 
 
 class Informs(Held):
@@ -51,6 +53,7 @@ class Informs(Held):
         """
         names, others = names or self.schema.names, listed(given)
         self._once("entropy", names)
+        self._known("entropy", names, others)
         a, b = self.entries.mask(names), self.entries.mask(others)
         self._check_draws(a | b, b)
         answer = information.conditional_entropy(
@@ -206,10 +209,21 @@ class Informs(Held):
             if twice:
                 raise PofxError(f"{what}: {twice[0]!r} stands twice")
 
-    def _distinct(self, what: str, one: Names, other: Names) -> None:
-        both = set(one) & set(other)
+    def _known(self, what: str, names: Names, given: Names) -> None:
+        """Raises PofxError for a number that is given too: of a point H is minus infinity."""
+        both = [n for n in names if n in given and self.schema.variable(n).kind in DENSE]
         if both:
-            raise PofxError(f"{what}: {min(both)!r} stands on both sides; I(a; a) is H(a)")
+            raise PofxError(
+                f"{what}: {both[0]!r} is both asked and given; a number that is known has the "
+                "differential entropy -infinity, so leave it out of one of the two"
+            )
+
+    def _distinct(self, what: str, one: Names, other: Names) -> None:
+        both = sorted(set(one) & set(other))
+        if both:
+            dense = self.schema.variable(both[0]).kind in DENSE
+            same = "is infinite for a column of numbers" if dense else "is H(a)"
+            raise PofxError(f"{what}: {both[0]!r} is on both sides; I(a; a) {same}")
 
 
 def in_unit(answer: Answer, unit: str, what: str) -> Answer:

@@ -9,6 +9,7 @@ import numpy as np
 from pofx.core.answer import Answer
 from pofx.core.errors import PofxError
 from pofx.core.inexact import Estimated
+from pofx.core.printing import escaped
 from pofx.core.rows import rows
 from pofx.core.width import in_model_width
 from pofx.models.conditional import condition
@@ -20,6 +21,7 @@ from pofx.table.encode import Unseen, decode, encode_values, log_scale
 from pofx.table.held import at_least_one
 from pofx.table.informs import Informs
 from pofx.table.replicates import of_estimates, replicated
+from pofx.table.room import check_room
 from pofx.table.seeds import key_of
 
 
@@ -49,8 +51,12 @@ class Joint(Informs, Decides):
 
     @in_model_width
     def sample(self, n: int = 1, *, seed: int = 0) -> Any:
-        """n new rows, of the kind of data that was learned from."""
+        """n new rows, of the kind of data that was learned from.
+
+        Raises PofxError at once for more rows than the memory has room for.
+        """
         at_least_one("n", n)
+        check_room("n", n, self.schema.size)
         draws = self._complete(np.full((n, self.model.size), np.nan), seed)
         return decode(self.schema, self.entries.whole(draws))
 
@@ -115,6 +121,7 @@ class Joint(Informs, Decides):
         if draws is None:
             return decode(self.schema, self.entries.whole(self._expect(free, 100, seed)), like=data)
         at_least_one("draws", draws)
+        check_room("draws", draws, len(free) * self.schema.size)
         return [
             decode(self.schema, self.entries.whole(self._complete(free, seed, i)), like=data)
             for i in range(draws)
@@ -172,7 +179,6 @@ class Joint(Informs, Decides):
 
     # -- questions in the notation of textbooks
 
-    @in_model_width
     def ask(
         self,
         text: str,
@@ -198,6 +204,8 @@ class Joint(Informs, Decides):
         """
         from pofx.table.ask import ask
 
+        if "p" in others:
+            raise PofxError("p: wanted another name, p is the distribution that is asked")
         request = {"seed": seed, "stderr": stderr, "max_draws": max_draws, "unit": unit}
 
         def put(own: Joint, *more: Joint) -> Any:
@@ -221,14 +229,20 @@ class Joint(Informs, Decides):
 
     def __repr__(self) -> str:
         bar = f" | {', '.join(self.evidence)}" if self.evidence else ""
-        return f"p({', '.join(self.schema.names)}{bar})  {type(self.model).__name__}"
+        return escaped(f"p({', '.join(self.schema.names)}{bar})  {type(self.model).__name__}")
 
     def _repr_html_(self) -> str:
         return html.text(repr(self)) + self.report()._repr_html_() + self.schema._repr_html_()
 
     def _on(self, model, names, fixed, evidence) -> "Joint":
         entries = self.entries.of(names)
-        return Joint(model, self.schema.select(names), fixed[entries], evidence, self.fit)
+        parts, schema = self.schema.slices, self.schema
+        known = {
+            v.name: float(fixed[parts[v.name]][0] * v.scale + v.shift)
+            for v in schema.variables
+            if not (v.discrete or v.shape or np.isnan(fixed[parts[v.name]]).any())
+        }
+        return Joint(model, schema.select(names, known), fixed[entries], evidence, self.fit)
 
     def _log_probs(self, free: np.ndarray) -> Answer:
         if isinstance(self.model, Estimated):

@@ -1,7 +1,7 @@
 """Options of a model, checked before anything is learned."""
 
 import inspect
-import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -75,5 +75,5 @@ def _wanted(default: Any, value: Any) -> str:
         whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
         return "" if whole else "a whole number"
     if isinstance(default, float):
-        return "" if number and math.isfinite(value) and value >= 0 else "a number, at least 0"
+        return "" if number and 0 <= value <= sys.float_info.max else "a number, at least 0"
     return "" if isinstance(value, str) or value == default else "text"

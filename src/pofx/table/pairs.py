@@ -4,8 +4,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from pofx.core.answer import Answer, mean_over_rows
 from pofx.core.errors import PofxError
 from pofx.core.width import in_model_width
@@ -13,8 +11,8 @@ from pofx.queries import divergence
 from pofx.queries.monte_carlo import MAX_DRAWS
 from pofx.table.informs import in_nats, in_unit
 from pofx.table.joint import Joint
+from pofx.table.recode import difference, recoded
 from pofx.table.replicates import replicated
-from pofx.table.schema import Variable
 from pofx.table.seeds import key_of
 
 
@@ -31,9 +29,10 @@ def kl(
 
     Over the variables named, all of them where none is. Exact where a closed form is known for the
     pair (Gaussians and what is Gaussian by another name, independent columns of families that have
-    one, chains of such) and for levels that can be enumerated, else an estimate. Both must speak of
-    the same variables in the same units: fit one with `schema=` of the other (Kullback and Leibler
-    1951).
+    one, chains of such) and for levels that can be enumerated, else an estimate. Both must have the
+    same variables, levels and point masses. If they encode numbers or levels differently, as fits
+    to other rows do, q is re-expressed in p's units, and only Gaussians keep their closed form; fit
+    one with `schema=` of the other for the others' (Kullback and Leibler 1951).
 
     >>> import pofx
     >>> p = pofx.fit({"a": [0, 1] * 10}, "independent")
@@ -109,18 +108,18 @@ def _between(
         if not isinstance(other, Joint):
             got = type(other).__name__
             raise PofxError(f"{query.__name__}: wanted two distributions, got {got}")
-    free = np.array_equal(p.entries.free, q.entries.free)
-    if p.schema.variables != q.schema.variables or not free:
+    if names and set(p.schema.names) != set(q.schema.names):
+        p, q = p.marginal(*names), q.marginal(*names)
+    if apart := difference(p, q):
         raise PofxError(
-            f"{query.__name__}: wanted two distributions of the same variables in the same "
-            f"encoding; got {', '.join(p.schema.names)} and {', '.join(q.schema.names)}; "
-            "fit the second with schema=p.schema"
+            f"{query.__name__}: wanted two distributions of the same variables and levels; {apart}"
         )
     asked = p.entries.mask(names or p.schema.names)
     request = {"stderr": in_nats(stderr, unit), "max_draws": max_draws}
 
     def put(p: Joint, q: Joint) -> Answer:
-        return query(key_of(seed), p.model, q.model, p.entries.columns, asked, **request)
+        model = recoded(q.model, q, p)
+        return query(key_of(seed), p.model, model, p.entries.columns, asked, **request)
 
     answer = replicated(put, p, q)
     over = f"({', '.join(names)})" if names else ""
@@ -141,22 +140,10 @@ def compare(p: Joint, q: Joint, data: Any) -> Answer:
     >>> float(compare(p, p, data))
     0.0
     """
-    for name in p.schema.names:
-        one, other = _measure(p.schema.variable(name)), _measure(q.schema.variable(name))
-        if one != other:
-            raise PofxError(
-                f"compare: column {name!r} is {one} to the first and {other} to the second, whose "
-                "densities do not compare; fit one with schema= of the other"
-            )
+    if apart := difference(p, q):
+        raise PofxError(
+            f"compare: wanted two distributions whose densities compare; {apart}; "
+            "fit one with schema= of the other"
+        )
     gains = p.log_prob(data) - q.log_prob(data)
     return replace(mean_over_rows(gains), what="E[log p(x) - log q(x)]")
-
-
-def _measure(variable: Variable) -> str:
-    """What a column's density is a density with respect to."""
-    if variable.discrete:
-        return f"one of {len(variable.levels)} levels"
-    if variable.kind == "count":
-        return "a count"
-    spikes = ", ".join(f"{spike:g}" for spike in variable.spikes)
-    return f"a number with point masses at {spikes}" if spikes else "a number"

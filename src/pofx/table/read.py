@@ -5,7 +5,7 @@ import io
 import os
 import re
 import sys
-from importlib import import_module
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,15 +13,10 @@ import pyarrow as pa
 
 from pofx.core.errors import PofxError
 from pofx.core.whole import write_whole
+from pofx.table.csv_files import cell_texts, read_csv, reading, respelled, write_csv
 from pofx.table.frames import Frame, read_frame
 from pofx.table.restore import to_arrow
-from pofx.table.times import numbers
-
-MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL"]
-"""What an empty cell may be written as."""
-
-BLOCK = 1 << 28
-"""Bytes of a CSV file from which the types of its columns are told."""
+from pofx.table.schema import Schema
 
 ARROW = ("arrow", "feather", "ipc")
 FORMATS = ".csv, .csv.gz, .tsv, .tsv.gz, .parquet, .arrow, .feather or .ipc"
@@ -29,12 +24,19 @@ INDEX = re.compile(r"__index_level_\d+__")
 """How pandas names an index without a name in the files it writes."""
 
 
-def read(path: str | os.PathLike[str]) -> pa.Table:
+def read(
+    path: str | os.PathLike[str], schema: Schema | Mapping[str, Any] | None = None
+) -> pa.Table:
     """The table in a CSV, TSV (either may be gzipped), Parquet or Arrow file, told by its name.
 
     The first line of a CSV file names the columns; a cell that is empty, NA, N/A, NaN or null is
     missing, and dates and times are those in ISO 8601. An Arrow file (.arrow, .feather or .ipc) is
     one of Arrow's IPC format, or its stream. An index of pandas that has no name is left out.
+
+    A column of a CSV file is text, and no number, if a cell starts with a 0 before another digit
+    or if it holds whole numbers one of which is beyond int64. `schema` is that of a model, whose
+    columns are read as they were learned, or a mapping from columns to kinds: a column of levels is
+    text if numbers would make one level of two texts, as of 3.1 and 3.10.
     Raises PofxError for a file that is absent, empty, of another name, or no such table.
     """
     path = Path(path)
@@ -51,11 +53,29 @@ def read(path: str | os.PathLike[str]) -> pa.Table:
         if kind in ARROW:
             return _without_index(_read_arrow(path))
         with gzip.open(path) if kind.endswith(".gz") else path.open("rb") as file:
-            return _read_csv(path, file.read(), "\t" if kind.startswith("tsv") else ",")
+            return read_csv(path, file.read(), _separator(kind), reading(schema or {}))
     except PofxError:
         raise
     except (OSError, EOFError, ValueError, pa.ArrowException) as error:
         raise _unreadable(path, kind, str(error).splitlines()[0]) from None
+
+
+def in_words_of(path: str | os.PathLike[str], typed: pa.Table, filled: Any) -> Any:
+    """A table in which cells of `typed`, read from a CSV file, are filled, with that file's texts.
+
+    Of a file of another kind it is `filled` as it is.
+    """
+    path = Path(path)
+    kind = _kind(path)
+    if not is_text(path):
+        return filled
+    with gzip.open(path) if kind.endswith(".gz") else path.open("rb") as file:
+        return respelled(_as_table(filled), typed, cell_texts(file.read(), _separator(kind)))
+
+
+def is_text(path: Path) -> bool:
+    """Whether it is the name of a CSV or TSV file."""
+    return _kind(path).startswith(("csv", "tsv"))
 
 
 def write(data: Any, path: str | os.PathLike[str] | None = None) -> None:
@@ -68,8 +88,14 @@ def write(data: Any, path: str | os.PathLike[str] | None = None) -> None:
     table = _as_table(data)
     if path is None:
         text = io.BytesIO()
-        _write_csv(table, text, ",")
-        sys.stdout.write(text.getvalue().decode())
+        write_csv(table, text, ",")
+        # Tables are in UTF-8, whatever the encoding of a terminal.
+        if (raw := getattr(sys.stdout, "buffer", None)) is None:
+            sys.stdout.write(text.getvalue().decode())
+        else:
+            sys.stdout.flush()
+            raw.write(text.getvalue())
+            raw.flush()
         return
     path = Path(path)
     kind = _kind(path)
@@ -82,6 +108,10 @@ def _kind(path: Path) -> str:
         if name.endswith(f".{kind}"):
             return kind
     raise PofxError(f"{path}: wanted a file {FORMATS}, got {path.suffix or 'no ending'!r}")
+
+
+def _separator(kind: str) -> str:
+    return "\t" if kind.startswith("tsv") else ","
 
 
 def _unreadable(path: Path, kind: str, why: str) -> PofxError:
@@ -98,30 +128,6 @@ def _read_arrow(path: Path) -> pa.Table:
 
 def _without_index(table: pa.Table) -> pa.Table:
     return table.drop_columns([name for name in table.column_names if INDEX.fullmatch(name)])
-
-
-def _read_csv(path: Path, text: bytes, separator: str) -> pa.Table:
-    import pyarrow.csv as csv
-
-    if not text.strip():
-        raise PofxError(f"{path}: the file is empty; wanted a line of column names and rows")
-    head = text.split(b"\n", 1)[0]
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in text[:4096]:
-        raise PofxError(f"{path}: wanted text in UTF-8, got other bytes")
-    if separator == "," and b"," not in head and (other := re.search(rb"[;\t|]", head)):
-        raise PofxError(
-            f"{path}: wanted commas between the column names, and there is {other[0].decode()!r}; "
-            "write the file anew with commas, or with tabs as .tsv"
-        )
-    table = csv.read_csv(
-        io.BytesIO(text),
-        csv.ReadOptions(block_size=min(max(len(text), 1 << 16), BLOCK)),
-        csv.ParseOptions(delimiter=separator, newlines_in_values=True),
-        csv.ConvertOptions(null_values=MISSING, strings_can_be_null=True),
-    )
-    if any(pa.types.is_binary(kind) for kind in table.schema.types):
-        raise PofxError(f"{path}: wanted text in UTF-8, got other bytes")
-    return table
 
 
 def _as_table(data: Any) -> pa.Table:
@@ -147,41 +153,6 @@ def _write(table: pa.Table, file: BinaryIO, kind: str) -> None:
             writer.write_table(table)
     elif kind.endswith(".gz"):
         with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:
-            _write_csv(table, packed, "\t" if kind.startswith("tsv") else ",")
+            write_csv(table, packed, _separator(kind))
     else:
-        _write_csv(table, file, "\t" if kind == "tsv" else ",")
-
-
-def _write_csv(table: pa.Table, file: Any, separator: str) -> None:
-    import csv as texts
-
-    import pyarrow.csv as csv
-
-    columns = [_plain(c) for c in table.columns]
-    head = io.StringIO()
-    texts.writer(head, delimiter=separator, lineterminator="\n").writerow(table.column_names)
-    file.write(head.getvalue().encode())
-    # Arrow quotes all text or none: none where no cell would be misread for it.
-    quoting = "needed" if any(_needs_quotes(c, separator) for c in columns) else "none"
-    options = csv.WriteOptions(include_header=False, delimiter=separator, quoting_style=quoting)
-    csv.write_csv(pa.table(columns, table.column_names), file, options)
-
-
-def _needs_quotes(column: pa.ChunkedArray, separator: str) -> bool:
-    # Its functions are made when it is imported, where type checkers do not see them.
-    compute: Any = import_module("pyarrow.compute")
-    kind = column.type
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-        return str(kind) == "string_view"
-    found = compute.match_substring_regex(column, f'["\r\n{separator}]')
-    return bool(compute.any(found, min_count=0).as_py())
-
-
-def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        return column.cast(kind.value_type)
-    if pa.types.is_duration(kind):
-        seconds = [pa.array(numbers(c), from_pandas=True) for c in column.chunks]
-        return pa.chunked_array(seconds, pa.float64())
-    return column.cast(pa.float32()) if pa.types.is_float16(kind) else column
+        write_csv(table, file, _separator(kind))

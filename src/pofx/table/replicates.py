@@ -88,6 +88,7 @@ def _mean(found: list[Answer], ends: list[tuple[Answer, Answer]]) -> Answer:
         stderr=float(error) if scalar else error,
         kind="estimate",
         how=f"weighted draws, {len(found)} times",
+        log=None,
         common=0.0 if scalar else math.hypot(_common(values, spread), shared),
     )
 

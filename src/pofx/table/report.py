@@ -5,6 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from pofx.core.printing import escaped
 from pofx.table import html
 
 HEAD = ("", "held out, nats a row", "gain over the best", "s", "")
@@ -69,13 +70,15 @@ def summary(fit: Mapping[str, Any]) -> str:
         f"log-likelihood {_told(fit['log_likelihood'])} nats a row {went}"
     )
     lines = [f"  {part['weight']:.3f}  {named(part)}" for part in parts]
-    return "\n".join([head, *lines, *(f"  warning: {told}" for told in fit.get("warnings", ()))])
+    return "\n".join(
+        [head, *lines, *(f"  warning: {escaped(told)}" for told in fit.get("warnings", ()))]
+    )
 
 
 def named(fit: Mapping[str, Any]) -> str:
     """A model and its options."""
     told = ", ".join(f"{k}={v}" for k, v in fit["options"].items())
-    return f"{fit['model']}({told})" if told else fit["model"]
+    return escaped(f"{fit['model']}({told})" if told else fit["model"])
 
 
 def leaderboard(fit: Mapping[str, Any]) -> str:
@@ -106,13 +109,13 @@ def _board(fit: Mapping[str, Any]) -> list[tuple[str, ...]]:
         gain = f"{_told(line['gain'], '+.4f')} ± {_told(line['gain_stderr'])}" if i else ""
         score = f"{_told(line['log_likelihood'])} ± {_told(line['stderr'])}"
         seconds = f"{line.get('seconds', float('nan')):.1f}"
-        lines.append((line["name"], score, gain, seconds, "kept" if line["kept"] else ""))
+        lines.append((escaped(line["name"]), score, gain, seconds, "kept" if line["kept"] else ""))
     return lines if board else []
 
 
 def _untried(fit: Mapping[str, Any]) -> list[str]:
     untried = fit.get("untried")
-    return [f"the budget was over before: {', '.join(untried)}"] if untried else []
+    return [f"the budget was over before: {escaped(', '.join(untried))}"] if untried else []
 
 
 def _told(number: float | None, form: str = ".4f") -> str:

@@ -1,15 +1,21 @@
 """Cells back into data of the kind they came as, with its dtypes and level names."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from decimal import Context, Decimal
 from typing import Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
 import pyarrow as pa
 
-from pofx.table.cells import Cells, as_array, read_values
+from pofx.table.cells import Cells, as_array, read_arrow
 from pofx.table.dtypes import arrow_type
-from pofx.table.times import sort_of, times
+from pofx.table.exact import split
+from pofx.table.times import sort_of, times, zone_of
+
+STEP = 2**12
+"""More than neighbouring floats of the size of 64-bit whole numbers differ by."""
 
 
 def build(container: str, cells: Mapping[str, Cells], like: Any = None) -> Any:
@@ -120,10 +126,12 @@ def to_arrow(cells: Cells) -> pa.Array:
     dictionary = pa.types.is_dictionary(kind)
     inner = kind.value_type if dictionary else kind
     if cells.levels is None:
-        return _arrow_numbers(values, missing, inner)
+        residual = None if cells.residual is None else cells.residual.ravel()
+        return _arrow_numbers(values, missing, inner, residual)
     if not (cells.text or dictionary):
-        levels = np.array([*cells.levels, np.nan], dtype=np.float64)
-        return _arrow_numbers(levels[np.where(missing, -1, values).astype(int)], missing, kind)
+        codes = np.where(missing, -1, values).astype(int)
+        high, low = np.array([*map(split, cells.levels), (np.nan, 0.0)]).T[:, codes]
+        return _arrow_numbers(high, missing, kind, low)
     levels = pa.array(cells.levels)
     # Arrow takes nothing from arrays of string_view: they are made at the very end
     view = str(inner) == "string_view"
@@ -143,8 +151,11 @@ def _is_text(kind: pa.DataType) -> bool:
     return str(kind) in ("string", "large_string", "string_view")
 
 
-def _arrow_numbers(values: np.ndarray, missing: np.ndarray, kind: pa.DataType) -> pa.Array:
+def _arrow_numbers(
+    values: np.ndarray, missing: np.ndarray, kind: pa.DataType, residual: np.ndarray | None = None
+) -> pa.Array:
     filled = np.where(missing, 0.0, values)
+    left = np.zeros(values.shape) if residual is None else np.where(missing, 0.0, residual)
     if pa.types.is_temporal(kind):
         return times(values, missing, kind)
     if pa.types.is_boolean(kind):
@@ -152,12 +163,44 @@ def _arrow_numbers(values: np.ndarray, missing: np.ndarray, kind: pa.DataType) -
     if pa.types.is_null(kind):
         return pa.nulls(len(values)) if missing.all() else pa.array(values, mask=missing)
     if pa.types.is_integer(kind):
-        dtype = kind.to_pandas_dtype()
-        return pa.array(_within(np.rint(filled), np.iinfo(dtype)).astype(dtype), mask=missing)
+        return pa.array(_integers(filled, left, np.iinfo(kind.to_pandas_dtype())), mask=missing)
     if pa.types.is_floating(kind):
         dtype = kind.to_pandas_dtype()
         return pa.array(_within(filled, np.finfo(dtype)).astype(dtype), mask=missing)
+    if pa.types.is_decimal(kind):
+        return _decimals(filled, left, missing, kind)
     return pa.array(filled, mask=missing).cast(kind, safe=False)
+
+
+def _integers(values: np.ndarray, residual: np.ndarray, limits: np.iinfo) -> np.ndarray:
+    """The whole numbers nearest to values + residual, within limits."""
+    near = np.rint(values)
+    base = _within(near, limits)
+    left = np.clip(np.rint((near - base) + (values - near) + residual), -STEP, STEP)
+    kind = np.uint64 if limits.dtype == np.uint64 else np.int64
+    base = base.astype(kind)
+    up = np.where(base > limits.max - STEP, limits.max - base, STEP).astype(float)
+    down = np.where(base < limits.min + STEP, base - limits.min, STEP).astype(float)
+    moved = base + np.clip(left, -down, up).astype(np.int64).astype(kind)
+    return np.clip(moved, limits.min, limits.max).astype(limits.dtype)
+
+
+def _decimals(
+    values: np.ndarray, residual: np.ndarray, missing: np.ndarray, kind: pa.DataType
+) -> pa.Array:
+    """Numbers as decimals of the type, the largest of which stands for what exceeds it."""
+    most = np.nextafter(10.0 ** (kind.precision - kind.scale), 0)
+    if not residual.any():
+        return pa.array(np.clip(values, -most, most), mask=missing).cast(kind, safe=False)
+    context, unit = Context(prec=400), Decimal(1).scaleb(-kind.scale)
+    limit = (Decimal(10) ** kind.precision - 1).scaleb(-kind.scale)
+
+    def exact(high: float, low: float) -> Decimal:
+        total = context.add(Decimal(high), Decimal(low)).quantize(unit, context=context)
+        return max(min(total, limit), -limit)
+
+    pairs = zip(values.tolist(), residual.tolist(), missing.tolist())
+    return pa.array([None if hole else exact(high, low) for high, low, hole in pairs], kind)
 
 
 def _within(values: np.ndarray, limits: Any) -> np.ndarray:
@@ -167,55 +210,84 @@ def _within(values: np.ndarray, limits: Any) -> np.ndarray:
     return np.clip(values, low, high)
 
 
-def beside(data: Any, like: Any, whole: Sequence[str]) -> Any:
-    """Data with the columns of `like`, in its order, that it lacks or that are `whole` there.
+def loses(cells: Cells, guess: Cells) -> bool:
+    """Whether numbers, times or objects are others once they are of the guess's dtype.
 
-    Of the other columns what stands in `like` is kept, in its type where that of the data would
-    change it, as a float64 a long whole number or an integer a fraction.
+    >>> cells = Cells(np.array([0.5, np.nan]), None, "float64")
+    >>> loses(cells, Cells(np.array([0.5, 7.0]), None, "int64"))
+    True
+    """
+    if cells.dtype == guess.dtype:
+        return cells.levels is None or cells.dtype.startswith("object")
+    if cells.levels is not None or guess.levels is not None:
+        return False
+    if sort_of(cells.dtype) != sort_of(guess.dtype) or zone_of(cells.dtype) != zone_of(guess.dtype):
+        return False
+    if "decimal" in cells.dtype:
+        return True
+    known = ~cells.missing
+    back = read_arrow("", to_arrow(replace(cells, dtype=guess.dtype)), guess.dtype).paired()
+    return bool((back.reshape(known.shape) != cells.paired())[known].any())
+
+
+def beside(data: Any, like: Any, kept: Collection[str]) -> Any:
+    """Data with the columns of `like`, in its order, that it lacks.
+
+    Of the columns `kept` the cells are those of `like` but where they are missing.
     """
     if isinstance(like, pa.RecordBatch):
         like = pa.Table.from_batches([like])
     if isinstance(data, Mapping) and isinstance(like, Mapping):
-        own = {n: _kept(as_array(n, v), data.get(n), n in whole) for n, v in like.items()}
-        return own | {name: data[name] for name in data if name not in like}
+        arrays = {n: as_array(n, v) for n, v in like.items()}
+        merged = {
+            n: _array_filled(a, data[n]) if n in kept else np.array(data.get(n, a))
+            for n, a in arrays.items()
+        }
+        return merged | {name: data[name] for name in data if name not in like}
+    if isinstance(data, np.ndarray) and isinstance(like, np.ndarray):
+        return _array_filled(like, data) if kept else data
     if type(data) is not type(like):
         return data
-    if isinstance(data, np.ndarray):
-        return _kept(like, data, False)
     frames: list[Any] = [data, like]
     one, other = (nw.from_native(frame, eager_only=True) for frame in frames)
     names, known = list(other.columns), list(one.columns)
-    kept = [other[name] for name in names if name in whole or name not in known]
-    kept += [_standing(other[n], one[n]) for n in names if n in known and n not in whole]
+    columns = [other[name] for name in names if name not in known]
+    columns += [_filled(other[name], one[name]) for name in names if name in kept]
     order = [*names, *(name for name in known if name not in names)]
-    return one.with_columns(*kept).select(order).to_native()
+    return one.with_columns(*columns).select(order).to_native()
 
 
-def _kept(own: np.ndarray, guess: np.ndarray | None, whole: bool) -> np.ndarray:
-    """`_standing` of arrays; one's own where there is no guess or nothing is missing."""
-    if guess is None or whole:
-        return np.array(own)
-    if own.dtype == object and guess.dtype.kind in "iuf":
-        own = read_values("", own).values
-    numbers = {own.dtype.kind, guess.dtype.kind} <= set("iuf") or own.dtype.kind in "mM"
-    if not numbers or own.shape != guess.shape:
+def _array_filled(array: np.ndarray, guess: np.ndarray) -> np.ndarray:
+    """An array, with the guess in place of None, NaN and NaT."""
+    if array.shape != guess.shape:
         return guess
-    there, moved = ~np.isnan(own), guess.astype(own.dtype)
-    return guess if (moved == own)[there].all() else np.where(there, own, moved)
+    if array.dtype == object:
+        return _objects_filled(array, guess)
+    if array.dtype.kind not in "fmM":
+        return np.array(array)
+    return np.where(np.isnan(array), guess.astype(array.dtype), array)
 
 
-def _standing(own: nw.Series[Any], guess: nw.Series[Any]) -> nw.Series[Any]:
-    """The guess, or one's own cells with the guess where they are missing, if it changed them."""
-    if own.dtype.is_decimal() and guess.dtype != own.dtype:
-        own = own.cast(nw.Float64())
-    kind = own.dtype
-    if not (kind.is_temporal() or (kind.is_numeric() and guess.dtype.is_numeric())):
-        return guess
-    if getattr(kind, "time_zone", None) != getattr(guess.dtype, "time_zone", None):
-        return guess
-    missing = own.is_null()
-    if kind.is_float():
-        missing = missing | own.is_nan()
-    moved = guess if guess.dtype == kind else guess.cast(kind)
-    same = (moved == own) | missing
-    return guess if same.all() else own.zip_with(~missing, moved)
+def _objects_filled(array: np.ndarray, guess: np.ndarray) -> np.ndarray:
+    filled = np.empty(array.size, dtype=object)
+    pairs = zip(array.ravel(), guess.ravel().tolist())
+    filled[:] = [new if _none(old) else old for old, new in pairs]
+    return filled.reshape(array.shape)
+
+
+def _none(value: object) -> bool:
+    # pandas' NA is neither equal to itself nor not
+    return value is None or type(value).__name__ == "NAType" or bool(value != value)
+
+
+def _filled(column: nw.Series[Any], guess: nw.Series[Any]) -> nw.Series[Any]:
+    """A column of a frame, with the guess in place of missing cells."""
+    native = column.to_native()
+    if column.implementation.is_pandas_like() and str(native.dtype) == "object":
+        cells = _objects_filled(column.to_numpy(), guess.to_numpy())
+        series = native._constructor(cells, index=native.index, name=native.name, dtype=object)
+        return nw.from_native(series, series_only=True)
+    missing = column.is_null()
+    if column.dtype.is_float():
+        missing = missing | column.is_nan()
+    return column.zip_with(~missing, guess)

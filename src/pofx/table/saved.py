@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
+from pofx.core import width
+from pofx.families.inflated import aligned
 from pofx.table import store
 from pofx.table.joint import Joint
 from pofx.table.schema import Schema
-from pofx.table.told import fits
 
 
 def load(path: str | Path) -> Joint:
@@ -21,9 +22,6 @@ def load(path: str | Path) -> Joint:
         fixed = np.array([np.nan if v is None else v for v in header["fixed"]], np.float64)
         if fixed.shape != (schema.size,) or model.size != np.isnan(fixed).sum():
             raise ValueError("the model is not one of these columns")
-        evidence, told = header["evidence"], header["fit"]
-        if not isinstance(evidence, list) or not all(type(e) is str for e in evidence):
-            raise ValueError("the evidence is no list of texts")
-        if not isinstance(told, dict) or not fits(told):
-            raise ValueError("what it says of its fit makes no sense")
-        return Joint(model, schema, fixed, tuple(evidence), told)
+        with width.float64(width.is_float64(model)):
+            model = aligned(model, schema.columns)
+        return Joint(model, schema, fixed, tuple(header["evidence"]), header["fit"])

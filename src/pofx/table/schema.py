@@ -2,16 +2,22 @@
 
 import math
 import re
+import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 from pofx.core.errors import PofxError, unknown
+from pofx.core.printing import escaped, number_text
 from pofx.core.variables import DISCRETE, KINDS, Column, Kind
 from pofx.table import html
 from pofx.table.dtypes import known_dtype
+from pofx.table.exact import large
+from pofx.table.relations import Relation, read, selected
 from pofx.table.times import SPREADS, STEPS, UNITS, Sort, sort_of, told
 
 CONTAINERS = ("pandas", "polars", "pyarrow", "numpy", "vector", "mapping")
@@ -125,18 +131,30 @@ class Variable:
         if self.discrete:
             values = _shortened([self.told(level) for level in self.levels])
         elif self.kind == "real":
-            centre = self.told(self.shift) if self.time else f"{self.shift:.4g}"
+            centre = number_text(self.shift, spread=10 * self.scale, digits=4)
+            if self.time:
+                centre = self.told(self.shift)
+            elif large(self.shift):
+                centre = str(self.shift)
             values = f"{centre} ± {self.scale:.3g}{self._spread}"
         else:
             values = f"about {self.scale:.3g}" if self.kind == "positive" else "0, 1, 2, ..."
             values += self._spread
         spikes = ", ".join(self.told(spike) for spike in self.spikes)
         resolution = f"{self.resolution:.3g}{self._spread}" if self.resolution else ""
-        return name, self.kind, self.family, spikes, resolution, values
+        cells = (name, self.kind, self.family, spikes, resolution, values)
+        return tuple(escaped(cell) for cell in cells)
 
     def told(self, value: Any) -> str:
         """A value in words: a time as a calendar or a clock has it."""
-        return told(value, self.dtype) if self.time else _text(value)
+        if self.time:
+            return told(value, self.dtype)
+        if type(value) is not float:
+            return escaped(str(value))
+        if self.discrete and not isinstance(self.levels[0], str):
+            gap = min(np.diff(sorted(self.levels)), default=0.0)
+            return number_text(value, spread=float(gap))
+        return number_text(value, spread=self.scale)
 
     @property
     def _spread(self) -> str:
@@ -146,6 +164,8 @@ class Variable:
 @dataclass(frozen=True)
 class Schema:
     """The variables of a table in order, and the kind of data that it came as.
+
+    `relations` says which columns are others exactly; draws of a model that ties them obey it.
 
     >>> schema = Schema((Variable("year", "ordinal", levels=(2007, 2008, 2009)),), "pandas")
     >>> schema.variable("year").levels
@@ -158,6 +178,7 @@ class Schema:
 
     variables: tuple[Variable, ...]
     container: str
+    relations: tuple[Relation, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         if self.container not in CONTAINERS:
@@ -168,6 +189,9 @@ class Schema:
             raise PofxError(f"two columns are named {_short(twice)}; rename one")
         if self.size > MAX_ENTRIES:
             raise PofxError(f"a row of {self.size} entries; at most {MAX_ENTRIES} are supported")
+        for name in {n for relation in self.relations for n in relation.names}:
+            if self.variable(name).shape or self.variable(name).discrete:
+                raise PofxError(f"relation: expected a column of plain numbers, got {name!r}")
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -199,17 +223,24 @@ class Schema:
             raise unknown("column", name, self.names)
         return self.variables[self.names.index(name)]
 
-    def select(self, names: Iterable[str]) -> "Schema":
-        """The schema of some of the variables, in the order asked for.
+    def select(self, names: Iterable[str], known: Mapping[str, float] = {}) -> "Schema":
+        """The schema of some of the variables, in the order asked for, others `known` by value.
 
         >>> Schema((Variable("a", "real"), Variable("b", "real")), "pandas").select(["b"]).names
         ('b',)
         """
-        return Schema(tuple(self.variable(name) for name in names), self.container)
+        variables = tuple(self.variable(name) for name in names)
+        left = selected(self.relations, [v.name for v in variables], known)
+        return Schema(variables, self.container, left)
 
     def to_json(self) -> dict[str, Any]:
         """A dict of JSON types that `from_json` reads back to an equal schema."""
-        return {"container": self.container, "variables": [asdict(v) for v in self.variables]}
+        told = {"container": self.container, "variables": [asdict(v) for v in self.variables]}
+        # Left out where there are none, so that older versions read the file.
+        return {
+            **told,
+            **({"relations": list(map(asdict, self.relations))} if self.relations else {}),
+        }
 
     @staticmethod
     def from_json(data: object) -> "Schema":
@@ -219,12 +250,16 @@ class Schema:
         >>> Schema.from_json(schema.to_json()) == schema
         True
         """
+        relations = read(data.get("relations", ())) if isinstance(data, Mapping) else ()
+        if isinstance(data, Mapping):
+            data = {key: value for key, value in data.items() if key != "relations"}
         given = _with_fields("schema", data, {"container", "variables"})
         if type(given["variables"]) not in (list, tuple) or type(given["container"]) is not str:
             raise PofxError("schema: wanted a list of variables and the name of a container")
         if len(given["variables"]) > MAX_ENTRIES:
             raise PofxError(f"schema: wanted at most {MAX_ENTRIES} variables")
-        return Schema(tuple(_variable(v) for v in given["variables"]), given["container"])
+        variables = tuple(_variable(v) for v in given["variables"])
+        return Schema(variables, given["container"], relations)
 
     def __str__(self) -> str:
         lines = [HEAD, *(variable.describe() for variable in self.variables)]
@@ -238,11 +273,11 @@ class Schema:
         return html.table(HEAD, [variable.describe() for variable in self.variables])
 
     def __repr__(self) -> str:
-        return f"Schema({self.container}: {_shortened(list(self.names))})"
+        return escaped(f"Schema({self.container}: {_shortened(list(self.names))})")
 
 
 def _variable(data: object) -> Variable:
-    given = _with_fields("variable", data, {field.name for field in fields(Variable)})
+    given = _with_fields("variable", data, {one.name for one in fields(Variable)})
     for key in ("shape", "levels", "spikes"):
         if type(given[key]) not in (list, tuple):
             raise PofxError(f"variable: {key}: wanted a list, got {_short(given[key])}")
@@ -257,7 +292,7 @@ def _with_fields(what: str, data: object, wanted: set[str]) -> dict[str, Any]:
 
 
 def _finite(value: object) -> bool:
-    return type(value) in (int, float) and abs(value) < math.inf  # type: ignore[arg-type]
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max  # type: ignore[arg-type]
 
 
 def _tuple_of(values: object, wanted: type) -> bool:
@@ -269,10 +304,6 @@ def _tuple_of(values: object, wanted: type) -> bool:
 def _levels(values: object) -> bool:
     alike = any(_tuple_of(values, kind) for kind in (str, bool, float))
     return alike and isinstance(values, tuple) and len(set(values)) == len(values)
-
-
-def _text(value: object) -> str:
-    return f"{value:.6g}" if type(value) is float else str(value)
 
 
 def _short(value: object) -> str:

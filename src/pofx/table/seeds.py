@@ -1,9 +1,10 @@
-"""Keys from the seeds that users give."""
+"""Keys and generators from the seeds that users give."""
 
 from numbers import Integral
 from typing import Any
 
 import jax
+import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from pofx.core.errors import PofxError
@@ -14,10 +15,31 @@ def key_of(seed: Any, *numbers: int) -> PRNGKeyArray:
 
     >>> key_of(3) == jax.random.key(3)
     Array(True, dtype=bool)
+    >>> key_of(3) == key_of(3 + 2**32)
+    Array(False, dtype=bool)
     """
-    if not isinstance(seed, Integral) or not -(2**63) <= int(seed) < 2**63:
-        raise PofxError(f"seed: wanted a whole number of 64 bits, got {seed!r}")
-    key = jax.random.key(int(seed))
+    # In 32 bits JAX drops the high half of a seed.
+    with jax.enable_x64(True):
+        key = jax.random.key(_checked(seed))
     for number in numbers:
         key = jax.random.fold_in(key, number)
     return key
+
+
+def generator_of(seed: Any) -> np.random.Generator:
+    """numpy's generator of a seed, which may be negative; PofxError for no whole number.
+
+    >>> bool(generator_of(3).random() == np.random.default_rng(3).random())
+    True
+    >>> bool(generator_of(-1).random() < 1)
+    True
+    """
+    return np.random.default_rng(_checked(seed) % 2**64)
+
+
+def _checked(seed: Any) -> int:
+    if not isinstance(seed, Integral) or not -(2**63) <= int(seed) < 2**63:
+        # More digits than Python writes out are no number to show.
+        shown = repr(seed) if not isinstance(seed, int) or abs(seed) < 10**40 else "a longer one"
+        raise PofxError(f"seed: wanted a whole number of 64 bits, got {shown}")
+    return int(seed)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
@@ -19,9 +18,11 @@ from safetensors.numpy import save as to_bytes
 from pofx.core import width
 from pofx.core.discovery import discover
 from pofx.core.distribution import Queryable
-from pofx.core.errors import PofxError, PofxWarning
+from pofx.core.errors import PofxError, PofxWarning, warn
 from pofx.core.inexact import estimates
+from pofx.core.printing import escaped
 from pofx.core.whole import write_whole
+from pofx.table import header as headers
 
 FORMAT = 1
 """Grows when older versions cannot read what this one writes."""
@@ -36,6 +37,10 @@ def save(path: str | Path, model: Queryable, header: Mapping[str, Any]) -> None:
     arrays: dict[str, np.ndarray] = {}
     tree = _describe(model, "model", arrays)
     text = json.dumps({"format": FORMAT, "model": tree, **header}, allow_nan=False)
+    try:
+        headers.parse(text)
+    except ValueError as error:
+        raise PofxError(f"{path}: cannot be written: {error}") from None
     content = to_bytes(arrays, {HEADER: text})
     write_whole(path, lambda file: file.write(content))
 
@@ -44,14 +49,13 @@ def load(path: str | Path) -> tuple[Queryable, dict[str, Any]]:
     """The model and the header; PofxError in one line for any other file."""
     _check_sizes(path)
     with width.float64(True), damaged(path), safe_open(path, framework="numpy") as file:
-        header = json.loads((file.metadata() or {})[HEADER], parse_constant=_not_finite)
-        if type(header["format"]) is not int or header["format"] < 1:
-            raise ValueError("its format is no number")
-        if header["format"] > FORMAT:
+        header = headers.parse((file.metadata() or {})[HEADER])
+        if type(header.get("format")) is int and header["format"] > FORMAT:
             raise PofxError(
                 f"{path}: written in format {header['format']} by a newer pofx; this one reads up "
                 f"to {FORMAT}: upgrade pofx"
             )
+        headers.check(header)
         unread = set(file.keys())
 
         def tensor(name: str) -> np.ndarray:
@@ -86,7 +90,7 @@ def damaged(path: str | Path) -> Iterator[None]:
     except PofxWarning:  # where warnings are errors
         raise
     except Exception as error:  # what JAX, too, has to say of shapes that do not fit
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        reason = escaped(str(error).splitlines()[0][:120]) if str(error) else type(error).__name__
         raise PofxError(f"{path}: not a whole pofx model file ({reason})") from None
 
 
@@ -148,17 +152,11 @@ def _in_width(model: Queryable) -> Queryable:
         return model if estimates(model) else width.widened(model)
     if not width.is_float64(model):
         return model
-    warnings.warn(
+    warn(
         "the model was saved in float64 and answers here in float32; "
         "set JAX_ENABLE_X64=1 for the same answers to the bit",
-        PofxWarning,
-        stacklevel=2,
     )
     return width.narrowed(model)
-
-
-def _not_finite(number: str) -> None:
-    raise ValueError(f"a number of its header is {number}")
 
 
 def _classes() -> dict[str, type]:

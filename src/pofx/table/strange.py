@@ -11,6 +11,7 @@ from pofx.queries import density
 from pofx.table.encode import decode, encode
 from pofx.table.joint import Joint
 from pofx.table.schema import Variable
+from pofx.table.seeds import generator_of
 
 AMONG = 256
 """The most rows over which is averaged how unexpected a cell of a column usually is."""
@@ -69,7 +70,7 @@ def excess(p: Joint, x: np.ndarray, which: np.ndarray, seed: int = 0) -> np.ndar
 
     log p(x_j | the others) = log p(x) - log p(the others).
     """
-    among = np.random.default_rng(seed).permutation(len(x))[:AMONG]
+    among = generator_of(seed).permutation(len(x))[:AMONG]
     some = x[np.concatenate([which, among])]
     whole = density.log_prob(p.model, rows(some))
     own = np.full((len(some), len(p.schema.variables)), np.nan)
@@ -110,4 +111,4 @@ def _told(variable: Variable, entries: np.ndarray) -> str:
     if variable.discrete:
         return variable.told(variable.levels[int(entries[0])])
     value = float(entries[0] * variable.scale + variable.shift)
-    return variable.told(value) if variable.time else f"{value:.4g}"
+    return variable.told(value)

@@ -102,7 +102,7 @@ def _of_both(
     under = column.summary(question.key(2), own.model, rows(x), own.columns[i], i)
     mean, variance = (np.where(weight > 0, m, 0) for m in (under.mean, under.variance))
     whole = _matrix(weight, mean * a.scale, _values(b))
-    return whole + np.diag(np.array([float(weight @ variance) * a.scale**2, 0.0]))
+    return whole + np.diag(np.array([float(weight @ variance) * a.scale * a.scale, 0.0]))
 
 
 def _matrix(p: np.ndarray, a: np.ndarray, b: np.ndarray) -> Float[np.ndarray, "2 2"]:

@@ -18,7 +18,7 @@ def product(one: Answer, other: Answer) -> Answer:
     0.100 ± 0.005   estimate, 100 draws
     """
     error = np.hypot(one.stderr * other.value, one.value * other.stderr)
-    return replace(least([one, other]), value=one.value * other.value, stderr=error)
+    return replace(least([one, other]), value=one.value * other.value, stderr=error, log=None)
 
 
 def ratio(one: Answer, other: Answer) -> Answer:
@@ -29,7 +29,7 @@ def ratio(one: Answer, other: Answer) -> Answer:
     """
     value = one.value / other.value
     error = np.hypot(one.stderr, value * other.stderr) / np.abs(other.value)
-    return replace(least([one, other]), value=value, stderr=error)
+    return replace(least([one, other]), value=value, stderr=error, log=None)
 
 
 def root(one: Answer) -> Answer:
@@ -42,7 +42,7 @@ def root(one: Answer) -> Answer:
     exact = one.kind == "exact"
     with np.errstate(divide="ignore", invalid="ignore"):
         error = 0.0 if exact else np.where(value > 0, one.stderr / (2 * value), np.nan)[()]
-    return replace(one, value=value, stderr=error)
+    return replace(one, value=value, stderr=error, log=None)
 
 
 def stacked(answers: Sequence[Answer], shape: tuple[int, ...]) -> Answer:
@@ -54,7 +54,8 @@ def stacked(answers: Sequence[Answer], shape: tuple[int, ...]) -> Answer:
     value = np.array([np.asarray(a.value, np.float64) for a in answers])
     error = np.array([np.broadcast_to(a.stderr, np.shape(a.value)) for a in answers], np.float64)
     value, error = (a.reshape(*shape, *a.shape[1:]) for a in (value, error))
-    return replace(least(answers), value=value, stderr=error)
+    spread = max(a.spread for a in answers)
+    return replace(least(answers), value=value, stderr=error, spread=spread, log=None)
 
 
 def least(answers: Sequence[Answer]) -> Answer:

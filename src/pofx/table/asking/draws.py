@@ -1,19 +1,22 @@
 """Draws of some names under what is given, as a frame of the kind that was learned from."""
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from pofx.core.errors import PofxWarning
+from pofx.core.errors import warn
 from pofx.notation.tree import Sample
 from pofx.queries import events
 from pofx.table.asking.given import Given
 from pofx.table.asking.question import DRAWS, Question
 from pofx.table.encode import decode
+from pofx.table.room import check_room
+from pofx.table.seeds import generator_of
 
+DRAWS_PER_ROW = 8
+"""The most weighted draws from which one row is resampled."""
 FEW = 0.1
 """The share of effective among weighted draws below which a warning is due."""
 
@@ -25,6 +28,10 @@ def sample(question: Question, query: Sample, own: Given) -> Any:
     """
     for name in query.names:
         question.variable(own.p, name, array=True)
+    with question.blamed_on(query.names[0]):
+        # Weighted draws are several times as many.
+        each = 1 if not own.event else DRAWS_PER_ROW
+        check_room("sample[n]", query.number, each * own.p.schema.size)
     names = {name.text for name in query.names}
     q = own.joint(names, closed=True)
     if not own.event:
@@ -34,18 +41,16 @@ def sample(question: Question, query: Sample, own: Given) -> Any:
 
 
 def _weighted(question: Question, n: int, own: Given) -> Float[np.ndarray, "n m"]:
-    draws = max(DRAWS, 2 ** math.ceil(math.log2(4 * n)))
+    draws = max(DRAWS, 2 ** math.ceil(math.log2(DRAWS_PER_ROW / 2 * n)))
     with question.blamed_on(own.sets[0]):
         found = events.completed(question.key(2), own.model, own.columns, own.inside, draws)
     effective = 1 / (found.weights**2).sum()
     if effective < max(FEW * draws, n):
-        warnings.warn(
+        warn(
             f"draws given {own.told} are hard to get: {draws} weighted ones count for "
             f"{effective:.0f}, and rows may repeat",
-            PofxWarning,
-            stacklevel=5,
         )
-    which = resampled(np.random.default_rng(question.seed), found.weights, n)
+    which = resampled(generator_of(question.seed), found.weights, n)
     return np.asarray(found.x, np.float64)[which]
 
 

@@ -13,18 +13,25 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
+from pofx.core import rules
 from pofx.core.distribution import Queryable
 from pofx.core.inexact import estimates
+from pofx.core.ratios import log_conditional
 from pofx.core.variables import Column
 from pofx.models.conditional import Conditional, condition
 from pofx.notation.terms import Free, Interval, Members, Name, Point, Term, Unknown, Value
 from pofx.queries.events import Event, Pieces
 from pofx.table.asking.question import Question
 from pofx.table.asking.terms import entry, everything, intersection, pieces, spike
-from pofx.table.encode import log_scale
+from pofx.table.encode import in_data_units, log_scale
 from pofx.table.joint import Joint
 from pofx.table.schema import Variable
 from pofx.table.times import moment
+
+SHOWS = 1e-5
+"""A relative error of an exact answer from which on it is told."""
+NUDGE = 4
+"""Roundings by which numbers move to see what follows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +78,38 @@ class Given:
         self.p._check(self.x[None])
         x, observed = jnp.asarray(np.nan_to_num(self.x)), jnp.asarray(self.observed)
         return float(_log_prob(self.p.model, x, observed))
+
+    def log_ratio(self, other: "Given") -> float:
+        """log p(these points | those of `other`), which are among them, in the units of entries."""
+        closed = rules.box.find(self.p.model) and not estimates(self.p.model)
+        if not closed or not other.observed.any():
+            return self.log_prob - other.log_prob
+        x, seen = (
+            jnp.asarray(np.nan_to_num(self.x)),
+            map(jnp.asarray, (self.observed, other.observed)),
+        )
+        return float(_log_conditional(self.p.model, x, *seen))
+
+    @property
+    def eps(self) -> float:
+        """The relative error of the float type of the model."""
+        arrays = [a.dtype for a in jax.tree.leaves(self.p.model) if eqx.is_inexact_array(a)]
+        return float(jnp.finfo(jnp.result_type(*arrays, float)).eps)
+
+    @property
+    def far(self) -> bool:
+        """Whether the points are so improbable that a rounding of log p may show in a ratio."""
+        return self.eps * abs(self.log_prob) > SHOWS
+
+    def nudged(self, other: "Given") -> "Given":
+        """With the numbers among the points of `other` a few roundings further.
+
+        Where an answer moves with it, the float type does not tell the answer.
+        """
+        numbers = other.observed & [
+            not c.discrete and c.kind != "count" for c in self.p.entries.columns
+        ]
+        return replace(self, x=np.where(numbers, self.x * (1 + NUDGE * self.eps), self.x))
 
     @property
     def log_scale(self) -> float:
@@ -173,7 +212,7 @@ def value(variable: Variable, entry: float) -> Any:
     if variable.discrete:
         return variable.levels[round(entry)]
     which = spike(variable.column, entry)
-    own = variable.spikes[which] if which >= 0 else entry * variable.scale + variable.shift
+    own = variable.spikes[which] if which >= 0 else in_data_units(variable, entry).item()
     return moment(own, variable.dtype) if variable.time else own
 
 
@@ -216,6 +255,11 @@ def _closed(model, x, observed, keep) -> Queryable:
 @eqx.filter_jit
 def _compiled(model, x, observed, keep):
     return condition(model, x, np.array(observed), np.array(keep))
+
+
+@eqx.filter_jit
+def _log_conditional(model, x, observed, given):
+    return log_conditional(model, x, observed, given)
 
 
 @eqx.filter_jit

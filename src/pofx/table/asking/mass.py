@@ -9,13 +9,17 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
+import numpy as np
+
 from pofx.core.answer import Answer
 from pofx.queries import events
 from pofx.queries.events import Pieces
-from pofx.table.asking.delta import product, ratio
-from pofx.table.asking.given import Given
+from pofx.table.asking.given import SHOWS, Given
 from pofx.table.asking.question import Question
 from pofx.table.asking.terms import everything, spike
+
+MOST = math.log(np.finfo(np.float64).max)
+"""The logarithm of the largest number that a float holds."""
 
 
 def mass(
@@ -26,16 +30,43 @@ def mass(
 ) -> Answer:
     """p(points, sets | given), by names and in the units of entries; the answer in the data's."""
     inner = own.at(points).within(sets or {})
-    log_prob = inner.log_prob - own.log_prob - (inner.log_scale - own.log_scale)
-    density = Answer(math.exp(log_prob), how="closed form")
+    log_density = inner.log_ratio(own) - (inner.log_scale - own.log_scale)
+    found = Answer(log_density, how="closed form")
     unit = _unit(own, points)
-    if density.value > 0 and inner.event:
-        density = _product(question, density, inner, own)
+    if log_density > -math.inf and inner.event:
+        found = _product(question, found, inner, own)
     if not unit:
         # Logarithms of a probability of one differ by a rounding. A density may be above one, and
         # so may P(S, C | x) / P(C) alone, where C makes x more probable.
-        density = replace(density, value=min(density.value, 1.0))
-    return question.named(density, unit)
+        found = replace(found, value=min(found.value, 0.0))
+    return question.named(_exponential(_rounded(found, _rounding(inner, own))), unit)
+
+
+def _rounding(inner: Given, own: Given) -> float:
+    """By how much rounding may have changed the log-density of the points."""
+    ratio = inner.log_ratio(own)
+    error = inner.eps * abs(ratio)
+    if math.isfinite(ratio) and own.observed.any() and own.far:
+        moved = inner.nudged(own).log_ratio(own.nudged(own))
+        error = max(error, abs(moved - ratio))
+    return error
+
+
+def _rounded(found: Answer, error: float) -> Answer:
+    """An exact logarithm whose rounding shows, as the estimate that it is."""
+    if found.kind != "exact" or not SHOWS < error < math.inf:
+        return found
+    return replace(found, stderr=error, kind="estimate", how="to the rounding of its logarithm")
+
+
+def _exponential(log: Answer) -> Answer:
+    """What an answer is the logarithm of, its error relative; the logarithm stays with it."""
+    value = math.exp(log.value) if log.value < MOST else math.inf
+    error = log.stderr
+    if log.kind != "exact":
+        # What no float holds has no error that one would hold.
+        error = value * log.stderr if 0 < value < math.inf else math.nan
+    return replace(log, value=value, stderr=error, log=log.value)
 
 
 def _unit(own: Given, points: Mapping[str, float]) -> str:
@@ -50,29 +81,34 @@ def _unit(own: Given, points: Mapping[str, float]) -> str:
 
 
 def _product(question: Question, density: Answer, inner: Given, own: Given) -> Answer:
-    """density P(inner) / P(own), to the standard error that is wished for."""
+    """log of density P(inner) / P(own), to the standard error that is wished for."""
 
     def found(stderr_1: float | None, stderr_2: float | None) -> tuple[Answer, Answer, Answer]:
         one = _event(question, inner, 0, stderr_1)
         other = _event(question, own, 1, stderr_2)
-        return one, other, product(ratio(one, other), density)
+        if one.kind == other.kind == "exact":
+            one = _rounded(one, own.eps * (abs(one.value) + abs(other.value)))
+        drawn = next((a.how for a in (one, other) if a.kind != "exact"), one.how)
+        return one, other, replace(density + one - other, how=drawn)
 
     one, other, whole = found(None, None)
-    if question.stderr is not None and whole.stderr > question.stderr:
+    error = float(_exponential(whole).stderr)
+    if question.stderr is not None and error > question.stderr:
         # Both errors less by one factor, and so is that of the whole.
-        less = 0.99 * question.stderr / float(whole.stderr)
+        less = 0.9 * question.stderr / error
         *_, whole = found(*(less * a.stderr if a.stderr > 0 else None for a in (one, other)))
-    return whole
+    missed = question.stderr is not None and _exponential(whole).stderr > question.stderr
+    return replace(whole, how=f"asked for ± {question.stderr:g}, budget spent") if missed else whole
 
 
 def _event(question: Question, own: Given, part: int, stderr: float | None) -> Answer:
-    """The probability of the sets, given the points."""
+    """log of the probability of the sets, given the points; its error relative to that."""
     event = {j: s for j, s in own.inside.items() if not everything(own.columns[j], s)}
     if not all(event.values()):
-        return Answer(0.0, how="closed form")
+        return Answer(-math.inf, how="closed form")
     if not event:
-        return Answer(1.0, how="closed form")
-    found = events.probability(
+        return Answer(0.0, how="closed form")
+    found = events.log_probability(
         question.key(part),
         own.model,
         own.columns,
@@ -80,7 +116,9 @@ def _event(question: Question, own: Given, part: int, stderr: float | None) -> A
         stderr=stderr,
         max_draws=question.max_draws,
     )
-    if part == 1 and not found.value > 0:
-        none = "has probability zero" if found.kind == "exact" else "was met by no draw"
-        raise question.wrong(own.sets[0], f"the evidence {own.told} {none}")
+    if part == 1 and not found.value > -math.inf:
+        none = f"the evidence {own.told} has probability zero"
+        if found.kind != "exact":
+            none = f"no draw satisfied the evidence {own.told}"
+        raise question.wrong(own.sets[0], none)
     return found

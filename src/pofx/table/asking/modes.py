@@ -55,7 +55,13 @@ def mode(question: Question, query: Query, own: Given) -> Mode:
 def _at(question: Question, own: Given, points: dict[str, float], found: Answer) -> Mode:
     schema = own.p.schema
     values = {name: value(schema.variable(name), e) for name, e in points.items()}
-    return Mode(question.what, values, mass(question, own, points), found.kind, found.how)
+    spreads = {
+        name: Number(question, own, schema.variable(name)).spread
+        for name, v in values.items()
+        if isinstance(v, float)
+    }
+    top = mass(question, own, points)
+    return Mode(question.what, values, top, found.kind, found.how, spreads)
 
 
 def _climbed(question: Question, q: Joint) -> np.ndarray:

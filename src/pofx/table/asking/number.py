@@ -1,5 +1,6 @@
 """One number under what is given: mean, variance, deviation, quantiles, all of it at a glance."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,6 +19,7 @@ from pofx.table.asking.mass import mass
 from pofx.table.asking.question import Question
 from pofx.table.asking.results import Summary
 from pofx.table.asking.terms import below, number
+from pofx.table.exact import large
 from pofx.table.schema import Variable
 from pofx.table.times import SPREADS
 
@@ -95,11 +97,14 @@ class Number:
 
     def mean(self) -> Answer:
         """E[X]."""
-        return self._ask(Marginal.mean, self.variable.scale, self.variable.shift)
+        mean = self._ask(Marginal.mean, self.variable.scale, self.variable.shift)
+        return replace(_representable(mean), spread=self.spread)
 
     def variance(self) -> Answer:
         """Var[X]."""
-        return self._ask(Marginal.variance, self.variable.scale**2)
+        return _representable(
+            self._ask(Marginal.variance, self.variable.scale * self.variable.scale)
+        )
 
     def sd(self) -> Answer:
         """√Var[X]."""
@@ -107,7 +112,16 @@ class Number:
 
     def quantile(self, u: float) -> Answer:
         """The smallest x with P(X <= x) >= u."""
-        return self._ask(lambda m: m.quantile(u), self.variable.scale, self.variable.shift)
+        answer = self._ask(lambda m: m.quantile(u), self.variable.scale, self.variable.shift)
+        return replace(answer, spread=self.spread)
+
+    @cached_property
+    def spread(self) -> float:
+        """The scale on which values of the variable differ."""
+        if self.variable.kind == "real":
+            return self.variable.scale
+        # The scale of the other kinds is a typical value, which says nothing of differences.
+        return math.sqrt(max(float(self.variance().value), 0.0))
 
     def mode(self) -> Answer:
         """Where the density, or the mass of a point, is highest; in the units of entries."""
@@ -116,7 +130,7 @@ class Number:
 
     def _ask(self, what: Callable[[Marginal], Answer], scale: float, shift: float = 0.0) -> Answer:
         with self.question.blamed_on(self._place):
-            return self.question.estimated(lambda n: what(self._with(n)) * scale + shift)
+            return self.question.estimated(lambda n: _plus(what(self._with(n)) * scale, shift))
 
     @property
     def _place(self) -> object:
@@ -136,6 +150,13 @@ class Number:
                 found = replace(found, values=np.array([number(v) for v in self.variable.levels]))
             self._known[draws] = found
         return self._known[draws]
+
+
+def _representable(moment: Answer) -> Answer:
+    """The moment itself; one larger than floats hold is no exact answer."""
+    if np.isfinite(moment.value):
+        return moment
+    return replace(moment, value=np.inf, stderr=np.nan, kind="estimate", how="beyond floats")
 
 
 @dataclass(frozen=True)
@@ -177,3 +198,10 @@ def _of_levels(key, model, columns, j, event, draws) -> OfLevels:
         return OfLevels(columns[j], np.ones(1), np.asarray(found.value)[None], codes)
     drawn = events.completed(key, model, columns, event, draws)
     return OfLevels(columns[j], drawn.weights, np.asarray(drawn.x)[:, j, None] == codes, codes)
+
+
+def _plus(answer: Answer, shift: float) -> Answer:
+    """The answer plus a shift: a whole number if the shift is one that no float64 holds."""
+    if large(shift) and math.isfinite(answer.value):
+        return replace(answer, value=shift + round(answer.value))
+    return answer + shift

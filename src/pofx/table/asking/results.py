@@ -1,7 +1,7 @@
 """What answers a question where one number does not; each prints itself and its trust."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from pofx.core.answer import Answer, Trust
 from pofx.core.errors import PofxError, unknown
+from pofx.core.printing import escaped, number_text
 from pofx.table.times import SPREADS, sort_of, told
 
 SHOWN = 40
@@ -108,9 +109,10 @@ class Summary:
         sort = sort_of(self.dtype)
         unit = f" {SPREADS[sort]}" if sort else ""
         lines = [["mean", self._place(self.mean)], ["sd", _cell(self.sd) + unit]]
-        lines += [[f"Q[{u:g}]", self._place(q)] for u, q in self.quantiles.items()]
+        lines += [[f"Q[{u:.12g}]", self._place(q)] for u, q in self.quantiles.items()]
         for x, mass in self.spikes.items():
-            point = told(x, self.dtype) if sort else f"{x:g}"
+            spread = float(self.sd.value)
+            point = told(x, self.dtype) if sort else number_text(x, spread=spread)
             lines.append([f"P({self.name} = {point})", _cell(mass, True)])
         answers = [self.mean, self.sd, *self.quantiles.values(), *self.spikes.values()]
         return "\n".join([_head(self.what, answers), *_aligned(lines)])
@@ -151,7 +153,9 @@ class Moments:
         lines = [["", "mean", "sd", f"Corr: {first}", *others]]
         for i, name in enumerate(self.names):
             row = np.asarray(self.correlation.value)[i]
-            lines.append([name, _cell(self.mean[i]), _cell(self.sd[i]), *(f"{r:.2f}" for r in row)])
+            sd = self.sd[i]
+            mean = _cell(replace(self.mean[i], spread=float(sd.value)))
+            lines.append([name, mean, _cell(sd), *(f"{r:.2f}" for r in row)])
         answers = (self.mean, self.sd, self.correlation)
         return "\n".join([_head(self.what, answers), *_aligned(lines)])
 
@@ -171,19 +175,20 @@ class Mode:
     probability: Answer
     kind: Trust = "exact"
     how: str = ""
+    spreads: Mapping[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        own = [_plain(value) for value in self.values.values()]
+        own = [_plain(v, self.spreads.get(name, 0.0)) for name, v in self.values.items()]
         told = own[0] if len(own) == 1 else f"({', '.join(own)})"
         p, unit = self.probability, self.probability.unit and f" {self.probability.unit}"
         trust = _trust([Answer(0.0, kind=self.kind, how=self.how)])
-        return f"{self.what} = {told}   p = {_cell(p)}{unit}   {trust}"
+        return f"{escaped(self.what)} = {told}   p = {_cell(p)}{unit}   {trust}"
 
     __repr__ = __str__
 
 
 def _head(what: str, answers: Any) -> str:
-    return f"{what}   {_trust(list(answers))}"
+    return f"{escaped(what)}   {_trust(list(answers))}"
 
 
 def _trust(answers: Sequence[Answer]) -> str:
@@ -196,16 +201,20 @@ def _trust(answers: Sequence[Answer]) -> str:
 def _cell(answer: Answer, probability: bool = False) -> str:
     """A number as Answers print it; an exact probability to four places."""
     value, error = float(answer.value), float(answer.stderr)
-    if not error > 0:
-        return f"{value:.4f}" if probability and (value == 0 or value >= 1e-3) else f"{value:.5g}"
-    return str(Answer(value, error)).split("   ")[0]
+    if probability and error == 0:
+        places = f"{value:.4f}"
+        if value == 0 or (value >= 1e-3 and (value >= 1 or float(places) < 1)):
+            return places
+    return number_text(value, error, spread=answer.spread, digits=5)
 
 
-def _plain(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+def _plain(value: Any, spread: float) -> str:
+    """A value of the variable whose values differ on this scale."""
+    return number_text(value, spread=spread) if isinstance(value, float) else escaped(str(value))
 
 
 def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
+    lines = [[escaped(cell) for cell in line] for line in lines]
     widths = [max(map(len, column)) for column in zip(*lines)]
     return [
         "  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()

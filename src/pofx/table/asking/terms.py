@@ -40,7 +40,7 @@ def entry(text: str, variable: Variable, value: Value) -> float:
     if isinstance(value.content, str):
         got = f"{variable.name!r} holds numbers, got the text {quoted(value.content)}"
         raise mistake(text, value.at, got)
-    number = float(value.content)
+    number = value.content if type(value.content) is int else float(value.content)
     whole = number >= 0 and number == round(number) if math.isfinite(number) else False
     inside = {"positive": 0 < number < math.inf, "count": whole, "real": math.isfinite(number)}
     if not inside[variable.kind] and number not in variable.spikes:
@@ -176,7 +176,7 @@ def _levels(codes: Iterable[int]) -> Pieces:
 
 
 def _within(text: str, variable: Variable, term: Interval) -> list[int]:
-    values = [number(level) for level in variable.levels]
+    values = [None if isinstance(level, str) else level for level in variable.levels]
     low = -math.inf if term.low is None else term.low
     high = math.inf if term.high is None else term.high
     if None in values:

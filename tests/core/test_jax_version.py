@@ -1,0 +1,58 @@
+"""The JAX that is installed computes right sums, and one that does not is refused."""
+
+import importlib.metadata
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from pofx.core.jax_version import FAULTY_VERSIONS, refuse_faulty_jax
+
+REFUSED = """
+import importlib.metadata, sys
+real = importlib.metadata.version
+importlib.metadata.version = lambda name: "0.10.2" if name == sys.argv[1] else real(name)
+import pofx
+"""
+
+
+@jax.jit
+def squared_products(matrix, vectors):
+    """Σ_i (A x_i)²: what JAX 0.10.2 gets wrong from some number of rows on."""
+    return jnp.square(jax.vmap(lambda x: matrix @ x)(vectors)).sum()
+
+
+@pytest.mark.parametrize("float64", [False, True], ids=["float32", "float64"])
+@pytest.mark.parametrize("n", [16384, 16385, 32769, 65536, 131072])
+def test_mapped_products_are_summed_right(n, float64):
+    rng = np.random.default_rng(n)
+    matrix, vectors = rng.normal(size=(3, 3)), rng.normal(size=(n, 3))
+    expected = np.square(vectors @ matrix.T).sum()
+    with jax.enable_x64(float64):
+        computed = float(squared_products(jnp.asarray(matrix), jnp.asarray(vectors)))
+    assert computed == pytest.approx(expected, rel=1e-12 if float64 else 1e-4)
+
+
+def test_the_installed_version_is_accepted():
+    refuse_faulty_jax()
+
+
+@pytest.mark.parametrize("package", ["jax", "jaxlib"])
+def test_a_faulty_version_is_refused_at_import(package):
+    done = subprocess.run([sys.executable, "-c", REFUSED, package], capture_output=True, text=True)
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith(f"ImportError: pofx: {package} 0.10.2 returns wrong sums")
+    assert "pip install 'jax!=0.10.2'" in last
+
+
+def test_every_faulty_version_is_excluded_from_installation():
+    required = importlib.metadata.requires("pofx") or []
+    for package in ("jax", "jaxlib"):
+        [requirement] = [
+            r for r in required if r.split("<")[0].split(">")[0].split("!")[0] == package
+        ]
+        assert all(f"!={faulty}" in requirement for faulty in FAULTY_VERSIONS)
