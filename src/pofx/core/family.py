@@ -50,9 +50,9 @@ class Family(eqx.Module):
     def _between(self, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:
         """`between` where low < high, down to rounding below zero."""
 
+    @abstractmethod
     def _log_between(self, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:
-        """`log_between` where low < high; this one ends where the probability underflows."""
-        return jnp.log(jnp.maximum(self._between(low, high), 0))
+        """`log_between` where low < high, however small the probability."""
 
     def quantile(
         self, u: Float[Array, "c"], above: Float[Array, "c"] | None = None

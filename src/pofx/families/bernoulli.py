@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from pofx.core import rules
 from pofx.core.family import Family
 from pofx.core.variables import Column, Kind
-from pofx.families.special import divergence, entr
+from pofx.families.special import divergence, entr, log
 from pofx.families.starting import summary
 
 Counts = tuple[Float[Array, "c"], Float[Array, "c"]]
@@ -52,6 +52,9 @@ class Bernoulli(Family):
         zero, one = (low < 0) & (high >= 0), (low < 1) & (high >= 1)
         both = jnp.where(zero, jax.nn.sigmoid(-self.log_odds), 0)
         return both + jnp.where(one, self.mean(), 0)
+
+    def _log_between(self, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:
+        return log(self._between(low, high))
 
     def _quantile(self, u: Float[Array, "c"], above: Float[Array, "c"]) -> Float[Array, "c"]:
         zero = jnp.where(u <= above, u <= jax.nn.sigmoid(-self.log_odds), above >= self.mean())

@@ -59,6 +59,9 @@ class Categorical(Family):
         within = (levels > low[:, None]) & (levels <= high[:, None])
         return jnp.where(within, self.probabilities, 0).sum(-1)
 
+    def _log_between(self, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:
+        return log(self._between(low, high))
+
     def _quantile(self, u: Float[Array, "c"], above: Float[Array, "c"]) -> Float[Array, "c"]:
         reached = jnp.cumsum(self.probabilities, -1)
         left = jnp.cumsum(self.probabilities[:, ::-1], -1)[:, ::-1] - self.probabilities
