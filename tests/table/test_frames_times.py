@@ -181,6 +181,7 @@ def test_values_from_a_command_line():
         parse_value(at, "soon")
 
 
+@pytest.mark.filterwarnings("ignore:this model holds")
 def test_predictions(p):
     acts = p.predict(DATA, "at")
     assert acts.dtype == np.dtype("datetime64[us]")

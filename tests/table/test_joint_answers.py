@@ -55,7 +55,7 @@ def test_predict_of_an_image(drawn):
 @pytest.mark.slow
 def test_posterior_of_an_array_is_an_array():
     data = np.stack([np.tile([0.0, 1.0], 20), np.arange(40.0)], 1)
-    p = pofx.fit(data, "independent")
+    p = pofx.fit(data, "mixture", components=2)
     assert p.predict_proba(data, "x0").shape == (40, 2)
 
 

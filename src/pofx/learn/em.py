@@ -16,6 +16,8 @@ from pofx.core.rules import loosened
 
 BLOCK = 256
 """The most steps between two looks from the host."""
+SLOW = 0.05
+"""The share of the tolerance below which a step's shrinking gain ends EM, whatever the rate."""
 PRIOR_NATS = 5.0
 """Nats over all rows that a prior without a closed density may be worth from step to step."""
 
@@ -68,10 +70,11 @@ def em(
 ) -> Fit:
     """Maximum likelihood by EM from a start; no step lowers the likelihood times the prior.
 
-    If rounding lowers it all the same, the best model is returned, with a warning. Stops
-    where the gain still to come, extrapolated from the last two (Aitken; Böhning et al. 1994), is
-    below `tolerance` nats a unit of weight and below what the float type resolves. To run out of
-    steps, or of `seconds` after compilation, is a result and a warning.
+    If rounding lowers it all the same, the best model is returned, with a warning. EM stops if the
+    gain still to come, extrapolated from the last two (Aitken; Böhning et al. 1994), is below
+    `tolerance` nats per unit of weight, if steps gain less than a twentieth of that, or if the
+    float type resolves no more. To run out of steps, or of `seconds` after compilation, is a result
+    and a warning.
     """
     at_least(1, steps=steps)
     began = time.perf_counter()
@@ -174,15 +177,17 @@ def _advance(
 def _settled(seen: jax.Array, tolerance: float) -> jax.Array:
     """Whether the last four likelihoods promise no change beyond `tolerance`.
 
-    So it is if changes that shrink geometrically will sum to less (Aitken); if the float type does
-    not resolve them; or if they only go up and down, which is rounding. They count by their size:
-    under a prior the likelihood may fall while the posterior density rises.
+    So it is if changes that shrink geometrically will sum to less (Aitken); if they shrink, however
+    slowly, and are a small share of it; if the float type does not resolve them; or if they only go
+    up and down, which is rounding. They count by their size: under a prior the likelihood may fall
+    while the posterior density rises.
     """
     changes = jnp.diff(seen)
     size = jnp.abs(changes)
     rate = jnp.minimum(size[2] / size[1], 0.9999)
     remaining = size[2] / (1 - jnp.where(jnp.isfinite(rate), rate, 0.9))
+    slow = (size[2] < SLOW * tolerance) & (rate < 0.9999)
     unresolved = size[2] < 4 * jnp.finfo(seen.dtype).eps * jnp.abs(seen[-1])
     turns = jnp.sign(changes[1:]) * jnp.sign(changes[:-1])
     rounding = jnp.isfinite(changes).all() & (turns < 0).all()
-    return (remaining < tolerance) | unresolved | rounding
+    return (remaining < tolerance) | slow | unresolved | rounding
