@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
 export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0.3
+# A program from that cache has XLA print the processor's features as an error that is none.
+export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: demo test check docs format clean
 

@@ -7,7 +7,8 @@ import pytest
 
 from pofx.core.answer import Answer
 from pofx.core.errors import PofxError, PofxWarning
-from pofx.core.printing import array_text, escaped, number_text
+from pofx.core.escaping import escaped
+from pofx.core.printing import array_text, number_text
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,7 @@ def asked(monkeypatch):
     return calls
 
 
+@pytest.mark.filterwarnings("ignore:this model holds")
 @pytest.mark.parametrize("what", PICTURES)
 def test_each_is_asked_for_and_written(folder, tmp_path, asked, what):
     options = dict(ARGUMENTS[what])
@@ -73,6 +74,7 @@ def test_texts_are_read_as_values(folder, tmp_path, asked):
     assert asked[0][1] == {"given": {"alive": True}, "slices": [5.5], "seed": 0}
 
 
+@pytest.mark.filterwarnings("ignore:this model holds")
 def test_rows_without_truth_are_left_out(folder, tmp_path, asked):
     table, out = folder / "holes.csv", tmp_path / "x.svg"
     draw(folder / "p.pofx", "reliability", data=table, target="kind", output=out)

@@ -161,7 +161,8 @@ def test_files_keep_every_bit(case, tmp_path):
     model, _, guide, x = case
     p = Guided(model, guide, jax.random.key_data(jax.random.key(3)))
     assert isinstance(p, Estimated)
-    store.save(tmp_path / "p.pofx", p, {})
+    header = {"schema": {}, "fixed": [], "evidence": [], "fit": {}}
+    store.save(tmp_path / "p.pofx", p, header)
     q, _ = store.load(tmp_path / "p.pofx")
     for own, other in zip(jax.tree.leaves(p), jax.tree.leaves(q), strict=True):
         np.testing.assert_array_equal(own, other)

@@ -137,7 +137,8 @@ def test_unlike_rows_have_errors_of_their_own_and_like_rows_the_same():
     both = np.asarray(scored(p, seeds, x[[0, 1, 0]]))
     assert (both.std(0) > 0.01).all()
     assert abs(np.corrcoef(both.T)[0, 1]) < 0.25
-    np.testing.assert_array_equal(both[:, 0], both[:, 2])
+    # Lanes of a vector may round otherwise.
+    np.testing.assert_allclose(both[:, 0], both[:, 2], rtol=1e-6)
 
 
 def test_noise_is_of_the_values_and_their_places():

@@ -8,6 +8,7 @@ from safetensors import safe_open
 
 import pofx
 from pofx import PofxError
+from pofx.core import width
 from pofx.core.answer import Answer
 from pofx.table.joint import Joint
 

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pofx.core.printing import array_text, escaped, number_text
+from pofx.core.escaping import escaped
+from pofx.core.printing import array_text, number_text
 
 Trust = Literal["exact", "lower bound", "upper bound", "estimate"]
 

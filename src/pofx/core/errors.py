@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from difflib import get_close_matches
 
-from pofx.core.printing import escaped
+from pofx.core.escaping import escaped
 
 SHOWN = 20
 """The most names that an error lists."""

@@ -1,4 +1,4 @@
-"""How numbers and texts are written on a line."""
+"""How numbers are written on a line."""
 
 import math
 from typing import Any
@@ -11,15 +11,6 @@ SPREAD_DIGITS = 4
 """Digits of a spread to which values beside it are written."""
 LARGE, SMALL = 1e15, 1e-4
 """From here on up, and below, a number is written with an exponent."""
-
-
-def escaped(text: str) -> str:
-    """The text on one line: what does not print is shown by its code.
-
-    >>> print(escaped("a\\tb"))
-    a\\tb
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def number_text(value: float, stderr: float = 0.0, *, spread: float = 0.0, digits: int = 6) -> str:

@@ -122,7 +122,6 @@ def mutual_information(
     _check(neighbours, seed, unit)
     what = "I(x; y)" if given is None else "I(x; y | given)"
     samples, dropped = read({"x": x, "y": y, "given": given}, discrete)
-    _check_distinct(samples["x"], samples["y"])
     if model is not None:
         if method is not None:
             raise PofxError(f"method: expected None beside a model, got {method!r}; leave one out")
@@ -133,6 +132,7 @@ def mutual_information(
         one, other, rest = (s.level for s in samples.values())
         value, error = levels.mutual_information(one, other, rest, method)
     else:
+        _check_distinct(samples["x"], samples["y"])
         value, error = _nearby(samples, neighbours, seed, stderr)
     how = _how(method, neighbours, samples["x"].rows, dropped)
     return _answer(value, error if stderr else math.nan, what, how, unit)

@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from pofx.core.errors import PofxError, PofxWarning
-from pofx.core.printing import escaped
+from pofx.core.escaping import escaped
 from pofx.front import fitting, questions  # noqa: F401  (each registers its commands)
 from pofx.front.app import app
 from pofx.notation.mistakes import NotationError

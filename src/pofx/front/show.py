@@ -11,7 +11,8 @@ import numpy as np
 
 from pofx.core.discovery import discover
 from pofx.core.distribution import Learned
-from pofx.core.printing import escaped, number_text
+from pofx.core.escaping import escaped
+from pofx.core.printing import number_text
 from pofx.table.read import write
 
 SHOWN = 40

@@ -18,6 +18,8 @@ BLOCK = 256
 """The most steps between two looks from the host."""
 SLOW = 0.05
 """The share of the tolerance below which a step's shrinking gain ends EM, whatever the rate."""
+ENDLESS = 10.0
+"""How many times the tolerance a step may gain for steps that ran out to be no failure."""
 PRIOR_NATS = 5.0
 """Nats over all rows that a prior without a closed density may be worth from step to step."""
 
@@ -99,6 +101,8 @@ def em(
         # Some two looks a second, the compilation of the first left out.
         quick = time.perf_counter() - start < 0.25
         block = min(2 * block, BLOCK) if quick else block
+    # Gains that shrink like 1 / steps² end nowhere and matter nowhere.
+    done = done or abs(_last_gain(history)) < ENDLESS * tolerance
     fallen = float(best.objective) - float(best.latest)
     if fallen > _allowed_fall(rows, history[-1]):
         model = eqx.combine(best.arrays, eqx.filter(model, eqx.is_array, inverse=True))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from pofx.core.printing import escaped
+from pofx.core.escaping import escaped
 from pofx.notation.mistakes import mistake, quoted
 from pofx.notation.terms import Free, Given, Interval, Members, Name, Term, Value
 

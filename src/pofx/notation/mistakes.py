@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from pofx.core.errors import PofxError
-from pofx.core.printing import escaped
+from pofx.core.escaping import escaped
 
 WIDTH = 80
 """Characters of the text that the picture shows."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pofx.core.errors import PofxError, unknown
-from pofx.core.printing import escaped
+from pofx.core.escaping import escaped
 from pofx.table.encode import level_text
 from pofx.table.schema import Variable
 

@@ -6,6 +6,9 @@ from functools import cached_property
 from numbers import Integral
 from typing import Any
 
+import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from pofx.core.distribution import Queryable
@@ -13,6 +16,7 @@ from pofx.core.errors import PofxError, warn
 from pofx.core.importance import trusted
 from pofx.core.inexact import Estimated
 from pofx.core.rows import rows
+from pofx.core.width import float64
 from pofx.models.conditional import Conditional
 from pofx.queries import bayes, guide, missing
 from pofx.queries.structure import may_depend
@@ -40,6 +44,12 @@ class Held:
     fixed: np.ndarray
     evidence: tuple[str, ...] = ()
     fit: Mapping[str, Any] = field(default_factory=dict)
+
+    def __reduce__(self) -> Any:
+        """Pickled by numpy arrays: those of JAX would lose their float64 on the way back."""
+        model = jax.tree.map(lambda a: np.asarray(a) if eqx.is_array(a) else a, self.model)
+        fields = (model, self.schema, self.fixed, self.evidence, dict(self.fit))
+        return _unpickled, (type(self), *fields)
 
     def report(self) -> Report:
         """How the model was learned, and what it was compared with."""
@@ -141,6 +151,12 @@ class Held:
                 f"{' of shape ' + str(variable.shape) if variable.shape else ''}"
             )
         return variable
+
+
+def _unpickled(cls: type[Held], model: Any, *fields: Any) -> Held:
+    with float64(True):
+        model = jax.tree.map(lambda a: jnp.asarray(a) if isinstance(a, np.ndarray) else a, model)
+    return cls(model, *fields)
 
 
 def listed(names: Names) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ def kl(
     >>> import pofx
     >>> p = pofx.fit({"a": [0, 1] * 10}, "independent")
     >>> print(kl(p, p))
-    KL(p || q) = 0 nats   exact, closed form
+    KL(p || q) = 0 nats   exact, of equals
     """
     request = {"unit": unit, "stderr": stderr, "max_draws": max_draws, "seed": seed}
     return _between("KL", divergence.kl, p, q, names, **request)
@@ -59,7 +59,7 @@ def jensen_shannon(
     >>> import pofx
     >>> p = pofx.fit({"a": [0, 1] * 10}, "independent")
     >>> print(jensen_shannon(p, p, unit="bits"))
-    JS(p || q) = 0 bits   exact, by enumeration
+    JS(p || q) = 0 bits   exact, of equals
     """
     request = {"unit": unit, "stderr": stderr, "max_draws": max_draws, "seed": seed}
     return _between("JS", divergence.jensen_shannon, p, q, names, **request)

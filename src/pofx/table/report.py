@@ -5,7 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from pofx.core.printing import escaped
+from pofx.core.escaping import escaped
 from pofx.table import html
 
 HEAD = ("", "held out, nats a row", "gain over the best", "s", "")

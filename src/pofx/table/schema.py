@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from pofx.core.errors import PofxError, unknown
-from pofx.core.printing import escaped, number_text
+from pofx.core.escaping import escaped
+from pofx.core.printing import number_text
 from pofx.core.variables import DISCRETE, KINDS, Column, Kind
 from pofx.table import html
 from pofx.table.dtypes import known_dtype

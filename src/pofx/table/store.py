@@ -19,8 +19,8 @@ from pofx.core import width
 from pofx.core.discovery import discover
 from pofx.core.distribution import Queryable
 from pofx.core.errors import PofxError, PofxWarning, warn
+from pofx.core.escaping import escaped
 from pofx.core.inexact import estimates
-from pofx.core.printing import escaped
 from pofx.core.whole import write_whole
 from pofx.table import header as headers
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from pofx.core.answer import Answer, Trust
 from pofx.core.errors import PofxError, unknown
-from pofx.core.printing import escaped, number_text
+from pofx.core.escaping import escaped
+from pofx.core.printing import number_text
 from pofx.table.times import SPREADS, sort_of, told
 
 SHOWN = 40
