@@ -235,13 +235,16 @@ def test_responsibilities_become_columns(birds):
     assert shares.get_feature_names_out().tolist() == ["component0", "component1"]
 
 
+PARAMETERS = ("loading", "noise", "mean")
+
+
 @pytest.mark.slow
 def test_factor_scores_become_columns(line):
     X = np.column_stack([*line[0].T, line[1]])
     scores = LatentTransformer("factor_analysis", n_components=1).fit(X)
-    model, z = scores.joint_.model, (X - X.mean(0)) / X.std(0)
-    sigma = model.loading @ model.loading.T + np.diag(model.noise)
-    known = (z - model.mean) @ np.linalg.solve(sigma, model.loading)
+    loading, noise, mean = (np.asarray(getattr(scores.joint_.model, a)) for a in PARAMETERS)
+    sigma = loading @ loading.T + np.diag(noise)
+    known = ((X - X.mean(0)) / X.std(0) - mean) @ np.linalg.solve(sigma, loading)
     np.testing.assert_allclose(scores.transform(X), known, atol=1e-3)
     assert scores.get_feature_names_out().tolist() == ["factor0"]
 

@@ -78,6 +78,13 @@ class Energy(Unnormalised):
         return Example(cls(own.model, jnp.zeros(()), jnp.zeros(())), own.columns)
 
 
+@pytest.fixture(autouse=True)
+def float64():
+    """The exact models here are asked below the named layer too."""
+    with jax.enable_x64(True):
+        yield
+
+
 @pytest.fixture(scope="module")
 def data():
     rng = np.random.default_rng(0)
