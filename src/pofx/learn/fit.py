@@ -13,7 +13,6 @@ from jaxtyping import Float, PRNGKeyArray
 from pofx.core import width
 from pofx.core.distribution import Distribution, Learned, Queryable, Statistical, Stepwise, Trained
 from pofx.core.errors import PofxError, PofxWarning, overheard, warn
-from pofx.core.inexact import Inexact
 from pofx.core.maps import spare_maps
 from pofx.core.rows import Rows
 from pofx.core.rows import log_prob as scores_of
@@ -120,11 +119,10 @@ def _by_gradients(
 ) -> Fit:
     """One phase of training after another, of which the last that held-out rows prefer is kept.
 
-    Networks are trained in float32 unless the user has enabled float64; what exact answers are
-    computed from is compiled in float64.
+    Networks are trained in float32 unless the user has enabled float64; what answers are computed
+    from is compiled in the width of the caller.
     """
     judges = rows if valid is None else valid
-    answers_float64 = width.preferred() and not isinstance(model, Inexact)
 
     def score(p: Queryable) -> Float[np.ndarray, "n"]:
         return scores_of(p, judges)
@@ -152,15 +150,12 @@ def _by_gradients(
                 checkpoint=path and Path(f"{path}.{len(phases)}" if phases else path),
             )
         phases.append(trained)
-        with width.float64(answers_float64):
-            own = width.as_default(trained.model).compiled(key, rows, score)
+        own = width.as_default(trained.model).compiled(key, rows, score)
         nxt = trained.model.then()
         if nxt is None and len(phases) == 1:
             best = own
             break
-        with width.float64(answers_float64):
-            scores = score(own)
-        value = float(np.average(scores, weights=judges.flat()[2]))
+        value = float(np.average(score(own), weights=judges.flat()[2]))
         if value > kept or len(phases) == 1:
             best, kept = own, value
     history = [-epoch.train for t in phases for epoch in t.history]

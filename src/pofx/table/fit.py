@@ -160,7 +160,9 @@ def _in_float64(cls: type[Learned] | None, x: np.ndarray) -> bool:
     """Whether a table is learned in float64: no network, and no large table that float32 holds."""
     if not width.preferred() or (cls is not None and issubclass(cls, Inexact)):
         return False
-    return x.size < width.LARGE_TABLE or measure.needs_float64(x)
+    # What gradients train narrows itself; what is compiled from it is wanted in float64.
+    trained = cls is not None and issubclass(cls, Trained)
+    return trained or x.size < width.LARGE_TABLE or measure.needs_float64(x)
 
 
 def _named(
