@@ -188,3 +188,9 @@ def test_mean_over_rows():
     assert math.isnan(mean_over_rows(values[:1]).stderr)
     assert mean_over_rows(np.array([1.0, -np.inf])).value == -np.inf
     assert mean_over_rows(np.array([1.0, -np.inf]), np.array([1, 0])).value == 1
+
+
+def test_probabilities_too_small_for_digits():
+    """Their power of ten is known, and nothing beside it."""
+    assert str(Answer(0.0, log=-1e20)).startswith("10^-4.34294e+19   exact")
+    assert str(Answer(0.0, log=-1000.0)).startswith("5.07596e-435   exact")

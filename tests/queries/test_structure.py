@@ -58,6 +58,7 @@ def test_an_answer_says_that_the_evidence_has_no_part_in_it(p):
     ):
         question = f"p({question})" if question.startswith("u |") else question
         assert "independent of the evidence in this model" in str(p.ask(question)), question
+    assert "independent of the evidence in this model" in str(p.ask("H(a | u)"))
     for question in ("P(a = x)", "E[u | v = 1]", "E[u | v = 1, a = x]", "P(u > 0 | v > 0)"):
         assert "independent" not in str(p.ask(question)), question
 

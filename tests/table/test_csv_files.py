@@ -98,3 +98,12 @@ def test_no_rows_and_no_text(tmp_path):
     (tmp_path / "b.csv").write_text(" \n")
     with pytest.raises(PofxError, match="the file is empty"):
         read(tmp_path / "b.csv")
+
+
+def test_decimals_that_floats_would_merge_stay_apart(tmp_path):
+    path = tmp_path / "big.csv"
+    texts = [f"12345678901234567{i:02d}.5" for i in range(50)]
+    path.write_text("n,a\n" + "".join(f"{text},0.1{i}\n" for i, text in enumerate(texts)))
+    table = read(path)
+    assert [str(value) for value in table["n"].to_pylist()] == texts
+    assert str(table["a"].type) == "double"

@@ -237,6 +237,9 @@ def _power_of_ten(log: float, stderr: Any) -> str:
     >>> _power_of_ten(-1000.0, 0.0)
     '5.07596e-435'
     """
+    if abs(log) > 1e9:
+        # The power of ten is known, and no digit beside it.
+        return f"10^{log / math.log(10):.6g}"
     exponent = math.floor(log / math.log(10))
     digits = math.exp(log - exponent * math.log(10))
     tail = "" if np.ndim(stderr) == 0 and stderr == 0 else " ± ?"

@@ -9,6 +9,8 @@ DOUBLE_DIGITS = 17
 """Digits that tell any two float64 numbers apart."""
 SPREAD_DIGITS = 4
 """Digits of a spread to which values beside it are written."""
+EXACT = 2**53
+"""Whole numbers up to it are floats."""
 LARGE, SMALL = 1e15, 1e-4
 """From here on up, and below, a number is written with an exponent."""
 
@@ -24,6 +26,8 @@ def number_text(value: float, stderr: float = 0.0, *, spread: float = 0.0, digit
     >>> number_text(1e9 + 1.25), number_text(1e9 + 1.25, spread=2.0)
     ('1e+09', '1000000001.25')
     """
+    if isinstance(value, int) and abs(value) > EXACT and not stderr:
+        return str(value)
     value, stderr = float(value), float(stderr)
     if stderr > 0 and math.isfinite(stderr) and math.isfinite(value):
         return _with_error(value, stderr)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from pofx.core.answer import Answer
 from pofx.core.errors import PofxError
 from pofx.front.app import app
 from pofx.front.arguments import (
@@ -39,11 +40,18 @@ def ask(
     seed: Seed = 0,
 ) -> None:
     """Answer questions in the notation of textbooks (see docs/notation.md)."""
+    from pofx.front.show import table as show_table
+    from pofx.table.asking import results
+
     p = load(model)
     taken = {"p", *inspect.signature(p.ask).parameters}
     others = {name: load(Path(path)) for name, path in pairs("with", beside, taken).items()}
     for question in questions:
-        print(p.ask(question, unit=unit, stderr=stderr, seed=seed, **others))
+        found = p.ask(question, unit=unit, stderr=stderr, seed=seed, **others)
+        if isinstance(found, Answer | results.Result):
+            print(found)
+        else:
+            show_table(found, None)  # draws
 
 
 @app.command()

@@ -20,10 +20,12 @@ from pofx.core.rows import Rows
 from pofx.core.variables import Column, Kind
 from pofx.families.normal import Normal
 from pofx.models.covariance import STRUCTURES
-from pofx.models.moments import Moments, Scale, scale_of
+from pofx.models.moments import TIED, Moments, Scale, scale_of
 from pofx.models.shrinkage import log_prior_of_covariance, pseudo_variance
 
 LOG_2PI = float(np.log(2 * np.pi))
+RELATIVE = 1.01 * TIED
+"""The share of the variance up to which a floor is one of digits and not of rounding."""
 
 
 class Gaussian(Statistical):
@@ -176,6 +178,28 @@ def gaussian(mean: Float[Array, "d"], covariance: Float[Array, "d d"]) -> Gaussi
     """The Gaussian of that mean and covariance."""
     variance = jnp.diagonal(covariance)
     return Gaussian(mean, covariance, Scale(mean, variance, 1e-6 * variance))
+
+
+def on_floor(model: Any) -> Bool[np.ndarray, "d"] | None:
+    """Which columns a model of one Gaussian gives more spread, given the others, than the data do.
+
+    These are tied more tightly than the floor of a joint covariance, a share of each variance, and
+    not for rounding alone. None for a model of several Gaussians, or of none.
+    """
+
+    def is_gaussian(node: Any) -> bool:
+        return isinstance(node, Gaussian)
+
+    nodes = list(filter(is_gaussian, jax.tree.leaves(model, is_leaf=is_gaussian)))
+    if len(nodes) != 1 or nodes[0].covariance.ndim != 2 or nodes[0].size < 2:
+        return None
+    covariance, scale = np.asarray(nodes[0].covariance, np.float64), nodes[0].scale
+    floor, variance = (np.asarray(a, np.float64) for a in (scale.floor, scale.variance))
+    unit = np.sqrt(floor)
+    values, vectors = np.linalg.eigh(covariance / np.outer(unit, unit))
+    clipped = values < 1 + 1e-3
+    share = (vectors[:, clipped] ** 2).sum(1)
+    return (share > 0.1) & (floor < RELATIVE * variance)
 
 
 def condition_number(model: Any) -> float:

@@ -105,7 +105,8 @@ def _answer(question: Question, query: Query, given: Given) -> Any:
     """The answer, which says so if the model cannot relate what is asked to the evidence."""
     answer = _computed(question, query, given)
     entries, model = given.p.entries, given.p.model
-    evidence = given.observed | entries.mask([term.name.text for term in given.sets])
+    names = [*(term.name for term in given.sets), *given.free]
+    evidence = given.observed | entries.mask([name.text for name in names])
     relates = may_depend(model, entries.mask(_asked(query)), evidence)
     return answer if relates or not evidence.any() else _marked(answer)
 

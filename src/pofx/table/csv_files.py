@@ -158,8 +158,23 @@ def _column(parsed: pa.ChunkedArray, written: pa.ChunkedArray, how: str) -> pa.C
         if all(-(2**63) <= int(number) < 2**63 for number in long.to_pylist()):
             return compute.utf8_ltrim(text, characters="+").cast(pa.int64())
         return parsed if how == "number" else text
-    merged = how == "levels" and _many(text) > _many(parsed)
-    return text if merged else parsed
+    if _many(text) == _many(parsed):
+        return parsed
+    return text if how == "levels" else _decimals(text, parsed)
+
+
+def _decimals(text: pa.ChunkedArray, parsed: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Numbers as decimals if floats would merge some of them, else as they were parsed."""
+    compute = _compute()
+    if not pa.types.is_floating(parsed.type):
+        return parsed
+    fraction = compute.utf8_length(compute.replace_substring_regex(text, r"^[^.]*\.?", ""))
+    scale = compute.max(fraction).as_py() or 0
+    try:
+        exact = text.cast(pa.decimal128(38, min(scale, 38)))
+    except pa.ArrowException:
+        return parsed
+    return exact if _many(exact) > _many(parsed) else parsed
 
 
 def _any(mask: pa.ChunkedArray) -> bool:

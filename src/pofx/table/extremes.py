@@ -1,5 +1,6 @@
 """Columns that tell nothing, or that one extreme value spoils."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -7,9 +8,11 @@ import numpy as np
 
 from pofx.core.errors import warn
 from pofx.core.width import is_float64
-from pofx.models.gaussian import condition_number
+from pofx.models.correlated import is_number
+from pofx.models.gaussian import condition_number, on_floor
 from pofx.table.cells import Cells
 from pofx.table.exact import large
+from pofx.table.relations import Relation
 from pofx.table.schema import Schema, Variable
 
 CONDITION = 1e4
@@ -43,6 +46,21 @@ def doubt_float32(model: Any) -> None:
         warn(
             f"columns are so tightly tied (condition number {number:.1g}) that answers in float32 "
             "are right to few digits; set JAX_ENABLE_X64=1, or drop columns that others determine"
+        )
+
+
+def doubt_floors(model: Any, schema: Schema, relations: Sequence[Relation]) -> None:
+    """Warns of columns that determine each other more closely than a covariance can hold."""
+    tight = on_floor(model)
+    if tight is None:
+        return
+    numbers = [c for c in schema.columns if is_number(c)]
+    exact = {name for relation in relations for name in relation.names}
+    names = [c.variable for c, t in zip(numbers, tight) if t and c.variable not in exact]
+    if names and len(tight) == len(numbers):
+        warn(
+            f"columns {', '.join(map(repr, names))}: others determine them more closely than this "
+            "model holds, so their spread given the others is too large; model a difference instead"
         )
 
 

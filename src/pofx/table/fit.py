@@ -24,7 +24,7 @@ from pofx.table import guide as guides
 from pofx.table import measure
 from pofx.table.choose import Choice, choose
 from pofx.table.encode import encode, log_scale
-from pofx.table.extremes import doubt_extremes, doubt_float32
+from pofx.table.extremes import doubt_extremes, doubt_float32, doubt_floors
 from pofx.table.frames import read_frame
 from pofx.table.infer import infer
 from pofx.table.joint import Joint
@@ -122,9 +122,14 @@ def fit(
                 one = _named(key, cls, schema, options, rows(x, weight=weight), splits, plan, guide)
                 choice = Choice(name or "", options, one)
             model = choice.fit.model
+            assert isinstance(model, Queryable)
             if not estimates(model):
                 model = width.for_answers(model)
                 doubt_float32(model)
+            with width.float64(width.is_float64(model)):
+                model = aligned(model, schema.columns)
+                relations = ties(schema, x, model, key)
+            doubt_floors(model, schema, relations)
         judged = _judged_units(schema, splits)
     told = {
         "model": choice.name,
@@ -147,10 +152,6 @@ def fit(
             for line in choice.board
         ],
     }
-    assert isinstance(model, Queryable)
-    with width.float64(width.is_float64(model)):
-        model = aligned(model, schema.columns)
-        relations = ties(schema, x, model, key)
     if relations != schema.relations:
         schema = replace(schema, relations=relations)
     return Joint(model, schema, np.full(schema.size, np.nan), (), plain(told))

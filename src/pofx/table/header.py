@@ -47,14 +47,14 @@ class FitRecord(Record):
     options: dict[str, Any]
     parts: list[PartRecord] = []
     rows: Count
-    missing: Number
+    missing: Annotated[float, Field(ge=0, le=1)] | None
     log_likelihood: Number
     steps: Count
     history: list[Number]
     converged: bool
     skipped: Count = 0
     warnings: list[str] = []
-    seconds: Number
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
     seed: int
     budget: Number = None
     untried: list[str] = []

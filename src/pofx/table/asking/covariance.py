@@ -1,5 +1,6 @@
 """Numbers together under what is given: covariance, correlation, and all of them at a glance."""
 
+import math
 from collections.abc import Sequence
 
 import equinox as eqx
@@ -56,14 +57,18 @@ def _together(question: Question, own: Given, pair: Pair, correlation: bool) -> 
     both = None if own.event else _closed(question, own, pair)
     if both is None:
         return question.estimated(lambda n: _drawn(question, own, pair, correlation, n))
-    value = both[0, 1]
+    a, b = pair
     if correlation:
-        value = np.clip(value / np.sqrt(both[0, 0] * both[1, 1]), -1, 1)
+        value = np.clip(both[0, 1] / np.sqrt(both[0, 0]) / np.sqrt(both[1, 1]), -1, 1)
+    else:
+        value = both[0, 1] * _unit(a) * _unit(b)
+    if not np.isfinite(value):
+        return Answer(float(value), math.nan, "estimate", how="beyond floats")
     return Answer(float(value), how="closed form")
 
 
 def _closed(question: Question, own: Given, pair: Pair) -> Float[np.ndarray, "2 2"] | None:
-    """The covariance matrix where it is closed, else None."""
+    """The covariance matrix if it is closed, numbers in the units of entries; else None."""
     a, b = pair
     if a.discrete and b.discrete:
         return _of_levels(question, own, pair)
@@ -72,8 +77,7 @@ def _closed(question: Question, own: Given, pair: Pair) -> Float[np.ndarray, "2 
     q = own.joint([a.name, b.name], closed=True).model
     rule = rules.moments.find(q)
     found = _call(rule, q) if rule else None
-    scale = np.array([a.scale, b.scale])
-    return None if found is None else np.asarray(found[1], np.float64) * np.outer(scale, scale)
+    return None if found is None else np.asarray(found[1], np.float64)
 
 
 def _of_levels(question: Question, own: Given, pair: Pair) -> Float[np.ndarray, "2 2"] | None:
@@ -101,8 +105,8 @@ def _of_both(
     weight = np.asarray(p.value, np.float64)
     under = column.summary(question.key(2), own.model, rows(x), own.columns[i], i)
     mean, variance = (np.where(weight > 0, m, 0) for m in (under.mean, under.variance))
-    whole = _matrix(weight, mean * a.scale, _values(b))
-    return whole + np.diag(np.array([float(weight @ variance) * a.scale * a.scale, 0.0]))
+    whole = _matrix(weight, mean, _values(b))
+    return whole + np.diag(np.array([float(weight @ variance), 0.0]))
 
 
 def _matrix(p: np.ndarray, a: np.ndarray, b: np.ndarray) -> Float[np.ndarray, "2 2"]:
@@ -115,16 +119,21 @@ def _drawn(question: Question, own: Given, pair: Pair, correlation: bool, draws:
     found = events.completed(question.key(2), own.model, own.columns, own.inside, draws)
     x, w = np.asarray(found.x, np.float64), found.weights
     entries = [x[:, own.place(v.name)] for v in pair]
-    a, b = (_values(v)[e.astype(int)] if v.discrete else e * v.scale for v, e in zip(pair, entries))
+    a, b = (_values(v)[e.astype(int)] if v.discrete else e for v, e in zip(pair, entries))
     a, b = a - w @ a, b - w @ b
+    unit = 1.0 if correlation else _unit(pair[0]) * _unit(pair[1])
     if correlation:
         a, b = (z / np.sqrt(w @ z**2) for z in (a, b))
     value = w @ (a * b)
     # What a draw adds to the value: of a correlation its deviations count too.
     influence = a * b - value - (value * (a**2 + b**2 - 2) / 2 if correlation else 0)
-    return Answer(
-        float(value), float(np.sqrt((w * influence) @ (w * influence))), "estimate", draws
-    )
+    error = float(np.sqrt((w * influence) @ (w * influence)))
+    return Answer(float(value) * unit, error * unit, "estimate", draws)
+
+
+def _unit(variable: Variable) -> float:
+    """What an entry of one is in the data's units; levels that are numbers are in these already."""
+    return 1.0 if variable.discrete else variable.scale
 
 
 def _values(variable: Variable) -> np.ndarray:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -188,6 +188,10 @@ class Mode:
     __repr__ = __str__
 
 
+Result: TypeAlias = Table | Summary | Moments | Mode
+"""What a question is answered with that is neither one `Answer` nor draws."""
+
+
 def _head(what: str, answers: Any) -> str:
     return f"{escaped(what)}   {_trust(list(answers))}"
 
@@ -206,7 +210,8 @@ def _cell(answer: Answer, probability: bool = False) -> str:
         places = f"{value:.4f}"
         if value == 0 or (value >= 1e-3 and (value >= 1 or float(places) < 1)):
             return places
-    return number_text(value, error, spread=answer.spread, digits=5)
+    number = answer.value if isinstance(answer.value, int) else value
+    return number_text(number, error, spread=answer.spread, digits=5)
 
 
 def _plain(value: Any, spread: float) -> str:
