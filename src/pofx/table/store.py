@@ -68,10 +68,11 @@ def load(path: str | Path) -> tuple[Queryable, dict[str, Any]]:
             raise TypeError("it holds no model")
         model = _in_width(model)
         # Shapes and settings that do not fit together are found here, at no cost in memory.
-        shapes = jax.ShapeDtypeStruct((model.size,), jnp.float32)
-        mask = jax.ShapeDtypeStruct((model.size,), jnp.bool_)
-        value = eqx.filter_eval_shape(lambda m, x, o: m.log_prob(x, o), model, shapes, mask)
-        draw = eqx.filter_eval_shape(lambda m: m.sample(jax.random.key(0)), model)
+        with width.float64(width.is_float64(model)):
+            row = jax.ShapeDtypeStruct((model.size,), jnp.zeros(()).dtype)
+            mask = jax.ShapeDtypeStruct((model.size,), jnp.bool_)
+            value = eqx.filter_eval_shape(lambda m, x, o: m.log_prob(x, o), model, row, mask)
+            draw = eqx.filter_eval_shape(lambda m: m.sample(jax.random.key(0)), model)
         if value.shape != () or draw.shape != (model.size,) or value.dtype.kind != "f":
             raise ValueError("its arrays do not fit together")
     return model, header
