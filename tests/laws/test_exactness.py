@@ -85,19 +85,26 @@ def check(name, shape, digits):
     assert not wrong, "\n".join(wrong)
 
 
-NASTY = (
+CASES = (
+    ("class-conditional", "small", "wide"),
+    ("correlated", "small", "wide"),
+    ("latent_tree", "small", "wide"),
+    ("mixture of gaussians", "small", "wide"),
+    ("class-conditional tree", "small", "wide"),
+    ("continuous mixture", "small", "wide"),
+    ("stack", "small", "wide"),
     ("gaussian", "nearly singular", "wide"),
     ("independent", "three rows", "wide"),
     ("mixture", "spikes", "wide"),
     ("mixture", "small", "narrow"),
 )
-"""Shapes asked about here beside the smallest; `benchmarks/exactness.py` asks about all of them."""
+"""A model of each kind and a few nasty tables; `benchmarks/exactness.py` asks about all of them."""
 
 
 def cases():
-    for name, shape, digits in (*((name, "small", "wide") for name in tables.OPTIONS), *NASTY):
-        quick = name in QUICK and shape == "small" and digits == "wide"
-        yield pytest.param(name, shape, digits, marks=() if quick else pytest.mark.slow)
+    for name, shape, digits in CASES:
+        marks = () if name in QUICK else pytest.mark.slow
+        yield pytest.param(name, shape, digits, marks=marks)
 
 
 @pytest.mark.parametrize(("name", "shape", "digits"), list(cases()))
