@@ -16,7 +16,7 @@ from pofx.core.distribution import Example, Mask, Row, Statistical
 from pofx.core.rows import Rows
 from pofx.core.variables import Column, Kind
 from pofx.models.gaussian import one_normal
-from pofx.models.latent_linear import Posterior, check_latent, principal
+from pofx.models.latent_linear import Posterior, box, check_latent, principal
 from pofx.models.moments import Moments, Scale, scale_of
 from pofx.models.shrinkage import log_prior_of_covariance, pseudo_variance
 
@@ -137,23 +137,7 @@ def _condition(
     return PPCA(p.mean[k] + move, loading, p.noise, scale, p.prior)
 
 
-@rules.box.register(PPCA)
-def _box(
-    p: PPCA,
-    x: Row,
-    observed: Mask,
-    place: tuple[int, ...],
-    low: Float[Array, "b"],
-    high: Float[Array, "b"],
-    given: Mask | None = None,
-) -> Float[Array, ""] | None:
-    if place:
-        return None  # of one column its distribution tells, of more it is a normal orthant
-    if given is None:
-        return p.log_prob(x, observed)
-    move, loading = p._posterior(given).given(jnp.where(given, x - p.mean, 0))
-    left = eqx.tree_at(lambda p: (p.mean, p.loading), p, (p.mean + move, loading))
-    return left.log_prob(x, observed & ~given)
+rules.box.register(PPCA)(box)
 
 
 @rules.entropy.register(PPCA)
