@@ -67,7 +67,7 @@ class Law:
     """One column: point masses, and a density of share exp(log_share).
 
     `family` is a density of scipy, or None for a normal one of `centre` and `spread`; `logs` says
-    that it is a density of the logarithm.
+    that it is a density of the logarithm. `counts` is scipy's law of counts beyond the points.
     """
 
     points: np.ndarray = field(default_factory=lambda: np.zeros(0, Real))
@@ -77,6 +77,7 @@ class Law:
     spread: Any = 1.0
     logs: bool = False
     family: Any = None
+    counts: Any = None
 
     def log_value(self, x: np.ndarray) -> np.ndarray:
         """The log-mass of a point, else the log-density."""
@@ -84,6 +85,8 @@ class Law:
         for point, mass in zip(self.points, self.log_mass):
             # Models may hold spikes, and see entries, in float32.
             out = np.where(np.float32(x) == np.float32(point), mass, out)
+        if self.counts is not None:
+            out = np.where(x > self.points[-1], self.counts.logpmf(np.asarray(x, float)), out)
         return out
 
     def log_density(self, x: np.ndarray) -> np.ndarray:
@@ -155,7 +158,7 @@ def _levels(log_mass: np.ndarray) -> Law:
 def _counted(law: Any) -> Law:
     top = int(law.isf(TAIL)) + 2
     counts = np.arange(top + 1)
-    return Law(wide(counts), log_normalised(law.logpmf(counts)))
+    return Law(wide(counts), log_normalised(law.logpmf(counts)), counts=law)
 
 
 def _inflated(base: Law, one: Any) -> Law:
