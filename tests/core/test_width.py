@@ -78,13 +78,15 @@ def test_a_large_table_is_learned_in_float32_and_answers_in_float64(data, monkey
     assert q.fit["log_likelihood"] == pytest.approx(exact.fit["log_likelihood"], abs=1e-3)
 
 
-def test_on_an_accelerator_everything_is_float32(data, monkeypatch):
+def test_on_an_accelerator_all_is_float32_that_float32_resolves(data, monkeypatch, tmp_path):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     q = pofx.fit(data, "independent")
     assert {a.dtype.name for a in jax.tree.leaves(q.model)} == {"float32"}
     tied = {"x": data["x"], "copy": data["x"] + 1e-4 * np.cos(data["y"])}
-    with pytest.warns(pofx.PofxWarning, match="answers in float32 are right to few digits"):
-        pofx.fit(tied, "gaussian")
+    for p in (pofx.fit(tied, "gaussian"), pofx.fit(tied, "ppca", latent=1)):
+        assert {a.dtype.name for a in jax.tree.leaves(p.model)} == {"float64"}
+        p.save(tmp_path / "p.pofx")
+        assert width.is_float64(pofx.load(tmp_path / "p.pofx").model)
 
 
 def test_the_users_float64_is_kept_inside():

@@ -230,7 +230,8 @@ def _intervals(a: Asked, j: int) -> list[tuple[float, float]]:
     v = a.variables[j]
     there = [tuple((e * v.scale + v.shift - v.shift) / v.scale for e in pair) for pair in ends]
     if v.kind == "positive":
-        there = [(max(low, 1e-3 * sd), high) for low, high in there]
+        # A point mass at 0 may be the upper end.
+        there = [(max(low, 1e-3 * sd), max(high, 0.3 * sd)) for low, high in there]
     return there
 
 

@@ -6,7 +6,7 @@ import pytest
 
 import pofx
 from pofx.core.errors import PofxError
-from pofx.table.relations import Relation, find, impose, selected
+from pofx.table.relations import Relation, Support, find, impose, selected
 from pofx.table.schema import Schema
 
 
@@ -88,7 +88,7 @@ def test_observed_cells_never_change_and_supports_hold():
     values = {"t": np.array([3.0, 3.0, 1.0]), "a": np.array([1.0, 1.0, 2.0]), "b": np.full(3, 1.0)}
     drawn = {"t": [True, False, False], "a": [False, False, True], "b": [True, False, True]}
     drawn = {name: np.array(mask) for name, mask in drawn.items()}
-    new = impose([total], values, drawn, positive=["a"])
+    new = impose([total], values, drawn, {"a": Support("positive")})
     assert new["t"].tolist() == [2.0, 3.0, 1.0]
     assert new["a"].tolist() == [1.0, 1.0, 2.0]
 

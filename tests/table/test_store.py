@@ -97,7 +97,7 @@ def test_without_a_story(p, birds, tmp_path):
 
 
 def test_wider_floats_are_narrowed_with_a_warning(numbers, tmp_path, monkeypatch):
-    p = pofx.fit(numbers, "gaussian")
+    p = pofx.fit(numbers, "independent")
     same(p, again(p, tmp_path / "p.pofx"), numbers)
     wanted = np.asarray(p.log_prob(numbers))
     monkeypatch.setattr(width, "preferred", lambda: False)  # as on an accelerator

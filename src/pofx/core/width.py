@@ -2,7 +2,8 @@
 
 Answers are computed in the width of the model's own numbers. On a CPU these are float64, except for
 networks. Small tables are learned in float64 too; networks, large tables and accelerators use
-float32. Where the user has enabled float64 in JAX, everything is float64.
+float32, but for models of tightly tied columns, whose answers float32 would not resolve. If the
+user has enabled float64 in JAX, everything is float64.
 """
 
 from collections.abc import Callable, Iterator
@@ -76,9 +77,9 @@ def as_default(tree: T) -> T:
     return widened(tree) if jax.config.read("jax_enable_x64") else narrowed(tree)
 
 
-def for_answers(model: T) -> T:
-    """The model in the width that its answers are preferred in."""
-    if not preferred():
+def for_answers(model: T, needed: bool = False) -> T:
+    """The model in float64 where its answers are preferred in that width, or need it."""
+    if not (needed or preferred()):
         return model
     with float64(True):
         return widened(model)

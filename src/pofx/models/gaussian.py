@@ -202,28 +202,6 @@ def on_floor(model: Any) -> Bool[np.ndarray, "d"] | None:
     return (share > 0.1) & (floor < RELATIVE * variance)
 
 
-def condition_number(model: Any) -> float:
-    """The largest condition number of the correlations of the Gaussians in a model; 1 for none.
-
-    An answer loses about as many digits as its logarithm to the base of ten has.
-
-    >>> round(condition_number(gaussian(jnp.zeros(2), jnp.array([[4.0, 1.8], [1.8, 1.0]]))), 3)
-    19.0
-    """
-
-    def is_gaussian(node: Any) -> bool:
-        return isinstance(node, Gaussian)
-
-    nodes = filter(is_gaussian, jax.tree.leaves(model, is_leaf=is_gaussian))
-    largest = 1.0
-    for covariance in (np.asarray(node.covariance, np.float64) for node in nodes):
-        unit = np.sqrt(np.diagonal(covariance, axis1=-2, axis2=-1))
-        values = np.linalg.eigvalsh(covariance / (unit[..., :, None] * unit[..., None, :]))
-        smallest = np.maximum(values[..., 0], np.finfo(np.float64).eps)
-        largest = max(largest, float((values[..., -1] / smallest).max()))
-    return largest
-
-
 @rules.condition.register(Gaussian)
 def _condition(
     p: Gaussian, x: Row, observed: Bool[np.ndarray, "d"], keep: Bool[np.ndarray, "d"]

@@ -9,11 +9,12 @@ import numpy as np
 import pyarrow as pa
 
 from pofx.core.errors import PofxError, unknown
+from pofx.table import bijections
 from pofx.table.cells import Cells, added, as_numbers, filled
 from pofx.table.dtypes import arrow_type
 from pofx.table.exact import large, split
 from pofx.table.frames import Frame, read_frame
-from pofx.table.relations import impose
+from pofx.table.relations import Support, impose
 from pofx.table.restore import beside, build, loses, to_arrow
 from pofx.table.schema import Schema, Variable
 from pofx.table.units import at, example, first, in_units, is_time, wanted_time
@@ -149,26 +150,40 @@ def decode(schema: Schema, x: np.ndarray, *, like: Any = None, index: Any = None
     x = np.asarray(x, dtype=np.float64)
     if x.ndim != 2 or x.shape[1] != schema.size:
         raise PofxError(f"x: wanted shape (rows, {schema.size}), got {x.shape}")
-    cells = {v.name: _cells(v, x[:, schema.slices[v.name]]) for v in schema.variables}
+    frame = None if like is None else read_frame(like, schema.names)
     drawn = {name: np.ones(len(x), bool) for name in schema.names}
-    if like is None:
+    if frame is not None:
+        drawn |= {name: cells.missing for name, cells in frame.cells.items()}
+    x = _agreeing(schema, x, drawn)
+    cells = {v.name: _cells(v, x[:, schema.slices[v.name]]) for v in schema.variables}
+    if frame is None:
         return build(schema.container, _related(schema, cells, drawn), index)
     kept = []
-    frame = read_frame(like, schema.names)
     container = frame.container if frame.container in FRAMES else schema.container
-    for name, own in frame.cells.items():
-        guess = filled(in_units(schema.variable(name), own), cells[name])
-        drawn[name] = own.missing
+    for name, before in frame.cells.items():
+        guess = filled(in_units(schema.variable(name), before), cells[name])
         cells[name] = guess
-        if not own.missing.any() and own.dtype == guess.dtype:
+        if not before.missing.any() and before.dtype == guess.dtype:
             kept.append(name)
-        elif loses(own, guess):
+        elif loses(before, guess):
             kept.append(name)
             # what is an object beside them need not be of their type
-            objects = own.dtype.startswith("object")
-            cells[name] = guess if objects else replace(guess, dtype=own.dtype)
+            objects = before.dtype.startswith("object")
+            cells[name] = guess if objects else replace(guess, dtype=before.dtype)
     cells = _related(schema, cells, drawn)
     return beside(build(container, cells, like), like, kept)
+
+
+def _agreeing(schema: Schema, x: np.ndarray, drawn: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The rows, the drawn cells of which obey the schema's bijections."""
+    if not schema.bijections:
+        return x
+    names = {n for bijection in schema.bijections for n in bijection.names}
+    codes = {n: x[:, schema.slices[n].start] for n in names}
+    agreeing = x.copy()
+    for name, column in bijections.impose(schema.bijections, codes, drawn).items():
+        agreeing[:, schema.slices[name].start] = column
+    return agreeing
 
 
 def _related(
@@ -176,18 +191,33 @@ def _related(
 ) -> dict[str, Cells]:
     """The cells, the drawn ones of which obey the schema's relations."""
     names = {n for relation in schema.relations for n in relation.names}
-    if not all(cells[n].levels is None and cells[n].residual is None for n in names):
+    if any(cells[n].residual is not None for n in names):
         return cells
+    values = {n: _numbers(cells[n], schema.variable(n), drawn[n]) for n in names}
+    supports = {n: support(schema.variable(n)) for n in names}
+    values = impose(schema.relations, values, drawn, supports)
+    return {**cells, **{n: _with_numbers(cells[n], values[n]) for n in names}}
+
+
+def support(variable: Variable) -> Support:
+    """The numbers that a column may hold."""
+    return Support(variable.kind, tuple(map(float, variable.levels)))
+
+
+def _numbers(cells: Cells, variable: Variable, drawn: np.ndarray) -> np.ndarray:
+    if cells.levels is not None:
+        levels = np.array([*map(float, cells.levels), np.nan])
+        return levels[np.where(cells.missing, -1, cells.values).astype(int)]
     # Relations hold among numbers as they are stored.
-    whole = {n for n in names if "int" in schema.variable(n).dtype.lower()}
-    values = {
-        n: np.where(drawn[n] & (n in whole), np.rint(cells[n].values), cells[n].values)
-        for n in names
-    }
-    values = impose(
-        schema.relations, values, drawn, [n for n in names if schema.variable(n).kind != "real"]
-    )
-    return {**cells, **{n: replace(cells[n], values=values[n]) for n in names}}
+    integers = "int" in variable.dtype.lower()
+    return np.where(drawn & integers, np.rint(cells.values), cells.values)
+
+
+def _with_numbers(cells: Cells, values: np.ndarray) -> Cells:
+    if cells.levels is None:
+        return replace(cells, values=values)
+    codes = {float(level): code for code, level in enumerate(cells.levels)}
+    return replace(cells, values=np.array([codes.get(v, np.nan) for v in values.tolist()]))
 
 
 def log_scale(schema: Schema, x: np.ndarray) -> np.ndarray:

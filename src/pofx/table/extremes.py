@@ -7,16 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from pofx.core.errors import warn
-from pofx.core.width import is_float64
 from pofx.models.correlated import is_number
-from pofx.models.gaussian import condition_number, on_floor
+from pofx.models.gaussian import on_floor
+from pofx.queries.conditioning import condition_number
 from pofx.table.cells import Cells
 from pofx.table.exact import large
 from pofx.table.relations import Relation
 from pofx.table.schema import Schema, Variable
 
-CONDITION = 1e4
-"""The condition number of correlations from which on float32 leaves fewer than three digits."""
+CONDITION = 30
+"""The condition number of correlations from which on float32 leaves fewer than five digits."""
 TOLD = 16
 """The least quartile range, in steps of the float type, by which values can be told apart."""
 
@@ -39,14 +39,9 @@ def _merged(name: str, exact: int, kept: int, dtype: str) -> None:
     )
 
 
-def doubt_float32(model: Any) -> None:
-    """Warns of a model in float32 whose columns are tied more tightly than that resolves."""
-    number = condition_number(model)
-    if not is_float64(model) and number > CONDITION:
-        warn(
-            f"columns are so tightly tied (condition number {number:.1g}) that answers in float32 "
-            "are right to few digits; set JAX_ENABLE_X64=1, or drop columns that others determine"
-        )
+def exceeds_float32(model: Any) -> bool:
+    """Whether columns are tied so tightly that answers in float32 are right to few digits."""
+    return condition_number(model) > CONDITION
 
 
 def doubt_floors(model: Any, schema: Schema, relations: Sequence[Relation]) -> None:

@@ -24,7 +24,7 @@ from pofx.table import guide as guides
 from pofx.table import measure
 from pofx.table.choose import Choice, choose
 from pofx.table.encode import encode, log_scale
-from pofx.table.extremes import doubt_extremes, doubt_float32, doubt_floors
+from pofx.table.extremes import doubt_extremes, doubt_floors, exceeds_float32
 from pofx.table.frames import read_frame
 from pofx.table.infer import infer
 from pofx.table.joint import Joint
@@ -124,12 +124,11 @@ def fit(
             model = choice.fit.model
             assert isinstance(model, Queryable)
             if not estimates(model):
-                model = width.for_answers(model)
-                doubt_float32(model)
+                model = width.for_answers(model, needed=exceeds_float32(model))
             with width.float64(width.is_float64(model)):
                 model = aligned(model, schema.columns)
-                relations = ties(schema, x, model, key)
-            doubt_floors(model, schema, relations)
+                tied = ties(schema, x, model, key)
+            doubt_floors(model, schema, tied.relations)
         judged = _judged_units(schema, splits)
     told = {
         "model": choice.name,
@@ -152,8 +151,7 @@ def fit(
             for line in choice.board
         ],
     }
-    if relations != schema.relations:
-        schema = replace(schema, relations=relations)
+    schema = replace(schema, **tied._asdict())
     return Joint(model, schema, np.full(schema.size, np.nan), (), plain(told))
 
 

@@ -237,12 +237,15 @@ class Joint(Informs, Decides):
     def _on(self, model, names, fixed, evidence) -> "Joint":
         entries = self.entries.of(names)
         parts, schema = self.schema.slices, self.schema
+        first = {v.name: fixed[parts[v.name]][0] for v in schema.variables if not v.shape}
+        given = {schema.variable(n): entry for n, entry in first.items() if not np.isnan(entry)}
         known = {
-            v.name: float(fixed[parts[v.name]][0] * v.scale + v.shift)
-            for v in schema.variables
-            if not (v.discrete or v.shape or np.isnan(fixed[parts[v.name]]).any())
+            v.name: float(v.levels[int(e)] if v.discrete else e * v.scale + v.shift)
+            for v, e in given.items()
+            if v.numeric
         }
-        return Joint(model, schema.select(names, known), fixed[entries], evidence, self.fit)
+        levels = {v.name: int(e) for v, e in given.items() if v.discrete}
+        return Joint(model, schema.select(names, known, levels), fixed[entries], evidence, self.fit)
 
     def _log_probs(self, free: np.ndarray) -> Answer:
         if isinstance(self.model, Estimated):

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from pofx.core.errors import PofxError
+from pofx.core.variables import Kind
 
 SPARE = 5
 """Distinct values of the target beyond the unknowns of a relation."""
@@ -22,6 +23,43 @@ WIDEST = 64
 """Columns among which relations are looked for, at most."""
 SAMPLED = 2000
 """Rows on which they are looked for; all rows must then agree."""
+ROUNDING = 1e-6
+"""How far from a count or a level a number computed from others may be."""
+
+
+@dataclass(frozen=True)
+class Support:
+    """The numbers that a column may hold, by its kind or as a list of its levels.
+
+    >>> Support("count").nearest(np.array([2.0000000001, -1.0, 0.5]))
+    (array([ 2., -1.,  0.]), array([ True, False, False]))
+    """
+
+    kind: Kind = "real"
+    levels: tuple[float, ...] = ()
+
+    @property
+    def nonnegative(self) -> bool:
+        """Whether it holds no number below zero."""
+        return min(self.levels) >= 0 if self.levels else self.kind in ("positive", "count")
+
+    @property
+    def whole_numbers(self) -> bool:
+        """Whether it holds whole numbers alone."""
+        return all(v == int(v) for v in self.levels) if self.levels else self.kind == "count"
+
+    def nearest(
+        self, values: Float[np.ndarray, "n"]
+    ) -> tuple[Float[np.ndarray, "n"], Bool[np.ndarray, "n"]]:
+        """The values free of rounding errors, and which of them the column may hold."""
+        if self.levels:
+            levels = np.array(self.levels)
+            near = levels[np.abs(values[:, None] - levels).argmin(1)]
+            return near, np.abs(values - near) <= ROUNDING
+        if self.kind == "count":
+            near = np.rint(values)
+            return near, (near >= 0) & (np.abs(values - near) <= ROUNDING)
+        return values, values > 0 if self.kind == "positive" else ~np.isnan(values)
 
 
 @dataclass(frozen=True)
@@ -106,29 +144,51 @@ class Relation:
 
 def impose(
     relations: Sequence[Relation],
-    values: dict[str, Float[np.ndarray, "n"]],
+    values: Mapping[str, Float[np.ndarray, "n"]],
     drawn: Mapping[str, Bool[np.ndarray, "n"]],
-    positive: Iterable[str] = (),
+    supports: Mapping[str, Support] = {},
 ) -> dict[str, Float[np.ndarray, "n"]]:
     """The values, in which drawn cells obey the relations; other cells stay.
 
-    In each row the target gives way, or if it is observed the first source that was drawn. A cell
-    that would leave the support of its column, `positive`, stays as it was drawn.
+    In each row the first drawn column gives way whose support holds what the others imply. Parts of
+    an observed total that would leave less than nothing for it are scaled down first.
     """
-    values, positive = dict(values), set(positive)
+    obedient = dict(values)
     # What one relation moves another may rest on: a few rounds settle it.
     for _ in range(len(relations) + 1):
-        before = dict(values)
+        before = dict(obedient)
         for relation in relations:
-            open_ = np.ones(len(values[relation.target]), bool)
+            if all(n in supports and supports[n].nonnegative for n in relation.sources):
+                obedient.update(_shares(relation, obedient, drawn, supports))
+            open_ = np.ones(len(obedient[relation.target]), bool)
             for name in relation.names:
-                implied = relation.solved(name).implied(values)
-                put = open_ & drawn[name] & (implied > 0 if name in positive else True)
-                values[name] = np.where(put & ~np.isnan(implied), implied, values[name])
-                open_ &= ~drawn[name]
-        if all(np.array_equal(values[n], before[n], equal_nan=True) for n in values):
+                implied = relation.solved(name).implied(obedient)
+                implied, inside = supports.get(name, Support()).nearest(implied)
+                put = open_ & drawn[name] & inside
+                obedient[name] = np.where(put, implied, obedient[name])
+                open_ &= ~put
+        if all(np.array_equal(obedient[n], before[n], equal_nan=True) for n in obedient):
             break
-    return values
+    return obedient
+
+
+def _shares(
+    relation: Relation,
+    values: Mapping[str, Float[np.ndarray, "n"]],
+    drawn: Mapping[str, Bool[np.ndarray, "n"]],
+    supports: Mapping[str, Support],
+) -> dict[str, Float[np.ndarray, "n"]]:
+    """Drawn parts of an observed total, scaled down if they come to more than is left of it."""
+    if not all(c > 0 for c in relation.coefficients):
+        return {}
+    terms = {n: c * values[n] for n, c in zip(relation.sources, relation.coefficients)}
+    parts = sum(np.where(drawn[n], term, 0) for n, term in terms.items())
+    fixed = sum(np.where(drawn[n], 0, term) for n, term in terms.items())
+    left = values[relation.target] - relation.constant - fixed
+    over = ~drawn[relation.target] & (left >= 0) & (parts > left)
+    share = np.where(over, left / np.where(over, parts, 1), 1)
+    scaled = {n: np.where(over & drawn[n], values[n] * share, values[n]) for n in terms}
+    return {n: np.floor(v) if supports[n].whole_numbers else v for n, v in scaled.items()}
 
 
 def selected(

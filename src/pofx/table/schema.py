@@ -16,9 +16,12 @@ from pofx.core.escaping import escaped
 from pofx.core.printing import number_text
 from pofx.core.variables import DISCRETE, KINDS, Column, Kind
 from pofx.table import html
+from pofx.table.bijections import Bijection
+from pofx.table.bijections import read as read_bijections
 from pofx.table.dtypes import known_dtype
 from pofx.table.exact import large
-from pofx.table.relations import Relation, read, selected
+from pofx.table.relations import Relation, selected
+from pofx.table.relations import read as read_relations
 from pofx.table.times import SPREADS, STEPS, UNITS, Sort, sort_of, told
 
 CONTAINERS = ("pandas", "polars", "pyarrow", "numpy", "vector", "mapping")
@@ -158,6 +161,11 @@ class Variable:
         return number_text(value, spread=self.scale)
 
     @property
+    def numeric(self) -> bool:
+        """Whether each cell is one number, be it a level."""
+        return not self.shape and all(type(level) in (int, float) for level in self.levels)
+
+    @property
     def _spread(self) -> str:
         return f" {SPREADS[self.time]}" if self.time else ""
 
@@ -166,7 +174,8 @@ class Variable:
 class Schema:
     """The variables of a table in order, and the kind of data that it came as.
 
-    `relations` says which columns are others exactly; draws of a model that ties them obey it.
+    `relations` says which columns of numbers are others exactly, and `bijections` which columns of
+    levels determine each other; draws of a model that relates columns obey both.
 
     >>> schema = Schema((Variable("year", "ordinal", levels=(2007, 2008, 2009)),), "pandas")
     >>> schema.variable("year").levels
@@ -180,6 +189,7 @@ class Schema:
     variables: tuple[Variable, ...]
     container: str
     relations: tuple[Relation, ...] = field(default=(), compare=False)
+    bijections: tuple[Bijection, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         if self.container not in CONTAINERS:
@@ -191,8 +201,13 @@ class Schema:
         if self.size > MAX_ENTRIES:
             raise PofxError(f"a row of {self.size} entries; at most {MAX_ENTRIES} are supported")
         for name in {n for relation in self.relations for n in relation.names}:
-            if self.variable(name).shape or self.variable(name).discrete:
+            if not self.variable(name).numeric:
                 raise PofxError(f"relation: expected a column of plain numbers, got {name!r}")
+        for bijection in self.bijections:
+            for name, codes in zip(bijection.names, zip(*bijection.codes)):
+                levels = len(self.variable(name).levels)
+                if self.variable(name).shape or not max(codes) < levels:
+                    raise PofxError(f"bijection: expected codes of {name!r} below {levels}")
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -224,15 +239,25 @@ class Schema:
             raise unknown("column", name, self.names)
         return self.variables[self.names.index(name)]
 
-    def select(self, names: Iterable[str], known: Mapping[str, float] = {}) -> "Schema":
-        """The schema of some of the variables, in the order asked for, others `known` by value.
+    def select(
+        self,
+        names: Iterable[str],
+        known: Mapping[str, float] = {},
+        levels: Mapping[str, int] = {},
+    ) -> "Schema":
+        """The schema of some of the variables, in the order asked for.
+
+        Others are `known` by value, or by the code of their level.
 
         >>> Schema((Variable("a", "real"), Variable("b", "real")), "pandas").select(["b"]).names
         ('b',)
         """
         variables = tuple(self.variable(name) for name in names)
-        left = selected(self.relations, [v.name for v in variables], known)
-        return Schema(variables, self.container, left)
+        kept = [v.name for v in variables]
+        left = selected(self.relations, kept, known)
+        given = (bijection.given(levels) for bijection in self.bijections)
+        among = (bijection.among(kept) for bijection in given if bijection)
+        return Schema(variables, self.container, left, tuple(b for b in among if b))
 
     def to_json(self) -> dict[str, Any]:
         """A dict of JSON types that `from_json` reads back to an equal schema."""
@@ -241,6 +266,7 @@ class Schema:
         return {
             **told,
             **({"relations": list(map(asdict, self.relations))} if self.relations else {}),
+            **({"bijections": list(map(asdict, self.bijections))} if self.bijections else {}),
         }
 
     @staticmethod
@@ -251,16 +277,20 @@ class Schema:
         >>> Schema.from_json(schema.to_json()) == schema
         True
         """
-        relations = read(data.get("relations", ())) if isinstance(data, Mapping) else ()
+        relations: tuple[Relation, ...] = ()
+        bijections: tuple[Bijection, ...] = ()
         if isinstance(data, Mapping):
-            data = {key: value for key, value in data.items() if key != "relations"}
+            relations = read_relations(data.get("relations", ()))
+            bijections = read_bijections(data.get("bijections", ()))
+            ties = ("relations", "bijections")
+            data = {key: value for key, value in data.items() if key not in ties}
         given = _with_fields("schema", data, {"container", "variables"})
         if type(given["variables"]) not in (list, tuple) or type(given["container"]) is not str:
             raise PofxError("schema: wanted a list of variables and the name of a container")
         if len(given["variables"]) > MAX_ENTRIES:
             raise PofxError(f"schema: wanted at most {MAX_ENTRIES} variables")
         variables = tuple(_variable(v) for v in given["variables"])
-        return Schema(variables, given["container"], relations)
+        return Schema(variables, given["container"], relations, bijections)
 
     def __str__(self) -> str:
         lines = [HEAD, *(variable.describe() for variable in self.variables)]

@@ -23,6 +23,7 @@ from pofx.core.escaping import escaped
 from pofx.core.inexact import estimates
 from pofx.core.whole import write_whole
 from pofx.table import header as headers
+from pofx.table.extremes import exceeds_float32
 
 FORMAT = 1
 """Grows when older versions cannot read what this one writes."""
@@ -149,9 +150,9 @@ def _array(value: np.ndarray) -> jax.Array:
 
 def _in_width(model: Queryable) -> Queryable:
     """The model in the width that answers are computed in on this device."""
-    if width.preferred():
-        return model if estimates(model) else width.widened(model)
-    if not width.is_float64(model):
+    if not estimates(model) and (width.preferred() or exceeds_float32(model)):
+        return width.widened(model)
+    if width.preferred() or not width.is_float64(model):
         return model
     warn(
         "the model was saved in float64 and answers here in float32; "

@@ -1,0 +1,49 @@
+"""How many digits the normal distributions inside a model cost."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from pofx.core import rules
+from pofx.core.distribution import Queryable
+
+
+def condition_number(model: Any) -> float:
+    """The largest condition number of the correlations of normal parts of a model; 1 for none.
+
+    An answer loses about as many digits as its logarithm to the base of ten has.
+
+    >>> import jax.numpy as jnp
+    >>> from pofx.models.gaussian import gaussian
+    >>> p = gaussian(jnp.zeros(2), jnp.array([[4.0, 1.8], [1.8, 1.0]]))
+    >>> round(condition_number(p), 3)
+    19.0
+    """
+    largest = 1.0
+    for covariance in _covariances(model):
+        unit = np.sqrt(np.diagonal(covariance, axis1=-2, axis2=-1))
+        values = np.linalg.eigvalsh(covariance / (unit[..., :, None] * unit[..., None, :]))
+        smallest = np.maximum(values[..., 0], np.finfo(np.float64).eps)
+        largest = max(largest, float((values[..., -1] / smallest).max()))
+    return largest
+
+
+def _covariances(model: Any) -> Iterator[np.ndarray]:
+    """Covariances of the parts that are normal; those of parts held in one array come together."""
+    rule = rules.normal.find(model)
+    mean = getattr(model, "mean", None)
+    if rule is not None and isinstance(mean, jax.Array | np.ndarray):
+        for _ in range(mean.ndim - 1):
+            rule = eqx.filter_vmap(rule)
+        yield np.asarray(rule(model)[1], np.float64)
+        return
+    for part in jax.tree.leaves(model, is_leaf=lambda n: n is not model and _is_model(n)):
+        if _is_model(part):
+            yield from _covariances(part)
+
+
+def _is_model(node: Any) -> bool:
+    return isinstance(node, Queryable)
