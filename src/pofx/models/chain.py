@@ -24,7 +24,6 @@ from pofx.models.mixture import Mixture
 from pofx.models.stacked import (
     draw,
     likeliest,
-    log_posterior,
     log_prior_density,
     log_probs,
     log_weights,
@@ -37,6 +36,7 @@ from pofx.models.stacked import (
     part_statistics,
     responsibilities,
 )
+from pofx.models.terms import log_posterior, mixed_terms, part_terms
 
 FEW = 5
 
@@ -82,8 +82,11 @@ class Chain(Statistical):
 
     def _posterior(self, x: Row, observed: Mask) -> Float[Array, "k"]:
         """log p(y | x_O) for each level y."""
-        others = self._others(x), self._others(observed)
-        return log_posterior(self._prior(x, observed), self.parts, *others)
+        return log_posterior(self._prior(x, observed), self._terms(x, observed))
+
+    def _terms(self, x: Row, observed: Mask) -> Float[Array, "k d"]:
+        """The terms of the other columns under each level."""
+        return part_terms(self.parts, self._others(x), self._others(observed))
 
     def _others(self, x: Array) -> Array:
         return jnp.concatenate([x[..., : self.on], x[..., self.on + 1 :]], axis=-1)
@@ -269,6 +272,11 @@ def _box(
         weights = jnp.where(weights > -jnp.inf, p._posterior(x, given), -jnp.inf)
     place = tuple(j - (j > p.on) for j in place)
     return mixed_box(weights, p.parts, p._others(x), p._others(observed), place, low, high, before)
+
+
+@rules.terms.register(Chain)
+def _terms(p: Chain, x: Row, observed: Mask) -> Float[Array, "d+1"]:
+    return jnp.insert(mixed_terms(p._prior(x, observed), p._terms(x, observed)), p.on, 0)
 
 
 @rules.expectation.register(Chain)

@@ -222,6 +222,13 @@ def _box(p: ContinuousMixture, x: Row, observed: Mask, *interval: Any) -> Array 
     return rule and rule(own, x, observed, *interval)
 
 
+@rules.terms.register(ContinuousMixture)
+def _terms(p: ContinuousMixture, x: Row, observed: Mask) -> Array | None:
+    own = p.mixture()
+    rule = rules.terms.find(own)
+    return rule and rule(own, x, observed)
+
+
 @rules.moments.register(ContinuousMixture)
 def _moments(p: ContinuousMixture) -> tuple[Row, Float[Array, "d d"]] | None:
     own = p.mixture()

@@ -79,10 +79,14 @@ class Correlated(Statistical):
 
     def _volume(self, x: Row, observed: Mask) -> Float[Array, ""]:
         """log |dt / dx| of the observed numbers; -inf for one that has no logarithm."""
+        return self._volumes(x, observed).sum()
+
+    def _volumes(self, x: Row, observed: Mask) -> Float[Array, "p"]:
+        """log dt / dx of each number, zero if it is missing."""
         own = x[np.array(self.place)]
         seen = observed[np.array(self.place)] & np.array(self.logs)
         each = jnp.where(own > 0, -jnp.log(jnp.where(own > 0, own, 1)), -jnp.inf)
-        return jnp.where(seen, each, 0).sum()
+        return jnp.where(seen, each, 0)
 
     def _of_numbers(self, x: Row, observed: Mask) -> Float[Array, ""]:
         return self.normal.log_prob(*self.numbers(x, observed)) + self._volume(x, observed)
@@ -314,13 +318,13 @@ def _numbers_given(p: Correlated, x: Row, observed: Mask, given: Mask | None) ->
 
 
 @rules.terms.register(Correlated)
-def _terms(p: Correlated, x: Row, observed: Mask) -> Float[Array, "m"]:
+def _terms(p: Correlated, x: Row, observed: Mask) -> Float[Array, "d+1"]:
     rule = rules.terms.find(p.normal)
     assert rule is not None
-    own = jnp.append(rule(p.normal, *p.numbers(x, observed)), p._volume(x, observed))
-    if p.rest is None:
-        return own
-    return jnp.concatenate([own, p.rest.log_probs(*p.remainder(x, observed))])
+    each = rule(p.normal, *p.numbers(x, observed))
+    own = each[:-1] + p._volumes(x, observed)
+    rest = p.rest.log_probs(*p.remainder(x, observed)) if p.rest else jnp.zeros(0, own.dtype)
+    return jnp.append(p.whole(own, rest), each[-1])
 
 
 @rules.groups.register(Correlated)

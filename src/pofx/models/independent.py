@@ -272,8 +272,8 @@ def _box(
 
 
 @rules.terms.register(Independent)
-def _terms(p: Independent, x: Row, observed: Mask) -> Float[Array, "d"]:
-    return p.log_probs(x, observed)
+def _terms(p: Independent, x: Row, observed: Mask) -> Float[Array, "d+1"]:
+    return jnp.append(p.log_probs(x, observed), 0)
 
 
 def _one(family: Family, i: int) -> Family:

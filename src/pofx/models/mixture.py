@@ -20,7 +20,6 @@ from pofx.models.gaussian import Gaussian
 from pofx.models.seeds import clusters
 from pofx.models.stacked import (
     draw,
-    log_posterior,
     log_prior_density,
     log_probs,
     log_probs_of_rows,
@@ -33,10 +32,9 @@ from pofx.models.stacked import (
     mixed_moments,
     part_class,
     part_statistics,
-    part_terms,
-    posterior_of_terms,
     responsibilities,
 )
+from pofx.models.terms import log_posterior, mixed_terms, part_terms
 
 
 class Mixture(Statistical):
@@ -72,7 +70,8 @@ class Mixture(Statistical):
 
     def _posterior(self, x: Row, observed: Mask) -> Float[Array, "k"]:
         """log p(k | x_O) for each component k."""
-        return log_posterior(jax.nn.log_softmax(self.log_weights), self.parts, x, observed)
+        weights = jax.nn.log_softmax(self.log_weights)
+        return log_posterior(weights, part_terms(self.parts, x, observed))
 
     def _sample(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
         choose, own = jax.random.split(key)
@@ -200,9 +199,8 @@ def _box(
 
 
 @rules.terms.register(Mixture)
-def _terms(p: Mixture, x: Row, observed: Mask) -> Float[Array, "m"]:
-    weights = jax.nn.log_softmax(p.log_weights)
-    return posterior_of_terms(weights, part_terms(p.parts, x, observed))[1]
+def _terms(p: Mixture, x: Row, observed: Mask) -> Float[Array, "d+1"]:
+    return mixed_terms(jax.nn.log_softmax(p.log_weights), part_terms(p.parts, x, observed))
 
 
 @rules.normal.register(Mixture)
