@@ -16,6 +16,7 @@ from pofx.queries import events
 from pofx.queries.events import Pieces
 from pofx.table.asking.given import SHOWS, Given
 from pofx.table.asking.question import Question
+from pofx.table.asking.rounding import settled
 from pofx.table.asking.terms import everything, spike
 
 MOST = math.log(np.finfo(np.float64).max)
@@ -34,7 +35,11 @@ def mass(
     found = Answer(log_density, how="closed form")
     unit = _unit(own, points)
     if log_density > -math.inf and inner.event:
-        found = _product(question, found, inner, own)
+        density = found
+        found = _product(question, density, inner, own)
+        found = settled(
+            found, own, lambda near: _product(question, density, inner.nudged(own), near), 1.0
+        )
     if not unit:
         # Logarithms of a probability of one differ by a rounding. A density may be above one, and
         # so may P(S, C | x) / P(C) alone, where C makes x more probable.

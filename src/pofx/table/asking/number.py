@@ -18,6 +18,7 @@ from pofx.table.asking.given import Given
 from pofx.table.asking.mass import mass
 from pofx.table.asking.question import Question
 from pofx.table.asking.results import Summary
+from pofx.table.asking.rounding import settled
 from pofx.table.asking.terms import below, number
 from pofx.table.exact import large
 from pofx.table.schema import Variable
@@ -129,8 +130,12 @@ class Number:
             return self._with(min(MODE_DRAWS, self.question.max_draws)).mode()
 
     def _ask(self, what: Callable[[Marginal], Answer], scale: float, shift: float = 0.0) -> Answer:
+        def near(own: Given) -> Answer:
+            return what(replace(self, own=own)._with(1)) * scale
+
         with self.question.blamed_on(self._place):
-            return self.question.estimated(lambda n: _plus(what(self._with(n)) * scale, shift))
+            found = self.question.estimated(lambda n: what(self._with(n)) * scale)
+            return _plus(settled(found, self.own, near, 0.0), shift)
 
     @property
     def _place(self) -> object:
