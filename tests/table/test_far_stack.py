@@ -77,7 +77,9 @@ def test_parts_that_agree_on_a_column_are_not_told_apart_by_it(fits, other):
         cells = {"a": [a], "b": [3.0]}
         posterior = np.array([v[0] for v in q.predict_proba(cells, "c").values()])
         np.testing.assert_allclose(posterior, known, rtol=1e-9)
-        assert float(q.decide(cells, "c").expected_cost[0]) == pytest.approx(1 - known.max(), rel=1e-9)
+        assert float(q.decide(cells, "c").expected_cost[0]) == pytest.approx(
+            1 - known.max(), rel=1e-9
+        )
         one = float(q.given(a=a, b=3.0).ask("p(c = x)"))
         assert one == pytest.approx(known[0], rel=1e-9)
         assert float(q.ask(f"P(b > 1 | a = {a}, c = x)")) == pytest.approx(inside, rel=1e-9)
@@ -96,3 +98,19 @@ def test_the_posterior_is_that_of_extended_precision_or_an_estimate(fits, other,
     # Extended precision holds a log-density of 1e15 itself to no more than 1e-3.
     error = np.asarray(found.answer.stderr) + (1e-9 if a < 1e5 else 1e-5 if a < 1e7 else 1e-2)
     np.testing.assert_array_less(np.abs(found.probabilities - wanted), 4 * error)
+
+
+@pytest.mark.parametrize("a", [1e5, 1e6, 1e7])
+def test_one_marginal_by_two_formulas_is_not_told_apart_by_their_rounding(a):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=ROWS)
+    frame = {"a": x, "b": x / 2 + rng.normal(size=ROWS)}
+    p, other = pofx.fit(frame, "independent"), pofx.fit(frame, "gaussian")
+    q = stacked(p, p.model, other.model)
+    row = encode(p.schema, {"a": [a], "b": [0.0]})
+    joint = explicit(q.model).joint(row, np.array([True, False]))[0]
+    wanted = float(1 / (1 + np.exp(joint[0] - joint[1])))
+    # Far below the conditional mean of the one, far above the mean of the other.
+    found = q.ask(f"P(b > {a / 4} | a = {a})")
+    assert float(found) == pytest.approx(wanted, rel=1e-5)
+    assert found.kind == "exact"

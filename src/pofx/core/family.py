@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from pofx.core.double import Double, double
 from pofx.core.variables import Column, Kind
 
 Statistics: TypeAlias = Any
@@ -33,6 +34,10 @@ class Family(eqx.Module):
     @abstractmethod
     def log_prob(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
         """log p(x) in nats, column by column; -inf outside the support."""
+
+    def fine_log_prob(self, x: Float[Array, "c"]) -> Double:
+        """`log_prob`, and what rounding takes from it in a family in which that is much."""
+        return double(self.log_prob(x))
 
     @abstractmethod
     def sample(self, key: PRNGKeyArray) -> Float[Array, "c"]:

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core import rules
+from pofx.core.double import Double, add, double
 from pofx.core.family import Family, Statistics, between, log_between
 from pofx.core.variables import Column, Kind
 from pofx.families.choose import base_class
@@ -77,6 +78,13 @@ class Inflated(Family):
         # Where both are -inf the sum has no gradient: keep it to the spikes.
         shared = jnp.logaddexp(jnp.where(spiked, spike, 0), jnp.where(spiked, rest, 0))
         return jnp.where(spiked, shared if self.counts else spike, rest)
+
+    def fine_log_prob(self, x: Float[Array, "c"]) -> Double:
+        hit, filled = self._split(x)
+        spiked = hit.any(-1)
+        rest = add(self.base.fine_log_prob(filled), double(log(self.probabilities[:, -1])))
+        near = jnp.where(spiked, self.log_prob(x), rest.high)
+        return Double(near, jnp.where(spiked, 0, rest.low))
 
     def sample(self, key: PRNGKeyArray) -> Float[Array, "c"]:
         choosing, drawing = jax.random.split(key)

@@ -10,6 +10,7 @@ from jax.scipy.special import log_ndtr, ndtr, ndtri
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core import rules
+from pofx.core.double import Double, add, divide, double, square, two_sum
 from pofx.core.family import Family
 from pofx.core.variables import Column, Kind
 from pofx.families.special import excess, floored
@@ -48,6 +49,11 @@ class Normal(Family):
     def log_prob(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
         z = (x - self.centre) / jnp.sqrt(self.dispersion)
         return -0.5 * (z * z + jnp.log(2 * np.pi * self.dispersion))
+
+    def fine_log_prob(self, x: Float[Array, "c"]) -> Double:
+        q = divide(square(two_sum(x, -self.centre)), self.dispersion)
+        found = add(q, double(jnp.log(2 * np.pi * self.dispersion)))
+        return Double(-0.5 * found.high, -0.5 * found.low)
 
     def sample(self, key: PRNGKeyArray) -> Float[Array, "c"]:
         z = jax.random.normal(key, self.centre.shape, self.centre.dtype)

@@ -14,6 +14,7 @@ from pofx.core import rules
 from pofx.core.atoms import Atoms
 from pofx.core.axes import over_components, stack
 from pofx.core.distribution import Example, Mask, Row, Statistical, Tractable
+from pofx.core.double import Double
 from pofx.core.errors import PofxError, unknown
 from pofx.core.rows import Rows
 from pofx.core.rows import rows as make_rows
@@ -82,11 +83,11 @@ class Chain(Statistical):
 
     def _posterior(self, x: Row, observed: Mask) -> Float[Array, "k"]:
         """log p(y | x_O) for each level y."""
-        return log_posterior(self._prior(x, observed), self._terms(x, observed))
+        return log_posterior(self._prior(x, observed), self._terms(x, observed, False))
 
-    def _terms(self, x: Row, observed: Mask) -> Float[Array, "k d"]:
-        """The terms of the other columns under each level."""
-        return part_terms(self.parts, self._others(x), self._others(observed))
+    def _terms(self, x: Row, observed: Mask, fine: bool) -> Double:
+        """The terms of the other columns under each level, (k, d)."""
+        return part_terms(self.parts, self._others(x), self._others(observed), fine)
 
     def _others(self, x: Array) -> Array:
         return jnp.concatenate([x[..., : self.on], x[..., self.on + 1 :]], axis=-1)
@@ -275,8 +276,9 @@ def _box(
 
 
 @rules.terms.register(Chain)
-def _terms(p: Chain, x: Row, observed: Mask) -> Float[Array, "d+1"]:
-    return jnp.insert(mixed_terms(p._prior(x, observed), p._terms(x, observed)), p.on, 0)
+def _terms(p: Chain, x: Row, observed: Mask, fine: bool) -> Double:
+    own = mixed_terms(p._prior(x, observed), p._terms(x, observed, fine))
+    return Double(*(jnp.insert(a, p.on, 0) for a in own))
 
 
 @rules.expectation.register(Chain)

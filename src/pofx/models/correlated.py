@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from pofx.core import rules
 from pofx.core.atoms import Atoms
 from pofx.core.distribution import Example, Mask, Row, Statistical
+from pofx.core.double import Double, add, double
 from pofx.core.errors import PofxError
 from pofx.core.family import log_between
 from pofx.core.ratios import log_conditional
@@ -318,13 +319,18 @@ def _numbers_given(p: Correlated, x: Row, observed: Mask, given: Mask | None) ->
 
 
 @rules.terms.register(Correlated)
-def _terms(p: Correlated, x: Row, observed: Mask) -> Float[Array, "d+1"]:
+def _terms(p: Correlated, x: Row, observed: Mask, fine: bool) -> Double:
     rule = rules.terms.find(p.normal)
     assert rule is not None
-    each = rule(p.normal, *p.numbers(x, observed))
-    own = each[:-1] + p._volumes(x, observed)
-    rest = p.rest.log_probs(*p.remainder(x, observed)) if p.rest else jnp.zeros(0, own.dtype)
-    return jnp.append(p.whole(own, rest), each[-1])
+    each = rule(p.normal, *p.numbers(x, observed), fine)
+    own = add(Double(each.high[:-1], each.low[:-1]), double(p._volumes(x, observed)))
+    rest = double(jnp.zeros(0, x.dtype))
+    if p.rest is not None:
+        other = rules.terms.find(p.rest)
+        assert other is not None
+        rest = Double(*(a[:-1] for a in other(p.rest, *p.remainder(x, observed), fine)))
+    rows = zip(own, rest, each)
+    return Double(*(jnp.append(p.whole(n, o), e[-1]) for n, o, e in rows))
 
 
 @rules.groups.register(Correlated)

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core.distribution import Mask, Row
+from pofx.core.double import Double, double
 from pofx.core.errors import PofxError
 from pofx.core.linalg import eigh, half_log_det, whitener
 
@@ -119,6 +120,6 @@ def box(
     return left.log_prob(x, observed & ~given)
 
 
-def terms(p: Any, x: Row, observed: Mask) -> Float[Array, "d+1"]:
+def terms(p: Any, x: Row, observed: Mask, fine: bool) -> Double:
     """The rule `terms` of such a model."""
-    return p._posterior(observed).terms(jnp.where(observed, x - p.mean, 0))
+    return double(p._posterior(observed).terms(jnp.where(observed, x - p.mean, 0)))

@@ -13,6 +13,7 @@ from pofx.core import rules
 from pofx.core.atoms import Atoms
 from pofx.core.axes import over_components, stack
 from pofx.core.distribution import Example, Mask, Row, Statistical, Tractable
+from pofx.core.double import Double
 from pofx.core.errors import PofxError
 from pofx.core.rows import Rows
 from pofx.core.variables import Column, Kind
@@ -71,7 +72,7 @@ class Mixture(Statistical):
     def _posterior(self, x: Row, observed: Mask) -> Float[Array, "k"]:
         """log p(k | x_O) for each component k."""
         weights = jax.nn.log_softmax(self.log_weights)
-        return log_posterior(weights, part_terms(self.parts, x, observed))
+        return log_posterior(weights, part_terms(self.parts, x, observed, False))
 
     def _sample(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
         choose, own = jax.random.split(key)
@@ -199,8 +200,9 @@ def _box(
 
 
 @rules.terms.register(Mixture)
-def _terms(p: Mixture, x: Row, observed: Mask) -> Float[Array, "d+1"]:
-    return mixed_terms(jax.nn.log_softmax(p.log_weights), part_terms(p.parts, x, observed))
+def _terms(p: Mixture, x: Row, observed: Mask, fine: bool) -> Double:
+    each = part_terms(p.parts, x, observed, fine)
+    return mixed_terms(jax.nn.log_softmax(p.log_weights), each)
 
 
 @rules.normal.register(Mixture)

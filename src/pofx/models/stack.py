@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from pofx.core import rules
 from pofx.core.atoms import Atoms
 from pofx.core.distribution import Example, Mask, Queryable, Row, Statistical
+from pofx.core.double import Double
 from pofx.core.errors import PofxError
 from pofx.core.ratios import log_conditional
 from pofx.core.rows import Rows
@@ -52,9 +53,11 @@ class Stack(Statistical):
         scores = jnp.stack([part.log_prob(x, observed) for part in self.parts])
         return jax.nn.log_softmax(self.log_weights) + scores
 
-    def terms(self, x: Row, observed: Mask) -> Float[Array, "k d+1"]:
-        """The terms of log p_i(x_O) of each part i."""
-        return jnp.stack([terms(part, x, observed) for part in self.parts])
+    def terms(self, x: Row, observed: Mask) -> Double:
+        """The terms of log p_i(x_O) of each part i, (k, d+1)."""
+        # Parts of unlike structure compute by unlike formulas: rounding would tell them apart.
+        each = [terms(part, x, observed, True) for part in self.parts]
+        return Double(*map(jnp.stack, zip(*each)))
 
     def posterior(self, x: Row, observed: Mask) -> Float[Array, "k"]:
         """log p(i | x_O) of each part i; NaN if x_O is impossible."""
@@ -185,7 +188,7 @@ def _box(
 
 
 @rules.terms.register(Stack)
-def _terms(p: Stack, x: Row, observed: Mask) -> Float[Array, "d+1"]:
+def _terms(p: Stack, x: Row, observed: Mask, fine: bool) -> Double:
     return mixed_terms(jax.nn.log_softmax(p.log_weights), p.terms(x, observed))
 
 
