@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -35,8 +36,10 @@ def probabilities(question: Question, own: Given, names: Sequence[Name]) -> Answ
         found = settled(found, own, lambda near: with_draws(1, near), 1.0)
     check_levels(question, own, names)
     order = np.argsort(np.argsort([own.place(word) for word in words]))
-    axes = [np.transpose(a, order) if np.ndim(a) else a for a in (found.value, found.stderr)]
-    return Answer(axes[0], axes[1], found.kind, found.draws, found.how, what=question.what)
+    axes = [
+        np.transpose(a, order) if np.ndim(a) else a for a in (found.value, found.stderr, found.log)
+    ]
+    return replace(found, value=axes[0], stderr=axes[1], log=axes[2], what=question.what)
 
 
 def table(
