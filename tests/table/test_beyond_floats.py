@@ -78,3 +78,42 @@ def test_arithmetic_keeps_the_logarithm_or_says_that_it_cannot():
         assert (lost.kind, lost.how) == ("estimate", "beyond floats")
     assert not Answer(0.0, log=-math.inf)
     assert float(Answer(0.25, log=math.log(0.25)) - Answer(0.5)) == -0.25
+
+
+@pytest.mark.parametrize("model", ["gaussian", "mixture"])
+@pytest.mark.parametrize("scale", [1e-160, 1e-200, 1e149])
+def test_moments_of_columns_of_extreme_scales(model, scale):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 80))
+    y = x + y
+    options = {"components": 2} if model == "mixture" else {}
+    usual = pofx.fit({"x": x, "y": -y}, model, **options)
+    p = pofx.fit({"x": x * scale, "y": -y * scale}, model, **options)
+    for given in ("", " | x > 0", " | y = 0"):
+        sd, one = p.ask(f"SD[x{given}]"), usual.ask(f"SD[x{given}]")
+        assert float(sd) == pytest.approx(float(one) * scale, rel=1e-2 if ">" in given else 1e-4)
+        assert sd.kind == one.kind
+        assert not 0 < abs(float(sd.stderr)) < 1e-300
+        variance = p.ask(f"Var[x{given}]")
+        log = math.log(float(variance)) if scale > 1 else variance.log
+        assert log == pytest.approx(2 * math.log(float(sd)), abs=1e-6)
+        assert variance.kind == one.kind
+        if scale < 1:
+            assert float(variance) < 1e-300
+            assert " = 0 " not in str(variance)
+    covariance = p.ask("Cov[x, y]")
+    if scale > 1:
+        wanted = float(usual.ask("Cov[x, y]"))
+        assert float(covariance) / scale / scale == pytest.approx(wanted, rel=1e-4)
+    else:
+        assert (covariance.kind, covariance.how) == ("estimate", "beyond floats")
+    exact = p.ask("p(x)")
+    assert float(exact.sd) == float(p.ask("SD[x]"))
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_errors_of_extreme_scales_add(scale):
+    one = Answer(scale, 3 * scale, "estimate")
+    assert (one - Answer(scale, 4 * scale, "estimate")).stderr == pytest.approx(5 * scale)
+    many = Answer(np.full(4, scale), np.full(4, 3 * scale), "estimate", common=scale)
+    assert many.mean().stderr == pytest.approx(math.sqrt(3) * scale)

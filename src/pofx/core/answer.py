@@ -93,8 +93,11 @@ class Answer:
         if np.any(self._beyond & np.isinf(self.value)):
             raise unheld("mean")
         error = np.broadcast_to(self.stderr, np.shape(self.value))
-        own = np.maximum(error**2 - self.common**2, 0).sum() / error.size**2
-        return self._with(float(np.mean(self.value)), math.sqrt(own + self.common**2))
+        # Squares of small errors are below floats, those of large ones beyond.
+        unit = float(np.max(np.abs(error), initial=0)) or 1.0
+        common = self.common / unit
+        own = np.maximum((error / unit) ** 2 - common**2, 0).sum() / error.size**2
+        return self._with(float(np.mean(self.value)), unit * math.sqrt(own + common**2))
 
     def _with(self, value: Any, stderr: Any, log: Any = None, **changes: Any) -> "Answer":
         return replace(self, value=value, stderr=stderr, what="", log=log, **changes)
@@ -151,6 +154,7 @@ class Answer:
         elif np.any(lost(value, self.value, factor)):
             if not negative.any() and not np.any(np.less(self.value, 0)):
                 log = multiplied(self.value, self.log, factor)
+                stderr = stderr if np.all(np.equal(self.stderr, 0)) else math.nan
             elif np.any(np.isinf(value)):
                 return self._unknown(value)
         # Of factors that differ the largest: too much rather than too little.
@@ -268,7 +272,7 @@ def _same(one: str, other: str) -> str:
 
 def _sum_kind(a: Answer, b: Answer) -> tuple[Trust, Any]:
     """The kind and error of a + b."""
-    stderr = np.sqrt(np.square(a.stderr) + np.square(b.stderr))
+    stderr = np.hypot(a.stderr, b.stderr)
     stderr = float(stderr) if np.ndim(stderr) == 0 else stderr
     if "exact" in (a.kind, b.kind) or a.kind == b.kind:
         return (b.kind if a.kind == "exact" else a.kind), stderr

@@ -46,6 +46,10 @@ def root(one: Answer) -> Answer:
     >>> float(root(Answer(4.0)))
     2.0
     """
+    if np.any(beyond(one.value, one.log)):
+        half = one.log / 2
+        error = 0.0 if one.kind == "exact" else np.nan
+        return replace(one, value=exponential(half), stderr=error, log=half)
     value = np.sqrt(np.maximum(one.value, 0))
     exact = one.kind == "exact"
     with np.errstate(divide="ignore", invalid="ignore"):

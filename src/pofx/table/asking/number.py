@@ -103,13 +103,13 @@ class Number:
 
     def variance(self) -> Answer:
         """Var[X]."""
-        return _representable(
-            self._ask(Marginal.variance, self.variable.scale * self.variable.scale)
-        )
+        scale = self.variable.scale
+        # The square of the scale alone may be beyond floats.
+        return _representable(self._ask(lambda m: m.variance() * scale, scale))
 
     def sd(self) -> Answer:
         """√Var[X]."""
-        return root(self.variance())
+        return _representable(self._ask(lambda m: root(m.variance()), self.variable.scale))
 
     def quantile(self, u: float) -> Answer:
         """The smallest x with P(X <= x) >= u."""
@@ -122,7 +122,7 @@ class Number:
         if self.variable.kind == "real":
             return self.variable.scale
         # The scale of the other kinds is a typical value, which says nothing of differences.
-        return math.sqrt(max(float(self.variance().value), 0.0))
+        return float(self.sd().value)
 
     def mode(self) -> Answer:
         """Where the density, or the mass of a point, is highest; in the units of entries."""
@@ -158,8 +158,8 @@ class Number:
 
 
 def _representable(moment: Answer) -> Answer:
-    """The moment itself; one larger than floats hold is no exact answer."""
-    if np.isfinite(moment.value):
+    """The moment itself; one that is infinite, or larger than floats hold, is no exact answer."""
+    if np.isfinite(moment.value) or moment.log is not None:
         return moment
     return replace(moment, value=np.inf, stderr=np.nan, kind="estimate", how="beyond floats")
 
