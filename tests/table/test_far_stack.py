@@ -114,3 +114,17 @@ def test_one_marginal_by_two_formulas_is_not_told_apart_by_their_rounding(a):
     found = q.ask(f"P(b > {a / 4} | a = {a})")
     assert float(found) == pytest.approx(wanted, rel=1e-5)
     assert found.kind == "exact"
+
+
+@pytest.mark.parametrize("a", ["1e9", "1e12"])
+@pytest.mark.parametrize("model", ["independent", "mixture", "chow_liu_tree"])
+def test_a_range_given_so_far_out_that_its_probability_has_no_digits(fits, model, a):
+    p = fits[model]
+    found = p.ask(f"P(b > 1 | a > {a})")
+    # Farther out one component or state is as sure, and its tail as near to its end.
+    wanted = float(p.ask("P(b > 1 | a > 1e4)"))
+    assert found.kind == "estimate"
+    assert float(found.stderr) < 0.01
+    assert float(found) == pytest.approx(wanted, abs=1e-6 + 5 * float(found.stderr))
+    outside = float(p.ask(f"P(b in [0, 1] | a > {a})") + p.ask(f"P(b < 0 | a > {a})"))
+    assert float(found) + outside == pytest.approx(1, abs=1e-6)

@@ -27,7 +27,7 @@ from pofx.core.variables import Column
 from pofx.queries import events
 from pofx.queries.column import atoms, closed
 from pofx.queries.enumeration import ENUMERABLE, enumerate_levels, log_probs
-from pofx.queries.events import Event
+from pofx.queries.events import Event, Pieces
 
 DRAWS = 4096
 SHOWS = 1e-6
@@ -81,6 +81,14 @@ class Marginal:
     def cdf(self, x: float) -> Answer:
         """P(X <= x)."""
         return self._average(self._cdf(x))
+
+    def inside(self, pieces: Pieces) -> Answer:
+        """P(X in one of some disjoint intervals (low, high])."""
+        each = sum(self._below(high) - self._below(low) for low, high in pieces)
+        return self._average(np.asarray(each))
+
+    def _below(self, x: float) -> np.ndarray:
+        return self._cdf(x) if math.isfinite(x) else np.full(len(self.weights), float(x > 0))
 
     def quantile(self, u: float) -> Answer:
         """The smallest x with P(X <= x) >= u."""

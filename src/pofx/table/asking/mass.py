@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from pofx.core.answer import Answer
-from pofx.queries import events
+from pofx.queries import events, marginal
 from pofx.queries.events import Pieces
 from pofx.table.asking.given import SHOWS, Given
 from pofx.table.asking.question import Question
@@ -21,6 +21,10 @@ from pofx.table.asking.terms import everything, spike
 
 MOST = math.log(np.finfo(np.float64).max)
 """The logarithm of the largest number that a float holds."""
+
+ROUNDING = "to the rounding of its logarithm"
+VAGUE = 0.01
+"""A relative error by rounding above which draws are better."""
 
 
 def mass(
@@ -40,11 +44,36 @@ def mass(
         found = settled(
             found, own, lambda near: _product(question, density, inner.nudged(own), near), 1.0
         )
+        if found.kind == "estimate" and found.how == ROUNDING and found.stderr > VAGUE:
+            found = _given_draws(question, inner, own) or found
     if not unit:
         # Logarithms of a probability of one differ by a rounding. A density may be above one, and
         # so may P(S, C | x) / P(C) alone, where C makes x more probable.
         found = replace(found, value=min(found.value, 0.0))
     return question.named(_exponential(_rounded(found, _rounding(inner, own))), unit)
+
+
+def _given_draws(question: Question, inner: Given, own: Given) -> Answer | None:
+    """log P(x_j in S | C) for one number more than are given: averaged over draws from C.
+
+    It needs no probability of C, of whose logarithm rounding may leave no digit.
+    """
+    new = [j for j in inner.inside if j not in own.inside]
+    if len(new) != 1 or len(inner.inside) != len(own.inside) + 1 or not own.event:
+        return None
+    if inner.columns != own.columns or own.columns[new[0]].discrete:
+        return None
+    j, pieces = new[0], inner.inside[new[0]]
+
+    def ask(draws: int) -> Answer:
+        key, model = question.key(2), own.model
+        found = marginal.marginal(key, model, own.columns, j, own.inside, draws)
+        return found.inside(pieces)
+
+    found = question.estimated(ask)
+    if not found.value > 0:
+        return None
+    return replace(found, value=math.log(found.value), stderr=found.stderr / found.value)
 
 
 def _rounding(inner: Given, own: Given) -> float:
@@ -61,7 +90,7 @@ def _rounded(found: Answer, error: float) -> Answer:
     """An exact logarithm whose rounding shows, as the estimate that it is."""
     if found.kind != "exact" or not SHOWS < error < math.inf:
         return found
-    return replace(found, stderr=error, kind="estimate", how="to the rounding of its logarithm")
+    return replace(found, stderr=error, kind="estimate", how=ROUNDING)
 
 
 def _exponential(log: Answer) -> Answer:
