@@ -128,3 +128,6 @@ def test_a_range_given_so_far_out_that_its_probability_has_no_digits(fits, model
     assert float(found) == pytest.approx(wanted, abs=1e-6 + 5 * float(found.stderr))
     outside = float(p.ask(f"P(b in [0, 1] | a > {a})") + p.ask(f"P(b < 0 | a > {a})"))
     assert float(found) + outside == pytest.approx(1, abs=1e-6)
+    level = p.ask(f"P(c = x | a > {a})")
+    assert float(level.stderr) < 0.01
+    assert float(level) == pytest.approx(float(p.ask("P(c = x | a > 1e4)")), abs=1e-6)

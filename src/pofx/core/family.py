@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from pofx.core import rules
 from pofx.core.double import Double, double
 from pofx.core.variables import Column, Kind
 
@@ -34,10 +35,6 @@ class Family(eqx.Module):
     @abstractmethod
     def log_prob(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
         """log p(x) in nats, column by column; -inf outside the support."""
-
-    def fine_log_prob(self, x: Float[Array, "c"]) -> Double:
-        """`log_prob`, and what rounding takes from it in a family in which that is much."""
-        return double(self.log_prob(x))
 
     @abstractmethod
     def sample(self, key: PRNGKeyArray) -> Float[Array, "c"]:
@@ -157,3 +154,9 @@ def log_between(
     some = low < high
     log_p = family._log_between(jnp.where(some, low, -jnp.inf), jnp.where(some, high, jnp.inf))
     return jnp.where(some, jnp.minimum(log_p, 0), -jnp.inf)
+
+
+def fine_log_prob(family: Family, x: Float[Array, "c"]) -> Double:
+    """`log_prob`, and what rounding takes from it in a family in which that is much."""
+    rule = rules.fine.find(family)
+    return rule(family, x) if rule else double(family.log_prob(x))

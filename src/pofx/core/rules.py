@@ -77,6 +77,10 @@ One for each column, zero if it is missing, and one for what belongs to none: wh
 distinguish two models cancels in the difference of their terms, however large it is. They are a
 `Double`, whose `low` is what rounding took; `fine` asks for it also if it costs much.
 """
+
+fine: Rule = Rule("fine")
+"""fine(family, x): log p(x) of each column as a `Double`; none if rounding takes little of it."""
+
 expectation: Rule = Rule("expectation")
 """expectation(p, x, observed): E[x_j | x_O] of each missing entry j; others hold anything."""
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core import rules
 from pofx.core.double import Double, add, double
-from pofx.core.family import Family, Statistics, between, log_between
+from pofx.core.family import Family, Statistics, between, fine_log_prob, log_between
 from pofx.core.variables import Column, Kind
 from pofx.families.choose import base_class
 from pofx.families.special import divergence, entr, log
@@ -78,13 +78,6 @@ class Inflated(Family):
         # Where both are -inf the sum has no gradient: keep it to the spikes.
         shared = jnp.logaddexp(jnp.where(spiked, spike, 0), jnp.where(spiked, rest, 0))
         return jnp.where(spiked, shared if self.counts else spike, rest)
-
-    def fine_log_prob(self, x: Float[Array, "c"]) -> Double:
-        hit, filled = self._split(x)
-        spiked = hit.any(-1)
-        rest = add(self.base.fine_log_prob(filled), double(log(self.probabilities[:, -1])))
-        near = jnp.where(spiked, self.log_prob(x), rest.high)
-        return Double(near, jnp.where(spiked, 0, rest.low))
 
     def sample(self, key: PRNGKeyArray) -> Float[Array, "c"]:
         choosing, drawing = jax.random.split(key)
@@ -261,3 +254,12 @@ def _kl(p: Inflated, q: Inflated) -> Float[Array, "c"]:
     apart = divergence(share, other) + jnp.where(share > 0, share * rule(p.base, q.base), 0)
     whole = jnp.maximum(apart + jnp.where(again, 0, spikes).sum(-1), 0)
     return jnp.where((share > 0) & (other == 0), jnp.inf, whole)
+
+
+@rules.fine.register(Inflated)
+def _fine(p: Inflated, x: Float[Array, "c"]) -> Double:
+    hit, filled = p._split(x)
+    spiked = hit.any(-1)
+    rest = add(fine_log_prob(p.base, filled), double(log(p.probabilities[:, -1])))
+    near = jnp.where(spiked, p.log_prob(x), rest.high)
+    return Double(near, jnp.where(spiked, 0, rest.low))

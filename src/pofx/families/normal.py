@@ -50,11 +50,6 @@ class Normal(Family):
         z = (x - self.centre) / jnp.sqrt(self.dispersion)
         return -0.5 * (z * z + jnp.log(2 * np.pi * self.dispersion))
 
-    def fine_log_prob(self, x: Float[Array, "c"]) -> Double:
-        q = divide(square(two_sum(x, -self.centre)), self.dispersion)
-        found = add(q, double(jnp.log(2 * np.pi * self.dispersion)))
-        return Double(-0.5 * found.high, -0.5 * found.low)
-
     def sample(self, key: PRNGKeyArray) -> Float[Array, "c"]:
         z = jax.random.normal(key, self.centre.shape, self.centre.dtype)
         return self.centre + jnp.sqrt(self.dispersion) * z
@@ -178,3 +173,10 @@ def _kl(p: Normal, q: Normal) -> Float[Array, "c"]:
     wider = (p.dispersion - q.dispersion) / q.dispersion
     off = (p.centre - q.centre) ** 2 / q.dispersion
     return 0.5 * (excess(wider, p.dispersion / q.dispersion) + off)
+
+
+@rules.fine.register(Normal)
+def _fine(p: Normal, x: Float[Array, "c"]) -> Double:
+    q = divide(square(two_sum(x, -p.centre)), p.dispersion)
+    found = add(q, double(jnp.log(2 * np.pi * p.dispersion)))
+    return Double(-0.5 * found.high, -0.5 * found.low)

@@ -15,7 +15,7 @@ from pofx.core.atoms import Atoms
 from pofx.core.discovery import discover
 from pofx.core.distribution import Example, Mask, Parametric, Row
 from pofx.core.double import Double, double
-from pofx.core.family import Family, log_between
+from pofx.core.family import Family, fine_log_prob, log_between
 from pofx.core.rows import Rows
 from pofx.core.variables import DISCRETE, KINDS, Column, Kind
 from pofx.families import choose
@@ -67,7 +67,7 @@ class Independent(Parametric):
         out = []
         for family, place in zip(self.groups, self.places):
             own, seen = _take(x, place), _take(observed, place)
-            found = family.fine_log_prob(jnp.where(seen, own, family.inside))
+            found = fine_log_prob(family, jnp.where(seen, own, family.inside))
             out.append(Double(*(jnp.where(seen, a, 0) for a in found)))
         high, low = (_put([a[i] for a in out], self.places, x.dtype) for i in (0, 1))
         return Double(high, low)

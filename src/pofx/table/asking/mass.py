@@ -54,21 +54,25 @@ def mass(
 
 
 def _given_draws(question: Question, inner: Given, own: Given) -> Answer | None:
-    """log P(x_j in S | C) for one number more than are given: averaged over draws from C.
+    """log P(x_j in S | C) for one name more than are given: averaged over draws from C.
 
     It needs no probability of C, of whose logarithm rounding may leave no digit.
     """
-    new = [j for j in inner.inside if j not in own.inside]
-    if len(new) != 1 or len(inner.inside) != len(own.inside) + 1 or not own.event:
+    new = {*np.flatnonzero(inner.observed & ~own.observed).tolist(), *inner.event} - {*own.event}
+    if len(new) != 1 or not own.event or any(inner.event[j] != s for j, s in own.event.items()):
         return None
-    if inner.columns != own.columns or own.columns[new[0]].discrete:
+    (place,) = new
+    j, column = int((~own.observed[:place]).sum()), own.p.entries.columns[place]
+    if column.discrete == (place in inner.event) or (not column.discrete and inner.observed[place]):
         return None
-    j, pieces = new[0], inner.inside[new[0]]
 
     def ask(draws: int) -> Answer:
-        key, model = question.key(2), own.model
-        found = marginal.marginal(key, model, own.columns, j, own.inside, draws)
-        return found.inside(pieces)
+        of = question.key(2), own.model, own.columns
+        if not column.discrete:
+            return marginal.marginal(*of, j, own.inside, draws).inside(inner.event[place])
+        found = marginal.levels(*of, np.arange(len(own.columns)) == j, own.inside, draws)
+        assert found is not None  # the levels of one column are few
+        return replace(found[int(inner.x[place])], log=None)
 
     found = question.estimated(ask)
     if not found.value > 0:
