@@ -1,6 +1,7 @@
 """Answers: a number, and how far to trust it."""
 
 import math
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from html import escape
@@ -8,13 +9,14 @@ from typing import Any, Literal
 
 import numpy as np
 
+from pofx.core.beyond import beyond, exponential, lost, multiplied, power_of_ten, summed, unheld
 from pofx.core.escaping import escaped
 from pofx.core.printing import array_text, number_text
 
 Trust = Literal["exact", "lower bound", "upper bound", "estimate"]
 
-LEAST = float(np.finfo(np.float64).tiny)
-"""Below this a float has lost digits."""
+CELLS = 8
+"""Numbers of an array that are printed one by one if a float does not hold all of them."""
 
 _FLIPPED: dict[Trust, Trust] = {"lower bound": "upper bound", "upper bound": "lower bound"}
 
@@ -28,7 +30,8 @@ class Answer:
     array share and no mean over them lessens, `draws` the number of draws, `how` a word on the way,
     `unit` its unit, `what` the question, `spread` the scale on which such values differ, which an
     exact one is printed to the digits of. `log` is the natural logarithm of a probability or a
-    density, which a float may not hold: that is then printed by it. It behaves as its value, and
+    density, which a float may not hold: that is then printed by it, and sums, multiples and
+    comparisons go by it, or raise PofxError if they cannot. It behaves as its value, and
     arithmetic carries kind and error along: independent errors add in quadrature, and the
     difference of two lower bounds is an estimate of unknown error, for it is no bound.
 
@@ -54,7 +57,7 @@ class Answer:
     what: str = ""
     common: float = 0.0
     spread: float = 0.0
-    log: float | None = None
+    log: Any = None
 
     def __array_ufunc__(self, function: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         if method == "__call__" and not options and function in _ARITHMETIC:
@@ -62,7 +65,7 @@ class Answer:
         return getattr(function, method)(*map(_value, inputs), **options)
 
     def __bool__(self) -> bool:
-        return bool(self.value)
+        return bool(self.value) or bool(self._beyond)
 
     def __float__(self) -> float:
         return float(self.value)
@@ -75,29 +78,58 @@ class Answer:
 
     def __getitem__(self, index: Any) -> "Answer":
         stderr = self.stderr[index] if np.ndim(self.stderr) else self.stderr
-        return self._with(self.value[index], stderr)
+        log = None if self.log is None else self.log[index]
+        return self._with(self.value[index], stderr, log)
+
+    @property
+    def _beyond(self) -> Any:
+        return beyond(self.value, self.log)
 
     def mean(self, axis: None = None, dtype: None = None, out: None = None) -> "Answer":
         """The mean of an array of answers; errors but for `common` are taken as independent.
 
         The arguments are those that `np.mean` passes on, and are not used.
         """
+        if np.any(self._beyond & np.isinf(self.value)):
+            raise unheld("mean")
         error = np.broadcast_to(self.stderr, np.shape(self.value))
-        own = np.maximum(error**2 - self.common**2, 0).sum() / error.size**2
-        return self._with(float(np.mean(self.value)), math.sqrt(own + self.common**2))
+        # Squares of small errors are below floats, those of large ones beyond.
+        unit = float(np.max(np.abs(error), initial=0)) or 1.0
+        common = self.common / unit
+        own = np.maximum((error / unit) ** 2 - common**2, 0).sum() / error.size**2
+        return self._with(float(np.mean(self.value)), unit * math.sqrt(own + common**2))
 
-    def _with(self, value: Any, stderr: Any, **changes: Any) -> "Answer":
-        return replace(self, value=value, stderr=stderr, what="", log=None, **changes)
+    def _with(self, value: Any, stderr: Any, log: Any = None, **changes: Any) -> "Answer":
+        return replace(self, value=value, stderr=stderr, what="", log=log, **changes)
 
     def __neg__(self) -> "Answer":
+        if np.any(self._beyond):
+            raise unheld("negative")
         return self._with(-self.value, self.stderr, kind=_FLIPPED.get(self.kind, self.kind))
 
     def __add__(self, other: Any) -> "Answer":
+        return self._plus(other, 1)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> "Answer":
+        return self._plus(other, -1)
+
+    def __rsub__(self, other: Any) -> "Answer":
+        return Answer(other, unit=self.unit)._plus(self, -1)
+
+    def _plus(self, other: Any, sign: int) -> "Answer":
         other = other if isinstance(other, Answer) else Answer(other, unit=self.unit)
-        kind, stderr = _sum_kind(self, other)
+        turned = other.kind if sign > 0 else _FLIPPED.get(other.kind, other.kind)
+        kind, stderr = _sum_kind(self, replace(other, kind=turned))
+        value = self.value + sign * other.value
+        log = summed((self.value, self.log), (other.value, other.log), sign, value)
+        if log is None and np.any(lost(value, self.value, other.value) & np.isinf(value)):
+            return self._unknown(value)
         return self._with(
-            self.value + other.value,
+            value if log is None else exponential(log),
             stderr,
+            log=log,
             kind=kind,
             draws=max(self.draws, other.draws),
             how=_same(self.how, other.how),
@@ -105,49 +137,61 @@ class Answer:
             spread=max(self.spread, other.spread),
         )
 
-    __radd__ = __add__
-
-    def __sub__(self, other: Any) -> "Answer":
-        return self + (-other)
-
-    def __rsub__(self, other: Any) -> "Answer":
-        return -self + other
+    def _unknown(self, value: Any) -> "Answer":
+        """What floats do not tell, and no logarithm either, for it may be negative."""
+        return self._with(value, math.nan, kind="estimate", how="beyond floats")
 
     def __mul__(self, factor: float) -> "Answer":
         if isinstance(factor, Answer):
             return NotImplemented
         negative = np.less(factor, 0)
         flipped = _FLIPPED.get(self.kind, self.kind)
-        value, stderr = self.value * factor, self.stderr * np.abs(factor)
+        with np.errstate(over="ignore", under="ignore"):
+            value, stderr, log = self.value * factor, self.stderr * np.abs(factor), None
+        if np.any(self._beyond):
+            log = multiplied(self.value, self.log, factor)
+            value = exponential(log)
+        elif np.any(lost(value, self.value, factor)):
+            if not negative.any() and not np.any(np.less(self.value, 0)):
+                log = multiplied(self.value, self.log, factor)
+                stderr = stderr if np.all(np.equal(self.stderr, 0)) else math.nan
+            elif np.any(np.isinf(value)):
+                return self._unknown(value)
         # Of factors that differ the largest: too much rather than too little.
         common = self.common * float(np.max(np.abs(factor)))
         scaled = {"common": common, "spread": self.spread * float(np.max(np.abs(factor)))}
         if flipped != self.kind and negative.any() and not negative.all():
             return self._with(value, math.nan, kind="estimate", **scaled)
         kind = flipped if negative.all() else self.kind
-        return self._with(value, stderr, kind=kind, **scaled)
+        return self._with(value, stderr, log, kind=kind, **scaled)
 
     __rmul__ = __mul__
 
     def __truediv__(self, divisor: float) -> "Answer":
         return NotImplemented if isinstance(divisor, Answer) else self * (1 / divisor)
 
+    def _pair(self, other: Any) -> tuple[Any, Any]:
+        """Both values, or if no float tells them apart their logarithms."""
+        if isinstance(other, Answer) and np.any(self._beyond) and np.any(other._beyond):
+            return self.log, other.log
+        return self.value, _value(other)
+
     def __eq__(self, other: object) -> Any:
-        return self.value == _value(other)
+        return operator.eq(*self._pair(other))
 
     __hash__ = None  # type: ignore[assignment]
 
     def __lt__(self, other: Any) -> Any:
-        return self.value < _value(other)
+        return operator.lt(*self._pair(other))
 
     def __le__(self, other: Any) -> Any:
-        return self.value <= _value(other)
+        return operator.le(*self._pair(other))
 
     def __gt__(self, other: Any) -> Any:
-        return self.value > _value(other)
+        return operator.gt(*self._pair(other))
 
     def __ge__(self, other: Any) -> Any:
-        return self.value >= _value(other)
+        return operator.ge(*self._pair(other))
 
     def __format__(self, spec: str) -> str:
         return format(float(self), spec) if spec else str(self)
@@ -157,11 +201,21 @@ class Answer:
         what = f"{escaped(self.what)} = " if self.what else ""
         trust = self.kind + (f", {self.draws} draws" if self.draws else "")
         trust += f", {self.how}" if self.how else ""
-        write = array_text if np.ndim(self.value) else number_text
-        number = write(self.value, self.stderr, spread=self.spread)
-        if self.log is not None and math.isfinite(self.log) and _beyond(self.value):
-            number = _power_of_ten(self.log, self.stderr)
-        return f"{what}{number}{unit}   {escaped(trust)}"
+        return f"{what}{self._number()}{unit}   {escaped(trust)}"
+
+    def _number(self) -> str:
+        if np.ndim(self.value) == 0:
+            return self.cell()
+        if np.any(self._beyond) and np.size(self.value) <= CELLS:
+            each = (self[place].cell(5) for place in np.ndindex(np.shape(self.value)))
+            return f"[{'  '.join(each)}]"
+        return array_text(self.value, self.stderr, spread=self.spread)
+
+    def cell(self, digits: int = 6) -> str:
+        """The number alone, and its error, as it is printed."""
+        if self._beyond:
+            return power_of_ten(float(self.log), self.stderr)
+        return number_text(self.value, self.stderr, spread=self.spread, digits=digits)
 
     __repr__ = __str__
 
@@ -218,29 +272,9 @@ def _same(one: str, other: str) -> str:
 
 def _sum_kind(a: Answer, b: Answer) -> tuple[Trust, Any]:
     """The kind and error of a + b."""
-    stderr = np.sqrt(np.square(a.stderr) + np.square(b.stderr))
+    stderr = np.hypot(a.stderr, b.stderr)
     stderr = float(stderr) if np.ndim(stderr) == 0 else stderr
     if "exact" in (a.kind, b.kind) or a.kind == b.kind:
         return (b.kind if a.kind == "exact" else a.kind), stderr
     # Two bounds of opposite sense, or a bound and an estimate: how far off nobody knows.
     return "estimate", math.nan
-
-
-def _beyond(value: Any) -> bool:
-    """Whether a float does not hold a positive number with all its digits."""
-    return np.ndim(value) == 0 and not LEAST <= value < math.inf
-
-
-def _power_of_ten(log: float, stderr: Any) -> str:
-    """exp(log) in digits and a power of ten, for numbers that no float holds.
-
-    >>> _power_of_ten(-1000.0, 0.0)
-    '5.07596e-435'
-    """
-    if abs(log) > 1e9:
-        # The power of ten is known, and no digit beside it.
-        return f"10^{log / math.log(10):.6g}"
-    exponent = math.floor(log / math.log(10))
-    digits = math.exp(log - exponent * math.log(10))
-    tail = "" if np.ndim(stderr) == 0 and stderr == 0 else " ± ?"
-    return f"{digits:.6g}e{exponent:+d}{tail}"

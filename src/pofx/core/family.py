@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from pofx.core import rules
+from pofx.core.double import Double, double
 from pofx.core.variables import Column, Kind
 
 Statistics: TypeAlias = Any
@@ -152,3 +154,9 @@ def log_between(
     some = low < high
     log_p = family._log_between(jnp.where(some, low, -jnp.inf), jnp.where(some, high, jnp.inf))
     return jnp.where(some, jnp.minimum(log_p, 0), -jnp.inf)
+
+
+def fine_log_prob(family: Family, x: Float[Array, "c"]) -> Double:
+    """`log_prob`, and what rounding takes from it in a family in which that is much."""
+    rule = rules.fine.find(family)
+    return rule(family, x) if rule else double(family.log_prob(x))

@@ -71,11 +71,16 @@ data costs no digits; NaN where x_G is impossible.
 """
 
 terms: Rule = Rule("terms")
-"""terms(p, x, observed): numbers whose sum is log p(x_O); None where they have no use.
+"""terms(p, x, observed, fine): d + 1 numbers whose sum is log p(x_O); None where they have no use.
 
-Models of one structure have the same terms in the same order, so that what does not distinguish two
-models cancels in the difference of their terms, however large it is.
+One for each column, zero if it is missing, and one for what belongs to none: what does not
+distinguish two models cancels in the difference of their terms, however large it is. They are a
+`Double`, whose `low` is what rounding took; `fine` asks for it also if it costs much.
 """
+
+fine: Rule = Rule("fine")
+"""fine(family, x): log p(x) of each column as a `Double`; none if rounding takes little of it."""
+
 expectation: Rule = Rule("expectation")
 """expectation(p, x, observed): E[x_j | x_O] of each missing entry j; others hold anything."""
 

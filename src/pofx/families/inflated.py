@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core import rules
-from pofx.core.family import Family, Statistics, between, log_between
+from pofx.core.double import Double, add, double
+from pofx.core.family import Family, Statistics, between, fine_log_prob, log_between
 from pofx.core.variables import Column, Kind
 from pofx.families.choose import base_class
 from pofx.families.special import divergence, entr, log
@@ -253,3 +254,12 @@ def _kl(p: Inflated, q: Inflated) -> Float[Array, "c"]:
     apart = divergence(share, other) + jnp.where(share > 0, share * rule(p.base, q.base), 0)
     whole = jnp.maximum(apart + jnp.where(again, 0, spikes).sum(-1), 0)
     return jnp.where((share > 0) & (other == 0), jnp.inf, whole)
+
+
+@rules.fine.register(Inflated)
+def _fine(p: Inflated, x: Float[Array, "c"]) -> Double:
+    hit, filled = p._split(x)
+    spiked = hit.any(-1)
+    rest = add(fine_log_prob(p.base, filled), double(log(p.probabilities[:, -1])))
+    near = jnp.where(spiked, p.log_prob(x), rest.high)
+    return Double(near, jnp.where(spiked, 0, rest.low))

@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core import rules
-from pofx.core.family import Family
+from pofx.core.double import Double, add, double
+from pofx.core.family import Family, fine_log_prob
 from pofx.core.variables import Column, Kind
 from pofx.families.normal import Moments, Normal
 from pofx.families.starting import narrowest, summary
@@ -133,3 +134,10 @@ def _kl(p: LogNormal, q: LogNormal) -> Float[Array, "c"]:
     rule = rules.kl.find(p.log, q.log)
     assert rule is not None
     return rule(p.log, q.log)
+
+
+@rules.fine.register(LogNormal)
+def _fine(p: LogNormal, x: Float[Array, "c"]) -> Double:
+    y = jnp.log(jnp.where(x > 0, x, 1))
+    found = add(fine_log_prob(p.log, y), double(-y))
+    return Double(jnp.where(x > 0, found.high, -jnp.inf), jnp.where(x > 0, found.low, 0))

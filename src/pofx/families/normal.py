@@ -10,6 +10,7 @@ from jax.scipy.special import log_ndtr, ndtr, ndtri
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core import rules
+from pofx.core.double import Double, add, divide, double, square, two_sum
 from pofx.core.family import Family
 from pofx.core.variables import Column, Kind
 from pofx.families.special import excess, floored
@@ -172,3 +173,10 @@ def _kl(p: Normal, q: Normal) -> Float[Array, "c"]:
     wider = (p.dispersion - q.dispersion) / q.dispersion
     off = (p.centre - q.centre) ** 2 / q.dispersion
     return 0.5 * (excess(wider, p.dispersion / q.dispersion) + off)
+
+
+@rules.fine.register(Normal)
+def _fine(p: Normal, x: Float[Array, "c"]) -> Double:
+    q = divide(square(two_sum(x, -p.centre)), p.dispersion)
+    found = add(q, double(jnp.log(2 * np.pi * p.dispersion)))
+    return Double(-0.5 * found.high, -0.5 * found.low)

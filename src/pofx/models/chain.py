@@ -14,6 +14,7 @@ from pofx.core import rules
 from pofx.core.atoms import Atoms
 from pofx.core.axes import over_components, stack
 from pofx.core.distribution import Example, Mask, Row, Statistical, Tractable
+from pofx.core.double import Double
 from pofx.core.errors import PofxError, unknown
 from pofx.core.rows import Rows
 from pofx.core.rows import rows as make_rows
@@ -24,7 +25,6 @@ from pofx.models.mixture import Mixture
 from pofx.models.stacked import (
     draw,
     likeliest,
-    log_posterior,
     log_prior_density,
     log_probs,
     log_weights,
@@ -37,6 +37,7 @@ from pofx.models.stacked import (
     part_statistics,
     responsibilities,
 )
+from pofx.models.terms import log_posterior, mixed_terms, part_terms
 
 FEW = 5
 
@@ -82,8 +83,11 @@ class Chain(Statistical):
 
     def _posterior(self, x: Row, observed: Mask) -> Float[Array, "k"]:
         """log p(y | x_O) for each level y."""
-        others = self._others(x), self._others(observed)
-        return log_posterior(self._prior(x, observed), self.parts, *others)
+        return log_posterior(self._prior(x, observed), self._terms(x, observed, False))
+
+    def _terms(self, x: Row, observed: Mask, fine: bool) -> Double:
+        """The terms of the other columns under each level, (k, d)."""
+        return part_terms(self.parts, self._others(x), self._others(observed), fine)
 
     def _others(self, x: Array) -> Array:
         return jnp.concatenate([x[..., : self.on], x[..., self.on + 1 :]], axis=-1)
@@ -269,6 +273,12 @@ def _box(
         weights = jnp.where(weights > -jnp.inf, p._posterior(x, given), -jnp.inf)
     place = tuple(j - (j > p.on) for j in place)
     return mixed_box(weights, p.parts, p._others(x), p._others(observed), place, low, high, before)
+
+
+@rules.terms.register(Chain)
+def _terms(p: Chain, x: Row, observed: Mask, fine: bool) -> Double:
+    own = mixed_terms(p._prior(x, observed), p._terms(x, observed, fine))
+    return Double(*(jnp.insert(a, p.on, 0) for a in own))
 
 
 @rules.expectation.register(Chain)

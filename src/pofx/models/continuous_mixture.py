@@ -25,6 +25,7 @@ from pofx.core.distribution import (
     Still,
     Tractable,
 )
+from pofx.core.double import Double
 from pofx.core.errors import PofxError, at_least
 from pofx.core.rows import Rows
 from pofx.core.variables import Column, Kind
@@ -220,6 +221,13 @@ def _box(p: ContinuousMixture, x: Row, observed: Mask, *interval: Any) -> Array 
     own = p.mixture()
     rule = rules.box.find(own)
     return rule and rule(own, x, observed, *interval)
+
+
+@rules.terms.register(ContinuousMixture)
+def _terms(p: ContinuousMixture, x: Row, observed: Mask, fine: bool) -> Double | None:
+    own = p.mixture()
+    rule = rules.terms.find(own)
+    return rule and rule(own, x, observed, fine)
 
 
 @rules.moments.register(ContinuousMixture)

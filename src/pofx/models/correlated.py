@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from pofx.core import rules
 from pofx.core.atoms import Atoms
 from pofx.core.distribution import Example, Mask, Row, Statistical
+from pofx.core.double import Double, add, double
 from pofx.core.errors import PofxError
 from pofx.core.family import log_between
 from pofx.core.ratios import log_conditional
@@ -79,10 +80,14 @@ class Correlated(Statistical):
 
     def _volume(self, x: Row, observed: Mask) -> Float[Array, ""]:
         """log |dt / dx| of the observed numbers; -inf for one that has no logarithm."""
+        return self._volumes(x, observed).sum()
+
+    def _volumes(self, x: Row, observed: Mask) -> Float[Array, "p"]:
+        """log dt / dx of each number, zero if it is missing."""
         own = x[np.array(self.place)]
         seen = observed[np.array(self.place)] & np.array(self.logs)
         each = jnp.where(own > 0, -jnp.log(jnp.where(own > 0, own, 1)), -jnp.inf)
-        return jnp.where(seen, each, 0).sum()
+        return jnp.where(seen, each, 0)
 
     def _of_numbers(self, x: Row, observed: Mask) -> Float[Array, ""]:
         return self.normal.log_prob(*self.numbers(x, observed)) + self._volume(x, observed)
@@ -314,13 +319,18 @@ def _numbers_given(p: Correlated, x: Row, observed: Mask, given: Mask | None) ->
 
 
 @rules.terms.register(Correlated)
-def _terms(p: Correlated, x: Row, observed: Mask) -> Float[Array, "m"]:
+def _terms(p: Correlated, x: Row, observed: Mask, fine: bool) -> Double:
     rule = rules.terms.find(p.normal)
     assert rule is not None
-    own = jnp.append(rule(p.normal, *p.numbers(x, observed)), p._volume(x, observed))
-    if p.rest is None:
-        return own
-    return jnp.concatenate([own, p.rest.log_probs(*p.remainder(x, observed))])
+    each = rule(p.normal, *p.numbers(x, observed), fine)
+    own = add(Double(each.high[:-1], each.low[:-1]), double(p._volumes(x, observed)))
+    rest = double(jnp.zeros(0, x.dtype))
+    if p.rest is not None:
+        other = rules.terms.find(p.rest)
+        assert other is not None
+        rest = Double(*(a[:-1] for a in other(p.rest, *p.remainder(x, observed), fine)))
+    rows = zip(own, rest, each)
+    return Double(*(jnp.append(p.whole(n, o), e[-1]) for n, o, e in rows))
 
 
 @rules.groups.register(Correlated)

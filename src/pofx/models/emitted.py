@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from pofx.core.atoms import Atoms
 from pofx.core.axes import over_components, stack
 from pofx.core.distribution import Mask, Row
+from pofx.core.double import Double
 from pofx.core.family import Family
 from pofx.core.family import log_between as log_between_ends
 from pofx.models.independent import Independent
@@ -27,6 +28,12 @@ def log_probs(emissions: Independent, x: Row, observed: Mask) -> Float[Array, "d
     """log p(x_j | s_j) for each state, zero where x_j is missing."""
     score = over_components(lambda part, x, o: part.log_probs(x, o), shared=2)
     return score(emissions, x, observed).T
+
+
+def fine_log_probs(emissions: Independent, x: Row, observed: Mask) -> Double:
+    """`log_probs`, and what rounding took from them."""
+    score = over_components(lambda part, x, o: part.fine_log_probs(x, o), shared=2)
+    return Double(*(a.T for a in score(emissions, x, observed)))
 
 
 def statistics(

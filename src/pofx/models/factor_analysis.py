@@ -17,7 +17,7 @@ from pofx.core.linalg import whitener
 from pofx.core.rows import Rows
 from pofx.core.variables import Column, Kind
 from pofx.models.gaussian import one_normal
-from pofx.models.latent_linear import Posterior, box, check_latent, principal
+from pofx.models.latent_linear import Posterior, box, check_latent, principal, terms
 from pofx.models.moments import Scale, scale_of
 from pofx.models.shrinkage import log_prior_of_covariance, pseudo_variance
 
@@ -168,6 +168,7 @@ def _condition(
 
 
 rules.box.register(FactorAnalysis)(box)
+rules.terms.register(FactorAnalysis)(terms)
 
 
 @rules.entropy.register(FactorAnalysis)

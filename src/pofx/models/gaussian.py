@@ -14,6 +14,7 @@ from pofx.core import extended, rules
 from pofx.core.atoms import Atoms
 from pofx.core.axes import pooled
 from pofx.core.distribution import Example, Mask, Row, Statistical
+from pofx.core.double import Double, add, double, rounded, total, two_product, two_sum
 from pofx.core.errors import unknown
 from pofx.core.linalg import half_log_det, whitener
 from pofx.core.rows import Rows
@@ -238,10 +239,28 @@ def _box(
 
 
 @rules.terms.register(Gaussian)
-def _terms(p: Gaussian, x: Row, observed: Mask) -> Float[Array, "d+1"]:
+def _terms(p: Gaussian, x: Row, observed: Mask, fine: bool) -> Double:
     w = p._whiten(observed)
     r = w @ jnp.where(observed, x - p.mean, 0)
-    return jnp.append(-0.5 * r * r, -0.5 * observed.sum() * LOG_2PI - half_log_det(w))
+    each, common = rounded(-0.5 * r * r), -0.5 * observed.sum() * LOG_2PI - half_log_det(w)
+    rest = jnp.zeros((), each.dtype)
+    if fine:
+        apart = add(_quadratic(p, w, x, observed), total(double(2 * each)))
+        rest = -0.5 * apart.value()
+    return Double(jnp.append(each, common), jnp.append(jnp.zeros_like(each), rest))
+
+
+def _quadratic(p: Gaussian, w: Float[Array, "d d"], x: Row, observed: Mask) -> Double:
+    """δᵀ Σ_OO⁻¹ δ for δ = (x - μ)_O, whatever digits the whitening has lost.
+
+    For y near Σ_OO⁻¹ δ and ρ = δ - Σ_OO y it is y·δ + y·ρ + |W ρ|², in which errors of y cancel.
+    """
+    off = two_sum(jnp.where(observed, x, 0), -jnp.where(observed, p.mean, 0))
+    y = w.T @ (w @ off.high)
+    covariance = jnp.where(observed[:, None] & observed, p.covariance, 0)
+    left = add(off, -total(two_product(covariance, y))).value()
+    more = y @ (off.low + left) + (w @ left) @ (w @ left)
+    return add(total(two_product(y, off.high)), double(more))
 
 
 @rules.entropy.register(Gaussian)

@@ -14,7 +14,8 @@ from pofx.core import rules
 from pofx.core.atoms import Atoms
 from pofx.core.discovery import discover
 from pofx.core.distribution import Example, Mask, Parametric, Row
-from pofx.core.family import Family, log_between
+from pofx.core.double import Double, double
+from pofx.core.family import Family, fine_log_prob, log_between
 from pofx.core.rows import Rows
 from pofx.core.variables import DISCRETE, KINDS, Column, Kind
 from pofx.families import choose
@@ -60,6 +61,16 @@ class Independent(Parametric):
             log_prob = family.log_prob(jnp.where(seen, own, family.inside))
             out.append(jnp.where(seen, log_prob, 0))
         return _put(out, self.places, x.dtype)
+
+    def fine_log_probs(self, x: Row, observed: Mask) -> Double:
+        """`log_probs`, and what rounding took from them."""
+        out = []
+        for family, place in zip(self.groups, self.places):
+            own, seen = _take(x, place), _take(observed, place)
+            found = fine_log_prob(family, jnp.where(seen, own, family.inside))
+            out.append(Double(*(jnp.where(seen, a, 0) for a in found)))
+        high, low = (_put([a[i] for a in out], self.places, x.dtype) for i in (0, 1))
+        return Double(high, low)
 
     def _sample(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
         keys = jax.random.split(key, len(self.groups))
@@ -272,8 +283,9 @@ def _box(
 
 
 @rules.terms.register(Independent)
-def _terms(p: Independent, x: Row, observed: Mask) -> Float[Array, "d"]:
-    return p.log_probs(x, observed)
+def _terms(p: Independent, x: Row, observed: Mask, fine: bool) -> Double:
+    score = p.fine_log_probs if fine else lambda *row: double(p.log_probs(*row))
+    return Double(*(jnp.append(a, 0) for a in score(x, observed)))
 
 
 def _one(family: Family, i: int) -> Family:

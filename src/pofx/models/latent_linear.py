@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core.distribution import Mask, Row
+from pofx.core.double import Double, double
 from pofx.core.errors import PofxError
 from pofx.core.linalg import eigh, half_log_det, whitener
 
@@ -55,10 +56,14 @@ class Posterior(NamedTuple):
 
         The quadratic form as |z - Λm|²_Ψ⁻¹ + |m|²: Woodbury's difference would cancel.
         """
+        return self.terms(z).sum()
+
+    def terms(self, z: Row) -> Float[Array, "d+1"]:
+        """Numbers whose sum is that: one for each column, and what the columns have in common."""
         m = self.mean(z)
         left = z - self.loading @ m
-        quadratic = (self.precision * left) @ left + m @ m
-        return -0.5 * (quadratic + (self.precision > 0).sum() * LOG_2PI) - self.log_det()
+        common = m @ m + (self.precision > 0).sum() * LOG_2PI
+        return jnp.append(-0.5 * self.precision * left * left, -0.5 * common - self.log_det())
 
     def given(self, z: Row) -> tuple[Row, Float[Array, "d q"]]:
         """How p(x_M | x_O) differs from p(x): the move of μ, and the new Λ.
@@ -113,3 +118,8 @@ def box(
     move, loading = p._posterior(given).given(jnp.where(given, x - p.mean, 0))
     left = eqx.tree_at(lambda p: (p.mean, p.loading), p, (p.mean + move, loading))
     return left.log_prob(x, observed & ~given)
+
+
+def terms(p: Any, x: Row, observed: Mask, fine: bool) -> Double:
+    """The rule `terms` of such a model."""
+    return double(p._posterior(observed).terms(jnp.where(observed, x - p.mean, 0)))

@@ -13,6 +13,7 @@ from pofx.core import rules
 from pofx.core.atoms import Atoms
 from pofx.core.axes import over_components, stack
 from pofx.core.distribution import Example, Mask, Row, Statistical, Tractable
+from pofx.core.double import Double
 from pofx.core.errors import PofxError
 from pofx.core.rows import Rows
 from pofx.core.variables import Column, Kind
@@ -20,7 +21,6 @@ from pofx.models.gaussian import Gaussian
 from pofx.models.seeds import clusters
 from pofx.models.stacked import (
     draw,
-    log_posterior,
     log_prior_density,
     log_probs,
     log_probs_of_rows,
@@ -33,10 +33,9 @@ from pofx.models.stacked import (
     mixed_moments,
     part_class,
     part_statistics,
-    part_terms,
-    posterior_of_terms,
     responsibilities,
 )
+from pofx.models.terms import log_posterior, mixed_terms, part_terms
 
 
 class Mixture(Statistical):
@@ -72,7 +71,8 @@ class Mixture(Statistical):
 
     def _posterior(self, x: Row, observed: Mask) -> Float[Array, "k"]:
         """log p(k | x_O) for each component k."""
-        return log_posterior(jax.nn.log_softmax(self.log_weights), self.parts, x, observed)
+        weights = jax.nn.log_softmax(self.log_weights)
+        return log_posterior(weights, part_terms(self.parts, x, observed, False))
 
     def _sample(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
         choose, own = jax.random.split(key)
@@ -200,9 +200,9 @@ def _box(
 
 
 @rules.terms.register(Mixture)
-def _terms(p: Mixture, x: Row, observed: Mask) -> Float[Array, "m"]:
-    weights = jax.nn.log_softmax(p.log_weights)
-    return posterior_of_terms(weights, part_terms(p.parts, x, observed))[1]
+def _terms(p: Mixture, x: Row, observed: Mask, fine: bool) -> Double:
+    each = part_terms(p.parts, x, observed, fine)
+    return mixed_terms(jax.nn.log_softmax(p.log_weights), each)
 
 
 @rules.normal.register(Mixture)

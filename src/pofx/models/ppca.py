@@ -16,7 +16,7 @@ from pofx.core.distribution import Example, Mask, Row, Statistical
 from pofx.core.rows import Rows
 from pofx.core.variables import Column, Kind
 from pofx.models.gaussian import one_normal
-from pofx.models.latent_linear import Posterior, box, check_latent, principal
+from pofx.models.latent_linear import Posterior, box, check_latent, principal, terms
 from pofx.models.moments import Moments, Scale, scale_of
 from pofx.models.shrinkage import log_prior_of_covariance, pseudo_variance
 
@@ -138,6 +138,7 @@ def _condition(
 
 
 rules.box.register(PPCA)(box)
+rules.terms.register(PPCA)(terms)
 
 
 @rules.entropy.register(PPCA)

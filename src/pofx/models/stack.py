@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from pofx.core import rules
 from pofx.core.atoms import Atoms
 from pofx.core.distribution import Example, Mask, Queryable, Row, Statistical
+from pofx.core.double import Double
 from pofx.core.errors import PofxError
 from pofx.core.ratios import log_conditional
 from pofx.core.rows import Rows
@@ -21,6 +22,7 @@ from pofx.models import emitted
 from pofx.models.latent_tree import LatentTree
 from pofx.models.seeds import clusters
 from pofx.models.stacked import likeliest, log_weights, mixed_moments, part_class, responsibilities
+from pofx.models.terms import log_posterior, mixed_terms, terms
 
 
 class Stack(Statistical):
@@ -51,12 +53,22 @@ class Stack(Statistical):
         scores = jnp.stack([part.log_prob(x, observed) for part in self.parts])
         return jax.nn.log_softmax(self.log_weights) + scores
 
+    def terms(self, x: Row, observed: Mask) -> Double:
+        """The terms of log p_i(x_O) of each part i, (k, d+1)."""
+        # Parts of unlike structure compute by unlike formulas: rounding would tell them apart.
+        each = [terms(part, x, observed, True) for part in self.parts]
+        return Double(*map(jnp.stack, zip(*each)))
+
+    def posterior(self, x: Row, observed: Mask) -> Float[Array, "k"]:
+        """log p(i | x_O) of each part i; NaN if x_O is impossible."""
+        return log_posterior(jax.nn.log_softmax(self.log_weights), self.terms(x, observed))
+
     def _log_prob(self, x: Row, observed: Mask) -> Float[Array, ""]:
         return jax.nn.logsumexp(self.joint(x, observed))
 
     def _sample(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
         choose, draw = jax.random.split(key)
-        i = jax.random.categorical(choose, self.joint(x, observed))
+        i = jax.random.categorical(choose, self.posterior(x, observed))
         return jnp.stack([part.sample(draw, x, observed) for part in self.parts])[i]
 
     def _statistics(
@@ -140,7 +152,7 @@ def _column(p: Stack, x: Row, observed: Mask, j: int) -> Atoms | None:
     own = _each(rules.column, p, x, observed, j)
     if own is None or len({jax.tree.structure(a.family) for a in own}) > 1:
         return None
-    weights = jax.nn.log_softmax(p.joint(x, observed))
+    weights = p.posterior(x, observed)
     scaled = [w + jax.nn.log_softmax(a.log_weights) for w, a in zip(weights, own)]
     family = jax.tree.map(lambda *a: jnp.concatenate(a), *(a.family for a in own))
     return Atoms(jnp.concatenate(scaled), family)
@@ -149,7 +161,7 @@ def _column(p: Stack, x: Row, observed: Mask, j: int) -> Atoms | None:
 @rules.expectation.register(Stack)
 def _expectation(p: Stack, x: Row, observed: Mask) -> Row | None:
     own = _each(rules.expectation, p, x, observed)
-    return None if own is None else jax.nn.softmax(p.joint(x, observed)) @ jnp.stack(own)
+    return None if own is None else jnp.exp(p.posterior(x, observed)) @ jnp.stack(own)
 
 
 @rules.box.register(Stack)
@@ -170,9 +182,14 @@ def _box(
         own = [log_conditional(part, x, observed, given) for part in p.parts]
     if own is None:
         return None
-    weights = jax.nn.log_softmax(p.log_weights if given is None else p.joint(x, given))
+    weights = jax.nn.log_softmax(p.log_weights) if given is None else p.posterior(x, given)
     # A part in which x_G is impossible has no such probability, and no weight.
     return jax.nn.logsumexp(weights + jnp.where(weights == -jnp.inf, -jnp.inf, jnp.stack(own)))
+
+
+@rules.terms.register(Stack)
+def _terms(p: Stack, x: Row, observed: Mask, fine: bool) -> Double:
+    return mixed_terms(jax.nn.log_softmax(p.log_weights), p.terms(x, observed))
 
 
 @rules.moments.register(Stack)

@@ -41,38 +41,6 @@ def log_probs(parts: Any, x: Float[Array, "d"], observed: Bool[Array, "d"]) -> F
     return over_components(lambda part, x, o: part.log_prob(x, o), shared=2)(parts, x, observed)
 
 
-def part_terms(parts: Any, x: Float[Array, "d"], observed: Bool[Array, "d"]) -> Float[Array, "k m"]:
-    """Numbers whose sum over m is log p_k(x_O): those that the parts agree on cancel."""
-    rule = rules.terms.find(parts)
-    each = over_components(rule, shared=2)(parts, x, observed) if rule else None
-    return log_probs(parts, x, observed)[:, None] if each is None else each
-
-
-def log_posterior(
-    log_weights: Float[Array, "k"], parts: Any, x: Float[Array, "d"], observed: Bool[Array, "d"]
-) -> Float[Array, "k"]:
-    """log p(k | x_O) for prior probabilities of k; NaN where x_O is impossible.
-
-    From differences to the most probable part, term by term: a column far out that says the same
-    of every part would swallow the digits of all others.
-    """
-    return posterior_of_terms(log_weights, part_terms(parts, x, observed))[0]
-
-
-def posterior_of_terms(
-    log_weights: Float[Array, "k"], terms: Float[Array, "k m"]
-) -> tuple[Float[Array, "k"], Float[Array, "m+1"]]:
-    """log p(k | x_O), and the terms of the mixture itself: those of its most probable part."""
-    joint = log_weights + terms.sum(1)
-    best = jnp.argmax(joint)
-    reference = terms[best]
-    ratio = jnp.where(terms == reference, 0, terms - reference).sum(1)
-    relative = log_weights + jnp.where(joint > -jnp.inf, ratio, -jnp.inf)
-    last = jax.nn.logsumexp(relative)
-    posterior = jnp.where(joint[best] > -jnp.inf, relative - last, jnp.nan)
-    return posterior, jnp.append(reference, last)
-
-
 def log_probs_of_rows(
     parts: Any, x: Float[Array, "n d"], observed: Bool[Array, "d"]
 ) -> Float[Array, "k n"]:

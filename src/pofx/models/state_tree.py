@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from pofx.core.double import Double
+
 Nodes = tuple[Int[Array, "d"] | Int[np.ndarray, "d"], Int[Array, "d"] | Int[np.ndarray, "d"]]
 
 IMPOSSIBLE = -1e30
@@ -86,15 +88,19 @@ class StateTree(eqx.Module):
         total = self._up(log_e, _sum)[0]
         return jnp.where(total > IMPOSSIBLE / 2, total, -jnp.inf)
 
-    def terms(self, log_e: Float[Array, "d k"]) -> Float[Array, "d+1"]:
+    def terms(self, log_e: Float[Array, "d k"], rest: Float[Array, "d k"] | None = None) -> Double:
         """Numbers whose sum is the log-evidence: the largest of each node, and what is left.
 
-        Nodes that two evidences have in common have the same number in both.
+        Nodes that two evidences have in common have the same number in both. `rest` is what
+        rounding took from the evidence.
         """
         log_e = jnp.maximum(log_e, IMPOSSIBLE)
-        largest = log_e.max(1)
-        left = self.log_evidence(log_e - largest[:, None])
-        return jnp.append(jnp.where(largest > IMPOSSIBLE / 2, largest, -jnp.inf), left)
+        rest = jnp.zeros_like(log_e) if rest is None else rest
+        largest, state = log_e.max(1), log_e.argmax(1)[:, None]
+        low = jnp.take_along_axis(rest, state, 1)
+        left = self.log_evidence((log_e - largest[:, None]) + (rest - low))
+        high = jnp.append(jnp.where(largest > IMPOSSIBLE / 2, largest, -jnp.inf), left)
+        return Double(high, jnp.append(low[:, 0], 0))
 
     def posterior(self, log_e: Float[Array, "d k"]) -> Float[Array, "d k"]:
         """p(s_j | e) of each node j: the gradient of the log-evidence (Darwiche 2003)."""

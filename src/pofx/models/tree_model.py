@@ -13,6 +13,7 @@ from pofx.core import rules
 from pofx.core.atoms import Atoms
 from pofx.core.axes import over_components
 from pofx.core.distribution import Mask, Row, Statistical
+from pofx.core.double import Double
 from pofx.core.errors import PofxError
 from pofx.core.variables import KINDS, Kind
 from pofx.families.special import log
@@ -186,14 +187,22 @@ def box(
         log_e = log_e.at[j, : len(own)].set(own)
     if given is None:
         return p.tree.log_evidence(log_e)
-    both, before = p.tree.terms(log_e), p.tree.terms(p.evidence(x, given))
+    both, before = p.tree.terms(log_e).high, p.tree.terms(p.evidence(x, given)).high
     ratio = jnp.where(both == before, 0, both - before).sum()
     return jnp.where((before > -jnp.inf).all(), ratio, jnp.nan)
 
 
-def terms(p: TreeModel, x: Row, observed: Mask) -> Float[Array, "d+1"] | None:
+def terms(p: TreeModel, x: Row, observed: Mask, fine: bool) -> Double | None:
     """The terms of the log-evidence; None of levels, whose messages of many trees go together."""
-    return None if p.emissions is None else p.tree.terms(p.evidence(x, observed))
+    if p.emissions is None:
+        return None
+    log_e = p.evidence(x, observed)
+    if not fine:
+        return p.tree.terms(log_e)
+    place = np.array(p.hidden)
+    own = emitted.fine_log_probs(p.emissions, x[place], observed[place])
+    log_e = log_e.at[place, : p._states].set(own.high)
+    return p.tree.terms(log_e, jnp.zeros_like(log_e).at[place, : p._states].set(own.low))
 
 
 def moments(p: TreeModel) -> tuple[Row, Float[Array, "d d"]]:

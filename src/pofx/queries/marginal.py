@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
+from scipy.special import logsumexp
 
 from pofx.core.answer import Answer
 from pofx.core.atoms import Atoms, flattened
@@ -26,7 +27,7 @@ from pofx.core.variables import Column
 from pofx.queries import events
 from pofx.queries.column import atoms, closed
 from pofx.queries.enumeration import ENUMERABLE, enumerate_levels, log_probs
-from pofx.queries.events import Event
+from pofx.queries.events import Event, Pieces
 
 DRAWS = 4096
 SHOWS = 1e-6
@@ -80,6 +81,14 @@ class Marginal:
     def cdf(self, x: float) -> Answer:
         """P(X <= x)."""
         return self._average(self._cdf(x))
+
+    def inside(self, pieces: Pieces) -> Answer:
+        """P(X in one of some disjoint intervals (low, high])."""
+        each = sum(self._below(high) - self._below(low) for low, high in pieces)
+        return self._average(np.asarray(each))
+
+    def _below(self, x: float) -> np.ndarray:
+        return self._cdf(x) if math.isfinite(x) else np.full(len(self.weights), float(x > 0))
 
     def quantile(self, u: float) -> Answer:
         """The smallest x with P(X <= x) >= u."""
@@ -224,10 +233,10 @@ def levels(
         return None
     shape = [columns[j].levels for j in np.flatnonzero(asked).tolist()]
     if not event:
-        return Answer(np.exp(log_probs(model, cells, asked)).reshape(shape), how="closed form")
+        return _of_logs(log_probs(model, cells, asked).reshape(shape))
     found = _exact_levels(model, columns, asked, cells, event)
     if found is not None:
-        return Answer(found.reshape(shape), how="closed form")
+        return _of_logs(found.reshape(shape))
     drawn = events.draws(key, model, columns, event, draws)
     each = _conditional_levels(model, jnp.asarray(cells), jnp.asarray(asked), *drawn[:2])
     each = np.asarray(each, np.float64)
@@ -252,8 +261,11 @@ def _exact_levels(model, columns, asked, cells, event):
     # Of an event so rare the logarithms have lost the digits that differ from level to level.
     if not found.max() > -math.inf or -found.max() * jnp.finfo(jnp.zeros(()).dtype).eps > SHOWS:
         return None
-    found = np.exp(found - found.max())
-    return found / found.sum()
+    return found - logsumexp(found)
+
+
+def _of_logs(log: np.ndarray) -> Answer:
+    return Answer(np.exp(log), how="closed form", log=log)
 
 
 @eqx.filter_jit

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import equinox as eqx
 import numpy as np
@@ -9,6 +10,7 @@ from jaxtyping import Float
 
 from pofx.core import rules
 from pofx.core.answer import Answer
+from pofx.core.beyond import lost
 from pofx.core.rows import rows
 from pofx.notation.terms import Name
 from pofx.notation.tree import Expectation
@@ -57,11 +59,9 @@ def _together(question: Question, own: Given, pair: Pair, correlation: bool) -> 
     both = None if own.event else _closed(question, own, pair)
     if both is None:
         return question.estimated(lambda n: _drawn(question, own, pair, correlation, n))
-    a, b = pair
-    if correlation:
-        value = np.clip(both[0, 1] / np.sqrt(both[0, 0]) / np.sqrt(both[1, 1]), -1, 1)
-    else:
-        value = both[0, 1] * _unit(a) * _unit(b)
+    if not correlation:
+        return _scaled(Answer(float(both[0, 1]), how="closed form"), pair)
+    value = np.clip(both[0, 1] / np.sqrt(both[0, 0]) / np.sqrt(both[1, 1]), -1, 1)
     if not np.isfinite(value):
         return Answer(float(value), math.nan, "estimate", how="beyond floats")
     return Answer(float(value), how="closed form")
@@ -121,14 +121,24 @@ def _drawn(question: Question, own: Given, pair: Pair, correlation: bool, draws:
     entries = [x[:, own.place(v.name)] for v in pair]
     a, b = (_values(v)[e.astype(int)] if v.discrete else e for v, e in zip(pair, entries))
     a, b = a - w @ a, b - w @ b
-    unit = 1.0 if correlation else _unit(pair[0]) * _unit(pair[1])
     if correlation:
         a, b = (z / np.sqrt(w @ z**2) for z in (a, b))
     value = w @ (a * b)
     # What a draw adds to the value: of a correlation its deviations count too.
     influence = a * b - value - (value * (a**2 + b**2 - 2) / 2 if correlation else 0)
     error = float(np.sqrt((w * influence) @ (w * influence)))
-    return Answer(float(value) * unit, error * unit, "estimate", draws)
+    found = Answer(float(value), error, "estimate", draws)
+    return found if correlation else _scaled(found, pair)
+
+
+def _scaled(found: Answer, pair: Pair) -> Answer:
+    """A covariance of entries in the data's units; no exact one if floats do not hold it."""
+    a, b = map(_unit, pair)
+    out = found * a * b
+    value = float(out.value)
+    if out.log is not None or (np.isfinite(value) and not lost(value, found.value)):
+        return out
+    return replace(out, stderr=math.nan, kind="estimate", how="beyond floats")
 
 
 def _unit(variable: Variable) -> float:

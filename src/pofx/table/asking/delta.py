@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from pofx.core.answer import Answer
+from pofx.core.beyond import beyond, exponential
 
 
 def product(one: Answer, other: Answer) -> Answer:
@@ -18,7 +19,14 @@ def product(one: Answer, other: Answer) -> Answer:
     0.100 ± 0.005   estimate, 100 draws
     """
     error = np.hypot(one.stderr * other.value, one.value * other.stderr)
-    return replace(least([one, other]), value=one.value * other.value, stderr=error, log=None)
+    value, log = one.value * other.value, None
+    if one.log is not None and other.log is not None:
+        log = one.log + other.log
+        value = exponential(log)
+        # What no float holds has no error that one would hold.
+        exact = one.kind == other.kind == "exact"
+        error = np.zeros(np.shape(value)) if exact else np.where(beyond(value, log), np.nan, error)
+    return replace(least([one, other]), value=value, stderr=error, log=log)
 
 
 def ratio(one: Answer, other: Answer) -> Answer:
@@ -38,6 +46,10 @@ def root(one: Answer) -> Answer:
     >>> float(root(Answer(4.0)))
     2.0
     """
+    if np.any(beyond(one.value, one.log)):
+        half = one.log / 2
+        error = 0.0 if one.kind == "exact" else np.nan
+        return replace(one, value=exponential(half), stderr=error, log=half)
     value = np.sqrt(np.maximum(one.value, 0))
     exact = one.kind == "exact"
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -53,9 +65,13 @@ def stacked(answers: Sequence[Answer], shape: tuple[int, ...]) -> Answer:
     """
     value = np.array([np.asarray(a.value, np.float64) for a in answers])
     error = np.array([np.broadcast_to(a.stderr, np.shape(a.value)) for a in answers], np.float64)
-    value, error = (a.reshape(*shape, *a.shape[1:]) for a in (value, error))
+    logs = [a.log for a in answers]
+    log = None if any(a is None for a in logs) else np.array(logs, np.float64)
+    parts = (value, error) if log is None else (value, error, log)
+    value, error, *more = (a.reshape(*shape, *a.shape[1:]) for a in parts)
     spread = max(a.spread for a in answers)
-    return replace(least(answers), value=value, stderr=error, spread=spread, log=None)
+    log = more[0] if more else None
+    return replace(least(answers), value=value, stderr=error, spread=spread, log=log)
 
 
 def least(answers: Sequence[Answer]) -> Answer:

@@ -12,14 +12,19 @@ from dataclasses import replace
 import numpy as np
 
 from pofx.core.answer import Answer
-from pofx.queries import events
+from pofx.queries import events, marginal
 from pofx.queries.events import Pieces
 from pofx.table.asking.given import SHOWS, Given
 from pofx.table.asking.question import Question
+from pofx.table.asking.rounding import settled
 from pofx.table.asking.terms import everything, spike
 
 MOST = math.log(np.finfo(np.float64).max)
 """The logarithm of the largest number that a float holds."""
+
+ROUNDING = "to the rounding of its logarithm"
+VAGUE = 0.01
+"""A relative error by rounding above which draws are better."""
 
 
 def mass(
@@ -34,12 +39,45 @@ def mass(
     found = Answer(log_density, how="closed form")
     unit = _unit(own, points)
     if log_density > -math.inf and inner.event:
-        found = _product(question, found, inner, own)
+        density = found
+        found = _product(question, density, inner, own)
+        found = settled(
+            found, own, lambda near: _product(question, density, inner.nudged(own), near), 1.0
+        )
+        if found.kind == "estimate" and found.how == ROUNDING and found.stderr > VAGUE:
+            found = _given_draws(question, inner, own) or found
     if not unit:
         # Logarithms of a probability of one differ by a rounding. A density may be above one, and
         # so may P(S, C | x) / P(C) alone, where C makes x more probable.
         found = replace(found, value=min(found.value, 0.0))
     return question.named(_exponential(_rounded(found, _rounding(inner, own))), unit)
+
+
+def _given_draws(question: Question, inner: Given, own: Given) -> Answer | None:
+    """log P(x_j in S | C) for one name more than are given: averaged over draws from C.
+
+    It needs no probability of C, of whose logarithm rounding may leave no digit.
+    """
+    new = {*np.flatnonzero(inner.observed & ~own.observed).tolist(), *inner.event} - {*own.event}
+    if len(new) != 1 or not own.event or any(inner.event[j] != s for j, s in own.event.items()):
+        return None
+    (place,) = new
+    j, column = int((~own.observed[:place]).sum()), own.p.entries.columns[place]
+    if column.discrete == (place in inner.event) or (not column.discrete and inner.observed[place]):
+        return None
+
+    def ask(draws: int) -> Answer:
+        of = question.key(2), own.model, own.columns
+        if not column.discrete:
+            return marginal.marginal(*of, j, own.inside, draws).inside(inner.event[place])
+        found = marginal.levels(*of, np.arange(len(own.columns)) == j, own.inside, draws)
+        assert found is not None  # the levels of one column are few
+        return replace(found[int(inner.x[place])], log=None)
+
+    found = question.estimated(ask)
+    if not found.value > 0:
+        return None
+    return replace(found, value=math.log(found.value), stderr=found.stderr / found.value)
 
 
 def _rounding(inner: Given, own: Given) -> float:
@@ -56,7 +94,7 @@ def _rounded(found: Answer, error: float) -> Answer:
     """An exact logarithm whose rounding shows, as the estimate that it is."""
     if found.kind != "exact" or not SHOWS < error < math.inf:
         return found
-    return replace(found, stderr=error, kind="estimate", how="to the rounding of its logarithm")
+    return replace(found, stderr=error, kind="estimate", how=ROUNDING)
 
 
 def _exponential(log: Answer) -> Answer:

@@ -18,6 +18,7 @@ from pofx.table.asking.given import Given
 from pofx.table.asking.mass import mass
 from pofx.table.asking.question import Question
 from pofx.table.asking.results import Summary
+from pofx.table.asking.rounding import settled
 from pofx.table.asking.terms import below, number
 from pofx.table.exact import large
 from pofx.table.schema import Variable
@@ -102,13 +103,13 @@ class Number:
 
     def variance(self) -> Answer:
         """Var[X]."""
-        return _representable(
-            self._ask(Marginal.variance, self.variable.scale * self.variable.scale)
-        )
+        scale = self.variable.scale
+        # The square of the scale alone may be beyond floats.
+        return _representable(self._ask(lambda m: m.variance() * scale, scale))
 
     def sd(self) -> Answer:
         """√Var[X]."""
-        return root(self.variance())
+        return _representable(self._ask(lambda m: root(m.variance()), self.variable.scale))
 
     def quantile(self, u: float) -> Answer:
         """The smallest x with P(X <= x) >= u."""
@@ -121,7 +122,7 @@ class Number:
         if self.variable.kind == "real":
             return self.variable.scale
         # The scale of the other kinds is a typical value, which says nothing of differences.
-        return math.sqrt(max(float(self.variance().value), 0.0))
+        return float(self.sd().value)
 
     def mode(self) -> Answer:
         """Where the density, or the mass of a point, is highest; in the units of entries."""
@@ -129,8 +130,12 @@ class Number:
             return self._with(min(MODE_DRAWS, self.question.max_draws)).mode()
 
     def _ask(self, what: Callable[[Marginal], Answer], scale: float, shift: float = 0.0) -> Answer:
+        def near(own: Given) -> Answer:
+            return what(replace(self, own=own)._with(1)) * scale
+
         with self.question.blamed_on(self._place):
-            return self.question.estimated(lambda n: _plus(what(self._with(n)) * scale, shift))
+            found = self.question.estimated(lambda n: what(self._with(n)) * scale)
+            return _plus(settled(found, self.own, near, 0.0), shift)
 
     @property
     def _place(self) -> object:
@@ -153,8 +158,8 @@ class Number:
 
 
 def _representable(moment: Answer) -> Answer:
-    """The moment itself; one larger than floats hold is no exact answer."""
-    if np.isfinite(moment.value):
+    """The moment itself; one that is infinite, or larger than floats hold, is no exact answer."""
+    if np.isfinite(moment.value) or moment.log is not None:
         return moment
     return replace(moment, value=np.inf, stderr=np.nan, kind="estimate", how="beyond floats")
 

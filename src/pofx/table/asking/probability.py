@@ -95,10 +95,10 @@ def _levels(question: Question, own: Given, asked: Conditions) -> Table:
     if not (asked.points or asked.sets or asked.never):
         return table(question, own, asked.free, {"p": probabilities(question, own, asked.free)})
     whole = _mass(question, own, asked)
-    if whole.value > 0:
+    if whole:
         inner = own.at(asked.points).within(asked.sets)
         found = product(probabilities(question, inner, asked.free), whole)
     else:
         shape = [len(own.p.schema.variable(name.text).levels) for name in asked.free]
-        found = replace(whole, value=np.zeros(shape))
+        found = replace(whole, value=np.zeros(shape), log=None)
     return table(question, own, asked.free, {"p": replace(found, unit=whole.unit)})

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from pofx.core.answer import Answer, Trust
+from pofx.core.beyond import beyond
 from pofx.core.errors import PofxError, unknown
 from pofx.core.escaping import escaped
 from pofx.core.printing import number_text
@@ -206,12 +207,13 @@ def _trust(answers: Sequence[Answer]) -> str:
 def _cell(answer: Answer, probability: bool = False) -> str:
     """A number as Answers print it; an exact probability to four places."""
     value, error = float(answer.value), float(answer.stderr)
+    if beyond(answer.value, answer.log):
+        return answer.cell()
     if probability and error == 0:
         places = f"{value:.4f}"
         if value == 0 or (value >= 1e-3 and (value >= 1 or float(places) < 1)):
             return places
-    number = answer.value if isinstance(answer.value, int) else value
-    return number_text(number, error, spread=answer.spread, digits=5)
+    return answer.cell(5)
 
 
 def _plain(value: Any, spread: float) -> str:

@@ -10,10 +10,11 @@ from pofx.core.answer import Answer
 from pofx.notation.terms import Name
 from pofx.queries import marginal
 from pofx.table.asking.delta import stacked
-from pofx.table.asking.given import SHOWS, Given, check_levels, each_level
+from pofx.table.asking.given import Given, check_levels, each_level
 from pofx.table.asking.number import summary
 from pofx.table.asking.question import Question
 from pofx.table.asking.results import Mode, Moments, Summary, Table
+from pofx.table.asking.rounding import settled
 
 MOST = 1000
 """The most joint levels under which a question is asked again and again."""
@@ -32,20 +33,13 @@ def probabilities(question: Question, own: Given, names: Sequence[Name]) -> Answ
 
     with question.blamed_on(own.sets[0] if own.sets else names[0]):
         found = question.estimated(with_draws)
-        if found.kind == "exact" and own.observed.any() and own.far:
-            found = _rounded(found, with_draws(1, own.nudged(own)))
+        found = settled(found, own, lambda near: with_draws(1, near), 1.0)
     check_levels(question, own, names)
     order = np.argsort(np.argsort([own.place(word) for word in words]))
-    axes = [np.transpose(a, order) if np.ndim(a) else a for a in (found.value, found.stderr)]
-    return Answer(axes[0], axes[1], found.kind, found.draws, found.how, what=question.what)
-
-
-def _rounded(found: Answer, nudged: Answer) -> Answer:
-    """Exact probabilities, as estimates where a rounding of the evidence changes them."""
-    error = np.abs(np.subtract(found.value, nudged.value))
-    if not error.max() > SHOWS:
-        return found
-    return replace(found, stderr=error, kind="estimate", how="to the rounding of the evidence")
+    axes = [
+        np.transpose(a, order) if np.ndim(a) else a for a in (found.value, found.stderr, found.log)
+    ]
+    return replace(found, value=axes[0], stderr=axes[1], log=axes[2], what=question.what)
 
 
 def table(
