@@ -102,6 +102,7 @@ def test_imputed_tables_are_draws(p, birds):
 
 
 @pytest.mark.parametrize("form", ["polars", "pyarrow", "numpy", "mapping"])
+@pytest.mark.filterwarnings("ignore:impute. this model holds:pofx.PofxWarning")
 def test_observed_cells_stay_to_the_bit(form, numbers):
     columns = {name: values.to_numpy(copy=True) for name, values in numbers.items()}
     columns["u"][::5] = np.nan

@@ -88,6 +88,13 @@ def _replaced(
     return jnp.where(matches.any(1), on_spike, x)
 
 
+@rules.groups.register(Recoded)
+def _groups(p: Recoded) -> tuple[int, ...] | None:
+    rule = rules.groups.find(p.model)
+    groups = rule and rule(p.model)
+    return None if groups is None else tuple(groups[j] for j in p.order)
+
+
 @rules.normal.register(Recoded)
 def _normal(p: Recoded) -> tuple[Row, Float[Array, "d d"]] | None:
     rule = rules.normal.find(p.model)

@@ -69,6 +69,7 @@ class Header(Record):
     fixed: list[Number]
     evidence: list[str]
     fit: dict[str, Any]
+    unrelated: list[str] | None = None
 
 
 def parse(text: str) -> dict[str, Any]:

@@ -66,7 +66,8 @@ class Informs(Held):
             max_draws=max_draws,
         )
         answer += self.entries.entropy_units(self.model, a & ~b)
-        return in_unit(answer, unit, f"H({_bar(', '.join(names), others)})")
+        answer = in_unit(answer, unit, f"H({_bar(', '.join(names), others)})")
+        return self._noted(answer, names, others)
 
     @in_model_width
     @of_estimates
@@ -97,7 +98,8 @@ class Informs(Held):
             stderr=in_nats(stderr, unit),
             max_draws=max_draws,
         )
-        return in_unit(answer, unit, f"I({', '.join(one)}; {_bar(', '.join(other), others)})")
+        what = f"I({', '.join(one)}; {_bar(', '.join(other), others)})"
+        return self._noted(in_unit(answer, unit, what), one + other, others)
 
     @in_model_width
     @of_estimates
@@ -125,7 +127,7 @@ class Informs(Held):
             stderr=in_nats(stderr, unit),
             max_draws=max_draws,
         )
-        return in_unit(answer, unit, f"I of pairs of {', '.join(names)}")
+        return self._noted(in_unit(answer, unit, f"I of pairs of {', '.join(names)}"), names)
 
     @in_model_width
     @of_estimates
@@ -157,7 +159,8 @@ class Informs(Held):
             stderr=in_nats(stderr, unit),
             max_draws=max_draws,
         )
-        return in_unit(answer, unit, f"TC({_bar(', '.join(names), others)})")
+        answer = in_unit(answer, unit, f"TC({_bar(', '.join(names), others)})")
+        return self._noted(answer, names, others)
 
     @in_model_width
     def independent(

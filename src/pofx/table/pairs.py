@@ -1,6 +1,6 @@
 """Two distributions beside each other."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from pofx.table.joint import Joint
 from pofx.table.recode import difference, recoded
 from pofx.table.replicates import replicated
 from pofx.table.seeds import key_of
+from pofx.table.unrelated import UNRELATED, marked
 
 
 def kl(
@@ -123,7 +124,19 @@ def _between(
 
     answer = replicated(put, p, q)
     over = f"({', '.join(names)})" if names else ""
-    return in_unit(answer, unit, f"{what}(p{over} || q{over})")
+    answer = in_unit(answer, unit, f"{what}(p{over} || q{over})")
+    return _noted(answer, p, q, names or p.schema.names)
+
+
+def _noted(answer: Answer, p: Joint, q: Joint, names: Sequence[str]) -> Answer:
+    """The answer, which says so if what is given of a side has no part in it."""
+    sides = [
+        (word, side) for word, side in (("first", p), ("second", q)) if side.unrelated is not None
+    ]
+    deaf = [word for word, side in sides if side._ignores(names)]
+    if not deaf:
+        return answer
+    return marked(answer, UNRELATED if len(deaf) == len(sides) else f"the {deaf[0]} {UNRELATED}")
 
 
 @in_model_width

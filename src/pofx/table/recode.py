@@ -6,12 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from pofx.core.distribution import Queryable
+from pofx.core.printing import names_text
 from pofx.models.recoded import Recoded
 from pofx.table.joint import Joint
 from pofx.table.schema import Variable
-
-SHOWN = 8
-"""The most names or levels that a difference lists."""
 
 
 def difference(p: Joint, q: Joint) -> str:
@@ -23,7 +21,7 @@ def difference(p: Joint, q: Joint) -> str:
     for one, other, which in ((p, q, "first"), (q, p, "second")):
         alone = [name for name in one.schema.names if name not in other.schema.names]
         if alone:
-            return f"only the {which} has {_listed(alone)}"
+            return f"only the {which} has {names_text(alone)}"
     for variable in p.schema.variables:
         other = q.schema.variable(variable.name)
         if measure(variable) != measure(other):
@@ -32,7 +30,7 @@ def difference(p: Joint, q: Joint) -> str:
         for one, two, which in ((variable, other, "first"), (other, variable, "second")):
             alone = [level for level in one.levels if level not in two.levels]
             if alone:
-                return f"only the {which} has the level {_listed(alone)} of {variable.name!r}"
+                return f"only the {which} has the level {names_text(alone)} of {variable.name!r}"
         if not np.array_equal(_free(p, variable.name), _free(q, variable.name)):
             return f"other entries of {variable.name!r} are given in the first than in the second"
     return ""
@@ -97,8 +95,3 @@ def _alike(p: Joint, q: Joint) -> bool:
 
 def _free(p: Joint, name: str) -> np.ndarray:
     return p.entries.free[p.schema.slices[name]]
-
-
-def _listed(names: list) -> str:
-    more = f", ... ({len(names)})" if len(names) > SHOWN else ""
-    return ", ".join(repr(name) for name in names[:SHOWN]) + more
