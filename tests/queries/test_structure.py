@@ -150,7 +150,9 @@ def test_what_fills_missing_cells_warns_once(p):
 
 def test_all_columns_that_are_filled_alone_are_named(data):
     q = pofx.fit(data, "independent")
-    with pytest.warns(PofxWarning, match="impute: this model holds 'u', 'v' independent of the obs"):
+    with pytest.warns(
+        PofxWarning, match="impute: this model holds 'u', 'v' independent of the obs"
+    ):
         q.impute({"a": ["x", "y"], "u": [0.0, np.nan], "v": [np.nan, 1.0]})
     with pytest.warns(PofxWarning, match="of the evidence and the observed columns, so nothing"):
         q.given(u=1.0).impute({"a": ["x", "y"], "v": [np.nan] * 2})

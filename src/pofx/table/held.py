@@ -121,7 +121,8 @@ class Held:
         if names:
             warn(
                 f"{what}: this model holds {names_text(names)} independent of "
-                f"{self._others(observed, 'observed')}, so nothing else bears on what fills it; {HINT}",
+                f"{self._others(observed, 'observed')}, so nothing else bears on what fills it; "
+                f"{HINT}",
             )
 
     def _others(self, observed: np.ndarray, which: str = "other") -> str:
