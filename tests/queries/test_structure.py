@@ -1,5 +1,6 @@
 """Columns that a model cannot relate, and the answers that say so."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -162,5 +163,5 @@ def test_all_columns_that_are_filled_alone_are_named(data):
 
 def test_conditionals_and_other_encodings_keep_the_structure(p):
     x, keep = np.array([0.0, 1.0, 0.0]), np.array([True, False, True])
-    q = Conditional(p.model, x, ~keep, (0, 2))
+    q = Conditional(p.model, jnp.asarray(x), jnp.asarray(~keep), (0, 2))
     assert not may_depend(q, np.array([True, False]), np.array([False, True]))

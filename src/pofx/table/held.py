@@ -109,7 +109,7 @@ class Held:
 
     def _warn_of_unrelated(self, what: str, free: np.ndarray) -> None:
         """Warns of columns whose missing cells nothing in the table bears on."""
-        holes, observed = np.isnan(free).any(0), (~np.isnan(free)).any(0)
+        holes, observed = (np.asarray(cells.any(0)) for cells in (np.isnan(free), ~np.isnan(free)))
         alone, names = cut_off(self.model, holes, observed), []
         # Of a column by itself the marginal is all there is to ask.
         if self.unrelated is None:

@@ -49,7 +49,7 @@ class Joint(Informs, Decides):
         scale = log_scale(self.schema, x)[:, self.entries.free]
         x = x[:, self.entries.free]
         answer = self._log_probs(x) - np.where(np.isnan(x), 0, scale).sum(1)
-        seen, mask = (~np.isnan(x)).any(0), self.entries.mask
+        seen, mask = np.asarray((~np.isnan(x)).any(0)), self.entries.mask
         return self._noted(answer, [n for n in self.schema.names if seen[mask([n])].any()])
 
     @in_model_width
