@@ -27,6 +27,7 @@ def penguins():
     return pofx.fit(penguins, "independent")
 
 
+@pytest.mark.filterwarnings("ignore:sample. what is drawn is independent:pofx.PofxWarning")
 @pytest.mark.parametrize("question", questions())
 def test_a_question_of_the_page_is_answered(penguins, question):
     answer = penguins.ask(question, max_draws=2048)

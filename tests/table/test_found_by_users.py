@@ -91,6 +91,7 @@ def test_numbers_with_point_masses_have_a_guide_that_carries_them():
 
 
 @pytest.mark.parametrize("kind", ["pandas", "category", "polars", "pyarrow", "mapping"])
+@pytest.mark.filterwarnings("ignore:impute. this model holds:pofx.PofxWarning")
 def test_what_stands_in_a_table_stays_there(kind):
     """Levels never seen, whole numbers that no float holds, columns of no model, their order."""
     rng = np.random.default_rng(0)
@@ -120,6 +121,7 @@ def test_what_stands_in_a_table_stays_there(kind):
 
 
 @pytest.mark.parametrize("kind", ["pandas", "polars", "pyarrow"])
+@pytest.mark.filterwarnings("ignore:impute. this model holds:pofx.PofxWarning")
 def test_what_is_finer_than_a_float_stands_beside_missing_cells(kind):
     """Whole numbers beyond 2**53, nanoseconds and decimals, to the last digit."""
     ids, x = [None if i == 3 else 2**60 + i for i in range(20)], [float(i) for i in range(20)]
@@ -189,6 +191,7 @@ def test_a_fit_tells_its_score_in_the_datas_units_whichever_rows_it_looks_at(mon
 
 
 @pytest.mark.parametrize("kind", ["pandas", "polars", "pyarrow", "mapping"])
+@pytest.mark.filterwarnings("ignore:impute. this model holds:pofx.PofxWarning")
 def test_imputing_changes_nothing_that_stands_in_another_storage(kind):
     """Fractions where whole numbers were learned, numbers beyond a type, hours where days were."""
     day = np.datetime64("2020-01-01", "D") + np.arange(20)

@@ -1,5 +1,7 @@
 """Divergences of fits whose columns have another order, other units or another order of levels."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from scipy.integrate import trapezoid
@@ -127,7 +129,7 @@ def test_what_differs_is_said():
     p = fit(LEVELS, "independent")
     more = fit({**LEVELS, "k": np.where(LEVELS["k"] == "a", "d", "b")}, "independent")
     with pytest.raises(PofxError, match=r"only the first has the level|'k' is one of 3 levels"):
-        pofx.kl(p, more)
+        pofx.compare(p, more, LEVELS)
     number = fit({**LEVELS, "k": Z[:, 0]}, "independent")
     with pytest.raises(PofxError, match="'k' is one of 3 levels in the first and a number in the"):
         pofx.jensen_shannon(p, number)
@@ -136,3 +138,73 @@ def test_what_differs_is_said():
         pofx.compare(fit({"u": Z[:, 0]}), fit({"u": day}), {"u": Z[:, 0]})
     with pytest.raises(PofxError, match="only the second has 'v'"):
         pofx.compare(fit({"u": Z[:, 0]}), fit(LEFT), LEFT)
+
+
+def shares(p, names=("k",)):
+    """p(names) as a mapping from levels to probabilities."""
+    levels = [p.schema.variable(name).levels for name in names]
+    table = p.ask(f"p({', '.join(names)})").probabilities
+    return dict(zip(product(*levels), table.ravel()))
+
+
+def divergence(one, other):
+    return sum(v * np.log(v / other.get(k, 0.0)) for k, v in one.items() if v > 0)
+
+
+@pytest.fixture(scope="module", params=["independent", "chow_liu_tree"])
+def few_and_many(request):
+    """Fits that saw two levels and three, of other orders; a yes and a no besides."""
+    many = {"k": np.where(LEVELS["k"] == "c", "aa", LEVELS["k"]), "y": LEVELS["y"]}
+    few = {"k": np.where(OTHER["k"] == "a", "a", "b"), "y": OTHER["y"]}
+    return fit(few, request.param), fit(many, request.param)
+
+
+@pytest.mark.parametrize("names", [("k",), ("k", "y")])
+def test_a_level_that_only_the_second_has(few_and_many, names):
+    p, q = few_and_many
+    assert (p.schema.variable("k").kind, q.schema.variable("k").kind) == ("binary", "categorical")
+    one, other = shares(p, names), shares(q, names)
+    found = pofx.kl(p, q, *names)
+    assert found.kind == "exact"
+    assert float(found) == pytest.approx(divergence(one, other), abs=1e-6)
+    entropy = -sum(v * np.log(v) for v in one.values())
+    assert float(pofx.cross_entropy(p, q, *names)) == pytest.approx(
+        float(found) + entropy, abs=1e-6
+    )
+
+
+def test_a_level_that_only_the_first_has(few_and_many):
+    p, q = few_and_many
+    for divergent in (pofx.kl(q, p), pofx.cross_entropy(q, p, "k"), q.ask("KL(p || q)", q=p)):
+        assert (float(divergent), divergent.kind) == (np.inf, "exact")
+        assert str(divergent).endswith("the second has no level 'aa' of 'k'")
+    assert np.isfinite(float(pofx.kl(q, p, "y")))
+    assert np.isfinite(float(pofx.kl(q.marginal("y"), p.marginal("y"))))
+
+
+def test_of_the_middle_all_levels_are_possible(few_and_many):
+    p, q = few_and_many
+    one, other = shares(p), shares(q)
+    middle = {k: (one.get(k, 0.0) + other.get(k, 0.0)) / 2 for k in other}
+    wanted = (divergence(one, middle) + divergence(other, middle)) / 2
+    for pair in ((p, q), (q, p)):
+        assert float(pofx.jensen_shannon(*pair, "k")) == pytest.approx(wanted, abs=1e-6)
+
+
+def test_levels_that_have_none_in_common():
+    p, q = (fit({"k": np.array(list(text) * 9)}, "independent") for text in ("ab", "cd"))
+    assert float(pofx.kl(p, q)) == np.inf
+    assert float(pofx.jensen_shannon(p, q)) == pytest.approx(np.log(2))
+
+
+def test_beside_numbers_a_lacking_level_is_drawn_around():
+    u = Z[:, 0]
+    p = fit({"k": np.where(u > 0, "a", "b"), "u": u}, "chain", on="k")
+    level = np.where(OTHER["k"] == "c", "a", OTHER["k"])
+    level[:30] = "c"
+    q = fit({"k": level, "u": u}, "chain", on="k")
+    found = pofx.kl(p, q, stderr=0.02)
+    assert found.kind == "estimate"
+    same = pofx.fit({"k": np.where(u > 0, "a", "b"), "u": u}, "chain", on="k", schema=q.schema)
+    assert abs(float(found) - float(pofx.kl(same, q))) < 5 * found.stderr + 0.1
+    assert float(pofx.kl(q, p)) == np.inf

@@ -1,6 +1,7 @@
 """How numbers are written on a line."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ EXACT = 2**53
 """Whole numbers up to it are floats."""
 LARGE, SMALL = 1e15, 1e-4
 """From here on up, and below, a number is written with an exponent."""
+NAMES = 8
+"""The most names that a message lists."""
 
 
 def number_text(value: float, stderr: float = 0.0, *, spread: float = 0.0, digits: int = 6) -> str:
@@ -98,3 +101,13 @@ def _with_error(value: float, stderr: float) -> str:
         return f"{value:.{places}f} ± {stderr:.{places}f}"
     places = min(max(first - last, 0), DOUBLE_DIGITS - 1)
     return f"{value:.{places}e} ± {stderr:.{int(more)}e}"
+
+
+def names_text(names: Sequence[object]) -> str:
+    """Names or levels in a message, the first few of many.
+
+    >>> names_text(["a", 1])
+    "'a', 1"
+    """
+    more = f", ... ({len(names)})" if len(names) > NAMES else ""
+    return ", ".join(map(repr, names[:NAMES])) + more

@@ -117,12 +117,3 @@ def _entropy(p: ChowLiuTree, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""] |
 def _kl(p: ChowLiuTree, q: ChowLiuTree, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""] | None:
     seen = p.emissions is None and q.emissions is None and p.levels == q.levels
     return tree_information.kl(p.tree, q.tree) if seen and asked.all() else None
-
-
-@rules.groups.register(ChowLiuTree)
-def _groups(p: ChowLiuTree) -> tuple[int, ...]:
-    """The root of each column's tree."""
-    roots = list(range(p.size))
-    while any(p.parents[j] >= 0 for j in roots):
-        roots = [p.parents[j] if p.parents[j] >= 0 else j for j in roots]
-    return tuple(roots)

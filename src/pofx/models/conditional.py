@@ -98,6 +98,13 @@ def _box(
     return rule and rule(p.model, *p._row(x, observed), inside, low, high, before)
 
 
+@rules.groups.register(Conditional)
+def _groups(p: Conditional) -> tuple[int, ...] | None:
+    rule = rules.groups.find(p.model)
+    groups = rule and rule(p.model)
+    return None if groups is None else tuple(groups[j] for j in p.keep)
+
+
 @rules.expectation.register(Conditional)
 def _expectation(p: Conditional, x: Row, observed: Mask) -> Row | None:
     rule = rules.expectation.find(p.model)

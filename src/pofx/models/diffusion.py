@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -56,7 +56,7 @@ class Diffusion(Bounded, Direct, Steered, Still, OnePhase):
     context: Context
     residue: Float[Array, "steps c"]
     guidance: float = eqx.field(static=True, default=0.0)
-    sampler: str = eqx.field(static=True, default="ancestral")
+    sampler: Annotated[str, SAMPLERS] = eqx.field(static=True, default="ancestral")
 
     holes: ClassVar[bool] = False
     one_draw: ClassVar[str] = "a pass a step"

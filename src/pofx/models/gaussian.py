@@ -1,7 +1,7 @@
 """The Gaussian: closed under marginals and conditionals."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import equinox as eqx
 import jax
@@ -51,7 +51,7 @@ class Gaussian(Statistical):
     mean: Float[Array, "d"]
     covariance: Float[Array, "d d"]
     scale: Scale
-    structure: str = eqx.field(static=True, default="full")
+    structure: Annotated[str, STRUCTURES] = eqx.field(static=True, default="full")
     prior: float = eqx.field(static=True, default=0.0)
 
     @property

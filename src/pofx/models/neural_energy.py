@@ -1,7 +1,7 @@
 """The neural energy: a network tilts a tractable model."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -65,7 +65,7 @@ class NeuralEnergy(Unnormalised, OnLoss, Still, OnePhase):
     log_z: Float[Array, ""]
     log_z_stderr: Float[Array, ""]
     moves: tuple[int, ...] = eqx.field(static=True)
-    objective: str = eqx.field(static=True, default="nce")
+    objective: Annotated[str, LOSSES] = eqx.field(static=True, default="nce")
     ratio: int = eqx.field(static=True, default=8)
     noise: float = eqx.field(static=True, default=0.1)
     temperatures: int = eqx.field(static=True, default=500)

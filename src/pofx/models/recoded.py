@@ -15,8 +15,9 @@ class Recoded(Queryable):
 
     log p(x) = log q(y) + Σ_j log |slope_j|,  y_order[j] = slope_j x_j + offset_j
 
-    A level code x_j is looked up in row j of `codes`. A value of `spikes` carries a point mass, and
-    becomes the value of `others` at the same place, whose mass has no slope.
+    A level code x_j is looked up in row j of `codes`, and has probability 0 where that is -1. A
+    value of `spikes` carries a point mass, and becomes the value of `others` at the same place,
+    whose mass has no slope.
 
     >>> import jax
     >>> p = Recoded.example(jax.random.key(0)).model
@@ -41,7 +42,8 @@ class Recoded(Queryable):
         log_slope = jnp.log(self.slope)
         smooth = observed & ~self.discrete & ~_matches(x, self.spikes).any(1)
         inner = self.model.log_prob(self._inner(x), self._placed(observed))
-        return inner + jnp.where(smooth, log_slope, 0).sum()
+        impossible = (observed & self.discrete & (self._code(x) < 0)).any()
+        return jnp.where(impossible, -jnp.inf, inner + jnp.where(smooth, log_slope, 0).sum())
 
     def _sample(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
         y = self.model.sample(key, self._inner(x), self._placed(observed))
@@ -51,9 +53,11 @@ class Recoded(Queryable):
         """The row as the model has it."""
         y = self.slope * x + self.offset
         y = _replaced(y, _matches(x, self.spikes), self.others)
+        return self._placed(jnp.where(self.discrete, jnp.maximum(self._code(x), 0), y))
+
+    def _code(self, x: Row) -> Int[Array, "d"]:
         level = jnp.clip(x.astype(int), 0, self.codes.shape[1] - 1)
-        code = jnp.take_along_axis(self.codes, level[:, None], 1)[:, 0]
-        return self._placed(jnp.where(self.discrete, code, y))
+        return jnp.take_along_axis(self.codes, level[:, None], 1)[:, 0]
 
     def _outer(self, y: Row) -> Row:
         """The inverse, of columns that are in order."""
@@ -86,6 +90,13 @@ def _replaced(
     """x with the values of the spikes that it sits on."""
     on_spike = jnp.where(matches, values, 0).sum(1)
     return jnp.where(matches.any(1), on_spike, x)
+
+
+@rules.groups.register(Recoded)
+def _groups(p: Recoded) -> tuple[int, ...] | None:
+    rule = rules.groups.find(p.model)
+    groups = rule and rule(p.model)
+    return None if groups is None else tuple(groups[j] for j in p.order)
 
 
 @rules.normal.register(Recoded)

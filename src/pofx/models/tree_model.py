@@ -269,6 +269,14 @@ def check_prior(prior: float, states: int) -> None:
         )
 
 
+def groups(p: TreeModel) -> tuple[int, ...]:
+    """The root of each column's tree."""
+    roots = list(range(p.size))
+    while any(p.parents[j] >= 0 for j in roots):
+        roots = [p.parents[j] if p.parents[j] >= 0 else j for j in roots]
+    return tuple(roots)
+
+
 def register(model: type[TreeModel]) -> None:
     """Has a kind of tree answer by these closed forms."""
     rules.loose.register(model)(loose)
@@ -279,3 +287,4 @@ def register(model: type[TreeModel]) -> None:
     rules.together.register(model)(together)
     rules.moments.register(model)(moments)
     rules.completion.register(model)(completion)
+    rules.groups.register(model)(groups)

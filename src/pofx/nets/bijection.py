@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 
 import equinox as eqx
 import jax
@@ -19,8 +19,8 @@ class Plan(eqx.Module):
 
     size: int = eqx.field(static=True)
     context: int = eqx.field(static=True)
-    kind: str = eqx.field(static=True)
-    transform: str = eqx.field(static=True)
+    kind: Annotated[str, LAYERS] = eqx.field(static=True)
+    transform: Annotated[str, TRANSFORMS] = eqx.field(static=True)
     layers: int = eqx.field(static=True)
     width: int = eqx.field(static=True)
     depth: int = eqx.field(static=True)

@@ -1,13 +1,14 @@
 """Rows of columns of any types as numbers, and the way back."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from pofx.core.variables import Column
+from pofx.core.variables import KINDS, Column
 
 
 class Embedding(eqx.Module):
@@ -30,7 +31,7 @@ class Embedding(eqx.Module):
     knee: Float[Array, "n"]
     values: Float[Array, "m"]
     numbers: tuple[int, ...] = eqx.field(static=True)
-    kinds: tuple[str, ...] = eqx.field(static=True)
+    kinds: tuple[Annotated[str, KINDS], ...] = eqx.field(static=True)
     marked: tuple[int, ...] = eqx.field(static=True)
 
     @property

@@ -1,6 +1,7 @@
 """What a network sees of a row of columns of any kinds: of each a number and a code."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import equinox as eqx
 import jax
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from pofx.core.variables import Column
+from pofx.core.variables import KINDS, Column
 
 KNEE = 5.0
 """Scales from its mean beyond which a number grows as a logarithm."""
@@ -32,7 +33,7 @@ class Tokens(eqx.Module):
     centre: Float[Array, "d"]
     scale: Float[Array, "d"]
     points: Float[Array, "d s"]
-    kinds: tuple[str, ...] = eqx.field(static=True)
+    kinds: tuple[Annotated[str, KINDS], ...] = eqx.field(static=True)
     counts: tuple[int, ...] = eqx.field(static=True)
 
     def __call__(self, x: Float[Array, "d"]) -> tuple[Float[Array, "d"], Int[Array, "d"]]:

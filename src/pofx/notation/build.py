@@ -146,22 +146,15 @@ class Builder(Transformer[Token, Any]):
         return Sample(int(number or 1), names, self._apart(names, given))
 
     def entropy(self, names: Names, given: Given | None) -> Entropy:
-        return Entropy(names, self._apart(names, given))
+        return Entropy(names, self._apart(names, given, free=True))
 
     def information(self, one: Names, another: Names, given: Given | None) -> Information:
-        for name in another:
-            if name in one:
-                shown = quoted(name.text)
-                hint = (
-                    "; I(a; a) is H(a) for levels, infinite for numbers" if one == another else ""
-                )
-                raise mistake(self._text, name.at, f"{shown} stands on both sides of ';'{hint}")
-        return Information((one, another), self._apart(one + another, given))
+        return Information((one, another), self._apart(one + another, given, free=True))
 
     def total_correlation(self, kind: Token, names: Names, given: Given | None) -> TotalCorrelation:
         if len(names) < 2:
             raise self._wrong(kind, "TC is of two names or more")
-        return TotalCorrelation(names, self._apart(names, given))
+        return TotalCorrelation(names, self._apart(names, given, free=True))
 
     def side(self, name: Name, names: Names = (), given: Given | None = None) -> Side:
         return Side(name, names, self._apart(names, given, ranges=False))
@@ -178,8 +171,9 @@ class Builder(Transformer[Token, Any]):
         given: Given | None,
         *,
         ranges: bool = True,
+        free: bool = False,
     ) -> Given:
-        apart(self._text, asked, given or (), ranges=ranges)
+        apart(self._text, asked, given or (), ranges=ranges, free=free)
         return given or ()
 
     def _number(self, token: Token) -> float:

@@ -42,15 +42,17 @@ def merged(text: str, terms: Iterable[Term], where: str) -> tuple[Term, ...]:
     return tuple(found.values())
 
 
-def apart(text: str, asked: Iterable[Name | Term], given: Given, *, ranges: bool) -> None:
+def apart(
+    text: str, asked: Iterable[Name | Term], given: Given, *, ranges: bool, free: bool = False
+) -> None:
     """NotationError where a name is both asked and given, but for one given a range: E[a | a > 1].
 
-    Without `ranges`, for that too.
+    Without `ranges`, for that too; not for one given `free`, without a value: H(a | a).
     """
     names = {(item if isinstance(item, Name) else item.name).text: item for item in asked}
     for term in given:
         item = names.get(term.name.text)
         within = ranges and isinstance(term, RANGES) and isinstance(item, Name | Free | RANGES)
-        if item is not None and not within:
+        if item is not None and not within and not (free and isinstance(term, Free)):
             shown = quoted(term.name.text)
             raise mistake(text, term.name.at, f"{shown} stands both before and after the bar")

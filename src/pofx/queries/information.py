@@ -148,7 +148,7 @@ def enumerated_entropy(
     if cells is None:
         return None
     log_prob = log_probs(model, cells, asked)
-    value = -float(np.where(log_prob > -np.inf, np.exp(log_prob) * log_prob, 0).sum())
+    value = -float(np.exp(log_prob) @ np.where(log_prob > -np.inf, log_prob, 0))
     return not_below_zero(Answer(value, how="by enumeration", unit="nats"))
 
 

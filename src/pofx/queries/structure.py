@@ -1,7 +1,7 @@
 """What a model's structure says before any number: which columns it cannot relate."""
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 
 from pofx.core import rules
 from pofx.core.distribution import Queryable
@@ -16,8 +16,26 @@ def may_depend(model: Queryable, a: Bool[np.ndarray, "d"], b: Bool[np.ndarray, "
     >>> may_depend(p, np.arange(4) == 0, np.arange(4) > 0)
     False
     """
+    return not apart(model, b)[a].all()
+
+
+def apart(model: Queryable, b: Bool[np.ndarray, "d"]) -> Bool[np.ndarray, "d"]:
+    """The columns that do not depend on the columns `b`, by the structure of the model alone."""
+    numbers = _groups(model)
+    return ~np.isin(numbers, numbers[b])
+
+
+def cut_off(
+    model: Queryable, missing: Bool[np.ndarray, "d"], observed: Bool[np.ndarray, "d"]
+) -> Bool[np.ndarray, "d"]:
+    """The columns with missing cells that depend on no other column with observed ones."""
+    numbers = np.unique(_groups(model), return_inverse=True)[1]
+    seen = np.bincount(numbers[observed], minlength=len(numbers))
+    return missing & (seen[numbers] == observed)
+
+
+def _groups(model: Queryable) -> Int[np.ndarray, "d"]:
+    """A number for each column, the same for columns that may depend on each other."""
     rule = rules.groups.find(model)
     groups = rule(model) if rule else None
-    if groups is None:
-        return True
-    return bool(set(np.array(groups)[a]) & set(np.array(groups)[b]))
+    return np.zeros(model.size, int) if groups is None else np.asarray(groups)

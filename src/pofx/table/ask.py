@@ -1,10 +1,8 @@
 """A question in the notation of `docs/notation.md`, and its answer."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
-from pofx.core.answer import Answer
 from pofx.core.errors import PofxError
 from pofx.core.width import in_model_width
 from pofx.notation.parse import parse
@@ -21,7 +19,6 @@ from pofx.notation.tree import (
     TotalCorrelation,
 )
 from pofx.queries.monte_carlo import MAX_DRAWS
-from pofx.queries.structure import may_depend
 from pofx.table.asking import information, probability
 from pofx.table.asking.covariance import covariance
 from pofx.table.asking.draws import sample
@@ -29,13 +26,11 @@ from pofx.table.asking.given import Given, given
 from pofx.table.asking.modes import mode
 from pofx.table.asking.number import expectation, quantile
 from pofx.table.asking.question import Question
-from pofx.table.asking.results import Summary, Table
 from pofx.table.asking.tables import for_each
 from pofx.table.held import at_least_one
 from pofx.table.informs import in_nats
 from pofx.table.joint import Joint
-
-UNRELATED = "independent of the evidence in this model"
+from pofx.table.unrelated import marked
 
 
 @in_model_width
@@ -104,23 +99,9 @@ def _asked(query: Query) -> list[str]:
 def _answer(question: Question, query: Query, given: Given) -> Any:
     """The answer, which says so if the model cannot relate what is asked to the evidence."""
     answer = _computed(question, query, given)
-    entries, model = given.p.entries, given.p.model
-    names = [*(term.name for term in given.sets), *given.free]
-    evidence = given.observed | entries.mask([name.text for name in names])
-    relates = may_depend(model, entries.mask(_asked(query)), evidence)
-    return answer if relates or not evidence.any() else _marked(answer)
-
-
-def _marked(answer: Any) -> Any:
-    """The answer with a word that the evidence has no part in it."""
-    match answer:
-        case Answer():
-            return replace(answer, how=f"{answer.how}{', ' if answer.how else ''}{UNRELATED}")
-        case Table():
-            return replace(answer, columns={k: _marked(v) for k, v in answer.columns.items()})
-        case Summary():
-            return replace(answer, mean=_marked(answer.mean))
-    return answer
+    names = [name.text for name in given.free]
+    ignored = given.p._ignores(_asked(query), given.evidence | given.p.entries.mask(names))
+    return marked(answer) if ignored else answer
 
 
 def _computed(question: Question, query: Query, own: Given) -> Any:

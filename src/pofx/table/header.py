@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -69,6 +70,7 @@ class Header(Record):
     fixed: list[Number]
     evidence: list[str]
     fit: dict[str, Any]
+    unrelated: list[str] | None = None
 
 
 def parse(text: str) -> dict[str, Any]:
@@ -99,11 +101,23 @@ def _check(record: type[Record], value: dict[str, Any], what: str) -> None:
     try:
         record.model_validate(value)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        expected = first["msg"].removeprefix("Input should be ")
-        got = "nothing" if first["type"] == "missing" else repr(first["input"])[:40]
-        raise ValueError(f"{what}: {place}: expected {expected}, got {got}") from None
+        raise explained(error, what) from None
+
+
+def explained(error: ValidationError, what: str, *field: str) -> ValueError:
+    """The first mistake in one line that says where it is."""
+    first = error.errors(include_url=False)[0]
+    # Of alternatives the names of types stand there too.
+    loc = [part for part in map(str, first["loc"]) if not re.search(r"[\[(-]", part)]
+    place = [*field, *loc]
+    expected = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    value = first["input"]
+    named = value is None or isinstance(value, str | int | float | list | tuple | dict)
+    got = " ".join(repr(value).split())[:40] if named else f"a {type(value).__name__}"
+    if first["type"] == "missing":
+        got = "nothing"
+    where = ": ".join([what, ".".join(place)] if place else [what])
+    return ValueError(f"{where}: expected {expected}, got {got}")
 
 
 def _strings(value: Any) -> Iterator[str]:

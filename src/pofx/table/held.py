@@ -11,20 +11,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from pofx.core.answer import Answer
 from pofx.core.distribution import Queryable
 from pofx.core.errors import PofxError, warn
 from pofx.core.importance import trusted
 from pofx.core.inexact import Estimated
+from pofx.core.printing import names_text
 from pofx.core.rows import rows
 from pofx.core.width import float64
 from pofx.models.conditional import Conditional
 from pofx.queries import bayes, guide, missing
-from pofx.queries.structure import may_depend
+from pofx.queries.structure import apart, cut_off
 from pofx.table.encode import Unseen, encode
 from pofx.table.entries import Entries
 from pofx.table.report import Report
 from pofx.table.schema import Schema, Variable
 from pofx.table.seeds import key_of
+from pofx.table.unrelated import HINT, marked
 
 Names = str | Sequence[str]
 FEW = 20
@@ -37,18 +40,23 @@ DRAWN = 64
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Held:
-    """A model of the free entries of a schema; `fixed` holds the others, NaN where free."""
+    """A model of the free entries of a schema; `fixed` holds the others, NaN where free.
+
+    `unrelated` are the variables that the model holds independent of all that was given; None where
+    nothing was.
+    """
 
     model: Queryable
     schema: Schema
     fixed: np.ndarray
     evidence: tuple[str, ...] = ()
     fit: Mapping[str, Any] = field(default_factory=dict)
+    unrelated: tuple[str, ...] | None = None
 
     def __reduce__(self) -> Any:
         """Pickled by numpy arrays: those of JAX would lose their float64 on the way back."""
         model = jax.tree.map(lambda a: np.asarray(a) if eqx.is_array(a) else a, self.model)
-        fields = (model, self.schema, self.fixed, self.evidence, dict(self.fit))
+        fields = (model, self.schema, self.fixed, self.evidence, dict(self.fit), self.unrelated)
         return _unpickled, (type(self), *fields)
 
     def report(self) -> Report:
@@ -72,12 +80,56 @@ class Held:
         inputs = [n for n in self.schema.names if n != target]
         x = self._read(data, unseen, require=inputs, ignore=target)[:, self.entries.free]
         observed = np.asarray(~np.isnan(x).all(0))
-        if observed.any() and not may_depend(self.model, self.entries.mask([target]), observed):
+        if self._ignores([target], observed):
             warn(
-                f"this model holds {target!r} independent of the other columns, so every row gets "
-                "the same answer; fit one that relates them, such as model='mixture'",
+                f"this model holds {target!r} independent of {self._others(observed)}, so every "
+                f"row gets the same answer; {HINT}",
             )
         return x
+
+    def _unrelated_to(self, observed: np.ndarray) -> tuple[str, ...] | None:
+        """The variables independent of these entries and of all that was given before.
+
+        None where there are no such entries and nothing was given.
+        """
+        if not observed.any():
+            return self.unrelated
+        alone, before = apart(self.model, observed), self.unrelated
+        names = self.schema.names if before is None else before
+        return tuple(n for n in names if alone[self.entries.mask([n])].all())
+
+    def _ignores(self, names: Sequence[str], observed: np.ndarray | None = None) -> bool:
+        """Whether there is evidence, these entries or what was given, and none bears on a name."""
+        unrelated = self.unrelated if observed is None else self._unrelated_to(observed)
+        return unrelated is not None and bool(names) and set(names) <= set(unrelated)
+
+    def _noted(self, answer: Answer, names: Sequence[str], given: Sequence[str] = ()) -> Answer:
+        """The answer, which says so if the model cannot relate the names to the evidence."""
+        return marked(answer) if self._ignores(names, self.entries.mask(given)) else answer
+
+    def _warn_of_unrelated(self, what: str, free: np.ndarray) -> None:
+        """Warns of columns whose missing cells nothing in the table bears on."""
+        holes, observed = (np.asarray(cells.any(0)) for cells in (np.isnan(free), ~np.isnan(free)))
+        alone, names = cut_off(self.model, holes, observed), []
+        # Of a column by itself the marginal is all there is to ask.
+        if self.unrelated is None:
+            alone &= observed.sum() > observed
+        for name in self.schema.names if self.unrelated is None else self.unrelated:
+            place = self.entries.mask([name]) & holes
+            if place.any() and alone[place].all():
+                names.append(name)
+        if names:
+            warn(
+                f"{what}: this model holds {names_text(names)} independent of "
+                f"{self._others(observed, 'observed')}, so nothing else bears on what fills it; "
+                f"{HINT}",
+            )
+
+    def _others(self, observed: np.ndarray, which: str = "other") -> str:
+        """What an answer does not depend on, in words."""
+        if self.unrelated is None:
+            return f"the {which} columns"
+        return f"the evidence and the {which} columns" if observed.any() else "the evidence"
 
     def _check(self, free: np.ndarray, alone: bool = True) -> None:
         """Warns where the weighted draws behind the answers for such rows are worth little."""

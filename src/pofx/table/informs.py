@@ -66,7 +66,8 @@ class Informs(Held):
             max_draws=max_draws,
         )
         answer += self.entries.entropy_units(self.model, a & ~b)
-        return in_unit(answer, unit, f"H({_bar(', '.join(names), others)})")
+        answer = in_unit(answer, unit, f"H({_bar(', '.join(names), others)})")
+        return self._noted(answer, names, others)
 
     @in_model_width
     @of_estimates
@@ -81,10 +82,13 @@ class Informs(Held):
         max_draws: int = MAX_DRAWS,
         seed: int = 0,
     ) -> Answer:
-        """I(a; b | given) = H(a | given) - H(a | b, given): what a and b tell about each other."""
+        """I(a; b | given) = H(a | given) - H(a | b, given): what a and b tell about each other.
+
+        Of levels and counts that are on both sides it is their entropy, I(a; a) = H(a).
+        """
         one, other, others = map(listed, (a, b, given))
         self._once("mutual_information", one, other)
-        self._distinct("mutual_information", one, other)
+        self._finite("mutual_information", one, other, others)
         x, y, z = map(self.entries.mask, (one, other, others))
         self._check_draws(x | y | z, x | z, y | z, z)
         answer = information.mutual_information(
@@ -97,7 +101,8 @@ class Informs(Held):
             stderr=in_nats(stderr, unit),
             max_draws=max_draws,
         )
-        return in_unit(answer, unit, f"I({', '.join(one)}; {_bar(', '.join(other), others)})")
+        what = f"I({', '.join(one)}; {_bar(', '.join(other), others)})"
+        return self._noted(in_unit(answer, unit, what), one + other, others)
 
     @in_model_width
     @of_estimates
@@ -125,7 +130,7 @@ class Informs(Held):
             stderr=in_nats(stderr, unit),
             max_draws=max_draws,
         )
-        return in_unit(answer, unit, f"I of pairs of {', '.join(names)}")
+        return self._noted(in_unit(answer, unit, f"I of pairs of {', '.join(names)}"), names)
 
     @in_model_width
     @of_estimates
@@ -157,7 +162,8 @@ class Informs(Held):
             stderr=in_nats(stderr, unit),
             max_draws=max_draws,
         )
-        return in_unit(answer, unit, f"TC({_bar(', '.join(names), others)})")
+        answer = in_unit(answer, unit, f"TC({_bar(', '.join(names), others)})")
+        return self._noted(answer, names, others)
 
     @in_model_width
     def independent(
@@ -182,12 +188,12 @@ class Informs(Held):
         from pofx.estimate.permutation import independence_test
 
         one, other, others = map(listed, (a, b, given))
-        self._once("independent", one, other)
-        self._distinct("independent", one, other)
         if data is None:
             return self.mutual_information(
                 a, b, given=given, stderr=stderr, max_draws=max_draws, seed=seed
             )
+        self._once("independent", one, other)
+        self._distinct("independent", one, other)
         cells = read_frame(data, self.schema.names).cells
         groups = {"x": one, "y": other, "given": others}
         samples = {k: _samples(self.schema, cells, names) for k, names in groups.items() if names}
@@ -218,12 +224,20 @@ class Informs(Held):
                 "differential entropy -infinity, so leave it out of one of the two"
             )
 
+    def _finite(self, what: str, one: Names, other: Names, given: Names) -> None:
+        """Raises PofxError for a number on both sides that is not given: what it tells is all."""
+        both = [n for n in one if n in other and n not in given]
+        for name in both:
+            if self.schema.variable(name).kind in DENSE:
+                raise PofxError(
+                    f"{what}: {name!r} is on both sides; I(a; a) is infinite for a column of "
+                    "numbers, so leave it out of one of the two"
+                )
+
     def _distinct(self, what: str, one: Names, other: Names) -> None:
         both = sorted(set(one) & set(other))
         if both:
-            dense = self.schema.variable(both[0]).kind in DENSE
-            same = "is infinite for a column of numbers" if dense else "is H(a)"
-            raise PofxError(f"{what}: {both[0]!r} is on both sides; I(a; a) {same}")
+            raise PofxError(f"{what}: {both[0]!r} is on both sides; I(a; a) is H(a)")
 
 
 def in_unit(answer: Answer, unit: str, what: str) -> Answer:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pofx.core.answer import Answer
-from pofx.core.errors import PofxError
+from pofx.core.errors import PofxError, warn
 from pofx.core.escaping import escaped
 from pofx.core.inexact import Estimated
 from pofx.core.rows import rows
@@ -23,6 +23,7 @@ from pofx.table.informs import Informs
 from pofx.table.replicates import of_estimates, replicated
 from pofx.table.room import check_room
 from pofx.table.seeds import key_of
+from pofx.table.unrelated import HINT, UNRELATED
 
 
 class Joint(Informs, Decides):
@@ -47,7 +48,9 @@ class Joint(Informs, Decides):
         x = self._read(data, unseen)
         scale = log_scale(self.schema, x)[:, self.entries.free]
         x = x[:, self.entries.free]
-        return self._log_probs(x) - np.where(np.isnan(x), 0, scale).sum(1)
+        answer = self._log_probs(x) - np.where(np.isnan(x), 0, scale).sum(1)
+        seen, mask = np.asarray((~np.isnan(x)).any(0)), self.entries.mask
+        return self._noted(answer, [n for n in self.schema.names if seen[mask([n])].any()])
 
     @in_model_width
     def sample(self, n: int = 1, *, seed: int = 0) -> Any:
@@ -57,6 +60,8 @@ class Joint(Informs, Decides):
         """
         at_least_one("n", n)
         check_room("n", n, self.schema.size)
+        if self._ignores(self.schema.names):
+            warn(f"sample: what is drawn is {UNRELATED}; {HINT}")
         draws = self._complete(np.full((n, self.model.size), np.nan), seed)
         return decode(self.schema, self.entries.whole(draws))
 
@@ -87,11 +92,12 @@ class Joint(Informs, Decides):
         if not density.log_prob(self.model, one)[0] > -np.inf:
             raise PofxError(f"given: the evidence {_told(values)} has probability zero")
         model = condition(self.model, x[self.entries.free], observed[self.entries.free], keep)
+        unrelated = self._unrelated_to(observed[self.entries.free])
         fixed = np.where(observed, x, self.fixed)
         parts = self.schema.slices
         names = [n for n in self.schema.names if np.isnan(fixed[parts[n]]).any()]
         told = tuple(f"{k} = {_brief(v)}" for k, v in values.items() if v is not None)
-        return self._on(model, names, fixed, self.evidence + told)
+        return self._on(model, names, fixed, self.evidence + told, unrelated)
 
     @in_model_width
     def marginal(self, *names: str) -> "Joint":
@@ -103,7 +109,7 @@ class Joint(Informs, Decides):
         nothing = np.zeros(self.model.size, bool)
         model = condition(self.model, np.zeros(self.model.size), nothing, keep)
         ordered = [n for n in self.schema.names if n in names]
-        return self._on(model, ordered, self.fixed, self.evidence)
+        return self._on(model, ordered, self.fixed, self.evidence, self.unrelated)
 
     # -- Bayes' rule and missing cells
 
@@ -118,6 +124,7 @@ class Joint(Informs, Decides):
         cell a draw from p(x_M | x_O): what to use where the uncertainty matters (Rubin 1987).
         """
         free = self._read(data, unseen)[:, self.entries.free]
+        self._warn_of_unrelated("impute", free)
         if draws is None:
             return decode(self.schema, self.entries.whole(self._expect(free, 100, seed)), like=data)
         at_least_one("draws", draws)
@@ -141,12 +148,14 @@ class Joint(Informs, Decides):
         >>> {k: v.tolist() for k, v in p.complete({"a": [1.0], "b": [None]}).items()}
         {'a': [1], 'b': [1]}
         """
-        found = missing.completion(self.model, rows(self._read(data, unseen)[:, self.entries.free]))
+        free = self._read(data, unseen)[:, self.entries.free]
+        found = missing.completion(self.model, rows(free))
         if found is None:
             raise PofxError(
                 f"complete: {type(self.model).__name__} knows no most probable completion; "
                 "pass the evidence as cells to the distribution of all columns, or use impute"
             )
+        self._warn_of_unrelated("complete", free)
         return decode(self.schema, self.entries.whole(found[0]), like=data)
 
     @in_model_width
@@ -225,6 +234,7 @@ class Joint(Informs, Decides):
             "fixed": [None if np.isnan(v) else float(v) for v in self.fixed],
             "evidence": list(self.evidence),
             "fit": dict(self.fit),
+            **({} if self.unrelated is None else {"unrelated": list(self.unrelated)}),
         }
 
     def __repr__(self) -> str:
@@ -234,7 +244,7 @@ class Joint(Informs, Decides):
     def _repr_html_(self) -> str:
         return html.text(repr(self)) + self.report()._repr_html_() + self.schema._repr_html_()
 
-    def _on(self, model, names, fixed, evidence) -> "Joint":
+    def _on(self, model, names, fixed, evidence, unrelated) -> "Joint":
         entries = self.entries.of(names)
         parts, schema = self.schema.slices, self.schema
         first = {v.name: fixed[parts[v.name]][0] for v in schema.variables if not v.shape}
@@ -245,7 +255,10 @@ class Joint(Informs, Decides):
             if v.numeric
         }
         levels = {v.name: int(e) for v, e in given.items() if v.discrete}
-        return Joint(model, schema.select(names, known, levels), fixed[entries], evidence, self.fit)
+        if unrelated is not None:
+            unrelated = tuple(name for name in names if name in unrelated)
+        schema = schema.select(names, known, levels)
+        return Joint(model, schema, fixed[entries], evidence, self.fit, unrelated)
 
     def _log_probs(self, free: np.ndarray) -> Answer:
         if isinstance(self.model, Estimated):

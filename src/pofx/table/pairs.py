@@ -1,19 +1,23 @@
 """Two distributions beside each other."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from pofx.core.answer import Answer, mean_over_rows
 from pofx.core.errors import PofxError
+from pofx.core.rows import rows
 from pofx.core.width import in_model_width
-from pofx.queries import divergence
+from pofx.queries import density, divergence
 from pofx.queries.monte_carlo import MAX_DRAWS
 from pofx.table.informs import in_nats, in_unit
 from pofx.table.joint import Joint
-from pofx.table.recode import difference, recoded
+from pofx.table.recode import difference, lacking, recoded, together
 from pofx.table.replicates import replicated
 from pofx.table.seeds import key_of
+from pofx.table.unrelated import UNRELATED, marked
 
 
 def kl(
@@ -30,9 +34,10 @@ def kl(
     Over the variables named, all of them where none is. Exact where a closed form is known for the
     pair (Gaussians and what is Gaussian by another name, independent columns of families that have
     one, chains of such) and for levels that can be enumerated, else an estimate. Both must have the
-    same variables, levels and point masses. If they encode numbers or levels differently, as fits
-    to other rows do, q is re-expressed in p's units, and only Gaussians keep their closed form; fit
-    one with `schema=` of the other for the others' (Kullback and Leibler 1951).
+    same variables and point masses. A level that one of them lacks has probability 0 there; of one
+    that only p has the divergence is infinite. If the two encode numbers or levels differently, as
+    fits to other rows do, q is re-expressed in p's units, and only Gaussians keep their closed
+    form; fit one with `schema=` of the other for the others' (Kullback and Leibler 1951).
 
     >>> import pofx
     >>> p = pofx.fit({"a": [0, 1] * 10}, "independent")
@@ -110,20 +115,49 @@ def _between(
             raise PofxError(f"{query.__name__}: wanted two distributions, got {got}")
     if names and set(p.schema.names) != set(q.schema.names):
         p, q = p.marginal(*names), q.marginal(*names)
-    if apart := difference(p, q):
+    if apart := difference(p, q, levels=False):
         raise PofxError(
-            f"{query.__name__}: wanted two distributions of the same variables and levels; {apart}"
+            f"{query.__name__}: wanted two distributions of the same variables and point masses; "
+            f"{apart}"
         )
+    whose = together(p, q)
     asked = p.entries.mask(names or p.schema.names)
     request = {"stderr": in_nats(stderr, unit), "max_draws": max_draws}
 
     def put(p: Joint, q: Joint) -> Answer:
-        model = recoded(q.model, q, p)
-        return query(key_of(seed), p.model, model, p.entries.columns, asked, **request)
+        one, other = recoded(p.model, p, whose), recoded(q.model, q, whose)
+        return query(key_of(seed), one, other, whose.entries.columns, asked, **request)
 
-    answer = replicated(put, p, q)
+    answer = None if what == "JS" else _beyond(p, q, names or p.schema.names)
+    if answer is None:
+        answer = replicated(put, p, q)
     over = f"({', '.join(names)})" if names else ""
-    return in_unit(answer, unit, f"{what}(p{over} || q{over})")
+    answer = in_unit(answer, unit, f"{what}(p{over} || q{over})")
+    return _noted(answer, p, q, names or p.schema.names)
+
+
+def _beyond(p: Joint, q: Joint, names: Sequence[str]) -> Answer | None:
+    """An infinite answer if p gives probability to a level that q does not have."""
+    for name in names:
+        for level in lacking(p.schema.variable(name), q.schema.variable(name)):
+            code = p.schema.variable(name).levels.index(level)
+            x = np.full((int(p.entries.mask([name]).sum()), p.model.size), np.nan)
+            x[np.arange(len(x)), p.entries.mask([name])] = code
+            if (density.log_prob(p.model, rows(x)) > -np.inf).any():
+                how = f"the second has no level {level!r} of {name!r}"
+                return Answer(np.inf, how=how, unit="nats")
+    return None
+
+
+def _noted(answer: Answer, p: Joint, q: Joint, names: Sequence[str]) -> Answer:
+    """The answer, which says so if what is given of a side has no part in it."""
+    sides = [
+        (word, side) for word, side in (("first", p), ("second", q)) if side.unrelated is not None
+    ]
+    deaf = [word for word, side in sides if side._ignores(names)]
+    if not deaf:
+        return answer
+    return marked(answer, UNRELATED if len(deaf) == len(sides) else f"the {deaf[0]} {UNRELATED}")
 
 
 @in_model_width

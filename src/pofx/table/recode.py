@@ -1,48 +1,66 @@
 """One distribution in the columns and units of another."""
 
 from dataclasses import replace
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from pofx.core.distribution import Queryable
+from pofx.core.printing import names_text
 from pofx.models.recoded import Recoded
 from pofx.table.joint import Joint
 from pofx.table.schema import Variable
 
-SHOWN = 8
-"""The most names or levels that a difference lists."""
 
-
-def difference(p: Joint, q: Joint) -> str:
+def difference(p: Joint, q: Joint, *, levels: bool = True) -> str:
     """Why densities of the two do not compare, in words; empty if they do.
 
-    Order, shift, scale and the order of levels may differ. Variables, levels, point masses and
-    what is given of an array may not.
+    Order, shift, scale and the order of levels may differ. Variables, point masses and what is
+    given of an array may not, nor `levels`, unless they are said not to matter.
     """
     for one, other, which in ((p, q, "first"), (q, p, "second")):
         alone = [name for name in one.schema.names if name not in other.schema.names]
         if alone:
-            return f"only the {which} has {_listed(alone)}"
+            return f"only the {which} has {names_text(alone)}"
     for variable in p.schema.variables:
         other = q.schema.variable(variable.name)
-        if measure(variable) != measure(other):
+        free = variable.discrete and other.discrete and not levels
+        if measure(variable, free) != measure(other, free):
             first, second = measure(variable), measure(other)
             return f"{variable.name!r} is {first} in the first and {second} in the second"
         for one, two, which in ((variable, other, "first"), (other, variable, "second")):
-            alone = [level for level in one.levels if level not in two.levels]
-            if alone:
-                return f"only the {which} has the level {_listed(alone)} of {variable.name!r}"
+            if (alone := lacking(one, two)) and levels:
+                return f"only the {which} has the level {names_text(alone)} of {variable.name!r}"
         if not np.array_equal(_free(p, variable.name), _free(q, variable.name)):
             return f"other entries of {variable.name!r} are given in the first than in the second"
     return ""
 
 
-def measure(variable: Variable) -> str:
+def lacking(one: Variable, other: Variable) -> list[Any]:
+    """The levels of one variable that the other does not have."""
+    return [level for level in one.levels if level not in other.levels]
+
+
+def together(p: Joint, q: Joint) -> Joint:
+    """`p` in a schema that has the levels of `q` besides its own; its model stays as it is."""
+
+    def both(variable: Variable) -> Variable:
+        more = lacking(q.schema.variable(variable.name), variable)
+        if not more:
+            return variable
+        kind = "ordinal" if variable.kind == "ordinal" else "categorical"
+        return replace(variable, kind=kind, family="", levels=(*variable.levels, *more))
+
+    variables = tuple(map(both, p.schema.variables))
+    return replace(p, schema=replace(p.schema, variables=variables))
+
+
+def measure(variable: Variable, any_levels: bool = False) -> str:
     """What a column's density is a density with respect to."""
     shape = f"an array of shape {variable.shape} of " if variable.shape else ""
     if variable.discrete:
-        return f"{shape}one of {len(variable.levels)} levels"
+        return f"{shape}one of {'' if any_levels else f'{len(variable.levels)} '}levels"
     if variable.kind == "count":
         return f"{shape}a count"
     what = f"a number in {variable.unit}" if variable.time else "a number"
@@ -53,7 +71,8 @@ def measure(variable: Variable) -> str:
 def recoded(model: Queryable, q: Joint, p: Joint) -> Queryable:
     """The model of `q`, which has no `difference` from `p`, over the free entries of `p`.
 
-    The model itself if the two encode alike, so that rules for closed forms find it.
+    A level of `p` that `q` lacks has probability 0. It is the model itself if the two encode alike,
+    so that rules for closed forms find it.
     """
     if _alike(p, q):
         return model
@@ -66,7 +85,8 @@ def recoded(model: Queryable, q: Joint, p: Joint) -> Queryable:
     for j, (one, other) in enumerate(own):
         spikes[j, : len(one.spikes)] = one.column.spikes
         others[j, : len(one.spikes)] = other.column.spikes
-        codes[j, : len(one.levels)] = [other.levels.index(level) for level in one.levels]
+        known = {level: code for code, level in enumerate(other.levels)}
+        codes[j, : len(one.levels)] = [known.get(level, -1) for level in one.levels]
     return Recoded(
         model,
         slope=jnp.asarray([one.scale / other.scale for one, other in own]),
@@ -97,8 +117,3 @@ def _alike(p: Joint, q: Joint) -> bool:
 
 def _free(p: Joint, name: str) -> np.ndarray:
     return p.entries.free[p.schema.slices[name]]
-
-
-def _listed(names: list) -> str:
-    more = f", ... ({len(names)})" if len(names) > SHOWN else ""
-    return ", ".join(repr(name) for name in names[:SHOWN]) + more

@@ -24,4 +24,9 @@ def load(path: str | Path) -> Joint:
             raise ValueError("the model is not one of these columns")
         with width.float64(width.is_float64(model)):
             model = aligned(model, schema.columns)
-        return Joint(model, schema, fixed, tuple(header["evidence"]), header["fit"])
+        evidence, unrelated = tuple(header["evidence"]), header.get("unrelated")
+        if unrelated is None:
+            # Older files do not say which variables those are.
+            unrelated = [] if evidence else None
+        unrelated = None if unrelated is None else tuple(unrelated)
+        return Joint(model, schema, fixed, evidence, header["fit"], unrelated)

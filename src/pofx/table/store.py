@@ -23,6 +23,7 @@ from pofx.core.escaping import escaped
 from pofx.core.inexact import estimates
 from pofx.core.whole import write_whole
 from pofx.table import header as headers
+from pofx.table import typed
 from pofx.table.extremes import exceeds_float32
 
 FORMAT = 1
@@ -60,6 +61,8 @@ def load(path: str | Path) -> tuple[Queryable, dict[str, Any]]:
         unread = set(file.keys())
 
         def tensor(name: str) -> np.ndarray:
+            if type(name) is not str or name not in unread:
+                raise ValueError(f"no array is left of the name {str(name)[:40]!r}")
             # Each is read once: memory stays below the file's size.
             unread.remove(name)
             return file.get_tensor(name)
@@ -132,10 +135,13 @@ def _build(tree: Any, tensor: Callable[[str], np.ndarray], depth: int = 0) -> An
         return tree
     if set(tree) == {"array"}:
         return _array(tensor(tree["array"]))
-    cls = _classes()[tree["class"]]
+    cls = _classes().get(str(tree["class"]))
+    if cls is None:
+        raise ValueError(f"no class of a model is called {str(tree['class'])[:40]!r}")
     values = {k: _build(v, tensor, depth + 1) for k, v in tree["fields"].items()}
     if set(values) != {f.name for f in fields(cls)}:
         raise ValueError(f"the fields of {tree['class']} are others")
+    typed.check(cls, values)
     module = object.__new__(cls)
     for key, value in values.items():
         object.__setattr__(module, key, value)

@@ -97,7 +97,8 @@ def _expected(
     parts = [p.schema.slices[p.schema.variables[j].name] for _, j in places]
     for row, part in zip(holes, parts):
         row[part] = np.nan
-    guess = encode(p.schema, p.impute(decode(p.schema, holes), seed=seed))
+    free = p._expect(holes[:, p.entries.free], 100, seed)
+    guess = encode(p.schema, decode(p.schema, p.entries.whole(free)))
     variables = [p.schema.variables[j] for _, j in places]
     return {
         place: _told(variable, row[part])

@@ -14,6 +14,7 @@ from pofx.table.asking.question import DRAWS, Question
 from pofx.table.encode import decode
 from pofx.table.room import check_room
 from pofx.table.seeds import generator_of
+from pofx.table.unrelated import HINT, UNRELATED
 
 DRAWS_PER_ROW = 8
 """The most weighted draws from which one row is resampled."""
@@ -36,6 +37,8 @@ def sample(question: Question, query: Sample, own: Given) -> Any:
     q = own.joint(names, closed=True)
     if not own.event:
         return q.sample(query.number, seed=question.seed)
+    if q._ignores(q.schema.names):
+        warn(f"sample: what is drawn is {UNRELATED}; {HINT}")
     x = _weighted(question, query.number, own)[:, own.mask(q.schema.names)]
     return decode(q.schema, q.entries.whole(x))
 

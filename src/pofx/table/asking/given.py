@@ -53,6 +53,11 @@ class Given:
         """Which entries are points."""
         return ~np.isnan(self.x)
 
+    @property
+    def evidence(self) -> Bool[np.ndarray, "d"]:
+        """Which entries are points, or in a set."""
+        return self.observed | np.isin(np.arange(len(self.x)), list(self.event))
+
     @cached_property
     def model(self) -> Queryable:
         """p(the other entries | points): not in closed form, but without a computation."""
@@ -155,7 +160,10 @@ class Given:
             return p
         make = _closed if closed else _unclosed
         model = make(p.model, np.nan_to_num(self.x), self.observed, keep)
-        return Joint(model, p.schema.select(some), p.fixed[p.entries.of(some)], p.evidence, p.fit)
+        fixed, unrelated = p.fixed[p.entries.of(some)], p._unrelated_to(self.evidence)
+        if unrelated is not None:
+            unrelated = tuple(n for n in some if n in unrelated)
+        return Joint(model, p.schema.select(some), fixed, p.evidence, p.fit, unrelated)
 
     def _number(self, j: int) -> int:
         return int((~self.observed[:j]).sum())

@@ -29,7 +29,8 @@ def entropy(question: Question, query: Entropy, own: Given) -> Answer:
     found = _summed(question, own, [(1.0, query.names)])
     if found is None:
         p, (names, request) = _put(question, own, [query.names])
-        found = p.entropy(*names, **request)
+        with question.blamed_on(_shared(query.names, own.free)):
+            found = p.entropy(*names, **request)
     return question.told(found)
 
 
@@ -39,7 +40,8 @@ def information(question: Question, query: Information, own: Given) -> Answer:
     found = _summed(question, own, [(1.0, one), (1.0, other), (-1.0, one + other)])
     if found is None:
         p, (a, b, request) = _put(question, own, query.groups)
-        found = p.mutual_information(a, b, **request)
+        with question.blamed_on(_shared(one, other)):
+            found = p.mutual_information(a, b, **request)
     return question.told(found)
 
 
@@ -109,6 +111,11 @@ def _put(question: Question, own: Given, groups: Sequence[Names]) -> tuple[Joint
     names = asked + free if own.observed.any() else own.p.schema.names
     words = [[name.text for name in group] for group in groups]
     return own.joint(names, closed=True), (*words, request)
+
+
+def _shared(one: Names, other: Names) -> Name:
+    """The first name of one that is in the other too, or else the first."""
+    return next((name for name in one if name in other), one[0])
 
 
 def _side(question: Question, side: Side, others: Mapping[str, Joint]) -> Joint:
