@@ -30,14 +30,15 @@ QUESTIONS = ("P(x0 > 1 | x1 = 0.5, x2 = 1)", "E[x0 | x1 = 0.5]", "p(x0 | x1 = 0.
 
 
 def mixture(columns, components, seed=0):
-    """A mixture of Gaussians with correlated columns, by name."""
+    """A mixture of Gaussians with correlated columns, by name, in float64 as `fit` gives it."""
     rng = np.random.default_rng(seed)
     parts = []
-    for _ in range(components):
-        half = rng.normal(size=(columns, columns)) / np.sqrt(columns)
-        centre = jnp.asarray(rng.normal(0, 1.5, columns))
-        parts.append(gaussian(centre, jnp.asarray(half @ half.T + 0.2 * np.eye(columns))))
-    model = Mixture(jnp.zeros(components), stack(parts))
+    with jax.enable_x64(True):
+        for _ in range(components):
+            half = rng.normal(size=(columns, columns)) / np.sqrt(columns)
+            centre = jnp.asarray(rng.normal(0, 1.5, columns))
+            parts.append(gaussian(centre, jnp.asarray(half @ half.T + 0.2 * np.eye(columns))))
+        model = Mixture(jnp.zeros(components), stack(parts))
     names = tuple(pofx.Variable(f"x{i}", "real") for i in range(columns))
     return pofx.Joint(model, pofx.Schema(names, "numpy"), np.full(columns, np.nan))
 

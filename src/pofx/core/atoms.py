@@ -1,6 +1,7 @@
 """The distribution of one entry as a finite mixture of one-column families."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import equinox as eqx
 import jax
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from pofx.core.bisection import middle
+from pofx.core.bisection import first_root, middle
 from pofx.core.family import Family, between, log_between
 from pofx.core.variables import Column
 
@@ -18,6 +19,7 @@ GRID = 256
 """Quantiles among which the highest density is looked for."""
 LITTLE = 1e-3
 """The probability of an interval within which quantiles in float32 have few digits left."""
+Excess: TypeAlias = Callable[[Float[Array, ""]], Float[Array, ""]]
 
 
 class Atoms(eqx.Module):
@@ -81,11 +83,26 @@ class Atoms(eqx.Module):
         """
         above = 1 - u if above is None else above
         each = self.family.quantile(self._all(u), self._all(above))
+        weighted = self.weights > 0
+        low = jnp.where(weighted, each, jnp.inf).min()
+        high = jnp.where(weighted, each, -jnp.inf).max()
+        excess = self._excess(u, above)
+        # The least of the components' quantiles may be the answer itself.
+        reached = excess(low) >= 0
+        inside = ~reached & jnp.isfinite(low) & jnp.isfinite(high)
+        ends = jnp.where(inside, low, 0), jnp.where(inside, high, 0)
+        x = jnp.where(reached, low, jnp.where(inside, first_root(excess, *ends), high))
+        return _on_support(x, lambda x: excess(x) >= 0, column)
 
-        def enough(x):
-            return jnp.where(u <= above, self.cdf(x) >= u, self.survival(x) <= above)
+    def _excess(self, u: Float[Array, ""], above: Float[Array, ""]) -> Excess:
+        """P(X <= x) - u or above - P(X > x), whichever keeps its digits, as a function of x."""
+        upper, weights = u > above, self.weights
 
-        return _bisect(enough, each, self.weights > 0, column)
+        def excess(x: Float[Array, ""]) -> Float[Array, ""]:
+            tail = weights @ self.family.tail(self._all(x), upper)
+            return jnp.where(upper, above - tail, tail - u)
+
+        return excess
 
     def mode(self, column: Column) -> Float[Array, ""]:
         """The highest density, to the resolution of a search; of point masses the heaviest."""
@@ -140,22 +157,6 @@ def _cut(family, share, low, high):
     ends = jnp.maximum(low, -largest), jnp.minimum(high, largest)
     x = jax.lax.fori_loop(0, HALVINGS, halve, ends)[1]
     return jnp.where(whole > np.log(LITTLE), plain, x)[0]
-
-
-def _bisect(reached, own, some, column: Column):
-    """The smallest x with reached(x), between the least and the largest of `own`."""
-    low = jnp.where(some, own, jnp.inf).min()
-    high = jnp.where(some, own, -jnp.inf).max()
-
-    def halve(_, ends):
-        low, high = ends
-        x = middle(low, high)
-        enough = reached(x)
-        return jnp.where(enough, low, x), jnp.where(enough, x, high)
-
-    # The least of the components' quantiles may be the answer itself.
-    x = jnp.where(reached(low), low, jax.lax.fori_loop(0, HALVINGS, halve, (low, high))[1])
-    return _on_support(x, reached, column)
 
 
 def _on_support(x, reached, column: Column):

@@ -6,14 +6,14 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import log_ndtr, ndtr, ndtri
-from jaxtyping import Array, Float, PRNGKeyArray
+from jax.scipy.special import log_ndtr, ndtri
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core import rules
 from pofx.core.double import Double, add, divide, double, square, two_sum
 from pofx.core.family import Family
 from pofx.core.variables import Column, Kind
-from pofx.families.special import excess, floored
+from pofx.families.special import excess, floored, normal_cdf
 from pofx.families.starting import narrowest, summary
 from pofx.families.tails import integral, interval
 
@@ -55,10 +55,15 @@ class Normal(Family):
         return self.centre + jnp.sqrt(self.dispersion) * z
 
     def cdf(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
-        return ndtr((x - self.centre) / jnp.sqrt(self.dispersion))
+        return normal_cdf((x - self.centre) / jnp.sqrt(self.dispersion))
 
     def survival(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
-        return ndtr((self.centre - x) / jnp.sqrt(self.dispersion))
+        return normal_cdf((self.centre - x) / jnp.sqrt(self.dispersion))
+
+    def tail(self, x: Float[Array, "c"], upper: Bool[Array, ""]) -> Float[Array, "c"]:
+        # One tail is the other's mirror image: half the work of both.
+        z = (x - self.centre) / jnp.sqrt(self.dispersion)
+        return normal_cdf(jnp.where(upper, -z, z))
 
     def _between(self, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:
         def narrow(low, high):
@@ -164,7 +169,7 @@ def log_normal_between(
     ratio = jnp.where(far, far_ratio, log_ndtr(a, ORDER) - log_b)
     ratio = jnp.where(near, -jnp.inf, jnp.minimum(ratio, 0))
     tail = log_b + jnp.log1p(-jnp.exp(ratio))
-    around = jnp.log1p(-(ndtr(a) + ndtr(-b)))
+    around = jnp.log1p(-(normal_cdf(a) + normal_cdf(-b)))
     return jnp.where(near, narrow, jnp.where((a < -1) & (b > 1), around, tail))
 
 
