@@ -296,6 +296,7 @@ def test_classes_keep_their_order_where_a_schema_gives_another(birds, species):
         GenerativeClassifier("chain", schema=own).fit(birds, species)
 
 
+@pytest.mark.filterwarnings("ignore:impute. this model holds")
 def test_a_schema_of_another_container_does_for_all(birds, species):
     p = DensityEstimator("independent").fit(pl.from_pandas(birds.assign(species=species)))
     schema = p.joint_.schema

@@ -8,6 +8,8 @@ import pytest
 import pofx
 from pofx.table.read import read, write
 
+pytestmark = pytest.mark.filterwarnings("ignore:impute. this model holds")
+
 ROWS = 30
 FILE = {
     "zip": [f"0{1000 + i % 3}" for i in range(ROWS)],

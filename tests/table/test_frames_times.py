@@ -120,6 +120,7 @@ def test_any_times_come_back(rows):
         assert ((back[name] - data[name]).drop_nulls().abs() <= timedelta(microseconds=3)).all()
 
 
+@pytest.mark.filterwarnings("ignore:impute. this model holds")
 def test_sample_and_impute(p):
     drawn = p.sample(20)
     assert drawn.dtypes.equals(DATA.dtypes)

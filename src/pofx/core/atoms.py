@@ -96,11 +96,9 @@ class Atoms(eqx.Module):
 
     def _excess(self, u: Float[Array, ""], above: Float[Array, ""]) -> Excess:
         """P(X <= x) - u or above - P(X > x), whichever keeps its digits, as a function of x."""
-        upper, weights = u > above, self.weights
 
         def excess(x: Float[Array, ""]) -> Float[Array, ""]:
-            tail = weights @ self.family.tail(self._all(x), upper)
-            return jnp.where(upper, above - tail, tail - u)
+            return jnp.where(u > above, above - self.survival(x), self.cdf(x) - u)
 
         return excess
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, TypeAlias
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core import rules
 from pofx.core.double import Double, double
@@ -47,10 +47,6 @@ class Family(eqx.Module):
     @abstractmethod
     def survival(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
         """P(X > x), column by column, to its own relative error far out."""
-
-    def tail(self, x: Float[Array, "c"], upper: Bool[Array, ""]) -> Float[Array, "c"]:
-        """P(X > x) if `upper`, else P(X <= x), column by column."""
-        return jnp.where(upper, self.survival(x), self.cdf(x))
 
     @abstractmethod
     def _between(self, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:

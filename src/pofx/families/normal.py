@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import log_ndtr, ndtri
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core import rules
 from pofx.core.double import Double, add, divide, double, square, two_sum
@@ -59,11 +59,6 @@ class Normal(Family):
 
     def survival(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
         return normal_cdf((self.centre - x) / jnp.sqrt(self.dispersion))
-
-    def tail(self, x: Float[Array, "c"], upper: Bool[Array, ""]) -> Float[Array, "c"]:
-        # One tail is the other's mirror image: half the work of both.
-        z = (x - self.centre) / jnp.sqrt(self.dispersion)
-        return normal_cdf(jnp.where(upper, -z, z))
 
     def _between(self, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:
         def narrow(low, high):

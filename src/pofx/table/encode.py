@@ -9,12 +9,11 @@ import numpy as np
 import pyarrow as pa
 
 from pofx.core.errors import PofxError, unknown
-from pofx.table import bijections
 from pofx.table.cells import Cells, added, as_numbers, filled
+from pofx.table.constraints import with_bijections, with_relations
 from pofx.table.dtypes import arrow_type
 from pofx.table.exact import large, split
 from pofx.table.frames import Frame, read_frame
-from pofx.table.relations import Support, impose
 from pofx.table.restore import beside, build, loses, to_arrow
 from pofx.table.schema import Schema, Variable
 from pofx.table.units import at, example, first, in_units, is_time, wanted_time
@@ -154,10 +153,10 @@ def decode(schema: Schema, x: np.ndarray, *, like: Any = None, index: Any = None
     drawn = {name: np.ones(len(x), bool) for name in schema.names}
     if frame is not None:
         drawn |= {name: cells.missing for name, cells in frame.cells.items()}
-    x = _agreeing(schema, x, drawn)
+    x = with_bijections(schema, x, drawn)
     cells = {v.name: _cells(v, x[:, schema.slices[v.name]]) for v in schema.variables}
     if frame is None:
-        return build(schema.container, _related(schema, cells, drawn), index)
+        return build(schema.container, with_relations(schema, cells, drawn), index)
     kept = []
     container = frame.container if frame.container in FRAMES else schema.container
     for name, before in frame.cells.items():
@@ -170,54 +169,8 @@ def decode(schema: Schema, x: np.ndarray, *, like: Any = None, index: Any = None
             # what is an object beside them need not be of their type
             objects = before.dtype.startswith("object")
             cells[name] = guess if objects else replace(guess, dtype=before.dtype)
-    cells = _related(schema, cells, drawn)
+    cells = with_relations(schema, cells, drawn)
     return beside(build(container, cells, like), like, kept)
-
-
-def _agreeing(schema: Schema, x: np.ndarray, drawn: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The rows, the drawn cells of which obey the schema's bijections."""
-    if not schema.bijections:
-        return x
-    names = {n for bijection in schema.bijections for n in bijection.names}
-    codes = {n: x[:, schema.slices[n].start] for n in names}
-    agreeing = x.copy()
-    for name, column in bijections.impose(schema.bijections, codes, drawn).items():
-        agreeing[:, schema.slices[name].start] = column
-    return agreeing
-
-
-def _related(
-    schema: Schema, cells: dict[str, Cells], drawn: Mapping[str, np.ndarray]
-) -> dict[str, Cells]:
-    """The cells, the drawn ones of which obey the schema's relations."""
-    names = {n for relation in schema.relations for n in relation.names}
-    if any(cells[n].residual is not None for n in names):
-        return cells
-    values = {n: _numbers(cells[n], schema.variable(n), drawn[n]) for n in names}
-    supports = {n: support(schema.variable(n)) for n in names}
-    values = impose(schema.relations, values, drawn, supports)
-    return {**cells, **{n: _with_numbers(cells[n], values[n]) for n in names}}
-
-
-def support(variable: Variable) -> Support:
-    """The numbers that a column may hold."""
-    return Support(variable.kind, tuple(map(float, variable.levels)))
-
-
-def _numbers(cells: Cells, variable: Variable, drawn: np.ndarray) -> np.ndarray:
-    if cells.levels is not None:
-        levels = np.array([*map(float, cells.levels), np.nan])
-        return levels[np.where(cells.missing, -1, cells.values).astype(int)]
-    # Relations hold among numbers as they are stored.
-    integers = "int" in variable.dtype.lower()
-    return np.where(drawn & integers, np.rint(cells.values), cells.values)
-
-
-def _with_numbers(cells: Cells, values: np.ndarray) -> Cells:
-    if cells.levels is None:
-        return replace(cells, values=values)
-    codes = {float(level): code for code, level in enumerate(cells.levels)}
-    return replace(cells, values=np.array([codes.get(v, np.nan) for v in values.tolist()]))
 
 
 def log_scale(schema: Schema, x: np.ndarray) -> np.ndarray:

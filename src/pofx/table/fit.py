@@ -151,7 +151,8 @@ def fit(
             for line in choice.board
         ],
     }
-    schema = replace(schema, **tied._asdict())
+    if tied != (schema.relations, schema.bijections):
+        schema = replace(schema, **tied._asdict())
     return Joint(model, schema, np.full(schema.size, np.nan), (), plain(told))
 
 

@@ -262,12 +262,9 @@ class Schema:
     def to_json(self) -> dict[str, Any]:
         """A dict of JSON types that `from_json` reads back to an equal schema."""
         told = {"container": self.container, "variables": [asdict(v) for v in self.variables]}
-        # Left out where there are none, so that older versions read the file.
-        return {
-            **told,
-            **({"relations": list(map(asdict, self.relations))} if self.relations else {}),
-            **({"bijections": list(map(asdict, self.bijections))} if self.bijections else {}),
-        }
+        ties = {"relations": self.relations, "bijections": self.bijections}
+        # Left out if there are none, so that older versions read the file.
+        return told | {key: list(map(asdict, each)) for key, each in ties.items() if each}
 
     @staticmethod
     def from_json(data: object) -> "Schema":
