@@ -10,7 +10,11 @@ from pofx import plot
 from pofx.core.errors import PofxError
 from pofx.queries.calibration import calibration
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    # One of the models here holds its columns independent, which draws and fills say.
+    pytest.mark.filterwarnings("ignore:(sample|impute). "),
+]
 """Minutes of compilation; the quick tests ask and draw a few of each."""
 
 RNG = np.random.default_rng(0)
