@@ -92,8 +92,6 @@ CASES = (
     ("class-conditional", "small", "wide"),
     ("correlated", "small", "wide"),
     ("latent_tree", "small", "wide"),
-    ("mixture of gaussians", "small", "wide"),
-    ("class-conditional tree", "small", "wide"),
     ("continuous mixture", "small", "wide"),
     ("stack", "small", "wide"),
     ("gaussian", "nearly singular", "wide"),

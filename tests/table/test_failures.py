@@ -252,14 +252,12 @@ def test_an_interrupted_fit_goes_on_to_the_same_bits(tmp_path, monkeypatch, fitt
 
 def poor():
     data = numbers()
-    half = data.copy()
+    half = data.assign(c=3.0)
     half.loc[:63, "y"] = np.nan
     return {
-        "a constant column": data.assign(y=3.0),
-        "one column": data[["x"]],
-        "ten rows": data[:10],
+        "a constant column beside one missing in half of the rows": half,
+        "ten rows of one column": data[["x"]][:10],
         "rows all equal": pd.DataFrame({"x": np.full(128, 2.5), "y": np.full(128, -1.0)}),
-        "a column missing in half of the rows": half,
     }
 
 
