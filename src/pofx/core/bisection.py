@@ -50,7 +50,7 @@ def first_root(
     >>> print(float(first_root(lambda x: x**3 - 8.0, jnp.array(0.0), jnp.array(10.0))))
     2.0
     """
-    eps, tiny = jnp.finfo(low.dtype).eps, jnp.finfo(low.dtype).tiny
+    eps, tiny = float(jnp.finfo(low.dtype).eps), float(jnp.finfo(low.dtype).tiny)
 
     def unfinished(state: _Bracket) -> Bool[Array, ""]:
         width = jnp.abs(state.other - state.last)
