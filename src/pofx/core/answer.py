@@ -96,8 +96,8 @@ class Answer:
         # Squares of small errors are below floats, those of large ones beyond.
         unit = float(np.max(np.abs(error), initial=0)) or 1.0
         common = self.common / unit
-        own = np.maximum((error / unit) ** 2 - common**2, 0).sum() / error.size**2
-        return self._with(float(np.mean(self.value)), unit * math.sqrt(own + common**2))
+        independent = np.maximum((error / unit) ** 2 - common**2, 0).sum() / error.size**2
+        return self._with(float(np.mean(self.value)), unit * math.sqrt(independent + common**2))
 
     def _with(self, value: Any, stderr: Any, log: Any = None, **changes: Any) -> "Answer":
         return replace(self, value=value, stderr=stderr, what="", log=log, **changes)

@@ -14,8 +14,8 @@ LEAST = float(np.finfo(np.float64).tiny)
 def exponential(log: Any) -> Any:
     """exp(log), infinite beyond floats."""
     with np.errstate(over="ignore"):
-        found = np.exp(log)
-    return float(found) if np.ndim(found) == 0 else found
+        number = np.exp(log)
+    return float(number) if np.ndim(number) == 0 else number
 
 
 def beyond(value: Any, log: Any) -> Any:
@@ -52,17 +52,17 @@ def summed(one: tuple[Any, Any], other: tuple[Any, Any], sign: int, value: Any) 
 
     PofxError if neither does, as of a difference of what no float holds.
     """
-    out = [np.any(beyond(*own)) for own in (one, other)]
+    out = [np.any(beyond(*number)) for number in (one, other)]
     if not any(out) and not np.any(
         np.isinf(np.asarray(value, float)) & lost(value, one[0], other[0])
     ):
         return None
-    logs = [_log(*own) for own in (one, other)]
+    logs = [_log(*number) for number in (one, other)]
     if sign > 0 and all(log is not None for log in logs):
-        found = np.logaddexp(*logs)
-        return float(found) if np.ndim(found) == 0 else found
+        log_sum = np.logaddexp(*logs)
+        return float(log_sum) if np.ndim(log_sum) == 0 else log_sum
     # Beside a number of usual size one below floats is nothing.
-    below = all(np.all(np.abs(own[0]) < LEAST) for own, far in zip((one, other), out) if far)
+    below = all(np.all(np.abs(number[0]) < LEAST) for number, far in zip((one, other), out) if far)
     if below and not all(out) and np.all(np.abs(value) > LEAST / np.finfo(np.float64).eps):
         return None
     raise unheld("difference")

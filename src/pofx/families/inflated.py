@@ -260,6 +260,6 @@ def _kl(p: Inflated, q: Inflated) -> Float[Array, "c"]:
 def _fine(p: Inflated, x: Float[Array, "c"]) -> Double:
     hit, filled = p._split(x)
     spiked = hit.any(-1)
-    rest = add(fine_log_prob(p.base, filled), double(log(p.probabilities[:, -1])))
-    near = jnp.where(spiked, p.log_prob(x), rest.high)
-    return Double(near, jnp.where(spiked, 0, rest.low))
+    smooth = add(fine_log_prob(p.base, filled), double(log(p.probabilities[:, -1])))
+    near = jnp.where(spiked, p.log_prob(x), smooth.high)
+    return Double(near, jnp.where(spiked, 0, smooth.low))

@@ -139,5 +139,5 @@ def _kl(p: LogNormal, q: LogNormal) -> Float[Array, "c"]:
 @rules.fine.register(LogNormal)
 def _fine(p: LogNormal, x: Float[Array, "c"]) -> Double:
     y = jnp.log(jnp.where(x > 0, x, 1))
-    found = add(fine_log_prob(p.log, y), double(-y))
-    return Double(jnp.where(x > 0, found.high, -jnp.inf), jnp.where(x > 0, found.low, 0))
+    density = add(fine_log_prob(p.log, y), double(-y))
+    return Double(jnp.where(x > 0, density.high, -jnp.inf), jnp.where(x > 0, density.low, 0))
