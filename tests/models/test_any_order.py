@@ -193,6 +193,7 @@ def test_its_example_agrees_over_orders():
     np.testing.assert_allclose(np.exp(own), summed, rtol=1e-3)
 
 
+@pytest.mark.filterwarnings("ignore:columns .* follow from others")
 def test_it_is_fitted_without_a_guide_that_knows_anything():
     """It proposes by itself: what stands beside it is not asked, whatever it says."""
     a = np.random.default_rng(0).integers(0, 2, 200)
