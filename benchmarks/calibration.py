@@ -20,7 +20,7 @@ from timing import machine
 import pofx
 from pofx import plot
 from pofx.queries.calibration import calibration
-from pofx.table.infer import infer
+from pofx.table.schema_inference import infer
 
 CLASSES = {
     "HouseVotes84": ("Class", {"part": "mixture", "components": 3}),

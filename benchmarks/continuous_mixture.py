@@ -22,11 +22,11 @@ from binary_tables import load
 from spflow.zoo.cms.continuous_mixtures import learn_continuous_mixture_cltree
 from timing import in_turn, machine
 
+from pofx.core.column import Column
 from pofx.core.rows import log_prob, rows
-from pofx.core.variables import Column
 from pofx.learn.sgd import Settings, train
 from pofx.models.continuous_mixture import ContinuousMixture
-from pofx.queries import missing
+from pofx.queries import imputation
 
 ROWS, DRAWN = 1000, 8
 SHORT, LONG = 1, 3
@@ -100,7 +100,7 @@ def main() -> None:
             with torch.no_grad():
                 models["spflow"].sample_with_evidence(evidence=torch.tensor(holed))
 
-        works = {"pofx": lambda some=some: missing.complete(key, models["pofx"], some)}
+        works = {"pofx": lambda some=some: imputation.complete(key, models["pofx"], some)}
         report(f"drawing half of {DRAWN} rows, {name}", in_turn({**works, "spflow": draw}, 3))
 
 

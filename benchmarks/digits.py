@@ -9,7 +9,7 @@ import numpy as np
 from timing import machine
 
 import pofx
-from pofx.front.digits import split
+from pofx.cli.digits import split
 
 
 def main():

@@ -23,9 +23,9 @@ from typing import Any
 import jax
 from timing import machine
 
-from pofx.core import width
+from pofx.core import float_width
 from pofx.core.errors import PofxError
-from pofx.table.extremes import exceeds_float32
+from pofx.table.data_warnings import exceeds_float32
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
@@ -50,7 +50,7 @@ Worst = dict[tuple[str, str], tuple[float, str]]
 
 def narrowed(model: Any) -> Any:
     """The model in the width that `fit` leaves it in on an accelerator."""
-    return model if exceeds_float32(model) else width.narrowed(model)
+    return model if exceeds_float32(model) else float_width.narrowed(model)
 
 
 def lines(name: str, shape: str, seed: int) -> Iterator[tuple[str, answers.Line]]:

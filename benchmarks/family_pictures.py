@@ -19,7 +19,7 @@ import numpy as np
 from sklearn.datasets import make_moons
 
 import pofx
-from pofx.front.digits import split
+from pofx.cli.digits import split
 from pofx.plot import COLOURS, figure, image_grid
 
 FOLDER = Path(__file__).parent.parent / "docs" / "pictures" / "family"

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from timing import in_turn, machine
 
-from pofx.core.axes import stack
+from pofx.core.component_axis import stack
 from pofx.core.rows import rows
 from pofx.learn.em import step
 from pofx.models.gaussian import gaussian

@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from timing import machine
 
 import pofx
-from pofx.front.digits import LATENT, split
+from pofx.cli.digits import LATENT, split
 from pofx.plot import COLOURS, MARKERS, figure
 
 NOISE, SURE, REFUSE = 2, 0.99, 0.01

@@ -43,7 +43,7 @@ from classification import with_holes as holed
 from timing import machine
 
 import pofx
-from pofx.table.infer import infer
+from pofx.table.schema_inference import infer
 
 RATES = (0.0, 0.1, 0.3, 0.5, 0.7)
 TARGET = "the class"

@@ -50,8 +50,8 @@ import pandas as pd
 from timing import machine
 
 import pofx
-from pofx.table.infer import infer
 from pofx.table.schema import Schema
+from pofx.table.schema_inference import infer
 
 TABLES: dict[str, tuple[str, ...]] = {
     # without the survey's weight

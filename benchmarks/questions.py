@@ -21,7 +21,7 @@ import numpy as np
 from timing import in_turn, machine
 
 import pofx
-from pofx.core.axes import stack
+from pofx.core.component_axis import stack
 from pofx.models.gaussian import gaussian
 from pofx.models.mixture import Mixture
 
@@ -89,7 +89,7 @@ def questions():
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.pofx"
         mixture(20, 16).save(path)
-        code = "from pofx.front.cli import main; main()"
+        code = "from pofx.cli.main import main; main()"
         for text in QUESTIONS:
             began = time.perf_counter()
             done = subprocess.run(

@@ -21,7 +21,7 @@ from timing import machine
 
 import pofx
 from pofx.core.answer import mean_over_rows
-from pofx.table.infer import infer
+from pofx.table.schema_inference import infer
 
 MODELS: dict[str, tuple[str | None, dict[str, Any]]] = {
     "default": (None, {}),

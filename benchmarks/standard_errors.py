@@ -19,7 +19,7 @@ from scipy.special import gammaln, logsumexp
 from timing import machine
 
 import pofx
-from pofx.core.axes import stack
+from pofx.core.component_axis import stack
 from pofx.families.bernoulli import Bernoulli
 from pofx.models.chain import Chain
 from pofx.models.gaussian import gaussian

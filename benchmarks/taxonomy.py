@@ -37,8 +37,8 @@ from sklearn.datasets import load_digits
 from timing import machine
 
 import pofx
+from pofx.core.abstract_approximate import Estimated
 from pofx.core.answer import mean_over_rows
-from pofx.core.inexact import Estimated
 
 MODELS = (
     "independent",

@@ -26,8 +26,8 @@ from flowjax.train.losses import MaximumLikelihoodLoss
 from flowjax.train.train_utils import step as flowjax_step
 from timing import machine
 
+from pofx.core.column import Column
 from pofx.core.rows import rows
-from pofx.core.variables import Column
 from pofx.learn.sgd import Settings, train
 from pofx.models.autoregressive import Autoregressive
 from pofx.models.flow import Flow

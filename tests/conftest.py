@@ -22,6 +22,6 @@ def _room():
     """Thousands of tests in one process compile more than the kernel has maps for."""
     yield
     if next(_done) % 25 == 0:
-        from pofx.core.maps import spare_maps
+        from pofx.core.memory_maps import spare_maps
 
         spare_maps()

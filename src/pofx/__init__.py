@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from pofx import estimate, plot, sklearn
     from pofx.core.answer import Answer
     from pofx.core.errors import PofxError, PofxWarning
-    from pofx.table.decisions import Decisions
-    from pofx.table.embed import embed
-    from pofx.table.fit import fit
-    from pofx.table.joint import Joint
-    from pofx.table.pairs import compare, cross_entropy, jensen_shannon, kl
-    from pofx.table.sampling import flow_log_prob, with_sampler
-    from pofx.table.saved import load
+    from pofx.fitting.fit import fit
+    from pofx.fitting.stacking import stack
+    from pofx.joint.joint import Joint
+    from pofx.joint.loading import load
+    from pofx.named.decisions import Decisions
+    from pofx.named.diffusion_sampling import flow_log_prob, with_sampler
+    from pofx.named.divergences import compare, cross_entropy, jensen_shannon, kl
     from pofx.table.schema import Schema, Variable
-    from pofx.table.stack import stack
+    from pofx.table.text_embedding import embed
 
 __version__ = "0.1.0"
 

@@ -1,6 +1,6 @@
 """`python -m pofx`, the command line."""
 
-from pofx.front.cli import main
+from pofx.cli.main import main
 
 if __name__ == "__main__":
     main()

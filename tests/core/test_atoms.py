@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from pofx.core.atoms import Atoms, flattened
-from pofx.core.variables import Column
+from pofx.core.column import Column
+from pofx.core.column_mixture import Atoms, flattened
 from pofx.families.inflated import Inflated
 from pofx.families.normal import Normal
 from pofx.families.poisson import Poisson

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pofx.core.chains import MIXED, effective_size, split_rhat
+from pofx.core.chain_diagnostics import MIXED, effective_size, split_rhat
 
 
 def autoregressive(rho, n=2000, chains=8, seed=0):

@@ -2,10 +2,10 @@ import inspect
 
 import pytest
 
-from pofx.core.discovery import discover, named, snake
-from pofx.core.distribution import Distribution
+from pofx.core.abstract import Distribution
 from pofx.core.errors import PofxError
 from pofx.core.family import Family
+from pofx.core.registry import discover, named, snake
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pofx.core.double import Double, add, divide, double, square, total, two_product, two_sum
+from pofx.core.double_double import Double, add, divide, double, square, total, two_product, two_sum
 
 
 @pytest.mark.parametrize("wide", [False, True])

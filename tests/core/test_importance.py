@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pofx.core.importance import pareto_smoothed, trusted
+from pofx.core.importance_weights import pareto_smoothed, trusted
 
 pytestmark = pytest.mark.slow
 

@@ -3,15 +3,15 @@
 import jax
 import jax.numpy as jnp
 
-from pofx.core import maps
+from pofx.core import memory_maps
 
 
 def test_compiled_functions_are_forgotten_only_where_room_is_short(monkeypatch):
     f = jax.jit(lambda x: x + 1)
     f(jnp.zeros(3))
-    assert not maps.spare_maps()
+    assert not memory_maps.spare_maps()
     assert f._cache_size() == 1
-    monkeypatch.setattr(maps, "SHARE", 0.0)
-    if maps.spare_maps():  # on Linux
+    monkeypatch.setattr(memory_maps, "SHARE", 0.0)
+    if memory_maps.spare_maps():  # on Linux
         assert f._cache_size() == 0
     assert f(jnp.zeros(3)).tolist() == [1, 1, 1]

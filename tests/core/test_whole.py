@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
+from pofx.core.atomic_write import write_whole
 from pofx.core.errors import PofxError
-from pofx.core.whole import write_whole
 
 
 def put(path, content=b"new"):

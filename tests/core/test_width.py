@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import pofx
-from pofx.core import width
+from pofx.core import float_width
 from pofx.core.rows import Rows, rows
 
 
@@ -56,7 +56,7 @@ def test_units_of_any_size(data, unit):
 def test_narrowed_models_answer_in_float32(p, data):
     from dataclasses import replace
 
-    narrow = replace(p, model=width.narrowed(p.model))
+    narrow = replace(p, model=float_width.narrowed(p.model))
     assert {a.dtype.name for a in jax.tree.leaves(narrow.model)} == {"float32"}
     np.testing.assert_allclose(narrow.log_prob(data), p.log_prob(data), rtol=1e-4, atol=1e-4)
 
@@ -72,7 +72,7 @@ def test_networks_stay_in_float32(data):
 
 def test_a_large_table_is_learned_in_float32_and_answers_in_float64(data, monkeypatch):
     exact = pofx.fit(data, "mixture", components=2, part="gaussian", seed=1)
-    monkeypatch.setattr(width, "LARGE_TABLE", 10)
+    monkeypatch.setattr(float_width, "LARGE_TABLE", 10)
     q = pofx.fit(data, "mixture", components=2, part="gaussian", seed=1)
     assert {a.dtype.name for a in jax.tree.leaves(q.model)} == {"float64"}
     assert q.fit["log_likelihood"] == pytest.approx(exact.fit["log_likelihood"], abs=1e-3)
@@ -86,17 +86,17 @@ def test_on_an_accelerator_all_is_float32_that_float32_resolves(data, monkeypatc
     for p in (pofx.fit(tied, "gaussian"), pofx.fit(tied, "ppca", latent=1)):
         assert {a.dtype.name for a in jax.tree.leaves(p.model)} == {"float64"}
         p.save(tmp_path / "p.pofx")
-        assert width.is_float64(pofx.load(tmp_path / "p.pofx").model)
+        assert float_width.is_float64(pofx.load(tmp_path / "p.pofx").model)
 
 
 def test_the_users_float64_is_kept_inside():
     with jax.enable_x64(True):
-        assert width.users_float64()
-        with width.float64(False):
+        assert float_width.users_float64()
+        with float_width.float64(False):
             assert jnp.zeros(()).dtype == np.float64
-    with width.float64(True):
-        assert not width.users_float64()
-        with width.float64(False):
+    with float_width.float64(True):
+        assert not float_width.users_float64()
+        with float_width.float64(False):
             assert jnp.zeros(()).dtype == np.float32
 
 

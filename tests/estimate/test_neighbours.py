@@ -11,7 +11,7 @@ from scipy.stats import norm, poisson
 
 from pofx.core.errors import PofxError
 from pofx.estimate import entropy, mutual_information
-from pofx.estimate.balls import Balls, nearest
+from pofx.estimate.neighbour_counts import Balls, nearest
 
 N = 1500
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pofx import PofxError
 from pofx.estimate import entropy, independence_test, mutual_information
-from pofx.estimate.samples import joint_level, read
+from pofx.estimate.input_samples import joint_level, read
 
 RNG = np.random.default_rng(0)
 NUMBERS = RNG.normal(size=60)

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from pofx.core.discovery import discover
+from pofx.core.column import Column
 from pofx.core.family import Family
-from pofx.core.variables import Column
+from pofx.core.registry import discover
 from pofx.families import Inflated
 
 FOUND = discover("pofx.families", Family)

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pofx.core.discovery import discover
+from pofx.core.column import DEFAULT_FAMILY, KINDS, Column
 from pofx.core.errors import PofxError
 from pofx.core.family import Family
-from pofx.core.variables import DEFAULT_FAMILY, KINDS, Column
+from pofx.core.registry import discover
 from pofx.families import Categorical, Inflated, Normal, family_class, stack, start
 
 

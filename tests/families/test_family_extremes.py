@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import optimize, special, stats
 
-from pofx.core.variables import Column
+from pofx.core.column import Column
 from pofx.families import Gamma, LogNormal, NegativeBinomial, Normal, Poisson, draws
 
 DRAWS = 4000

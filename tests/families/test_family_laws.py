@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from pofx.core import rules
+from pofx.core import closed_forms
 from pofx.core.family import between
 
 COUNTING = ("poisson", "negative_binomial", "inflated_poisson")
@@ -256,7 +256,7 @@ def test_floats_keep_their_width(case, wide, dtype):
         key, raw = jax.random.key(0), jnp.zeros((2, size(type(f), columns)), x.dtype)
         sums = f.statistics(x, jnp.ones_like(x))
         of_cells = f.log_prob(x[0]), f.cdf(x[0]), f.survival(x[0]), f.quantile(0.5 + 0 * x[0])
-        parts = between(f, x[0], x[0] + 1), rules.kl.find(f, f)(f, f)
+        parts = between(f, x[0], x[0] + 1), closed_forms.kl.find(f, f)(f, f)
         whole = f.sample(key), f.mean(), f.variance(), f.mode(), f.entropy()
         return (
             *of_cells,

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pofx.core import rules
+from pofx.core import closed_forms
 from pofx.core.family import between
 from pofx.families import Bernoulli, Categorical, Inflated, Normal, Poisson
 
@@ -25,7 +25,7 @@ def quick():
 
 @jax.jit
 def answers(p, q):
-    return p.mean(), p.variance(), p.entropy(), p.mode(), rules.kl.find(p, q)(p, q)
+    return p.mean(), p.variance(), p.entropy(), p.mode(), closed_forms.kl.find(p, q)(p, q)
 
 
 @jax.jit
@@ -143,7 +143,7 @@ def test_the_tails_and_the_pieces_of_the_line_sum_to_one(case, wide, dtype):
 @jax.jit
 def slopes(family, q, x):
     def whole(family):
-        values = family.variance(), family.entropy(), rules.kl.find(family, q)(family, q)
+        values = family.variance(), family.entropy(), closed_forms.kl.find(family, q)(family, q)
         return sum(v.sum() for v in (*values, family.survival(x)))
 
     return jax.grad(whole)(family)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from pofx.core.variables import Column
+from pofx.core.column import Column
 from pofx.families import (
     Bernoulli,
     Categorical,

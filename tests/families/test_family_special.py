@@ -7,19 +7,21 @@ import pytest
 from scipy import special as sp
 from scipy import stats
 
-from pofx.core.variables import Column
-from pofx.families import Poisson, special, tails
+from pofx.core.column import Column
+from pofx.families import Poisson, special_functions, tail_probabilities
 
 U = np.array([1e-3, 0.1, 0.5, 0.7, 0.99, 0.9999])
 
 
-log_poisson = jax.jit(special.log_poisson)
-poisson_tails = jax.jit(tails.poisson_tails)
-gamma_tails = jax.jit(tails.gamma_tails)
-log_negative_binomial = jax.jit(special.log_negative_binomial)
-negative_binomial_tails = jax.jit(tails.negative_binomial_tails)
-poisson_slope = jax.jit(jax.vmap(jax.grad(special.log_poisson, 1)))
-negative_binomial_slopes = jax.jit(jax.vmap(jax.grad(special.log_negative_binomial, (0, 1, 2))))
+log_poisson = jax.jit(special_functions.log_poisson)
+poisson_tails = jax.jit(tail_probabilities.poisson_tails)
+gamma_tails = jax.jit(tail_probabilities.gamma_tails)
+log_negative_binomial = jax.jit(special_functions.log_negative_binomial)
+negative_binomial_tails = jax.jit(tail_probabilities.negative_binomial_tails)
+poisson_slope = jax.jit(jax.vmap(jax.grad(special_functions.log_poisson, 1)))
+negative_binomial_slopes = jax.jit(
+    jax.vmap(jax.grad(special_functions.log_negative_binomial, (0, 1, 2)))
+)
 
 
 def single(x):
@@ -72,16 +74,18 @@ def test_excess_keeps_its_digits():
     t, exact = single([1e-6, -1e-3, 0.19, 0.21, -0.3, 50.0])
     series = exact**2 / 2 - exact**3 / 3 + exact**4 / 4
     wanted = np.where(abs(exact) < 1e-2, series, exact - np.log1p(exact))
-    np.testing.assert_allclose(special.excess(t), wanted, rtol=4e-6)
+    np.testing.assert_allclose(special_functions.excess(t), wanted, rtol=4e-6)
 
 
 def test_log_minus_digamma_and_its_slope():
     a = np.geomspace(1e-3, 1e4, 15)
     with jax.enable_x64(True):
-        value, slope = jax.vmap(jax.value_and_grad(special.log_minus_digamma))(jnp.asarray(a))
+        value, slope = jax.vmap(jax.value_and_grad(special_functions.log_minus_digamma))(
+            jnp.asarray(a)
+        )
         np.testing.assert_allclose(value, np.log(a) - sp.digamma(a), rtol=1e-9)
         np.testing.assert_allclose(slope, 1 / a - sp.polygamma(1, a), rtol=1e-7)
-    narrow = special.log_minus_digamma(jnp.asarray(a, jnp.float32))
+    narrow = special_functions.log_minus_digamma(jnp.asarray(a, jnp.float32))
     np.testing.assert_allclose(narrow, np.log(a) - sp.digamma(a), rtol=1e-6)
 
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 import pofx
-from pofx.front.cli import main
-from pofx.table.read import read
+from pofx.cli.main import main
+from pofx.table.frames.files import read
 
 RNG = np.random.default_rng(0)
 ROWS = 40

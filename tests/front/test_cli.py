@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import pofx
-from pofx.table.read import read
+from pofx.table.frames.files import read
 
 HEAD = ["column", "kind", "family", "spikes", "resolution", "values"]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pofx.table.read import read, write
+from pofx.table.frames.files import read, write
 
 N = 40
 RNG = np.random.default_rng(0)

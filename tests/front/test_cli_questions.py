@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pofx.table.read import read
+from pofx.table.frames.files import read
 
 
 def test_ask_answers_each_question_on_its_own(run, p):

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 import pofx
-from pofx.table.read import read, write
+from pofx.table.frames.files import read, write
 
 pytestmark = pytest.mark.filterwarnings("ignore:impute. this model holds")
 

@@ -6,8 +6,8 @@ import pytest
 import pofx
 from pofx import plot
 from pofx.core.errors import PofxError
-from pofx.front.drawing import PICTURES, draw
-from pofx.table.read import write
+from pofx.report.pictures import PICTURES, draw
+from pofx.table.frames.files import write
 
 coin = plot.bernoulli_entropy
 RNG = np.random.default_rng(0)

@@ -14,8 +14,8 @@ import pytest
 
 import pofx
 from pofx import PofxError
-from pofx.table.encode import encode
-from pofx.table.strange import excess, least_expected
+from pofx.report.unexpected_rows import excess, least_expected
+from pofx.table.encoding import encode
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 VOID = {"meta", "link", "img", "br"}

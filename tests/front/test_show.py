@@ -6,13 +6,13 @@ import sys
 import numpy as np
 import pytest
 
-from pofx.front import show
-from pofx.front.cli import main
+from pofx.cli import output
+from pofx.cli.main import main
 
 
 def test_brackets_colons_and_escapes_are_shown_as_they_are(capsys):
     names = ["a[/b]", "[unknown]", ":smile:", "x\x1b[31m", "a\nb"]
-    show.draw({"[b]k\x1b[0m": names, "n": [1e9 + 0.25, 1e9 + 1, 1e9 + 2, 1e9 + 3, np.nan]})
+    output.draw({"[b]k\x1b[0m": names, "n": [1e9 + 0.25, 1e9 + 1, 1e9 + 2, 1e9 + 3, np.nan]})
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 6
     assert lines[0].split() == ["[b]k\\x1b[0m", "n"]
@@ -37,5 +37,5 @@ def test_a_stream_of_another_encoding_does_not_fail(folder, monkeypatch, encodin
 def test_tables_are_in_utf8_whatever_the_stream(monkeypatch):
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, "ascii"))
-    show.write({"k": ["ä", "±"]})
+    output.write({"k": ["ä", "±"]})
     assert raw.getvalue().decode() == "k\nä\n±\n"

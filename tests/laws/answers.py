@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import pofx
-from pofx.table.encode import decode, encode, log_scale
+from pofx.table.encoding import decode, encode, log_scale
 
 from . import explicit_information
 from .explicit import Explicit, Grid, explicit

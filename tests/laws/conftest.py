@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pofx.core.discovery import discover
-from pofx.core.distribution import Queryable, Statistical, Tractable
-from pofx.core.inexact import Estimated
+from pofx.core.abstract import Queryable, Statistical, Tractable
+from pofx.core.abstract_approximate import Estimated
+from pofx.core.registry import discover
 
 TRACTABLE = {
     name: cls

@@ -6,12 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pofx.core import rules
-from pofx.core.distribution import Tractable
+from pofx.core import closed_forms
+from pofx.core.abstract import Tractable
 from pofx.models.recoded import Recoded
 from pofx.queries import divergence
-from pofx.queries.column import atoms, closed
 from pofx.queries.monte_carlo import monte_carlo
+from pofx.queries.row_conditionals import atoms, closed
 
 
 def numbers(case):
@@ -63,7 +63,7 @@ def test_quantiles_invert_the_distribution_function(case):
 
 def test_expectations_are_those_of_the_conditionals(case):
     skip_if_recoded(case)
-    rule = rules.expectation.find(case.model)
+    rule = closed_forms.expectation.find(case.model)
     assert rule is not None
     x, observed = row_of(case, 3)
     observed[numbers(case)[:1]] = False
@@ -76,7 +76,7 @@ def test_expectations_are_those_of_the_conditionals(case):
 
 
 def test_moments_are_those_of_draws(case):
-    rule = rules.moments.find(case.model)
+    rule = closed_forms.moments.find(case.model)
     if rule is None:
         pytest.skip("no closed moments")
     mean, covariance = rule(case.model)
@@ -88,7 +88,7 @@ def test_moments_are_those_of_draws(case):
 
 
 def test_a_box_around_everything_is_no_evidence(case):
-    rule = rules.box.find(case.model)
+    rule = closed_forms.box.find(case.model)
     place = tuple(numbers(case))
     if rule is None or not place:
         pytest.skip("no closed boxes")
@@ -125,7 +125,7 @@ def _atoms(model: Tractable, x, observed, j):
 
 
 def test_the_most_probable_completion_beats_draws(case):
-    rule = rules.completion.find(case.model)
+    rule = closed_forms.completion.find(case.model)
     if rule is None:
         pytest.skip("no closed completion")
     x, observed = row_of(case, 3)

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from pofx.core import width
+from pofx.core import float_width
 
 from . import tables
 from .answers import answers
@@ -77,7 +77,7 @@ def check(name, shape, digits):
     p, q = fitted(name, shape, 0)
     tolerance = NEARLY_SINGULAR if shape == "nearly singular" else TOLERANCE[digits]
     if digits == "narrow":
-        p, q = (replace(m, model=width.narrowed(m.model)) for m in (p, q))
+        p, q = (replace(m, model=float_width.narrowed(m.model)) for m in (p, q))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         wrong = [

@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pofx.core.discovery import discover
-from pofx.core.inexact import Direct, Estimated, Inexact, Pointwise, Unnormalised
+from pofx.core.abstract_approximate import Direct, Estimated, Inexact, Pointwise, Unnormalised
+from pofx.core.registry import discover
 from pofx.core.rows import rows
-from pofx.models.guided import Guided
+from pofx.joint import model_file
+from pofx.models.importance_sampled import Guided
 from pofx.models.independent import Independent
-from pofx.table import store
 
 INEXACT = discover("pofx.models", Inexact)
 DRAWS = 20_000
@@ -162,8 +162,8 @@ def test_files_keep_every_bit(case, tmp_path):
     p = Guided(model, guide, jax.random.key_data(jax.random.key(3)))
     assert isinstance(p, Estimated)
     header = {"schema": {}, "fixed": [], "evidence": [], "fit": {}}
-    store.save(tmp_path / "p.pofx", p, header)
-    q, _ = store.load(tmp_path / "p.pofx")
+    model_file.save(tmp_path / "p.pofx", p, header)
+    q, _ = model_file.load(tmp_path / "p.pofx")
     for own, other in zip(jax.tree.leaves(p), jax.tree.leaves(q), strict=True):
         np.testing.assert_array_equal(own, other)
     row, observed = jnp.asarray(x[0], jnp.zeros(()).dtype), jnp.arange(p.size) > 0

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pofx.core.ratios import log_conditional
+from pofx.core.log_ratios import log_conditional
 from pofx.models.conditional import condition
 from pofx.queries import divergence, information
 from pofx.queries.monte_carlo import monte_carlo

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pofx.core.distribution import OnePhase, OnLoss, Still
+from pofx.core.abstract import OnePhase, OnLoss, Still
 from pofx.core.errors import PofxError
 from pofx.core.rows import rows
 from pofx.learn.checkpoint import fingerprint, read, write

@@ -6,12 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from pofx.core.column import Column
 from pofx.core.errors import PofxError, PofxWarning
 from pofx.core.rows import rows
-from pofx.core.variables import Column
 from pofx.learn.em import em, step
-from pofx.learn.fit import Plan, fit
-from pofx.learn.select import Candidate, select
+from pofx.learn.learner import Plan, fit
+from pofx.learn.model_selection import Candidate, select
 from pofx.models.independent import Independent
 from pofx.models.mixture import Mixture
 

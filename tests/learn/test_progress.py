@@ -6,9 +6,9 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from pofx.learn import progress
+from pofx.learn import progress_bar
 from pofx.learn.em import Progress
-from pofx.learn.progress import watch
+from pofx.learn.progress_bar import watch
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def shown(monkeypatch):
 
 def test_a_notebook_shows_a_bar(shown, monkeypatch):
     now = iter([0.0, 1.0, 1.1, 2.0])
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(now))
+    monkeypatch.setattr(progress_bar.time, "monotonic", lambda: next(now))
     with watch(None, "<mixture>", 2.0) as report:
         report(Progress(1, 4, -3.0))
         report(Progress(2, 4, -2.5))  # too soon after the first to be drawn
@@ -58,7 +58,7 @@ def test_quiet_where_it_is_not_wanted(shown):
 
 def test_quiet_where_nobody_looks(monkeypatch):
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    assert not progress.in_notebook()
+    assert not progress_bar.in_notebook()
     with watch(None, "x") as report:
         assert report is None
 
@@ -67,7 +67,7 @@ def test_ipython_on_a_terminal_is_no_notebook(monkeypatch):
     shell = ModuleType("IPython")
     shell.get_ipython = lambda: SimpleNamespace()
     monkeypatch.setitem(sys.modules, "IPython", shell)
-    assert not progress.in_notebook()
+    assert not progress_bar.in_notebook()
 
 
 def test_a_terminal_shows_a_bar(monkeypatch):

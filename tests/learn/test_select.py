@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
+from pofx.core.column import Column
 from pofx.core.rows import log_prob, rows
-from pofx.core.variables import Column
 from pofx.learn.em import Fit, em
-from pofx.learn.fit import Plan
-from pofx.learn.select import Candidate, contest, mixed, pruned, select, stack_weights
+from pofx.learn.learner import Plan
+from pofx.learn.model_selection import Candidate, contest, mixed, pruned, select, stack_weights
 from pofx.models.chow_liu_tree import ChowLiuTree
 from pofx.models.gaussian import Gaussian
 from pofx.models.independent import Independent
@@ -126,7 +126,7 @@ def test_models_that_are_each_right_of_some_rows_are_stacked(monkeypatch):
     def as_started(key, start, train, plan, valid):
         return Fit(start(key, train), [0.0], True, 0.0)
 
-    monkeypatch.setattr("pofx.learn.select.fit", as_started)
+    monkeypatch.setattr("pofx.learn.model_selection.fit", as_started)
     ladders = [[Candidate(n, lambda *_, own=own: learned(own))] for n, own in parts.items()]
     told = contest(KEY, ladders, [(train, valid)])
     assert [e.name for _, e in told.chosen] == ["wide", "narrow"]

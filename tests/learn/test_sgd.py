@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pofx.core.distribution import Trained
+from pofx.core.abstract import Trained
 from pofx.core.errors import PofxError, PofxWarning
 from pofx.core.rows import rows
 from pofx.learn.sgd import Epoch, Settings, train

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from pofx.core.column import Column
 from pofx.core.rows import rows
-from pofx.core.variables import Column
 from pofx.learn.em import em
 
 WIDE = pytest.param(True, marks=pytest.mark.slow, id="float64")

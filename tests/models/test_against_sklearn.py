@@ -12,17 +12,17 @@ from sklearn import datasets, decomposition
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-from pofx.core.axes import stack
+from pofx.core.column import Column
+from pofx.core.component_axis import stack
 from pofx.core.errors import PofxWarning
 from pofx.core.rows import rows
-from pofx.core.variables import Column
 from pofx.learn.em import em
 from pofx.models.conditional import condition
 from pofx.models.factor_analysis import FactorAnalysis
 from pofx.models.gaussian import Gaussian, gaussian
 from pofx.models.independent import Independent
+from pofx.models.linear_gaussian.moments import Scale
 from pofx.models.mixture import Mixture
-from pofx.models.moments import Scale
 from pofx.models.ppca import PPCA
 
 from .conftest import learn, scores

@@ -13,11 +13,11 @@ from scipy.special import logsumexp
 
 import pofx
 from pofx.core.rows import rows
-from pofx.learn.fit import Plan, fit
-from pofx.learn.settings import Settings
+from pofx.learn.learner import Plan, fit
 from pofx.learn.sgd import train
+from pofx.learn.sgd_config import Settings
 from pofx.models.any_order import AnyOrder
-from pofx.models.guided import Guided
+from pofx.models.importance_sampled import Guided
 from pofx.models.independent import Independent
 
 from .test_autoregressive import (

@@ -10,14 +10,14 @@ import pytest
 from scipy import stats
 
 import pofx
+from pofx.core.column import Column
 from pofx.core.errors import PofxError
 from pofx.core.rows import rows
-from pofx.core.variables import Column
-from pofx.learn.fit import Plan, fit
-from pofx.learn.settings import Settings
+from pofx.learn.learner import Plan, fit
 from pofx.learn.sgd import train
+from pofx.learn.sgd_config import Settings
 from pofx.models.autoregressive import Autoregressive
-from pofx.nets.masked import Masked
+from pofx.nets.made import Masked
 
 from .conftest import real
 

@@ -7,9 +7,9 @@ import pytest
 from scipy import stats
 
 import pofx
+from pofx.core.column import Column
 from pofx.core.errors import PofxError
 from pofx.core.rows import rows
-from pofx.core.variables import Column
 from pofx.models.chain import Chain
 from pofx.models.conditional import Conditional, condition
 from pofx.models.gaussian import Gaussian

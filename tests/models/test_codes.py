@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from pofx.core.variables import Column
-from pofx.models.codes import Codes
+from pofx.core.column import Column
+from pofx.models.denoising.noisy_encoding import Codes
 
 pytestmark = pytest.mark.slow  # each compiles for seconds; the laws run quickly for some
 

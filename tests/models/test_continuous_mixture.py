@@ -6,12 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from pofx.core.column import Column
 from pofx.core.errors import PofxError
 from pofx.core.rows import log_prob, rows
-from pofx.core.variables import Column
-from pofx.learn.fit import Plan, fit
-from pofx.learn.settings import Settings
+from pofx.learn.learner import Plan, fit
 from pofx.learn.sgd import train
+from pofx.learn.sgd_config import Settings
 from pofx.models.chow_liu_tree import ChowLiuTree
 from pofx.models.continuous_mixture import ContinuousMixture
 from pofx.models.independent import Independent

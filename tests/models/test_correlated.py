@@ -8,12 +8,12 @@ import pytest
 from scipy import stats
 
 import pofx
+from pofx.core.column import Column
 from pofx.core.errors import PofxError
-from pofx.core.variables import Column
+from pofx.fitting.candidates import entries
 from pofx.models.correlated import Correlated
 from pofx.queries import information
-from pofx.table.choose import entries
-from pofx.table.infer import infer
+from pofx.table.schema_inference import infer
 
 from .conftest import draws, learn, scores
 
@@ -65,11 +65,11 @@ def test_missing_cells_by_em():
 
 
 def test_moments_and_conditional_means_are_those_of_draws():
-    from pofx.core import rules
+    from pofx.core import closed_forms
 
     p = Correlated.example(jax.random.key(1)).model
     x = draws(p, 40_000)
-    mean, covariance = rules.moments.find(p)(p)
+    mean, covariance = closed_forms.moments.find(p)(p)
     error = x.std(0) / np.sqrt(len(x))
     assert (np.abs(x.mean(0) - np.asarray(mean)) < 5 * error).all()
     np.testing.assert_allclose(covariance, np.cov(x.T), atol=0.03)
@@ -77,16 +77,16 @@ def test_moments_and_conditional_means_are_those_of_draws():
     own = jax.vmap(p.sample, (0, None, None))(
         jax.random.split(jax.random.key(2), 20_000), row, observed
     )
-    expected = rules.expectation.find(p)(p, row, observed)
+    expected = closed_forms.expectation.find(p)(p, row, observed)
     np.testing.assert_allclose(np.asarray(own).mean(0)[1:], np.asarray(expected)[1:], atol=0.02)
 
 
 def test_the_likeliest_completion_is_the_highest_point():
-    from pofx.core import rules
+    from pofx.core import closed_forms
 
     p = Correlated.example(jax.random.key(1)).model
     row, observed = jnp.array([0.3, 0, 0, 0]), jnp.array([True, False, False, False])
-    best, top = rules.completion.find(p)(p, row, observed)
+    best, top = closed_forms.completion.find(p)(p, row, observed)
     steps = 0.05 * np.random.default_rng(0).normal(size=(200, 4)) * ~np.asarray(observed)
     near = np.asarray(best) + steps
     near[:, 1] = np.asarray(best)[1]

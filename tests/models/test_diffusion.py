@@ -15,11 +15,11 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal, poisson
 
 import pofx
+from pofx.core.column import Column
 from pofx.core.errors import PofxError, PofxWarning
 from pofx.core.rows import rows
-from pofx.core.variables import Column
-from pofx.learn.settings import Settings
 from pofx.learn.sgd import train
+from pofx.learn.sgd_config import Settings
 from pofx.models.diffusion import Diffusion
 from pofx.models.gaussian import Gaussian
 from pofx.models.independent import Independent

@@ -10,10 +10,10 @@ from scipy.special import logsumexp, softmax
 from scipy.stats import multivariate_normal, norm
 
 import pofx
+from pofx.core.column import Column
 from pofx.core.errors import PofxError
 from pofx.core.linalg import half_log_det, whitener
 from pofx.core.rows import rows
-from pofx.core.variables import Column
 from pofx.models.diffusion import Diffusion
 from pofx.models.independent import Independent
 

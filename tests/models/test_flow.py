@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 import pofx
+from pofx.core.column import Column
 from pofx.core.rows import rows
-from pofx.core.variables import Column
-from pofx.learn.settings import Settings
 from pofx.learn.sgd import train
+from pofx.learn.sgd_config import Settings
 from pofx.models.flow import Flow
 
 pytest.importorskip("flowjax")

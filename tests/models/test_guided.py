@@ -9,11 +9,12 @@ from scipy import stats
 from scipy.special import softmax
 
 from pofx.core.rows import rows
-from pofx.models import bipartite, rbm
-from pofx.models.guided import Guided
+from pofx.models import rbm
+from pofx.models.energies import boltzmann
+from pofx.models.energies.visible_units import Visible
+from pofx.models.importance_sampled import Guided
 from pofx.models.independent import Independent
-from pofx.models.visible import Visible
-from pofx.queries.guide import reliability
+from pofx.queries.weight_diagnostics import reliability
 
 from .test_rbm import binary, bits
 
@@ -27,7 +28,7 @@ def machine():
     rng = np.random.default_rng(0)
     visible = Visible.of(np.full(6, 0.5), np.ones(6), np.zeros(6), np.zeros(6, bool))
     p = rbm._begun(KEY, jnp.asarray(1.5 * rng.normal(size=(6, 3))), visible, 16)
-    return eqx.tree_at(lambda p: p.log_z, p, bipartite.summed(p.layers))
+    return eqx.tree_at(lambda p: p.log_z, p, boltzmann.summed(p.layers))
 
 
 @pytest.fixture(scope="module")
@@ -111,12 +112,12 @@ def test_weights_all_alike_do_not_make_an_answer_exact(machine, poor):
 
 def test_what_nothing_is_known_of_has_the_models_own_mean(poor):
     """By its chains, whatever the guide says."""
-    from pofx.core import rules
+    from pofx.core import closed_forms
 
     p, x, mass = poor
     p = eqx.tree_at(lambda p: p.model.chains, p, jnp.asarray(x[np.argsort(-mass)[:16]]))
     wide = Guided(model=p.model, guide=p.guide, seed=p.seed, draws=400)
-    rule = rules.expectation.find(wide)
+    rule = closed_forms.expectation.find(wide)
     assert rule
     found = eqx.filter_jit(rule)(wide, jnp.zeros(6), jnp.zeros(6, bool))
     np.testing.assert_allclose(found, mass @ x, atol=0.12)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pofx.core.variables import Column
+from pofx.core.column import Column
 from pofx.models.factor_analysis import FactorAnalysis
 from pofx.models.gaussian import Gaussian
 from pofx.models.independent import Independent

@@ -5,15 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from pofx.core.column import Column
 from pofx.core.errors import PofxError
 from pofx.core.rows import rows
-from pofx.core.variables import Column
+from pofx.models.components.initial_clusters import features
 from pofx.models.conditional import Conditional, condition
 from pofx.models.independent import Independent
+from pofx.models.linear_gaussian.moments import TIED
 from pofx.models.mixture import Mixture
-from pofx.models.moments import TIED
 from pofx.models.ppca import PPCA
-from pofx.models.seeds import features
 
 from .conftest import learn, real, scores
 

@@ -9,12 +9,12 @@ from scipy import stats
 from scipy.special import logsumexp, softmax
 
 import pofx
+from pofx.core.column import Column
 from pofx.core.errors import PofxError, PofxWarning
-from pofx.core.importance import trusted
+from pofx.core.importance_weights import trusted
 from pofx.core.rows import rows
-from pofx.core.variables import Column
-from pofx.learn.fit import Plan, fit
-from pofx.models import tilted
+from pofx.learn.learner import Plan, fit
+from pofx.models.energies import tilted_chains
 from pofx.models.gaussian import gaussian
 from pofx.models.neural_energy import NeuralEnergy
 
@@ -106,17 +106,17 @@ def plane():
 @pytest.mark.usefixtures("float64")
 def test_draws_of_the_reference_find_z(plane):
     p, log_z = plane
-    found, _, steepest = tilted.sampled(KEY, p.tilted, 64)
+    found, _, steepest = tilted_chains.sampled(KEY, p.tilted, 64)
     assert 0 < found.stderr < 0.1
     assert abs(float(found.log_z) - log_z) < 3 * float(found.stderr)
-    assert found.k < trusted(tilted.SAMPLES)
+    assert found.k < trusted(tilted_chains.SAMPLES)
     assert steepest > 1
 
 
 @pytest.mark.usefixtures("float64")
 def test_annealing_finds_z(plane):
     p, log_z = plane
-    found = tilted.cooled(KEY, p.tilted, p.step_size, 100)
+    found = tilted_chains.cooled(KEY, p.tilted, p.step_size, 100)
     assert 0 < found.stderr < 0.1
     assert abs(float(found.log_z) - log_z) < 3 * float(found.stderr)
 
@@ -129,8 +129,8 @@ def test_chains_stay_and_draws_follow_the_density(plane):
     points, cell = grid(flat())
     mass = np.exp(-np.asarray(energies(p, points)) - log_z + cell)
     assert mass.sum() == pytest.approx(1)
-    _, chains, _ = tilted.sampled(KEY, p.tilted, 64)
-    run = tilted.ran(KEY, p.tilted, chains, p.step_size)
+    _, chains, _ = tilted_chains.sampled(KEY, p.tilted, 64)
+    run = tilted_chains.ran(KEY, p.tilted, chains, p.step_size)
     assert 0.5 < run.accepted < 0.85
     energy = mass @ np.asarray(energies(p, points))
     error = run.energies.std() / np.sqrt(run.energies.size / 10)

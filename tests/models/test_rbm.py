@@ -11,16 +11,17 @@ from scipy import stats
 from scipy.special import logsumexp, softmax
 
 import pofx
+from pofx.core.column import Column
 from pofx.core.errors import PofxError, PofxWarning
 from pofx.core.rows import rows
-from pofx.core.variables import Column
-from pofx.learn.fit import Plan, fit
-from pofx.learn.settings import Settings
+from pofx.learn.learner import Plan, fit
 from pofx.learn.sgd import train
-from pofx.models import bipartite, rbm
-from pofx.models.annealed import annealed, doubt_weights, evidence
+from pofx.learn.sgd_config import Settings
+from pofx.models import rbm
+from pofx.models.energies import boltzmann
+from pofx.models.energies.annealed_importance import annealed, doubt_weights, evidence
+from pofx.models.energies.visible_units import Visible
 from pofx.models.rbm import RBM
-from pofx.models.visible import Visible
 
 from .conftest import real
 
@@ -53,7 +54,7 @@ def machine(binaries, reals, hidden, seed=0, size=1.0, temperatures=500):
 
 
 def partition(p):
-    return bipartite.partition(p.layers, KEY, p.temperatures)
+    return boltzmann.partition(p.layers, KEY, p.temperatures)
 
 
 @eqx.filter_jit
@@ -140,8 +141,8 @@ REALS = pytest.param(6, 3, marks=pytest.mark.slow)
 def test_annealing_finds_z(binaries, reals):
     p = machine(binaries, reals, 8, size=0.7)
     found, exact = (
-        bipartite.cooled(p.layers, jax.random.key(3), 500),
-        float(bipartite.summed(p.layers)),
+        boltzmann.cooled(p.layers, jax.random.key(3), 500),
+        float(boltzmann.summed(p.layers)),
     )
     assert 0 < found.stderr < 0.2
     assert abs(float(found.log_z) - exact) < 3 * float(found.stderr)
@@ -244,7 +245,7 @@ def test_the_risk_is_the_likelihood_where_z_is_a_sum():
 @pytest.fixture
 def uncountable(monkeypatch):
     """Z as of machines of many units."""
-    monkeypatch.setattr(bipartite, "EXACT", 0)
+    monkeypatch.setattr(boltzmann, "EXACT", 0)
     jax.clear_caches()
     yield
     jax.clear_caches()

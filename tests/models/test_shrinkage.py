@@ -5,16 +5,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from pofx.core.column import Column
 from pofx.core.rows import rows
-from pofx.core.variables import Column
 from pofx.learn.em import em, step
 from pofx.models.chain import Chain
 from pofx.models.chow_liu_tree import ChowLiuTree
 from pofx.models.correlated import Correlated
 from pofx.models.gaussian import Gaussian
 from pofx.models.independent import Independent
+from pofx.models.linear_gaussian.shrinkage import log_prior_of_covariance, pseudo_variance
 from pofx.models.mixture import Mixture
-from pofx.models.shrinkage import log_prior_of_covariance, pseudo_variance
 
 KEY = jax.random.key(0)
 A, B = Column("a", "real", family="normal"), Column("b", "real", family="normal")

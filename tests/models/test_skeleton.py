@@ -8,8 +8,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import shortest_path
 from sklearn.metrics import mutual_info_score
 
-from pofx.core.variables import Column
-from pofx.models import skeleton
+from pofx.core.column import Column
+from pofx.models.trees import structure
 
 
 def discrete(*levels):
@@ -25,12 +25,12 @@ def informations(x, columns, weight=None, smoothing=0.0):
     seen = (~np.isnan(x)).astype(np.float32)
     heavy = seen if weight is None else seen * weight[:, None].astype(np.float32)
     own = np.nan_to_num(x)
-    return skeleton.mutual_informations(skeleton.codes(columns, own, heavy), heavy, smoothing)[0]
+    return structure.mutual_informations(structure.codes(columns, own, heavy), heavy, smoothing)[0]
 
 
 def tree_of(x, columns, smoothing=1.0):
     seen = (~np.isnan(x)).astype(np.float32)
-    return skeleton.chow_liu(columns, np.nan_to_num(x), seen, smoothing)
+    return structure.chow_liu(columns, np.nan_to_num(x), seen, smoothing)
 
 
 def edges(parents):
@@ -107,7 +107,7 @@ def test_smoothing_adds_rows_spread_evenly(table):
 
 def test_rows_in_several_blocks_are_added(monkeypatch, table):
     whole = informations(table, COLUMNS)
-    monkeypatch.setattr(skeleton, "BLOCK", 64)
+    monkeypatch.setattr(structure, "BLOCK", 64)
     np.testing.assert_allclose(informations(table, COLUMNS), whole, atol=1e-6)
 
 
@@ -130,8 +130,8 @@ def test_numbers_enter_by_bins():
     x = np.stack([z[:, 0], np.exp(z[:, 0] + 0.3 * z[:, 1]), z[:, 2], abs(z[:, 2]) + 0.2 * z[:, 3]])
     found = edges(tree_of(x.T, real(4)))
     assert {frozenset((0, 1)), frozenset((2, 3))} < found
-    codes = skeleton.codes(real(4), x.T, np.ones(x.T.shape))
-    assert (np.bincount(codes[:, 1]) == n // skeleton.BINS).all()
+    codes = structure.codes(real(4), x.T, np.ones(x.T.shape))
+    assert (np.bincount(codes[:, 1]) == n // structure.BINS).all()
 
 
 @pytest.mark.parametrize("d", [1, 2, 3, 6, 7])
@@ -140,7 +140,7 @@ def test_the_root_is_a_centre(d):
     order = np.random.default_rng(d).permutation(d)
     far = np.zeros((d, d))
     far[order[:-1], order[1:]] = far[order[1:], order[:-1]] = 1.0  # a path
-    parents = skeleton.rooted(far)
+    parents = structure.rooted(far)
     assert parents.count(-1) == 1
     ends = [(j, p) for j, p in enumerate(parents) if p >= 0]
     graph = coo_array((np.ones(len(ends)), tuple(np.array(ends).T)) if ends else (d, d), (d, d))
@@ -157,7 +157,7 @@ def test_no_other_spanning_tree_weighs_more():
         w, new = max((a[i, j], j) for i in inside for j in set(range(9)) - inside)
         inside.add(new)
         total += w
-    parents = skeleton.rooted(a)
+    parents = structure.rooted(a)
     assert sum(a[j, p] for j, p in enumerate(parents) if p >= 0) == pytest.approx(total)
 
 
@@ -199,8 +199,8 @@ def test_many_levels_are_told_apart_by_frequency():
     twin = np.where(rng.random(n) < 0.1, rng.integers(0, 3, n), np.minimum(code, 3))
     x = np.column_stack([code, twin, rng.integers(0, 2, n)])
     columns = discrete(5000, 4, 2)
-    codes = skeleton.codes(columns, x, np.ones(x.shape))
-    assert codes[:, 0].max() == skeleton.MOST - 1
+    codes = structure.codes(columns, x, np.ones(x.shape))
+    assert codes[:, 0].max() == structure.MOST - 1
     top = np.argsort(-np.bincount(code.astype(int)))[:3]
     for rank, level in enumerate(top):
         assert (codes[code == level, 0] == rank).all()
@@ -209,15 +209,15 @@ def test_many_levels_are_told_apart_by_frequency():
 
 def test_ordinal_levels_beyond_the_many_are_binned_in_order():
     x = np.arange(1000.0)[:, None] % 100
-    codes = skeleton.codes((Column("x", "ordinal", levels=100),), x, np.ones(x.shape))
+    codes = structure.codes((Column("x", "ordinal", levels=100),), x, np.ones(x.shape))
     assert (np.diff(codes[:100, 0]) >= 0).all()
-    assert codes.max() == skeleton.BINS - 1
+    assert codes.max() == structure.BINS - 1
 
 
 def test_pair_counts_are_the_cells_seen_together():
     x = np.array([[0, 1], [0, 1], [1, 0], [1, 0], [2, 0]])
     weight = np.array([[1, 1], [2, 2], [1, 0], [3, 3], [0, 4.0]])
-    counts = skeleton.pair_counts(x, weight, (-1, 0), 3)
+    counts = structure.pair_counts(x, weight, (-1, 0), 3)
     np.testing.assert_array_equal(counts[0], [[3, 4, 0], [0, 0, 0], [0, 0, 0]])
     np.testing.assert_array_equal(counts[1], [[0, 3, 0], [3, 0, 0], [0, 0, 0]])
 
@@ -238,11 +238,11 @@ def test_many_columns_of_many_ordered_levels_are_told_apart_by_bins(monkeypatch)
     columns = [Column(f"x{j}", "ordinal", levels=60, family="categorical") for j in range(d)]
     chain = {frozenset((j, j + 1)) for j in range(d - 1)}
     assert len(edges(tree_of(x, columns)) & chain) >= d - 4
-    monkeypatch.setattr(skeleton, "CODES", 300)
+    monkeypatch.setattr(structure, "CODES", 300)
     code = []
-    whole = skeleton.mutual_informations
+    whole = structure.mutual_informations
     monkeypatch.setattr(
-        skeleton, "mutual_informations", lambda c, *rest: code.append(c) or whole(c, *rest)
+        structure, "mutual_informations", lambda c, *rest: code.append(c) or whole(c, *rest)
     )
     assert len(edges(tree_of(x, columns)) & chain) >= d - 4
     assert code[0].max() == 300 // d - 1
@@ -256,7 +256,7 @@ def test_codes_that_tell_only_by_chance_make_no_edges():
     z[:, 3] = rng.integers(0, 500, 1000)
     real = [Column(n, "real", family="normal") for n in "xyz"]
     columns = [*real, Column("id", "categorical", levels=500, family="categorical")]
-    parents = skeleton.chow_liu(columns, z, np.ones(z.shape), 1.0)
+    parents = structure.chow_liu(columns, z, np.ones(z.shape), 1.0)
     edges = {frozenset((j, p)) for j, p in enumerate(parents) if p >= 0}
     assert {frozenset((0, 1)), frozenset((1, 2))} <= edges
 
@@ -265,7 +265,7 @@ def test_codes_that_tell_only_by_chance_make_no_edges():
 def test_columns_of_numbers_too_many_for_their_bins_have_fewer():
     rng = np.random.default_rng(8)
     x = rng.normal(size=(300, 1)) + np.cumsum(rng.normal(size=(300, 2500)), 1)
-    code = skeleton.codes(real(2500), x, np.ones(x.shape), bins=3)
+    code = structure.codes(real(2500), x, np.ones(x.shape), bins=3)
     assert code.max() == 2
     began = time.perf_counter()
     found = tree_of(x, real(2500))

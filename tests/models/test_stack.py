@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pofx.core import rules
+from pofx.core import closed_forms
+from pofx.core.column import Column
 from pofx.core.errors import PofxError
 from pofx.core.rows import rows
-from pofx.core.variables import Column
 from pofx.learn.em import em, step
 from pofx.models.continuous_mixture import ContinuousMixture
 from pofx.models.gaussian import Gaussian
@@ -110,7 +110,7 @@ def test_components_out_of_range():
 
 def test_a_column_of_the_stack_is_a_mixture_of_those_of_its_parts(mixed):
     x, seen = jnp.array([1.5, 0.0, 1.0]), jnp.array([True, False, True])
-    atoms = rules.column.find(mixed)(mixed, x, seen, 1)
+    atoms = closed_forms.column.find(mixed)(mixed, x, seen, 1)
     at = np.linspace(-4, 4, 7)
     rows_ = np.column_stack([np.full(7, 1.5), at, np.ones(7)])
     wanted = scores(mixed, rows_) - scores(mixed, np.array([[1.5, np.nan, 1.0]]))
@@ -121,7 +121,7 @@ def test_a_column_of_the_stack_is_a_mixture_of_those_of_its_parts(mixed):
 
 def test_the_expectation_is_that_of_the_parts_by_their_posterior(mixed):
     x, seen = jnp.array([1.5, 0.0, 0.0]), jnp.array([True, False, False])
-    found = np.asarray(rules.expectation.find(mixed)(mixed, x, seen))
+    found = np.asarray(closed_forms.expectation.find(mixed)(mixed, x, seen))
     grid = np.linspace(-12, 12, 2401)
     at = np.column_stack([np.full(2401, 1.5), grid, np.full(2401, np.nan)])
     density = np.exp(scores(mixed, at))
@@ -132,7 +132,7 @@ def test_the_expectation_is_that_of_the_parts_by_their_posterior(mixed):
 
 def test_the_probability_of_a_box_is_an_integral(mixed):
     x, seen = jnp.array([1.5, 0.0, 0.0]), jnp.array([True, False, False])
-    box = rules.box.find(mixed)
+    box = closed_forms.box.find(mixed)
     low, high = jnp.array([-0.5, 0.0]), jnp.array([1.0, 1.0])
     found = float(box(mixed, x, seen, (1, 2), low, high))
     grid = np.linspace(-0.5, 1.0, 1501)
@@ -143,7 +143,7 @@ def test_the_probability_of_a_box_is_an_integral(mixed):
 
 
 def test_moments_are_those_of_draws(mixed):
-    mean, covariance = rules.moments.find(mixed)(mixed)
+    mean, covariance = closed_forms.moments.find(mixed)(mixed)
     drawn = draws(mixed, 8000)
     np.testing.assert_allclose(mean, drawn.mean(0), atol=0.15)
     np.testing.assert_allclose(covariance, np.cov(drawn.T), atol=0.4)
@@ -153,7 +153,7 @@ def test_where_a_part_has_no_closed_form_the_stack_has_none():
     tree = Independent.start(KEY, rows(table(30)[:, [2]]), (B,))
     other = learn(Gaussian, table(30)[:, [0]]).model
     pair = Stack(jnp.zeros(2), (tree, other))
-    column = rules.column.find(pair)
+    column = closed_forms.column.find(pair)
     assert column(pair, jnp.zeros(1), jnp.zeros(1, bool), 0) is None, "a bit and a number"
 
 

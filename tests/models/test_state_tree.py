@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pofx.models.state_tree import IMPOSSIBLE, StateTree, even_counts, even_tree
+from pofx.models.trees.state_tree import IMPOSSIBLE, StateTree, even_counts, even_tree
 
 LEVELS = (3, 2, 3, 2, 1, 2)
 PARENTS = (-1, 0, 1, 1, -1, 4)

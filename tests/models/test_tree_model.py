@@ -6,13 +6,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pofx.core.axes import stack
+from pofx.core.closed_forms import loosened
+from pofx.core.component_axis import stack
 from pofx.core.rows import rows
-from pofx.core.rules import loosened
 from pofx.learn.em import step
 from pofx.models.chow_liu_tree import ChowLiuTree
-from pofx.models.stacked import log_probs
-from pofx.models.state_tree import StateTree, even_tree
+from pofx.models.components.operations import log_probs
+from pofx.models.trees.state_tree import StateTree, even_tree
 
 pytestmark = pytest.mark.slow
 

@@ -15,14 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pofx
+from pofx.core.column import Column
 from pofx.core.errors import PofxError, PofxWarning
 from pofx.core.rows import rows
-from pofx.core.variables import Column
 from pofx.learn.em import em, step
-from pofx.learn.stepwise import Pace, stepwise
-from pofx.models import skeleton
+from pofx.learn.stepwise_em import Pace, stepwise
 from pofx.models.chow_liu_tree import ChowLiuTree
 from pofx.models.latent_tree import LatentTree
+from pofx.models.trees import structure
 
 from .conftest import draws, learn, real, scores
 
@@ -428,7 +428,7 @@ def test_three_hundred_columns():
     hidden = rng.normal(size=(120, 5)) @ rng.normal(size=(5, 300))
     x = rng.poisson(np.exp(0.3 * hidden)).astype(float)
     columns = tuple(Column(f"n{j}", "count", family="poisson") for j in range(300))
-    assert all(skeleton.many(c) for c in columns)
+    assert all(structure.many(c) for c in columns)
     for cls in TREES.values():
         data = rows(x)
         model = cls.start(jax.random.key(0), data, columns, states=3)

@@ -15,13 +15,13 @@ from scipy.stats import multivariate_normal
 from sklearn.datasets import load_digits
 
 import pofx
+from pofx.core.column import Column
 from pofx.core.errors import PofxError, PofxWarning
 from pofx.core.rows import rows
-from pofx.core.variables import Column
-from pofx.learn.fit import Plan, fit
-from pofx.learn.settings import Settings
+from pofx.learn.learner import Plan, fit
 from pofx.learn.sgd import train
-from pofx.models.guided import Guided
+from pofx.learn.sgd_config import Settings
+from pofx.models.importance_sampled import Guided
 from pofx.models.independent import Independent
 from pofx.models.vae import VAE
 

@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pofx.core.variables import Column
-from pofx.nets.embedding import Embedding
+from pofx.core.column import Column
+from pofx.nets.row_embedding import Embedding
 
 COLUMNS = (
     Column("real", "real"),

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pofx.nets.masked import HOT, Masked
+from pofx.nets.made import HOT, Masked
 from pofx.nets.transformer import Transformer
 
 pytestmark = pytest.mark.slow  # each compiles for seconds; the laws run quickly for some

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pofx.core.variables import Column
+from pofx.core.column import Column
 from pofx.nets.tokens import KNEE, Tokens
 
 REAL = Column("x", "real")

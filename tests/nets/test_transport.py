@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.linalg import expm
 
-from pofx.nets.transport import EXACT, transported
+from pofx.nets.ode_flow import EXACT, transported
 
 pytest.importorskip("diffrax")
 

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pofx.notation.mistakes import NotationError
+from pofx.notation.errors import NotationError
 from pofx.notation.parse import parse
-from pofx.notation.terms import Free, Interval, Members, Moment, Name, Point, Unknown, Value
-from pofx.notation.tree import (
+from pofx.notation.queries import (
     Divergence,
     Entropy,
     Expectation,
@@ -23,7 +22,8 @@ from pofx.notation.tree import (
     Side,
     TotalCorrelation,
 )
-from pofx.notation.unexpected import FUNCTIONS
+from pofx.notation.syntax_errors import FUNCTIONS
+from pofx.notation.terms import Free, Interval, Members, Moment, Name, Point, Unknown, Value
 
 A, B, C, D = (Name(name) for name in "abcd")
 HALF_DAY = (Moment("2020-01-31"), Moment("2020-02-01 12:30"))

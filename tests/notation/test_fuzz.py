@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pofx.notation.mistakes import NotationError
+from pofx.notation.errors import NotationError
 from pofx.notation.parse import LONGEST, parse
 
 from .trees import QUERIES

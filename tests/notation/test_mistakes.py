@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 from pofx.core.errors import PofxError
-from pofx.notation.mistakes import NotationError, mistake
+from pofx.notation.errors import NotationError, mistake
 from pofx.notation.parse import LONGEST, parse
 
 

@@ -2,8 +2,7 @@
 
 from hypothesis import strategies as st
 
-from pofx.notation.terms import Free, Interval, Members, Moment, Name, Point, Unknown, Value
-from pofx.notation.tree import (
+from pofx.notation.queries import (
     Divergence,
     Entropy,
     Expectation,
@@ -15,6 +14,7 @@ from pofx.notation.tree import (
     Side,
     TotalCorrelation,
 )
+from pofx.notation.terms import Free, Interval, Members, Moment, Name, Point, Unknown, Value
 
 TEXTS = st.one_of(
     st.sampled_from(["a", "b", "in", "not", "p", "inf", "x.y", "true", "A-1", "1", "", "a`b", "?"]),

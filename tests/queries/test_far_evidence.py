@@ -7,9 +7,9 @@ import pytest
 from scipy import stats
 from scipy.special import logsumexp
 
-from pofx.core.atoms import Atoms
+from pofx.core.column import Column
+from pofx.core.column_mixture import Atoms
 from pofx.core.family import log_between
-from pofx.core.variables import Column
 from pofx.families.gamma import Gamma
 from pofx.families.log_normal import LogNormal
 from pofx.families.negative_binomial import NegativeBinomial

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pofx.core.axes import stack
-from pofx.core.discovery import discover
-from pofx.core.distribution import Tractable
+from pofx.core.abstract import Tractable
+from pofx.core.column import Column
+from pofx.core.component_axis import stack
+from pofx.core.registry import discover
 from pofx.core.rows import rows
-from pofx.core.variables import Column
 from pofx.families.bernoulli import Bernoulli
 from pofx.learn.em import em
 from pofx.models.chain import Chain

@@ -12,7 +12,7 @@ from scipy.stats import multivariate_normal
 from pofx import Joint, PofxError, Schema, Variable
 from pofx.core.rows import rows
 from pofx.models.factor_analysis import FactorAnalysis
-from pofx.models.guided import Guided
+from pofx.models.importance_sampled import Guided
 from pofx.models.independent import Independent
 from pofx.models.latent_tree import LatentTree
 from pofx.models.mixture import Mixture

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import pofx
-from pofx.core import extended, width
+from pofx.core import extended_precision, float_width
+from pofx.core.column import Column
 from pofx.core.rows import rows
-from pofx.core.variables import Column
 from pofx.models.correlated import Correlated
 from pofx.models.gaussian import gaussian
 from pofx.queries import information
@@ -25,7 +25,7 @@ HALF_LOG_2PIE = 0.5 * (1 + np.log(2 * np.pi))
 def joint(mean, covariance, wide=True):
     names = "abc"[: len(mean)]
     schema = pofx.Schema(tuple(pofx.Variable(n, "real") for n in names), "mapping")
-    with width.float64(wide):
+    with float_width.float64(wide):
         model = gaussian(jnp.asarray(mean, float), jnp.asarray(covariance, float))
     return pofx.Joint(model, schema, np.full(len(mean), np.nan))
 
@@ -130,7 +130,7 @@ def test_beside_a_column_of_levels():
     s = two_units(1e8)
     columns = [Column(n, "real", family="normal") for n in "abc"]
     columns.append(Column("d", "binary", levels=2, family="bernoulli"))
-    with width.float64(True):
+    with float_width.float64(True):
         few = rows(np.array([[0.0, 0, 0, 0], [1, 1, 1, 1], [2, 2, 2, 1]]))
         model = Correlated.start(jax.random.key(0), few, columns)
         model = eqx.tree_at(lambda p: p.normal.covariance, model, jnp.asarray(s))
@@ -139,15 +139,15 @@ def test_beside_a_column_of_levels():
 
 
 def test_a_matrix_that_is_not_positive_definite_has_no_entropy():
-    assert np.isnan(extended.normal_entropy(np.array([[1.0, 2.0], [2.0, 1.0]])))
+    assert np.isnan(extended_precision.normal_entropy(np.array([[1.0, 2.0], [2.0, 1.0]])))
 
 
 @pytest.mark.parametrize("wide", [False, True], ids=["narrow", "wide"])
 def test_the_divergence_of_equals_is_zero(wide):
     """Also of models that have no closed divergence, and of parts alike in models unlike."""
     with jax.enable_x64(wide):
-        from pofx.core.discovery import discover
-        from pofx.core.distribution import Tractable
+        from pofx.core.abstract import Tractable
+        from pofx.core.registry import discover
         from pofx.queries import divergence
 
         for cls in discover("pofx.models", Tractable).values():

@@ -10,8 +10,8 @@ import pytest
 from scipy import stats
 from scipy.special import logsumexp
 
-from pofx.core.axes import stack
-from pofx.core.variables import Column
+from pofx.core.column import Column
+from pofx.core.component_axis import stack
 from pofx.families.bernoulli import Bernoulli
 from pofx.models.chain import Chain
 from pofx.models.factor_analysis import FactorAnalysis
@@ -19,7 +19,7 @@ from pofx.models.gaussian import gaussian
 from pofx.models.independent import Independent
 from pofx.models.mixture import Mixture
 from pofx.models.ppca import PPCA
-from pofx.queries import divergence, information, pairwise
+from pofx.queries import divergence, information, pairwise_information
 from pofx.queries.monte_carlo import monte_carlo
 
 pytestmark = pytest.mark.slow
@@ -210,18 +210,20 @@ def test_what_is_known_sharpens_what_is_not():
 def test_all_pairs_at_once_are_the_pairs(coins, blobs):
     p, columns = coins
     groups = [mask(j) for j in range(4)]
-    found = pairwise.mutual_informations(KEY, p, columns, groups)
+    found = pairwise_information.mutual_informations(KEY, p, columns, groups)
     assert found.kind == "exact"
     assert np.isnan(np.diag(found.value)).all()
     one = information.mutual_information(KEY, p, columns, mask(1), mask(3), mask())
     assert found.value[1, 3] == found.value[3, 1] == pytest.approx(float(one), abs=1e-6)
     blob, numbers, *_ = blobs
-    drawn = pairwise.mutual_informations(KEY, blob, numbers, groups, max_draws=8192)
+    drawn = pairwise_information.mutual_informations(KEY, blob, numbers, groups, max_draws=8192)
     for i, j in [(0, 1), (2, 3)]:
         one = information.mutual_information(
             jax.random.key(4), blob, numbers, mask(i), mask(j), mask(), max_draws=8192
         )
         error = math.hypot(one.stderr, drawn.stderr[i, j])
         assert abs(float(one) - drawn.value[i, j]) < 4 * error
-    short = pairwise.mutual_informations(KEY, blob, numbers, groups, stderr=1e-5, max_draws=4096)
+    short = pairwise_information.mutual_informations(
+        KEY, blob, numbers, groups, stderr=1e-5, max_draws=4096
+    )
     assert "budget spent" in short.how

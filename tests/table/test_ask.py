@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy.stats import poisson
 
 from pofx import PofxError
-from pofx.table.ask import ask
-from pofx.table.asking.results import Table
+from pofx.ask.ask import ask
+from pofx.ask.results import Table
 
 from .test_ask_cells import COVARIANCE, KINDS, cells_of_farm, counts, farm, normal
 

@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 
 from pofx.core.rows import rows
+from pofx.joint.joint import Joint
 from pofx.models.chain import Chain
 from pofx.models.gaussian import gaussian
 from pofx.models.independent import Independent
-from pofx.table.encode import encode
-from pofx.table.joint import Joint
+from pofx.table.encoding import encode
 from pofx.table.schema import Schema, Variable
 
 pytestmark = pytest.mark.slow

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from pofx import PofxError
+from pofx.ask.results import Mode
+from pofx.joint.joint import Joint
 from pofx.models.gaussian import gaussian
-from pofx.notation.mistakes import NotationError
-from pofx.table.asking.results import Mode
-from pofx.table.joint import Joint
+from pofx.notation.errors import NotationError
 from pofx.table.schema import Schema, Variable
 
 from .test_ask_cells import farm, normal
@@ -100,7 +100,7 @@ def test_every_mistake_is_a_notation_error(monkeypatch):
     def broken(*arguments, **options):
         raise PofxError("broken")
 
-    monkeypatch.setattr("pofx.table.asking.mass.events.log_probability", broken)
+    monkeypatch.setattr("pofx.ask.densities.events.log_probability", broken)
     with pytest.raises(NotationError, match="ask: broken") as caught:
         farm().ask("P(size > 1)")
     assert caught.value.at == 0

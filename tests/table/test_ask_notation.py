@@ -7,8 +7,8 @@ import pytest
 
 import pofx
 from pofx import Answer
+from pofx.ask.results import Mode, Moments, Summary, Table
 from pofx.notation.parse import parse
-from pofx.table.asking.results import Mode, Moments, Summary, Table
 
 pytestmark = pytest.mark.slow
 """Minutes of compilation; the quick tests ask and draw a few of each."""

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import multivariate_normal, norm, poisson
 
 from pofx import Answer, PofxError, PofxWarning
-from pofx.table.asking.question import Question
+from pofx.ask.question import Question
 
 from .test_ask_cells import COVARIANCE, KINDS, cells_of_farm, counts, farm, normal
 
@@ -207,7 +207,7 @@ def test_draws_given_ranges(abc, drawn_abc, monkeypatch):
     frame = abc.ask("sample[1000](c | a > 0.5, b < 5)", seed=1)
     for u in (0.1, 0.5, 0.9):
         assert (frame.c <= drawn_abc.c.quantile(u)).mean() == pytest.approx(u, abs=0.06)
-    monkeypatch.setattr("pofx.table.asking.draws.FEW", 0.9)
+    monkeypatch.setattr("pofx.ask.draws.FEW", 0.9)
     with pytest.warns(
         PofxWarning, match="a > 2, b < 5 are hard to get: 4096 weighted ones count for"
     ):

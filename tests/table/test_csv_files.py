@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 
 from pofx.core.errors import PofxError
-from pofx.table.csv_files import cell_texts, read_csv, reading, respelled, write_csv
-from pofx.table.read import read, write
+from pofx.table.frames.csv_files import cell_texts, read_csv, reading, respelled, write_csv
+from pofx.table.frames.files import read, write
 from pofx.table.schema import Schema, Variable
 
 

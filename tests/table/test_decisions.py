@@ -7,7 +7,7 @@ from scipy import stats
 
 import pofx
 from pofx import PofxError
-from pofx.table.decisions import costs
+from pofx.named.decisions import costs
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ import pytest
 from scipy import stats
 
 import pofx
-from pofx.table.cells import Cells
-from pofx.table.encode import decode, encode, parse_value
-from pofx.table.infer import infer
-from pofx.table.restore import to_arrow
+from pofx.table.encoding import decode, encode, parse_value
+from pofx.table.frames.cells import Cells
+from pofx.table.frames.writing import to_arrow
+from pofx.table.schema_inference import infer
 
 BASE = 2**60
 ROWS = 60

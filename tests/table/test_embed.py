@@ -10,7 +10,7 @@ from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 
 import pofx
 from pofx.core.errors import PofxError, PofxWarning
-from pofx.table.embed import embed
+from pofx.table.text_embedding import embed
 
 WORDS = [("one", "two"), ("small", "big"), ("blue", "red")]
 VOCABULARY = [word for pair in WORDS for word in pair]

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from pofx.core.errors import PofxError
-from pofx.table.encode import decode, encode, encode_values, log_scale, parse_value
-from pofx.table.infer import infer
+from pofx.table.encoding import decode, encode, encode_values, log_scale, parse_value
 from pofx.table.schema import Schema, Variable
+from pofx.table.schema_inference import infer
 
 ROWS = 6
 RNG = np.random.default_rng(0)

@@ -12,12 +12,12 @@ import pytest
 from jaxtyping import Array, Float
 
 import pofx
-from pofx.core.distribution import Example
-from pofx.core.inexact import Density, Unnormalised, by_guide, reseeded
+from pofx.core.abstract import Example
+from pofx.core.abstract_approximate import Density, Unnormalised, by_guide, reseeded
 from pofx.core.rows import rows
 from pofx.models.gaussian import Gaussian
-from pofx.models.guided import Guided
-from pofx.queries.guide import reliability
+from pofx.models.importance_sampled import Guided
+from pofx.queries.weight_diagnostics import reliability
 
 pytestmark = pytest.mark.slow
 
@@ -135,7 +135,7 @@ def test_missing_cells_make_an_estimate_that_covers(pair, holes):
 
 
 def test_ninety_five_in_a_hundred_intervals_cover(pair, holes):
-    from pofx.core.inexact import reseeded
+    from pofx.core.abstract_approximate import reseeded
 
     p, q = pair
     truth, held = p.log_prob(holes).value, []

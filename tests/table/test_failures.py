@@ -10,8 +10,8 @@ import pytest
 
 import pofx
 from pofx import PofxError, PofxWarning
-from pofx.core.discovery import named
-from pofx.core.distribution import Learned
+from pofx.core.abstract import Learned
+from pofx.core.registry import named
 from pofx.learn import sgd
 
 SMALL = {

@@ -12,9 +12,9 @@ from scipy import integrate, stats
 
 import pofx
 from pofx import PofxError
+from pofx.joint.joint import Joint
 from pofx.models.gaussian import gaussian
 from pofx.models.independent import Independent
-from pofx.table.joint import Joint
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:this model holds:pofx.PofxWarning", "ignore:EM had not converged:pofx.PofxWarning"

@@ -10,7 +10,7 @@ import pytest
 import pofx
 from pofx.models.independent import Independent
 from pofx.models.stack import Stack
-from pofx.table.encode import encode
+from pofx.table.encoding import encode
 from tests.laws.explicit import explicit
 
 pytestmark = pytest.mark.filterwarnings(

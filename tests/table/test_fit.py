@@ -8,8 +8,8 @@ import pytest
 
 import pofx
 from pofx import PofxError
-from pofx.table.choose import entries
-from pofx.table.infer import infer
+from pofx.fitting.candidates import entries
+from pofx.table.schema_inference import infer
 
 
 def test_weights_are_repetition(birds, p):

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 import pofx
-from pofx.front import cli
+from pofx.cli import main
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_one_component_has_exact_entropies(frame):
 
 
 def test_a_message_shows_what_a_terminal_would_obey(capsys):
-    assert cli._say("level '\x1b[31mx\x07' " + "y" * 5000) == 2
+    assert main._say("level '\x1b[31mx\x07' " + "y" * 5000) == 2
     told = capsys.readouterr().err
     assert "\x1b" not in told
     assert "\\x1b[31mx\\x07" in told
@@ -167,7 +167,7 @@ def test_a_part_that_is_no_text_is_one_line(frame, mistake):
 
 
 def test_files_that_are_no_csv_are_told(tmp_path, frame):
-    from pofx.table.read import read
+    from pofx.table.frames.files import read
 
     for name, separator in (("a", ";"), ("b", "\t"), ("c", "|")):
         frame.to_csv(tmp_path / f"{name}.csv", sep=separator, index=False)
@@ -182,7 +182,7 @@ def test_files_that_are_no_csv_are_told(tmp_path, frame):
 
 def test_a_fit_tells_its_score_in_the_datas_units_whichever_rows_it_looks_at(monkeypatch):
     """In units of 1e20 a cell is worth 46 nats, and rows lack different cells."""
-    monkeypatch.setattr("pofx.table.guide.SCORED", 40)
+    monkeypatch.setattr("pofx.fitting.proposal.SCORED", 40)
     rng = np.random.default_rng(0)
     x = 1e20 * rng.normal(size=(300, 3))
     x[rng.random(x.shape) < 0.5] = np.nan

@@ -13,9 +13,9 @@ from pandas.testing import assert_series_equal
 
 import pofx
 from pofx.core.errors import PofxError
-from pofx.table.encode import decode, encode, encode_values, parse_value
-from pofx.table.infer import infer
+from pofx.table.encoding import decode, encode, encode_values, parse_value
 from pofx.table.schema import Schema, Variable
+from pofx.table.schema_inference import infer
 
 N = 60
 

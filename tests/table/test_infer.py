@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 
 from pofx.core.errors import PofxError
-from pofx.table.infer import infer
-from pofx.table.measure import distinct, resolution, spikes
-from pofx.table.read import read
+from pofx.table.column_statistics import distinct, resolution, spikes
+from pofx.table.frames.files import read
+from pofx.table.schema_inference import infer
 
 DATA = Path(os.environ.get("POFX_DATA", Path(__file__).parents[3] / "shared" / "data")) / "tables"
 RNG = np.random.default_rng(0)

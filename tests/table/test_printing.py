@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import pofx
-from pofx.table.asking.results import Summary, Table
+from pofx.ask.results import Summary, Table
 
 RNG = np.random.default_rng(0)
 NASTY = ("a[/b]", "[unknown]", "line\nbreak", "\x1b[31mred", ":smile:", "plain")

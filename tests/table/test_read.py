@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pofx.core.errors import PofxError
-from pofx.table.encode import encode
-from pofx.table.infer import infer
-from pofx.table.read import read, write
+from pofx.table.encoding import encode
+from pofx.table.frames.files import read, write
+from pofx.table.schema_inference import infer
 
 TABLE = pa.table(
     {

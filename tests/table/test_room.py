@@ -5,7 +5,7 @@ import pytest
 
 import pofx
 from pofx.core.errors import PofxError
-from pofx.table import room
+from pofx.named import memory_limits
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,11 @@ def test_questions_refuse_them_too(p, given):
 
 
 def test_the_limit_is_that_of_the_memory(p, monkeypatch):
-    monkeypatch.setattr(room, "memory_bytes", lambda: 2 * room.CELL_BYTES * 100 / room.SHARE)
+    monkeypatch.setattr(
+        memory_limits,
+        "memory_bytes",
+        lambda: 2 * memory_limits.CELL_BYTES * 100 / memory_limits.SHARE,
+    )
     assert len(p.sample(100)["a"]) == 100
     with pytest.raises(PofxError, match="n: wanted at most 100, "):
         p.sample(101)

@@ -5,7 +5,7 @@ import pytest
 
 import pofx
 from pofx.core.errors import PofxError
-from pofx.table.sampling import flow_log_prob, with_sampler
+from pofx.named.diffusion_sampling import flow_log_prob, with_sampler
 
 pytestmark = pytest.mark.slow  # each compiles for seconds; the laws run quickly for some
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from pofx.core.errors import PofxError
-from pofx.table.dtypes import known_dtype
+from pofx.table.frames.dtypes import known_dtype
 from pofx.table.schema import Schema, Variable
 
 GAIN = Variable(

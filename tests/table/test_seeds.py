@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pofx.core.errors import PofxError
-from pofx.table.seeds import generator_of, key_of
+from pofx.named.random_keys import generator_of, key_of
 
 SEEDS = (0, 1, 2**31, 2**32 - 1, 2**32, 1 + 2**32, 1 + 2**33, 2**63 - 1, -1, 1 - 2**32, -(2**63))
 

@@ -8,9 +8,9 @@ from safetensors import safe_open
 
 import pofx
 from pofx import PofxError
-from pofx.core import width
+from pofx.core import float_width
 from pofx.core.answer import Answer
-from pofx.table.joint import Joint
+from pofx.joint.joint import Joint
 
 
 def again(p, path):
@@ -100,7 +100,7 @@ def test_wider_floats_are_narrowed_with_a_warning(numbers, tmp_path, monkeypatch
     p = pofx.fit(numbers, "independent")
     same(p, again(p, tmp_path / "p.pofx"), numbers)
     wanted = np.asarray(p.log_prob(numbers))
-    monkeypatch.setattr(width, "preferred", lambda: False)  # as on an accelerator
+    monkeypatch.setattr(float_width, "preferred", lambda: False)  # as on an accelerator
     with pytest.warns(pofx.PofxWarning, match="saved in float64 and answers here in float32"):
         narrow = pofx.load(tmp_path / "p.pofx")
     np.testing.assert_allclose(narrow.log_prob(numbers), wanted, rtol=1e-4, atol=1e-4)

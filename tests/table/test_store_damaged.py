@@ -11,7 +11,7 @@ from safetensors.numpy import save as to_bytes
 
 import pofx
 from pofx import PofxError
-from pofx.table.joint import Joint
+from pofx.joint.joint import Joint
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 

@@ -10,9 +10,9 @@ from safetensors import safe_open
 from safetensors.numpy import save as to_bytes
 
 from pofx import PofxError
-from pofx.core.discovery import discover
-from pofx.core.distribution import Queryable
-from pofx.table import store
+from pofx.core.abstract import Queryable
+from pofx.core.registry import discover
+from pofx.joint import model_file
 
 MODELS = discover("pofx.models", Queryable)
 HEAD = {"schema": {}, "fixed": [], "evidence": [], "fit": {}}
@@ -22,8 +22,8 @@ HEAD = {"schema": {}, "fixed": [], "evidence": [], "fit": {}}
 def saved(request, tmp_path):
     """The header and the arrays of an example of a model."""
     path = tmp_path / "whole.pofx"
-    store.save(path, MODELS[request.param].example(jax.random.key(0)).model, HEAD)
-    store.load(path)
+    model_file.save(path, MODELS[request.param].example(jax.random.key(0)).model, HEAD)
+    model_file.load(path)
     with safe_open(path, "numpy") as file:
         arrays = {name: file.get_tensor(name) for name in sorted(file.keys())}
         return json.loads(file.metadata()["pofx"]), arrays
@@ -66,7 +66,7 @@ def test_a_field_of_another_type_is_refused(saved, tmp_path):
             place[name] = bad
             path.write_bytes(to_bytes(arrays, {"pofx": json.dumps(changed)}))
             with pytest.raises(PofxError) as caught:
-                store.load(path)
+                model_file.load(path)
             line = str(caught.value)
             assert line.startswith(f"{path}: not a whole pofx model file ("), (name, bad)
             assert "\n" not in line, (name, bad)
@@ -101,7 +101,7 @@ def test_which_field_is_said(saved, tmp_path, name, bad, line):
     path = tmp_path / "bad.pofx"
     path.write_bytes(to_bytes(arrays, {"pofx": json.dumps(header)}))
     with pytest.raises(PofxError, match=line):
-        store.load(path)
+        model_file.load(path)
 
 
 @pytest.mark.parametrize("saved", ["independent"], indirect=True)
@@ -112,4 +112,4 @@ def test_a_family_of_no_name_is_said(saved, tmp_path, name):
     path = tmp_path / "bad.pofx"
     path.write_bytes(to_bytes(arrays, {"pofx": json.dumps(header)}))
     with pytest.raises(PofxError, match="no class of a model is called"):
-        store.load(path)
+        model_file.load(path)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pofx.core.discovery import discover
-from pofx.core.distribution import Learned, Tractable
-from pofx.table.taxonomy import HEADS, markdown, promises
+from pofx.core.abstract import Learned, Tractable
+from pofx.core.registry import discover
+from pofx.fitting.model_table import HEADS, markdown, promises
 
 PAGE = Path(__file__).parents[2] / "docs" / "taxonomy.md"
 

@@ -8,8 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pofx.table.dtypes import known_dtype
-from pofx.table.times import moment, numbers, parse, sort_of, time_name, time_type, times, told
+from pofx.table.frames.dtypes import known_dtype
+from pofx.table.frames.times import (
+    moment,
+    numbers,
+    parse,
+    sort_of,
+    time_name,
+    time_type,
+    times,
+    told,
+)
 
 KINDS = [
     *(pa.timestamp(unit, tz) for unit in ("s", "ms", "us", "ns") for tz in (None, "Asia/Tokyo")),

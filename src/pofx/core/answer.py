@@ -9,9 +9,17 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pofx.core.beyond import beyond, exponential, lost, multiplied, power_of_ten, summed, unheld
 from pofx.core.escaping import escaped
 from pofx.core.printing import array_text, number_text
+from pofx.core.unrepresentable import (
+    beyond,
+    exponential,
+    lost,
+    multiplied,
+    power_of_ten,
+    summed,
+    unheld,
+)
 
 Trust = Literal["exact", "lower bound", "upper bound", "estimate"]
 

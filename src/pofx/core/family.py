@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from pofx.core import rules
-from pofx.core.double import Double, double
-from pofx.core.variables import Column, Kind
+from pofx.core import closed_forms
+from pofx.core.column import Column, Kind
+from pofx.core.double_double import Double, double
 
 Statistics: TypeAlias = Any
 """A pytree of sums over rows; two of them add leaf by leaf."""
@@ -158,5 +158,5 @@ def log_between(
 
 def fine_log_prob(family: Family, x: Float[Array, "c"]) -> Double:
     """`log_prob`, and what rounding takes from it in a family in which that is much."""
-    rule = rules.fine.find(family)
+    rule = closed_forms.fine.find(family)
     return rule(family, x) if rule else double(family.log_prob(x))

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from pofx.core.rules import loosened
+from pofx.core.closed_forms import loosened
 
 CHUNKS = (16, 64, 256)
 """Rows in a chunk: few sizes, for each new shape is compiled anew."""

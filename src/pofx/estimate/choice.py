@@ -12,8 +12,8 @@ from scipy.special import ndtri
 from pofx.core.learner import learner
 from pofx.estimate.copulas import elliptical, normal_mixture, standardised, uniform_scores
 from pofx.estimate.cross_fit import CrossFit, Learner, Task, cross_fit
+from pofx.estimate.input_samples import Sample
 from pofx.estimate.named import named_model
-from pofx.estimate.samples import Sample
 
 MIN_DISTINCT_SHARE = 0.5
 """The share of distinct values from which a column's ranks say what the column says."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import digamma, gammaln, polygamma, xlogy
 
-from pofx.estimate.samples import joint_level
+from pofx.estimate.input_samples import joint_level
 
 
 class Table(NamedTuple):

@@ -11,9 +11,9 @@ from scipy.stats import rankdata
 from pofx.core.answer import Answer
 from pofx.core.errors import PofxError, unknown
 from pofx.estimate import discrete as levels
-from pofx.estimate import neighbours as near
+from pofx.estimate import ksg as near
 from pofx.estimate.discrete import METHODS as COUNTS
-from pofx.estimate.samples import Sample, read
+from pofx.estimate.input_samples import Sample, read
 from pofx.estimate.subsampling import standard_error
 from pofx.estimate.under_model import under_model
 
@@ -38,9 +38,9 @@ def entropy(
     "miller-madow" (1955), "chao-shen" (2003), "shrinkage" (Hausser and Strimmer 2009) or "nsb"
     (Nemenman, Shafee and Bialek 2002); the last two suppose that every level was seen. Where a
     column is continuous by "kozachenko-leonenko" (1987), from the distances to the nearest
-    `neighbours`: a differential entropy in the data's units, which may be negative. What is
-    discrete `read` in `pofx.estimate.samples` tells, and `discrete` overrides; rows with missing
-    cells are dropped. `stderr` covers the sampling, not the bias; without it, it is NaN. Raises
+    `neighbours`: a differential entropy in the data's units, which may be negative. Which columns
+    are discrete is found by `pofx.estimate.input_samples.read`; `discrete` overrides it. Rows with
+    missing cells are dropped. `stderr` covers the sampling, not the bias; without it, it is NaN. Raises
     PofxError for bad input, and for numbers that repeat so often that they have no density.
 
     >>> x = np.random.default_rng(0).normal(size=1000)
@@ -79,9 +79,9 @@ def mutual_information(
 ) -> Answer:
     """I(x; y | given) = E[log p(x, y | z) / p(x | z) p(y | z)] from samples.
 
-    Each of the variables has shape (n,) or (n, d), its columns discrete or continuous, as `read` in
-    `pofx.estimate.samples` tells and `discrete` overrides: a bool, or a mapping from "x", "y" and
-    "given" to bools. Rows with missing cells are dropped.
+    Each of the variables has shape (n,) or (n, d). Which columns are discrete is found by
+    `pofx.estimate.input_samples.read`; `discrete` overrides it: a bool, or a mapping from "x", "y"
+    and "given" to bools. Rows with missing cells are dropped.
 
     | columns | method |
     | --- | --- |

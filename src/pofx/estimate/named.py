@@ -10,7 +10,7 @@ import numpy as np
 from pofx.core.errors import PofxError
 from pofx.core.learner import learner
 from pofx.estimate.cross_fit import Density, Learner
-from pofx.estimate.samples import Sample
+from pofx.estimate.input_samples import Sample
 
 Fit = Callable[..., Any]
 """fit(data, weights=...) -> a fitted joint distribution, as `pofx.fit` is."""

@@ -12,9 +12,9 @@ from scipy.spatial import KDTree
 from pofx.core.answer import Answer
 from pofx.core.errors import PofxError
 from pofx.estimate import discrete as levels
-from pofx.estimate import neighbours as near
+from pofx.estimate import ksg as near
 from pofx.estimate.information import mutual_information
-from pofx.estimate.samples import Sample, read
+from pofx.estimate.input_samples import Sample, read
 
 CLOSE = 5
 """Rows nearest in the condition, the own one too, among which a row finds its x (Runge 2018)."""

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pofx.core.errors import PofxError, warn
-from pofx.estimate import neighbours as near
+from pofx.estimate import ksg as near
 from pofx.estimate.choice import Choice, choose, ranked
 from pofx.estimate.copulas import ClosedDensity, determined
 from pofx.estimate.cross_fit import FOLDS, MIN_ROWS, Task, cross_fit, with_error
+from pofx.estimate.input_samples import Sample
 from pofx.estimate.moments import misfit
 from pofx.estimate.named import fit_function, named_model
-from pofx.estimate.samples import Sample
 from pofx.estimate.subsampling import standard_error
 
 NEIGHBOURS = 3

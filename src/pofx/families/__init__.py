@@ -2,7 +2,7 @@
 
 from pofx.families.bernoulli import Bernoulli
 from pofx.families.categorical import Categorical
-from pofx.families.choose import base_class, family_class, stack, start
+from pofx.families.column_families import base_class, family_class, stack, start
 from pofx.families.gamma import Gamma
 from pofx.families.inflated import Inflated
 from pofx.families.log_normal import LogNormal

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from pofx.core import rules
+from pofx.core import closed_forms
+from pofx.core.column import Column, Kind
 from pofx.core.family import Family
-from pofx.core.variables import Column, Kind
-from pofx.families.special import divergence, entr, log
-from pofx.families.starting import summary
+from pofx.families.column_moments import summary
+from pofx.families.special_functions import divergence, entr, log
 
 Counts = tuple[Float[Array, "c"], Float[Array, "c"]]
 
@@ -113,7 +113,7 @@ class Bernoulli(Family):
         return cls(jax.random.normal(key, (2,))), columns
 
 
-@rules.kl.register(Bernoulli, Bernoulli)
+@closed_forms.kl.register(Bernoulli, Bernoulli)
 def _kl(p: Bernoulli, q: Bernoulli) -> Float[Array, "c"]:
     zero = divergence(jax.nn.sigmoid(-p.log_odds), jax.nn.sigmoid(-q.log_odds))
     return zero + divergence(p.mean(), q.mean())

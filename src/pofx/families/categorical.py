@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from pofx.core import rules
+from pofx.core import closed_forms
+from pofx.core.column import Column, Kind
 from pofx.core.family import Family
-from pofx.core.variables import Column, Kind
-from pofx.families.special import divergence, entr, log
+from pofx.families.special_functions import divergence, entr, log
 
 
 class Categorical(Family):
@@ -135,6 +135,6 @@ class Categorical(Family):
         return cls(jax.nn.softmax(jax.random.normal(key, (2, 4)) + absent, -1)), columns
 
 
-@rules.kl.register(Categorical, Categorical)
+@closed_forms.kl.register(Categorical, Categorical)
 def _kl(p: Categorical, q: Categorical) -> Float[Array, "c"]:
     return divergence(p.probabilities, q.probabilities).sum(-1)

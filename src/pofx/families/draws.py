@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from pofx.families.special import log_poisson
+from pofx.families.special_functions import log_poisson
 
 FEW = 10.0
 """The mean count from which on draws are proposed and accepted, not counted up."""

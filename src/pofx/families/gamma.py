@@ -11,12 +11,18 @@ import numpy as np
 from jax.scipy.special import gammaln
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from pofx.core import rules
+from pofx.core import closed_forms
+from pofx.core.column import Column, Kind
 from pofx.core.family import Family
-from pofx.core.variables import Column, Kind
-from pofx.families.special import excess, floored, log_minus_digamma, log_poisson, stirling
-from pofx.families.starting import narrowest, summary
-from pofx.families.tails import (
+from pofx.families.column_moments import narrowest, summary
+from pofx.families.special_functions import (
+    excess,
+    floored,
+    log_minus_digamma,
+    log_poisson,
+    stirling,
+)
+from pofx.families.tail_probabilities import (
     bisect,
     gamma_tails,
     highest,
@@ -193,7 +199,7 @@ class Gamma(Family):
         return cls(jnp.array([0.7, 5.0]), rate, jnp.full(2, 1e-6)), columns
 
 
-@rules.kl.register(Gamma, Gamma)
+@closed_forms.kl.register(Gamma, Gamma)
 def _kl(p: Gamma, q: Gamma) -> Float[Array, "c"]:
     # Of log p(x) = log(shape / x) - shape excess(x / mean - 1) - stirling(shape) - ..., and
     # E_p[excess(x / mean_q - 1)] = excess(mean_p / mean_q - 1) + log shape_p - psi(shape_p).

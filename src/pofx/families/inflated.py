@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx.core import rules
-from pofx.core.double import Double, add, double
+from pofx.core import closed_forms
+from pofx.core.column import Column, Kind
+from pofx.core.double_double import Double, add, double
 from pofx.core.family import Family, Statistics, between, fine_log_prob, log_between
-from pofx.core.variables import Column, Kind
-from pofx.families.choose import base_class
-from pofx.families.special import divergence, entr, log
+from pofx.families.column_families import base_class
+from pofx.families.special_functions import divergence, entr, log
 
 Model = TypeVar("Model")
 
@@ -240,10 +240,10 @@ def aligned(model: Model, columns: Sequence[Column]) -> Model:
     return jax.tree.map(moved, model, is_leaf=lambda node: isinstance(node, Inflated))
 
 
-@rules.kl.register(Inflated, Inflated)
+@closed_forms.kl.register(Inflated, Inflated)
 def _kl(p: Inflated, q: Inflated) -> Float[Array, "c"]:
     share, other = p.probabilities[:, -1], q.probabilities[:, -1]
-    rule = rules.kl.find(p.base, q.base)
+    rule = closed_forms.kl.find(p.base, q.base)
     if rule is None:
         return jnp.full_like(share, jnp.nan)
     # The KL of the bases, scaled, and at the spikes of either what differs from that.
@@ -256,7 +256,7 @@ def _kl(p: Inflated, q: Inflated) -> Float[Array, "c"]:
     return jnp.where((share > 0) & (other == 0), jnp.inf, whole)
 
 
-@rules.fine.register(Inflated)
+@closed_forms.fine.register(Inflated)
 def _fine(p: Inflated, x: Float[Array, "c"]) -> Double:
     hit, filled = p._split(x)
     spiked = hit.any(-1)

@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from pofx.core import rules
-from pofx.core.double import Double, add, double
+from pofx.core import closed_forms
+from pofx.core.column import Column, Kind
+from pofx.core.double_double import Double, add, double
 from pofx.core.family import Family, fine_log_prob
-from pofx.core.variables import Column, Kind
+from pofx.families.column_moments import narrowest, summary
 from pofx.families.normal import Moments, Normal
-from pofx.families.starting import narrowest, summary
-from pofx.families.tails import positive_interval
+from pofx.families.tail_probabilities import positive_interval
 
 
 def _representable(x: Float[Array, "c"]) -> Float[Array, "c"]:
@@ -129,14 +129,14 @@ class LogNormal(Family):
         return cls(Normal(normal.centre / 3, jnp.array([0.1, 0.5]), normal.floor)), columns
 
 
-@rules.kl.register(LogNormal, LogNormal)
+@closed_forms.kl.register(LogNormal, LogNormal)
 def _kl(p: LogNormal, q: LogNormal) -> Float[Array, "c"]:
-    rule = rules.kl.find(p.log, q.log)
+    rule = closed_forms.kl.find(p.log, q.log)
     assert rule is not None
     return rule(p.log, q.log)
 
 
-@rules.fine.register(LogNormal)
+@closed_forms.fine.register(LogNormal)
 def _fine(p: LogNormal, x: Float[Array, "c"]) -> Double:
     y = jnp.log(jnp.where(x > 0, x, 1))
     density = add(fine_log_prob(p.log, y), double(-y))

@@ -9,15 +9,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from pofx.core import rules
+from pofx.core import closed_forms
+from pofx.core.column import Column, Kind
 from pofx.core.family import Family
-from pofx.core.variables import Column, Kind
 from pofx.families import draws
-from pofx.families.counting import expectation, gamma_reach, log_total, poisson_reach, total
+from pofx.families.column_moments import summary
+from pofx.families.count_sums import expectation, gamma_reach, log_total, poisson_reach, total
 from pofx.families.poisson import LEAST
-from pofx.families.special import excess, floored, log_minus_digamma, log_negative_binomial
-from pofx.families.starting import summary
-from pofx.families.tails import (
+from pofx.families.special_functions import (
+    excess,
+    floored,
+    log_minus_digamma,
+    log_negative_binomial,
+)
+from pofx.families.tail_probabilities import (
     count_quantile,
     interval,
     log_interval,
@@ -191,6 +196,6 @@ class NegativeBinomial(Family):
         return cls(jnp.exp(1 + 0.5 * jax.random.normal(key, (2,))), jnp.array([1.5, 6.0])), columns
 
 
-@rules.kl.register(NegativeBinomial, NegativeBinomial)
+@closed_forms.kl.register(NegativeBinomial, NegativeBinomial)
 def _kl(p: NegativeBinomial, q: NegativeBinomial) -> Float[Array, "c"]:
     return jnp.maximum(p._expectation(lambda x, log_p: log_p - q._smooth(x)), 0)

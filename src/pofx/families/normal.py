@@ -9,13 +9,13 @@ import numpy as np
 from jax.scipy.special import log_ndtr, ndtri
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from pofx.core import rules
-from pofx.core.double import Double, add, divide, double, square, two_sum
+from pofx.core import closed_forms
+from pofx.core.column import Column, Kind
+from pofx.core.double_double import Double, add, divide, double, square, two_sum
 from pofx.core.family import Family
-from pofx.core.variables import Column, Kind
-from pofx.families.special import excess, floored, normal_cdf
-from pofx.families.starting import narrowest, summary
-from pofx.families.tails import integral, interval
+from pofx.families.column_moments import narrowest, summary
+from pofx.families.special_functions import excess, floored, normal_cdf
+from pofx.families.tail_probabilities import integral, interval
 
 FAR = 1e3
 """Standard deviations from which on the log of a tail has lost digits that ratios of tails need."""
@@ -168,14 +168,14 @@ def log_normal_between(
     return jnp.where(near, narrow, jnp.where((a < -1) & (b > 1), around, tail))
 
 
-@rules.kl.register(Normal, Normal)
+@closed_forms.kl.register(Normal, Normal)
 def _kl(p: Normal, q: Normal) -> Float[Array, "c"]:
     wider = (p.dispersion - q.dispersion) / q.dispersion
     off = (p.centre - q.centre) ** 2 / q.dispersion
     return 0.5 * (excess(wider, p.dispersion / q.dispersion) + off)
 
 
-@rules.fine.register(Normal)
+@closed_forms.fine.register(Normal)
 def _fine(p: Normal, x: Float[Array, "c"]) -> Double:
     q = divide(square(two_sum(x, -p.centre)), p.dispersion)
     found = add(q, double(jnp.log(2 * np.pi * p.dispersion)))

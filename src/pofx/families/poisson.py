@@ -9,14 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from pofx.core import rules
+from pofx.core import closed_forms
+from pofx.core.column import Column, Kind
 from pofx.core.family import Family
-from pofx.core.variables import Column, Kind
 from pofx.families import draws
-from pofx.families.counting import expectation, log_total, poisson_reach, total
-from pofx.families.special import divergence, floored, log_poisson
-from pofx.families.starting import summary
-from pofx.families.tails import (
+from pofx.families.column_moments import summary
+from pofx.families.count_sums import expectation, log_total, poisson_reach, total
+from pofx.families.special_functions import divergence, floored, log_poisson
+from pofx.families.tail_probabilities import (
     count_quantile,
     interval,
     log_interval,
@@ -128,6 +128,6 @@ class Poisson(Family):
         return cls(jnp.exp(jax.random.normal(key, (2,)))), columns
 
 
-@rules.kl.register(Poisson, Poisson)
+@closed_forms.kl.register(Poisson, Poisson)
 def _kl(p: Poisson, q: Poisson) -> Float[Array, "c"]:
     return divergence(p.rate, q.rate)

@@ -15,8 +15,8 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save as to_bytes
 
+from pofx.core.atomic_write import write_whole
 from pofx.core.errors import PofxError
-from pofx.core.whole import write_whole
 
 FORMAT = 1
 """Grows when older versions cannot read what this one writes."""

@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pofx.core.distribution import Statistical
+from pofx.core.abstract import Statistical
+from pofx.core.closed_forms import loosened
 from pofx.core.errors import at_least, warn
 from pofx.core.rows import Rows
-from pofx.core.rules import loosened
 
 BLOCK = 256
 """The most steps between two looks from the host."""

@@ -11,13 +11,13 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from pofx.core.distribution import Trained
+from pofx.core.abstract import Trained
 from pofx.core.errors import PofxError, warn
 from pofx.core.rows import Rows
 from pofx.learn.batches import batches
 from pofx.learn.checkpoint import fingerprint, read, write
 from pofx.learn.em import Progress, Report
-from pofx.learn.settings import STANDARD, Settings, checked
+from pofx.learn.sgd_config import STANDARD, Settings, checked
 
 ADAM = optax.scale_by_adam()
 

@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from pofx.core.distribution import Example, Mask, Row, Tractable
-from pofx.core.inexact import Bounded
+from pofx.core.abstract import Example, Mask, Row, Tractable
+from pofx.core.abstract_approximate import Bounded
+from pofx.core.column import KINDS, Column, Kind
 from pofx.core.rows import Rows
 from pofx.core.rows import rows as make_rows
-from pofx.core.variables import KINDS, Column, Kind
-from pofx.models.heads import Headed, Heads, begun
-from pofx.nets.masked import Masked
+from pofx.models.networks.output_heads import Headed, Heads, begun
+from pofx.nets.made import Masked
 from pofx.nets.tokens import Tokens
 from pofx.nets.transformer import Transformer
 

@@ -10,19 +10,18 @@ import numpy as np
 from jax.scipy.special import entr
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx.core import rules
-from pofx.core.atoms import Atoms
-from pofx.core.axes import over_components, stack
-from pofx.core.distribution import Example, Mask, Row, Statistical, Tractable
-from pofx.core.double import Double
+from pofx.core import closed_forms
+from pofx.core.abstract import Example, Mask, Row, Statistical, Tractable
+from pofx.core.column import DISCRETE, Column, Kind
+from pofx.core.column_mixture import Atoms
+from pofx.core.component_axis import over_components, stack
+from pofx.core.double_double import Double
 from pofx.core.errors import PofxError, unknown
 from pofx.core.rows import Rows
 from pofx.core.rows import rows as make_rows
-from pofx.core.variables import DISCRETE, Column, Kind
-from pofx.families.special import divergence
-from pofx.models.gaussian import Gaussian
-from pofx.models.mixture import Mixture
-from pofx.models.stacked import (
+from pofx.families.special_functions import divergence
+from pofx.models.components.log_prob_terms import log_posterior, mixed_terms, part_terms
+from pofx.models.components.operations import (
     draw,
     likeliest,
     log_prior_density,
@@ -37,7 +36,8 @@ from pofx.models.stacked import (
     part_statistics,
     responsibilities,
 )
-from pofx.models.terms import log_posterior, mixed_terms, part_terms
+from pofx.models.gaussian import Gaussian
+from pofx.models.mixture import Mixture
 
 FEW = 5
 
@@ -188,11 +188,11 @@ def _place(columns: Sequence[Column], on: str | None) -> int:
     return names.index(on)
 
 
-@rules.condition.register(Chain)
+@closed_forms.condition.register(Chain)
 def _condition(
     p: Chain, x: Row, observed: Bool[np.ndarray, "d"], keep: Bool[np.ndarray, "d"]
 ) -> Chain | Mixture | Tractable | None:
-    rule = rules.condition.find(p.parts)
+    rule = closed_forms.condition.find(p.parts)
     if rule is None or keep.sum() == keep[p.on]:
         return None
     o, k = np.delete(observed, p.on), np.delete(keep, p.on)
@@ -208,10 +208,10 @@ def _condition(
     return Mixture(log_prior, parts, p.prior)
 
 
-@rules.entropy.register(Chain)
+@closed_forms.entropy.register(Chain)
 def _entropy(p: Chain, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""] | None:
     # H(x, y) = H(y) + Σ_y p(y) H(x | y); without y it is a mixture's, which is not closed.
-    rule, others = rules.entropy.find(p.parts), np.delete(asked, p.on)
+    rule, others = closed_forms.entropy.find(p.parts), np.delete(asked, p.on)
     if rule is None or not asked[p.on]:
         return None
     prior = jax.nn.softmax(p.log_prior)
@@ -219,10 +219,10 @@ def _entropy(p: Chain, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""] | None:
     return None if given is None else entr(prior).sum() + prior @ given
 
 
-@rules.kl.register(Chain, Chain)
+@closed_forms.kl.register(Chain, Chain)
 def _kl(p: Chain, q: Chain, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""] | None:
     # KL(p(x, y) || q(x, y)) = KL(p(y) || q(y)) + Σ_y p(y) KL(p(x | y) || q(x | y))
-    rule, others = rules.kl.find(p.parts, q.parts), np.delete(asked, p.on)
+    rule, others = closed_forms.kl.find(p.parts, q.parts), np.delete(asked, p.on)
     if rule is None or p.on != q.on or not asked[p.on]:
         return None
     given = over_components(lambda one, other: rule(one, other, others))(p.parts, q.parts)
@@ -234,9 +234,9 @@ def _kl(p: Chain, q: Chain, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""] | 
     return of_levels + jnp.where(prior > 0, prior * jnp.where(prior > 0, given, 0), 0).sum()
 
 
-@rules.moments.register(Chain)
+@closed_forms.moments.register(Chain)
 def _moments(p: Chain) -> tuple[Row, Float[Array, "d d"]] | None:
-    rule = rules.moments.find(p.parts)
+    rule = closed_forms.moments.find(p.parts)
     own = over_components(rule)(p.parts) if rule else None
     if own is None:
         return None
@@ -246,7 +246,7 @@ def _moments(p: Chain) -> tuple[Row, Float[Array, "d d"]] | None:
     return mixed_moments(p.log_prior, mean, covariance)
 
 
-@rules.column.register(Chain)
+@closed_forms.column.register(Chain)
 def _column(p: Chain, x: Row, observed: Mask, j: int) -> Atoms | None:
     if j == p.on:
         return None
@@ -254,7 +254,7 @@ def _column(p: Chain, x: Row, observed: Mask, j: int) -> Atoms | None:
     return mixed_column(p._posterior(x, observed), p.parts, *others, j - (j > p.on))
 
 
-@rules.box.register(Chain)
+@closed_forms.box.register(Chain)
 def _box(
     p: Chain,
     x: Row,
@@ -275,13 +275,13 @@ def _box(
     return mixed_box(weights, p.parts, p._others(x), p._others(observed), place, low, high, before)
 
 
-@rules.terms.register(Chain)
+@closed_forms.terms.register(Chain)
 def _terms(p: Chain, x: Row, observed: Mask, fine: bool) -> Double:
     own = mixed_terms(p._prior(x, observed), p._terms(x, observed, fine))
     return Double(*(jnp.insert(a, p.on, 0) for a in own))
 
 
-@rules.expectation.register(Chain)
+@closed_forms.expectation.register(Chain)
 def _expectation(p: Chain, x: Row, observed: Mask) -> Row | None:
     posterior = p._posterior(x, observed)
     own = mixed_expectation(posterior, p.parts, p._others(x), p._others(observed))
@@ -289,11 +289,11 @@ def _expectation(p: Chain, x: Row, observed: Mask) -> Row | None:
     return None if own is None else jnp.insert(own, p.on, jnp.exp(posterior) @ levels)
 
 
-@rules.completion.register(Chain)
+@closed_forms.completion.register(Chain)
 def _completion(p: Chain, x: Row, observed: Mask) -> tuple[Row, Float[Array, ""]] | None:
     weights = p._prior(x, observed)
     # The level rides along as one more entry of its part's row.
-    rule = rules.completion.find(p.parts)
+    rule = closed_forms.completion.find(p.parts)
     if rule is None:
         return None
     own = over_components(rule, shared=2)(p.parts, p._others(x), p._others(observed))

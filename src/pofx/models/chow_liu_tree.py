@@ -7,17 +7,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx.core import rules
-from pofx.core.axes import over_components
-from pofx.core.distribution import Example, Parametric
+from pofx.core import closed_forms
+from pofx.core.abstract import Example, Parametric
+from pofx.core.column import Column
+from pofx.core.component_axis import over_components
 from pofx.core.errors import at_least
 from pofx.core.rows import Rows
-from pofx.core.variables import Column
 from pofx.families.normal import Normal
-from pofx.models import emitted, skeleton, tree_information
 from pofx.models.independent import Independent
-from pofx.models.state_tree import IMPOSSIBLE, StateTree, even_counts, even_tree
-from pofx.models.tree_model import TreeModel, check_prior, register
+from pofx.models.trees import emission, information, structure
+from pofx.models.trees.state_tree import IMPOSSIBLE, StateTree, even_counts, even_tree
+from pofx.models.trees.tree_model import TreeModel, check_prior, register
 
 
 class ChowLiuTree(TreeModel, Parametric):
@@ -51,18 +51,18 @@ class ChowLiuTree(TreeModel, Parametric):
         at_least(1, states=states)
         x, observed, weight = rows.flat()
         weight = observed * weight[:, None]
-        parents = skeleton.chow_liu(columns, x, weight, prior)
-        hidden = tuple(j for j, c in enumerate(columns) if skeleton.many(c))
-        levels = tuple(states if skeleton.many(c) else c.levels for c in columns)
+        parents = structure.chow_liu(columns, x, weight, prior)
+        hidden = tuple(j for j, c in enumerate(columns) if structure.many(c))
+        levels = tuple(states if structure.many(c) else c.levels for c in columns)
         check_prior(prior, max(levels))
-        codes = skeleton.codes(columns, x, weight, bins=states, most=states)
+        codes = structure.codes(columns, x, weight, bins=states, most=states)
         emissions = None
         if hidden:
             place = np.array(hidden)
             own = x[:, place], weight[:, place]
             one = Independent.near([columns[j] for j in hidden], *own, prior)
-            emissions = emitted.started(one, np.eye(states)[codes[:, place]], *own)
-        counts = skeleton.pair_counts(codes, weight, parents, max(levels))
+            emissions = emission.started(one, np.eye(states)[codes[:, place]], *own)
+        counts = structure.pair_counts(codes, weight, parents, max(levels))
         pseudo = prior * even_counts(levels, parents)
         tree = even_tree(levels, parents).maximise(jnp.asarray(counts + pseudo))
         return cls(tree, emissions, levels, hidden, prior)
@@ -108,12 +108,12 @@ class ChowLiuTree(TreeModel, Parametric):
 register(ChowLiuTree)
 
 
-@rules.entropy.register(ChowLiuTree)
+@closed_forms.entropy.register(ChowLiuTree)
 def _entropy(p: ChowLiuTree, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""] | None:
-    return tree_information.entropy(p.tree, asked) if p.emissions is None else None
+    return information.entropy(p.tree, asked) if p.emissions is None else None
 
 
-@rules.kl.register(ChowLiuTree, ChowLiuTree)
+@closed_forms.kl.register(ChowLiuTree, ChowLiuTree)
 def _kl(p: ChowLiuTree, q: ChowLiuTree, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""] | None:
     seen = p.emissions is None and q.emissions is None and p.levels == q.levels
-    return tree_information.kl(p.tree, q.tree) if seen and asked.all() else None
+    return information.kl(p.tree, q.tree) if seen and asked.all() else None

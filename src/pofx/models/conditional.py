@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx.core import rules
-from pofx.core.atoms import Atoms
-from pofx.core.distribution import Example, Mask, Queryable, Row
-from pofx.core.ratios import log_conditional
+from pofx.core import closed_forms
+from pofx.core.abstract import Example, Mask, Queryable, Row
+from pofx.core.column_mixture import Atoms
+from pofx.core.log_ratios import log_conditional
 from pofx.models.gaussian import Gaussian
 
 
@@ -69,20 +69,20 @@ def condition(
     ('Gaussian', 2)
     """
     given = jnp.where(observed, jnp.asarray(x), 0)
-    rule = rules.condition.find(model)
+    rule = closed_forms.condition.find(model)
     closed = rule(model, given, observed, keep) if rule else None
     if closed is not None:
         return closed
     return Conditional(model, given, jnp.asarray(observed), tuple(np.flatnonzero(keep).tolist()))
 
 
-@rules.column.register(Conditional)
+@closed_forms.column.register(Conditional)
 def _column(p: Conditional, x: Row, observed: Mask, j: int) -> Atoms | None:
-    rule = rules.column.find(p.model)
+    rule = closed_forms.column.find(p.model)
     return rule and rule(p.model, *p._row(x, observed), p.keep[j])
 
 
-@rules.box.register(Conditional)
+@closed_forms.box.register(Conditional)
 def _box(
     p: Conditional,
     x: Row,
@@ -92,21 +92,21 @@ def _box(
     high: Float[Array, "b"],
     given: Mask | None = None,
 ) -> Float[Array, ""] | None:
-    rule = rules.box.find(p.model)
+    rule = closed_forms.box.find(p.model)
     inside = tuple(p.keep[j] for j in place)
     before = p.observed if given is None else p._row(x, given)[1]
     return rule and rule(p.model, *p._row(x, observed), inside, low, high, before)
 
 
-@rules.groups.register(Conditional)
+@closed_forms.groups.register(Conditional)
 def _groups(p: Conditional) -> tuple[int, ...] | None:
-    rule = rules.groups.find(p.model)
+    rule = closed_forms.groups.find(p.model)
     groups = rule and rule(p.model)
     return None if groups is None else tuple(groups[j] for j in p.keep)
 
 
-@rules.expectation.register(Conditional)
+@closed_forms.expectation.register(Conditional)
 def _expectation(p: Conditional, x: Row, observed: Mask) -> Row | None:
-    rule = rules.expectation.find(p.model)
+    rule = closed_forms.expectation.find(p.model)
     whole = rule and rule(p.model, *p._row(x, observed))
     return None if whole is None else whole[np.array(p.keep)]

@@ -12,23 +12,14 @@ from jax.scipy.special import ndtri
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from scipy.stats.qmc import Sobol
 
-from pofx.core import rules
-from pofx.core.atoms import Atoms
-from pofx.core.discovery import named
-from pofx.core.distribution import (
-    Example,
-    Mask,
-    OnLoss,
-    Parametric,
-    Queryable,
-    Row,
-    Still,
-    Tractable,
-)
-from pofx.core.double import Double
+from pofx.core import closed_forms
+from pofx.core.abstract import Example, Mask, OnLoss, Parametric, Queryable, Row, Still, Tractable
+from pofx.core.column import Column, Kind
+from pofx.core.column_mixture import Atoms
+from pofx.core.double_double import Double
 from pofx.core.errors import PofxError, at_least
+from pofx.core.registry import named
 from pofx.core.rows import Rows
-from pofx.core.variables import Column, Kind
 from pofx.models.independent import Independent
 from pofx.models.mixture import Mixture
 from pofx.nets.mlp import Mlp
@@ -202,45 +193,45 @@ def normal_points(u: Float[Array, "k latent"]) -> Float[Array, "k latent"]:
     return ndtri(jnp.clip(u % 1, eps, 1 - eps))
 
 
-@rules.column.register(ContinuousMixture)
+@closed_forms.column.register(ContinuousMixture)
 def _column(p: ContinuousMixture, x: Row, observed: Mask, j: int) -> Atoms | None:
     own = p.mixture()
-    rule = rules.column.find(own)
+    rule = closed_forms.column.find(own)
     return rule and rule(own, x, observed, j)
 
 
-@rules.expectation.register(ContinuousMixture)
+@closed_forms.expectation.register(ContinuousMixture)
 def _expectation(p: ContinuousMixture, x: Row, observed: Mask) -> Row | None:
     own = p.mixture()
-    rule = rules.expectation.find(own)
+    rule = closed_forms.expectation.find(own)
     return rule and rule(own, x, observed)
 
 
-@rules.box.register(ContinuousMixture)
+@closed_forms.box.register(ContinuousMixture)
 def _box(p: ContinuousMixture, x: Row, observed: Mask, *interval: Any) -> Array | None:
     own = p.mixture()
-    rule = rules.box.find(own)
+    rule = closed_forms.box.find(own)
     return rule and rule(own, x, observed, *interval)
 
 
-@rules.terms.register(ContinuousMixture)
+@closed_forms.terms.register(ContinuousMixture)
 def _terms(p: ContinuousMixture, x: Row, observed: Mask, fine: bool) -> Double | None:
     own = p.mixture()
-    rule = rules.terms.find(own)
+    rule = closed_forms.terms.find(own)
     return rule and rule(own, x, observed, fine)
 
 
-@rules.moments.register(ContinuousMixture)
+@closed_forms.moments.register(ContinuousMixture)
 def _moments(p: ContinuousMixture) -> tuple[Row, Float[Array, "d d"]] | None:
     own = p.mixture()
-    rule = rules.moments.find(own)
+    rule = closed_forms.moments.find(own)
     return rule and rule(own)
 
 
-@rules.completion.register(ContinuousMixture)
+@closed_forms.completion.register(ContinuousMixture)
 def _completion(
     p: ContinuousMixture, x: Row, observed: Mask
 ) -> tuple[Row, Float[Array, ""]] | None:
     own = p.mixture()
-    rule = rules.completion.find(own)
+    rule = closed_forms.completion.find(own)
     return rule and rule(own, x, observed)

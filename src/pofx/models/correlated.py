@@ -10,17 +10,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx.core import rules
-from pofx.core.atoms import Atoms
-from pofx.core.distribution import Example, Mask, Row, Statistical
-from pofx.core.double import Double, add, double
+from pofx.core import closed_forms
+from pofx.core.abstract import Example, Mask, Row, Statistical
+from pofx.core.column import KINDS, Column, Kind
+from pofx.core.column_mixture import Atoms
+from pofx.core.double_double import Double, add, double
 from pofx.core.errors import PofxError
 from pofx.core.family import log_between
-from pofx.core.ratios import log_conditional
+from pofx.core.log_ratios import log_conditional
 from pofx.core.rows import Rows
 from pofx.core.rows import rows as make_rows
-from pofx.core.variables import KINDS, Column, Kind
-from pofx.families.choose import family_class
+from pofx.families.column_families import family_class
 from pofx.families.log_normal import LogNormal
 from pofx.families.normal import Normal
 from pofx.models.gaussian import Gaussian
@@ -187,14 +187,14 @@ def is_number(column: Column) -> bool:
     return family_class(column) in (Normal, LogNormal)
 
 
-@rules.condition.register(Correlated)
+@closed_forms.condition.register(Correlated)
 def _condition(
     p: Correlated, x: Row, observed: Bool[np.ndarray, "d"], keep: Bool[np.ndarray, "d"]
 ) -> Correlated | Independent | None:
     def part(model, own, seen, kept):
         if model is None or not kept.any():
             return None
-        rule = rules.condition.find(model)
+        rule = closed_forms.condition.find(model)
         assert rule is not None
         return rule(model, own, seen, kept)
 
@@ -209,20 +209,20 @@ def _condition(
     return Correlated(normal, rest, place, tuple(g for j, g in zip(p.place, p.logs) if keep[j]))
 
 
-@rules.entropy.register(Correlated)
+@closed_forms.entropy.register(Correlated)
 def _entropy(p: Correlated, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""]:
     # H(x) = H(t(x)) + Σ_positive E[log x_j] + Σ_others H(x_j)
-    rule, own = rules.entropy.find(p.normal), asked[np.array(p.place)]
+    rule, own = closed_forms.entropy.find(p.normal), asked[np.array(p.place)]
     assert rule is not None
     total = rule(p.normal, own) + jnp.where(own & np.array(p.logs), p.normal.mean, 0).sum()
     if p.rest is None:
         return total
-    other = rules.entropy.find(p.rest)
+    other = closed_forms.entropy.find(p.rest)
     assert other is not None
     return total + other(p.rest, asked[np.array(p.others)])
 
 
-@rules.moments.register(Correlated)
+@closed_forms.moments.register(Correlated)
 def _moments(p: Correlated) -> tuple[Row, Float[Array, "d d"]]:
     s, logs = p.normal.covariance, np.array(p.logs)
     mean = _means(p, p.normal.mean, jnp.diagonal(s))
@@ -244,7 +244,7 @@ def _means(
     return p.outward(mean + jnp.where(np.array(p.logs), variance / 2, 0))
 
 
-@rules.expectation.register(Correlated)
+@closed_forms.expectation.register(Correlated)
 def _expectation(p: Correlated, x: Row, observed: Mask) -> Row:
     mean, covariance = _given(p, x, observed)
     own = _means(p, mean, jnp.diagonal(covariance))
@@ -260,7 +260,7 @@ def _given(p: Correlated, x: Row, observed: Mask) -> tuple[Float[Array, "p"], Fl
     return mean, jnp.where(missing, p.normal.covariance - g @ p.normal.covariance, 0)
 
 
-@rules.completion.register(Correlated)
+@closed_forms.completion.register(Correlated)
 def _completion(p: Correlated, x: Row, observed: Mask) -> tuple[Row, Float[Array, ""]]:
     # The density of x is highest where log N(y) - Σ_positive y_j is: at mean less Σ 1_positive.
     mean, covariance = _given(p, x, observed)
@@ -270,18 +270,18 @@ def _completion(p: Correlated, x: Row, observed: Mask) -> tuple[Row, Float[Array
     return best, p.log_prob(best)
 
 
-@rules.column.register(Correlated)
+@closed_forms.column.register(Correlated)
 def _column(p: Correlated, x: Row, observed: Mask, j: int) -> Atoms | None:
     if j not in p.place:
-        rule = rules.column.find(p.rest)
+        rule = closed_forms.column.find(p.rest)
         return rule and rule(p.rest, *p.remainder(x, observed), p.others.index(j))
-    rule, i = rules.column.find(p.normal), p.place.index(j)
+    rule, i = closed_forms.column.find(p.normal), p.place.index(j)
     assert rule is not None
     own = rule(p.normal, *p.numbers(x, observed), i)
     return Atoms(own.log_weights, LogNormal(own.family)) if p.logs[i] else own
 
 
-@rules.box.register(Correlated)
+@closed_forms.box.register(Correlated)
 def _box(
     p: Correlated,
     x: Row,
@@ -302,7 +302,7 @@ def _box(
         total += log_between(found.family, low[i : i + 1], high[i : i + 1])[0]
     if p.rest is None:
         return total
-    rule, inside = rules.box.find(p.rest), tuple(p.others.index(place[i]) for i in rest)
+    rule, inside = closed_forms.box.find(p.rest), tuple(p.others.index(place[i]) for i in rest)
     assert rule is not None
     before = None if given is None else p.remainder(x, given)[1]
     others = *p.remainder(x, observed), inside, low[rest], high[rest], before
@@ -318,23 +318,23 @@ def _numbers_given(p: Correlated, x: Row, observed: Mask, given: Mask | None) ->
     return jnp.where(possible, ratio + p._volume(x, observed & ~given), jnp.nan)
 
 
-@rules.terms.register(Correlated)
+@closed_forms.terms.register(Correlated)
 def _terms(p: Correlated, x: Row, observed: Mask, fine: bool) -> Double:
-    rule = rules.terms.find(p.normal)
+    rule = closed_forms.terms.find(p.normal)
     assert rule is not None
     each = rule(p.normal, *p.numbers(x, observed), fine)
     own = add(Double(each.high[:-1], each.low[:-1]), double(p._volumes(x, observed)))
     rest = double(jnp.zeros(0, x.dtype))
     if p.rest is not None:
-        other = rules.terms.find(p.rest)
+        other = closed_forms.terms.find(p.rest)
         assert other is not None
         rest = Double(*(a[:-1] for a in other(p.rest, *p.remainder(x, observed), fine)))
     rows = zip(own, rest, each)
     return Double(*(jnp.append(p.whole(n, o), e[-1]) for n, o, e in rows))
 
 
-@rules.groups.register(Correlated)
+@closed_forms.groups.register(Correlated)
 def _groups(p: Correlated) -> tuple[int, ...]:
-    numbers = rules.groups.find(p.normal)
+    numbers = closed_forms.groups.find(p.normal)
     of_number = dict(zip(p.place, numbers(p.normal) if numbers else [0] * len(p.place)))
     return tuple(of_number.get(j, p.size + j) for j in range(p.size))

@@ -10,17 +10,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx.core.distribution import Example, Mask, OnePhase, Queryable, Row, Still, Tractable
+from pofx.core.abstract import Example, Mask, OnePhase, Queryable, Row, Still, Tractable
+from pofx.core.abstract_approximate import Bounded, Direct, Steered
+from pofx.core.column import KINDS, Column, Kind
 from pofx.core.errors import PofxError, at_least
-from pofx.core.inexact import Bounded, Direct, Steered
 from pofx.core.rows import Rows
 from pofx.core.rows import rows as make_rows
-from pofx.core.variables import KINDS, Column, Kind
-from pofx.models.ancestral import descended, log_weight
-from pofx.models.codes import Codes
-from pofx.models.context import Context
-from pofx.models.denoiser import Denoiser, residue
-from pofx.models.probability_flow import flow_log_prob, flowed
+from pofx.models.denoising.ancestral_sampling import descended, log_weight
+from pofx.models.denoising.denoiser import Denoiser, residue
+from pofx.models.denoising.noisy_encoding import Codes
+from pofx.models.denoising.probability_flow import flow_log_prob, flowed
+from pofx.models.networks.context import Context
 from pofx.nets.residual import Residual
 
 ROWS, TIMES = 4096, 8

@@ -10,16 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx.core import rules
-from pofx.core.atoms import Atoms
-from pofx.core.distribution import Example, Mask, Row, Statistical
+from pofx.core import closed_forms
+from pofx.core.abstract import Example, Mask, Row, Statistical
+from pofx.core.column import Column, Kind
+from pofx.core.column_mixture import Atoms
 from pofx.core.linalg import whitener
 from pofx.core.rows import Rows
-from pofx.core.variables import Column, Kind
 from pofx.models.gaussian import one_normal
-from pofx.models.latent_linear import Posterior, box, check_latent, principal, terms
-from pofx.models.moments import Scale, scale_of
-from pofx.models.shrinkage import log_prior_of_covariance, pseudo_variance
+from pofx.models.linear_gaussian.latent_linear import Posterior, box, check_latent, principal, terms
+from pofx.models.linear_gaussian.moments import Scale, scale_of
+from pofx.models.linear_gaussian.shrinkage import log_prior_of_covariance, pseudo_variance
 
 
 class Regressions(NamedTuple):
@@ -157,7 +157,7 @@ def _latent_moments(
     return jnp.where(some, mean[:-1], 0), covariance @ whitener(covariance).T
 
 
-@rules.condition.register(FactorAnalysis)
+@closed_forms.condition.register(FactorAnalysis)
 def _condition(
     p: FactorAnalysis, x: Row, observed: Bool[np.ndarray, "d"], keep: Bool[np.ndarray, "d"]
 ) -> FactorAnalysis:
@@ -167,22 +167,22 @@ def _condition(
     return FactorAnalysis(p.mean[k] + move, loading, p.noise[k], scale, p.prior)
 
 
-rules.box.register(FactorAnalysis)(box)
-rules.terms.register(FactorAnalysis)(terms)
+closed_forms.box.register(FactorAnalysis)(box)
+closed_forms.terms.register(FactorAnalysis)(terms)
 
 
-@rules.entropy.register(FactorAnalysis)
+@closed_forms.entropy.register(FactorAnalysis)
 def _entropy(p: FactorAnalysis, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""]:
     return p._posterior(jnp.asarray(asked)).entropy()
 
 
-@rules.normal.register(FactorAnalysis)
-@rules.moments.register(FactorAnalysis)
+@closed_forms.normal.register(FactorAnalysis)
+@closed_forms.moments.register(FactorAnalysis)
 def _moments(p: FactorAnalysis) -> tuple[Row, Float[Array, "d d"]]:
     return p.mean, p.loading @ p.loading.T + jnp.diag(p.noise)
 
 
-@rules.column.register(FactorAnalysis)
+@closed_forms.column.register(FactorAnalysis)
 def _column(p: FactorAnalysis, x: Row, observed: Mask, j: int) -> Atoms:
     given = p._posterior(observed).given(jnp.where(observed, x - p.mean, 0))
     move, loading = jax.tree.map(operator.itemgetter(j), given)
@@ -190,20 +190,20 @@ def _column(p: FactorAnalysis, x: Row, observed: Mask, j: int) -> Atoms:
     return one_normal(p.mean[j] + move, variance, variance)
 
 
-@rules.expectation.register(FactorAnalysis)
+@closed_forms.expectation.register(FactorAnalysis)
 def _expectation(p: FactorAnalysis, x: Row, observed: Mask) -> Row:
     z = jnp.where(observed, x - p.mean, 0)
     return p.mean + p.loading @ p._posterior(observed).mean(z)
 
 
-@rules.completion.register(FactorAnalysis)
+@closed_forms.completion.register(FactorAnalysis)
 def _completion(p: FactorAnalysis, x: Row, observed: Mask) -> tuple[Row, Float[Array, ""]]:
     # A Gaussian is highest at its mean.
     best = jnp.where(observed, x, _expectation(p, x, observed))
     return best, p.log_prob(best)
 
 
-@rules.latent.register(FactorAnalysis)
+@closed_forms.latent.register(FactorAnalysis)
 def _latent(p: FactorAnalysis, x: Row, observed: Mask) -> dict[str, Float[Array, "q"]]:
     # Factor scores by regression, E[z | x_O] (Thomson 1951).
     return {"factor": p._posterior(observed).mean(jnp.where(observed, x - p.mean, 0))}

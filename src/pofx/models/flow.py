@@ -10,14 +10,14 @@ import numpy as np
 from jax.scipy.stats import norm
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx.core.distribution import Example, Mask, OnePhase, OnLoss, Queryable, Row, Still, Tractable
+from pofx.core.abstract import Example, Mask, OnePhase, OnLoss, Queryable, Row, Still, Tractable
+from pofx.core.abstract_approximate import Density, Direct
+from pofx.core.column import KINDS, Column, Kind, smooth
 from pofx.core.errors import PofxError, at_least
-from pofx.core.inexact import Density, Direct
 from pofx.core.rows import Rows
 from pofx.core.rows import rows as make_rows
-from pofx.core.variables import KINDS, Column, Kind, smooth
-from pofx.families.starting import summary
-from pofx.models.context import Context
+from pofx.families.column_moments import summary
+from pofx.models.networks.context import Context
 from pofx.nets.bijection import LAYERS, TRANSFORMS, Bijection, Plan
 
 

@@ -10,19 +10,19 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx.core import extended, rules
-from pofx.core.atoms import Atoms
-from pofx.core.axes import pooled
-from pofx.core.distribution import Example, Mask, Row, Statistical
-from pofx.core.double import Double, add, double, rounded, total, two_product, two_sum
+from pofx.core import closed_forms, extended_precision
+from pofx.core.abstract import Example, Mask, Row, Statistical
+from pofx.core.column import Column, Kind
+from pofx.core.column_mixture import Atoms
+from pofx.core.component_axis import pooled
+from pofx.core.double_double import Double, add, double, rounded, total, two_product, two_sum
 from pofx.core.errors import unknown
 from pofx.core.linalg import half_log_det, whitener
 from pofx.core.rows import Rows
-from pofx.core.variables import Column, Kind
 from pofx.families.normal import Normal
-from pofx.models.covariance import STRUCTURES
-from pofx.models.moments import TIED, Moments, Scale, scale_of
-from pofx.models.shrinkage import log_prior_of_covariance, pseudo_variance
+from pofx.models.linear_gaussian.covariance import STRUCTURES
+from pofx.models.linear_gaussian.moments import TIED, Moments, Scale, scale_of
+from pofx.models.linear_gaussian.shrinkage import log_prior_of_covariance, pseudo_variance
 
 LOG_2PI = float(np.log(2 * np.pi))
 RELATIVE = 1.01 * TIED
@@ -203,7 +203,7 @@ def on_floor(model: Any) -> Bool[np.ndarray, "d"] | None:
     return (share > 0.1) & (floor < RELATIVE * variance)
 
 
-@rules.condition.register(Gaussian)
+@closed_forms.condition.register(Gaussian)
 def _condition(
     p: Gaussian, x: Row, observed: Bool[np.ndarray, "d"], keep: Bool[np.ndarray, "d"]
 ) -> Gaussian:
@@ -217,7 +217,7 @@ def _condition(
     return Gaussian(mean, covariance, scale, p.structure, p.prior)
 
 
-@rules.box.register(Gaussian)
+@closed_forms.box.register(Gaussian)
 def _box(
     p: Gaussian,
     x: Row,
@@ -238,7 +238,7 @@ def _box(
     return left.log_prob(x, observed & ~given)
 
 
-@rules.terms.register(Gaussian)
+@closed_forms.terms.register(Gaussian)
 def _terms(p: Gaussian, x: Row, observed: Mask, fine: bool) -> Double:
     w = p._whiten(observed)
     r = w @ jnp.where(observed, x - p.mean, 0)
@@ -263,23 +263,23 @@ def _quadratic(p: Gaussian, w: Float[Array, "d d"], x: Row, observed: Mask) -> D
     return add(total(two_product(y, off.high)), double(more))
 
 
-@rules.entropy.register(Gaussian)
+@closed_forms.entropy.register(Gaussian)
 def _entropy(p: Gaussian, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""]:
     # H = 1/2 log det 2πeΣ (Cover and Thomas 2006, theorem 8.4.1)
     place = np.flatnonzero(asked)
     covariance = p.covariance[np.ix_(place, place)]
-    if len(place) <= extended.MAX_COLUMNS and not isinstance(covariance, Tracer):
-        return jnp.asarray(extended.normal_entropy(np.asarray(covariance)))
+    if len(place) <= extended_precision.MAX_COLUMNS and not isinstance(covariance, Tracer):
+        return jnp.asarray(extended_precision.normal_entropy(np.asarray(covariance)))
     return 0.5 * len(place) * (1 + LOG_2PI) + half_log_det(whitener(covariance))
 
 
-@rules.normal.register(Gaussian)
-@rules.moments.register(Gaussian)
+@closed_forms.normal.register(Gaussian)
+@closed_forms.moments.register(Gaussian)
 def _moments(p: Gaussian) -> tuple[Row, Float[Array, "d d"]]:
     return p.mean, p.covariance
 
 
-@rules.column.register(Gaussian)
+@closed_forms.column.register(Gaussian)
 def _column(p: Gaussian, x: Row, observed: Mask, j: int) -> Atoms:
     w = p._whiten(observed)
     half = w @ jnp.where(observed, p.covariance[j], 0)
@@ -296,19 +296,19 @@ def one_normal(
     return Atoms(jnp.zeros(1, prior.dtype), family)
 
 
-@rules.expectation.register(Gaussian)
+@closed_forms.expectation.register(Gaussian)
 def _expectation(p: Gaussian, x: Row, observed: Mask) -> Row:
     return p.mean + p.regression(observed) @ jnp.where(observed, x - p.mean, 0)
 
 
-@rules.completion.register(Gaussian)
+@closed_forms.completion.register(Gaussian)
 def _completion(p: Gaussian, x: Row, observed: Mask) -> tuple[Row, Float[Array, ""]]:
     # A Gaussian is highest at its mean.
     best = jnp.where(observed, x, _expectation(p, x, observed))
     return best, p.log_prob(best)
 
 
-@rules.groups.register(Gaussian)
+@closed_forms.groups.register(Gaussian)
 def _groups(p: Gaussian) -> tuple[int, ...]:
     alone = p.structure in ("diagonal", "spherical")
     return tuple(range(p.size)) if alone else (0,) * p.size

@@ -10,17 +10,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx.core import rules
-from pofx.core.atoms import Atoms
-from pofx.core.discovery import discover
-from pofx.core.distribution import Example, Mask, Parametric, Row
-from pofx.core.double import Double, double
+from pofx.core import closed_forms
+from pofx.core.abstract import Example, Mask, Parametric, Row
+from pofx.core.column import DISCRETE, KINDS, Column, Kind
+from pofx.core.column_mixture import Atoms
+from pofx.core.double_double import Double, double
 from pofx.core.family import Family, fine_log_prob, log_between
+from pofx.core.registry import discover
 from pofx.core.rows import Rows
-from pofx.core.variables import DISCRETE, KINDS, Column, Kind
-from pofx.families import choose
+from pofx.families import column_families
 from pofx.families.normal import Normal
-from pofx.models.shrinkage import log_prior_of_family, scaled, weights
+from pofx.models.linear_gaussian.shrinkage import log_prior_of_family, scaled, weights
 
 
 class Independent(Parametric):
@@ -124,7 +124,7 @@ class Independent(Parametric):
         """KL(anchor || family) of columns of numbers; zero of levels, whose pseudo-row is whole."""
         out = []
         for family, anchor in zip(self.groups, self.anchors):
-            rule = None if family.kinds <= DISCRETE else rules.kl.find(anchor, family)
+            rule = None if family.kinds <= DISCRETE else closed_forms.kl.find(anchor, family)
             out.append(rule(anchor, family) if rule else jnp.zeros_like(family.mean()))
         return out
 
@@ -132,7 +132,7 @@ class Independent(Parametric):
         total = jnp.zeros(())
         for family, anchor, kl in zip(self.groups, self.anchors, self._divergences()):
             if family.kinds <= DISCRETE:
-                rule = rules.kl.find(anchor, family)
+                rule = closed_forms.kl.find(anchor, family)
                 total -= rule(anchor, family).sum() if rule else 0
             else:
                 total += log_prior_of_family(kl).sum()
@@ -159,7 +159,7 @@ class Independent(Parametric):
         prior: float,
     ) -> "Independent":
         """Each column's family near the cells of positive weight."""
-        places, groups = map(tuple, zip(*choose.start(columns, x, weight)))
+        places, groups = map(tuple, zip(*column_families.start(columns, x, weight)))
         return cls(groups, groups, places, prior)
 
     def means(self) -> Row:
@@ -178,7 +178,7 @@ class Independent(Parametric):
         return _put(modes, self.places, modes[0].dtype)
 
     def raw_shapes(self, columns: Sequence[Column]) -> tuple[tuple[int, ...], ...]:
-        groups = choose.stack(columns)
+        groups = column_families.stack(columns)
         return tuple((len(own), family.raw_size(columns[own[0]])) for own, family in groups)
 
     def unconstrained(self, raw: tuple[Float[Array, "c size"], ...]) -> "Independent":
@@ -212,7 +212,7 @@ def _put(draws: list[Array], places: tuple[tuple[int, ...], ...], dtype: Any) ->
     return whole if (np.diff(order) == 1).all() else whole[order]
 
 
-@rules.condition.register(Independent)
+@closed_forms.condition.register(Independent)
 def _condition(
     p: Independent, x: Row, observed: Bool[np.ndarray, "d"], keep: Bool[np.ndarray, "d"]
 ) -> Independent:
@@ -229,7 +229,7 @@ def _condition(
     return Independent(tuple(groups), tuple(anchors), tuple(places), p.prior)
 
 
-@rules.entropy.register(Independent)
+@closed_forms.entropy.register(Independent)
 def _entropy(p: Independent, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""]:
     total = jnp.zeros(())
     for family, place in zip(p.groups, p.places):
@@ -237,31 +237,31 @@ def _entropy(p: Independent, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""]:
     return total
 
 
-@rules.kl.register(Independent, Independent)
+@closed_forms.kl.register(Independent, Independent)
 def _kl(p: Independent, q: Independent, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""] | None:
     total = jnp.zeros(())
     if p.places != q.places:
         return None
     for one, other, place in zip(p.groups, q.groups, p.places):
-        rule = rules.kl.find(one, other)
+        rule = closed_forms.kl.find(one, other)
         if rule is None:
             return None
         total += jnp.where(_take(jnp.asarray(asked), place), rule(one, other), 0).sum()
     return total
 
 
-@rules.moments.register(Independent)
+@closed_forms.moments.register(Independent)
 def _moments(p: Independent) -> tuple[Row, Float[Array, "d d"]]:
     return p.means(), jnp.diag(p.variances())
 
 
-@rules.column.register(Independent)
+@closed_forms.column.register(Independent)
 def _column(p: Independent, x: Row, observed: Mask, j: int) -> Atoms:
     family, i = _home(p, j)
     return Atoms(jnp.zeros(1, x.dtype), _one(family, i))
 
 
-@rules.box.register(Independent)
+@closed_forms.box.register(Independent)
 def _box(
     p: Independent,
     x: Row,
@@ -282,7 +282,7 @@ def _box(
     return total
 
 
-@rules.terms.register(Independent)
+@closed_forms.terms.register(Independent)
 def _terms(p: Independent, x: Row, observed: Mask, fine: bool) -> Double:
     score = p.fine_log_probs if fine else lambda *row: double(p.log_probs(*row))
     return Double(*(jnp.append(a, 0) for a in score(x, observed)))
@@ -298,22 +298,22 @@ def _home(p: Independent, j: int) -> tuple[Family, int]:
     return next((f, place.index(j)) for f, place in zip(p.groups, p.places) if j in place)
 
 
-@rules.normal.register(Independent)
+@closed_forms.normal.register(Independent)
 def _normal(p: Independent) -> tuple[Row, Float[Array, "d d"]] | None:
     return _moments(p) if all(isinstance(f, Normal) for f in p.groups) else None
 
 
-@rules.expectation.register(Independent)
+@closed_forms.expectation.register(Independent)
 def _expectation(p: Independent, x: Row, observed: Mask) -> Row:
     return p.means()
 
 
-@rules.completion.register(Independent)
+@closed_forms.completion.register(Independent)
 def _completion(p: Independent, x: Row, observed: Mask) -> tuple[Row, Float[Array, ""]]:
     best = jnp.where(observed, x, p.modes())
     return best, p.log_prob(best)
 
 
-@rules.groups.register(Independent)
+@closed_forms.groups.register(Independent)
 def _groups(p: Independent) -> tuple[int, ...]:
     return tuple(range(p.size))

@@ -8,18 +8,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from pofx.core import rules
-from pofx.core.distribution import Example, Mask, Row, Stepwise
+from pofx.core import closed_forms
+from pofx.core.abstract import Example, Mask, Row, Stepwise
+from pofx.core.column import Column
 from pofx.core.errors import at_least
 from pofx.core.rows import Rows
-from pofx.core.variables import Column
 from pofx.families.bernoulli import Bernoulli
 from pofx.families.normal import Normal
-from pofx.models import emitted, skeleton
+from pofx.models.components.initial_clusters import ENOUGH, clusters
 from pofx.models.independent import Independent
-from pofx.models.seeds import ENOUGH, clusters
-from pofx.models.state_tree import StateTree, even_tree
-from pofx.models.tree_model import TreeModel, check_prior, register
+from pofx.models.trees import emission, structure
+from pofx.models.trees.state_tree import StateTree, even_tree
+from pofx.models.trees.tree_model import TreeModel, check_prior, register
 
 TOGETHER = 0.8
 """The chance, at the start, that a node is in the cluster that its parent is in."""
@@ -52,8 +52,8 @@ class LatentTree(TreeModel, Stepwise):
         before, known = carried
         assert self.emissions is not None
         counts = before + rate * (counts + self._pseudo_counts() - before)
-        pseudo = emitted.pseudo_weights(self.emissions)
-        emissions = emitted.stepped(self.emissions, own, known, rate)
+        pseudo = emission.pseudo_weights(self.emissions)
+        emissions = emission.stepped(self.emissions, own, known, rate)
         known = known + rate * (weight + pseudo - known)
         return self._with(counts, emissions), (counts, known)
 
@@ -74,12 +74,12 @@ class LatentTree(TreeModel, Stepwise):
         check_prior(prior, k)
         x, observed, weight = rows.flat()
         cells = observed * weight[:, None]
-        parents = skeleton.chow_liu(columns, x, cells, prior)
+        parents = structure.chow_liu(columns, x, cells, prior)
         owner = clusters(key, rows, columns, k, init)
         one = Independent.near(columns, x, cells, prior)
         order = np.asarray(jax.random.permutation(key, len(x)))[:ENOUGH]
         shares = np.eye(k, dtype=np.float32)[owner[order], None]
-        emissions = emitted.started(one, shares, x[order], cells[order])
+        emissions = emission.started(one, shares, x[order], cells[order])
         size = np.bincount(owner, weight, k) + prior / k
         share = size / size.sum()
         transition = TOGETHER * np.eye(k) + (1 - TOGETHER) * share
@@ -108,7 +108,7 @@ class LatentTree(TreeModel, Stepwise):
 register(LatentTree)
 
 
-@rules.latent.register(LatentTree)
+@closed_forms.latent.register(LatentTree)
 def _latent(p: LatentTree, x: Row, observed: Mask) -> dict[str, Float[Array, "d k"]]:
     # p(s_j | x_O) of the category behind each column.
     return {"state": p.tree.posterior(p.evidence(x, observed))[:, : p._states]}

@@ -9,17 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx.core import rules
-from pofx.core.atoms import Atoms
-from pofx.core.axes import over_components, stack
-from pofx.core.distribution import Example, Mask, Row, Statistical, Tractable
-from pofx.core.double import Double
+from pofx.core import closed_forms
+from pofx.core.abstract import Example, Mask, Row, Statistical, Tractable
+from pofx.core.column import Column, Kind
+from pofx.core.column_mixture import Atoms
+from pofx.core.component_axis import over_components, stack
+from pofx.core.double_double import Double
 from pofx.core.errors import PofxError
 from pofx.core.rows import Rows
-from pofx.core.variables import Column, Kind
-from pofx.models.gaussian import Gaussian
-from pofx.models.seeds import clusters
-from pofx.models.stacked import (
+from pofx.models.components.initial_clusters import clusters
+from pofx.models.components.log_prob_terms import log_posterior, mixed_terms, part_terms
+from pofx.models.components.operations import (
     draw,
     log_prior_density,
     log_probs,
@@ -35,7 +35,7 @@ from pofx.models.stacked import (
     part_statistics,
     responsibilities,
 )
-from pofx.models.terms import log_posterior, mixed_terms, part_terms
+from pofx.models.gaussian import Gaussian
 
 
 class Mixture(Statistical):
@@ -153,11 +153,11 @@ def _shared_out(p: Mixture, rows: Rows, shares: Float[Array, "m c k"]) -> Mixtur
     return p.maximise(rows.sum(sums, shares))
 
 
-@rules.condition.register(Mixture)
+@closed_forms.condition.register(Mixture)
 def _condition(
     p: Mixture, x: Row, observed: Bool[np.ndarray, "d"], keep: Bool[np.ndarray, "d"]
 ) -> Mixture | None:
-    rule = rules.condition.find(p.parts)
+    rule = closed_forms.condition.find(p.parts)
     if rule is None:
         return None
     parts = over_components(lambda part, x: rule(part, x, observed, keep), shared=1)(p.parts, x)
@@ -165,27 +165,27 @@ def _condition(
     return None if parts is None else Mixture(weights, parts, p.prior)
 
 
-@rules.entropy.register(Mixture)
+@closed_forms.entropy.register(Mixture)
 def _entropy(p: Mixture, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""] | None:
     # Of one component it is that component's; of more there is no closed form.
-    rule = rules.entropy.find(p.parts)
+    rule = closed_forms.entropy.find(p.parts)
     if rule is None or len(p.log_weights) > 1:
         return None
     return rule(jax.tree.map(lambda a: a[0], p.parts), asked)
 
 
-@rules.moments.register(Mixture)
+@closed_forms.moments.register(Mixture)
 def _moments(p: Mixture) -> tuple[Row, Float[Array, "d d"]] | None:
-    rule = rules.moments.find(p.parts)
+    rule = closed_forms.moments.find(p.parts)
     return rule and mixed_moments(p.log_weights, *over_components(rule)(p.parts))
 
 
-@rules.column.register(Mixture)
+@closed_forms.column.register(Mixture)
 def _column(p: Mixture, x: Row, observed: Mask, j: int) -> Atoms | None:
     return mixed_column(p._posterior(x, observed), p.parts, x, observed, j)
 
 
-@rules.box.register(Mixture)
+@closed_forms.box.register(Mixture)
 def _box(
     p: Mixture,
     x: Row,
@@ -199,35 +199,35 @@ def _box(
     return mixed_box(weights, p.parts, x, observed, place, low, high, given)
 
 
-@rules.terms.register(Mixture)
+@closed_forms.terms.register(Mixture)
 def _terms(p: Mixture, x: Row, observed: Mask, fine: bool) -> Double:
     each = part_terms(p.parts, x, observed, fine)
     return mixed_terms(jax.nn.log_softmax(p.log_weights), each)
 
 
-@rules.normal.register(Mixture)
+@closed_forms.normal.register(Mixture)
 def _normal(p: Mixture) -> tuple[Row, Float[Array, "d d"]] | None:
-    rule = rules.normal.find(p.parts)
+    rule = closed_forms.normal.find(p.parts)
     return rule(jax.tree.map(lambda a: a[0], p.parts)) if rule and len(p.log_weights) == 1 else None
 
 
-@rules.expectation.register(Mixture)
+@closed_forms.expectation.register(Mixture)
 def _expectation(p: Mixture, x: Row, observed: Mask) -> Row | None:
     return mixed_expectation(p._posterior(x, observed), p.parts, x, observed)
 
 
-@rules.completion.register(Mixture)
+@closed_forms.completion.register(Mixture)
 def _completion(p: Mixture, x: Row, observed: Mask) -> tuple[Row, Float[Array, ""]] | None:
     return mixed_completion(jax.nn.log_softmax(p.log_weights), p.parts, x, observed)
 
 
-@rules.latent.register(Mixture)
+@closed_forms.latent.register(Mixture)
 def _latent(p: Mixture, x: Row, observed: Mask) -> dict[str, Float[Array, "k"]]:
     # Responsibilities, p(k | x_O).
     return {"component": jnp.exp(p._posterior(x, observed))}
 
 
-@rules.groups.register(Mixture)
+@closed_forms.groups.register(Mixture)
 def _groups(p: Mixture) -> tuple[int, ...] | None:
-    rule = rules.groups.find(p.parts)
+    rule = closed_forms.groups.find(p.parts)
     return rule(p.parts) if rule and len(p.log_weights) == 1 else None

@@ -9,17 +9,25 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx.core.distribution import Example, Mask, OnePhase, OnLoss, Queryable, Row, Still, Tractable
+from pofx.core.abstract import Example, Mask, OnePhase, OnLoss, Queryable, Row, Still, Tractable
+from pofx.core.abstract_approximate import Unnormalised
+from pofx.core.column import KINDS, Column, Kind
 from pofx.core.errors import PofxError, at_least, unknown, warn
-from pofx.core.inexact import Unnormalised
 from pofx.core.rows import Rows
-from pofx.core.variables import KINDS, Column, Kind
-from pofx.models.annealed import blackjax, doubt_mixing, doubt_weights, worth
+from pofx.models.energies.annealed_importance import blackjax, doubt_mixing, doubt_weights, worth
+from pofx.models.energies.base_model import drawn, plain
+from pofx.models.energies.base_model import reference as learned
+from pofx.models.energies.tilted_chains import (
+    ANNEALED,
+    SAMPLES,
+    Tilted,
+    cooled,
+    ran,
+    sampled,
+    stepped,
+)
 from pofx.models.independent import Independent
-from pofx.models.reference import drawn, plain
-from pofx.models.reference import reference as learned
-from pofx.models.tilted import ANNEALED, SAMPLES, Tilted, cooled, ran, sampled, stepped
-from pofx.nets.embedding import Embedding
+from pofx.nets.row_embedding import Embedding
 from pofx.nets.smooth_mlp import SmoothMlp
 
 LOSSES = ("nce", "score")

@@ -10,15 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx.core import rules
-from pofx.core.atoms import Atoms
-from pofx.core.distribution import Example, Mask, Row, Statistical
+from pofx.core import closed_forms
+from pofx.core.abstract import Example, Mask, Row, Statistical
+from pofx.core.column import Column, Kind
+from pofx.core.column_mixture import Atoms
 from pofx.core.rows import Rows
-from pofx.core.variables import Column, Kind
 from pofx.models.gaussian import one_normal
-from pofx.models.latent_linear import Posterior, box, check_latent, principal, terms
-from pofx.models.moments import Moments, Scale, scale_of
-from pofx.models.shrinkage import log_prior_of_covariance, pseudo_variance
+from pofx.models.linear_gaussian.latent_linear import Posterior, box, check_latent, principal, terms
+from pofx.models.linear_gaussian.moments import Moments, Scale, scale_of
+from pofx.models.linear_gaussian.shrinkage import log_prior_of_covariance, pseudo_variance
 
 
 class PPCA(Statistical):
@@ -127,7 +127,7 @@ class PPCA(Statistical):
         return Example(model, tuple(Column(f"x{i}", "real", family="normal") for i in range(4)))
 
 
-@rules.condition.register(PPCA)
+@closed_forms.condition.register(PPCA)
 def _condition(
     p: PPCA, x: Row, observed: Bool[np.ndarray, "d"], keep: Bool[np.ndarray, "d"]
 ) -> PPCA:
@@ -137,22 +137,22 @@ def _condition(
     return PPCA(p.mean[k] + move, loading, p.noise, scale, p.prior)
 
 
-rules.box.register(PPCA)(box)
-rules.terms.register(PPCA)(terms)
+closed_forms.box.register(PPCA)(box)
+closed_forms.terms.register(PPCA)(terms)
 
 
-@rules.entropy.register(PPCA)
+@closed_forms.entropy.register(PPCA)
 def _entropy(p: PPCA, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""]:
     return p._posterior(jnp.asarray(asked)).entropy()
 
 
-@rules.normal.register(PPCA)
-@rules.moments.register(PPCA)
+@closed_forms.normal.register(PPCA)
+@closed_forms.moments.register(PPCA)
 def _moments(p: PPCA) -> tuple[Row, Float[Array, "d d"]]:
     return p.mean, p.loading @ p.loading.T + p.noise * jnp.eye(p.size, dtype=p.loading.dtype)
 
 
-@rules.column.register(PPCA)
+@closed_forms.column.register(PPCA)
 def _column(p: PPCA, x: Row, observed: Mask, j: int) -> Atoms:
     given = p._posterior(observed).given(jnp.where(observed, x - p.mean, 0))
     move, loading = jax.tree.map(operator.itemgetter(j), given)
@@ -160,20 +160,20 @@ def _column(p: PPCA, x: Row, observed: Mask, j: int) -> Atoms:
     return one_normal(p.mean[j] + move, variance, variance)
 
 
-@rules.expectation.register(PPCA)
+@closed_forms.expectation.register(PPCA)
 def _expectation(p: PPCA, x: Row, observed: Mask) -> Row:
     z = jnp.where(observed, x - p.mean, 0)
     return p.mean + p.loading @ p._posterior(observed).mean(z)
 
 
-@rules.completion.register(PPCA)
+@closed_forms.completion.register(PPCA)
 def _completion(p: PPCA, x: Row, observed: Mask) -> tuple[Row, Float[Array, ""]]:
     # A Gaussian is highest at its mean.
     best = jnp.where(observed, x, _expectation(p, x, observed))
     return best, p.log_prob(best)
 
 
-@rules.latent.register(PPCA)
+@closed_forms.latent.register(PPCA)
 def _latent(p: PPCA, x: Row, observed: Mask) -> dict[str, Float[Array, "q"]]:
     # Factor scores by regression, E[z | x_O] (Thomson 1951).
     return {"factor": p._posterior(observed).mean(jnp.where(observed, x - p.mean, 0))}

@@ -9,14 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx.core.distribution import Example, Mask, OnePhase, Queryable, Row
+from pofx.core.abstract import Example, Mask, OnePhase, Queryable, Row
+from pofx.core.abstract_approximate import Unnormalised
+from pofx.core.column import Column, Kind
 from pofx.core.errors import at_least
-from pofx.core.inexact import Unnormalised
 from pofx.core.rows import Rows
-from pofx.core.variables import Column, Kind
-from pofx.models.annealed import doubt_means, doubt_mixing, doubt_weights
-from pofx.models.bipartite import ANNEALED, Bipartite, based, log_sum, partition, summed
-from pofx.models.visible import CARRIED, Visible
+from pofx.models.energies.annealed_importance import doubt_means, doubt_mixing, doubt_weights
+from pofx.models.energies.boltzmann import ANNEALED, Bipartite, based, log_sum, partition, summed
+from pofx.models.energies.visible_units import CARRIED, Visible
 
 BURNT, KEPT = 200, 800
 """Sweeps of the chains after training: first unseen, then looked at for how they mix."""

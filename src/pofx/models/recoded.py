@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from pofx.core import rules
-from pofx.core.distribution import Example, Mask, Queryable, Row
+from pofx.core import closed_forms
+from pofx.core.abstract import Example, Mask, Queryable, Row
 from pofx.models.gaussian import Gaussian
 
 
@@ -92,16 +92,16 @@ def _replaced(
     return jnp.where(matches.any(1), on_spike, x)
 
 
-@rules.groups.register(Recoded)
+@closed_forms.groups.register(Recoded)
 def _groups(p: Recoded) -> tuple[int, ...] | None:
-    rule = rules.groups.find(p.model)
+    rule = closed_forms.groups.find(p.model)
     groups = rule and rule(p.model)
     return None if groups is None else tuple(groups[j] for j in p.order)
 
 
-@rules.normal.register(Recoded)
+@closed_forms.normal.register(Recoded)
 def _normal(p: Recoded) -> tuple[Row, Float[Array, "d d"]] | None:
-    rule = rules.normal.find(p.model)
+    rule = closed_forms.normal.find(p.model)
     found = rule(p.model) if rule else None
     if found is None:
         return None

@@ -9,20 +9,26 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from pofx.core import rules
-from pofx.core.atoms import Atoms
-from pofx.core.distribution import Example, Mask, Queryable, Row, Statistical
-from pofx.core.double import Double
+from pofx.core import closed_forms
+from pofx.core.abstract import Example, Mask, Queryable, Row, Statistical
+from pofx.core.column import Column, Kind
+from pofx.core.column_mixture import Atoms
+from pofx.core.double_double import Double
 from pofx.core.errors import PofxError
-from pofx.core.ratios import log_conditional
+from pofx.core.log_ratios import log_conditional
 from pofx.core.rows import Rows
 from pofx.core.rows import rows as make_rows
-from pofx.core.variables import Column, Kind
-from pofx.models import emitted
+from pofx.models.components.initial_clusters import clusters
+from pofx.models.components.log_prob_terms import log_posterior, mixed_terms, terms
+from pofx.models.components.operations import (
+    likeliest,
+    log_weights,
+    mixed_moments,
+    part_class,
+    responsibilities,
+)
 from pofx.models.latent_tree import LatentTree
-from pofx.models.seeds import clusters
-from pofx.models.stacked import likeliest, log_weights, mixed_moments, part_class, responsibilities
-from pofx.models.terms import log_posterior, mixed_terms, terms
+from pofx.models.trees import emission
 
 
 class Stack(Statistical):
@@ -129,7 +135,7 @@ class Stack(Statistical):
     @classmethod
     def example(cls, key: PRNGKeyArray) -> Example:
         tree, columns = LatentTree.example(key)
-        other = emitted.of_states(tree.emissions, jnp.array([1, 0, 1]))
+        other = emission.of_states(tree.emissions, jnp.array([1, 0, 1]))
         return Example(cls(jnp.log(jnp.array([0.3, 0.7])), (other, tree)), columns)
 
 
@@ -140,16 +146,16 @@ def _learned(parts: tuple[Queryable, ...]) -> list[Statistical]:
     return learned
 
 
-def _each(rule: rules.Rule, p: Stack, *arguments: Any) -> list[Any] | None:
+def _each(rule: closed_forms.Rule, p: Stack, *arguments: Any) -> list[Any] | None:
     """What the rule says of each part, or None where of one it is not closed."""
     found = [rule.find(part) for part in p.parts]
     out = [own(part, *arguments) if own else None for own, part in zip(found, p.parts)]
     return None if any(a is None for a in out) else out
 
 
-@rules.column.register(Stack)
+@closed_forms.column.register(Stack)
 def _column(p: Stack, x: Row, observed: Mask, j: int) -> Atoms | None:
-    own = _each(rules.column, p, x, observed, j)
+    own = _each(closed_forms.column, p, x, observed, j)
     if own is None or len({jax.tree.structure(a.family) for a in own}) > 1:
         return None
     weights = p.posterior(x, observed)
@@ -158,13 +164,13 @@ def _column(p: Stack, x: Row, observed: Mask, j: int) -> Atoms | None:
     return Atoms(jnp.concatenate(scaled), family)
 
 
-@rules.expectation.register(Stack)
+@closed_forms.expectation.register(Stack)
 def _expectation(p: Stack, x: Row, observed: Mask) -> Row | None:
-    own = _each(rules.expectation, p, x, observed)
+    own = _each(closed_forms.expectation, p, x, observed)
     return None if own is None else jnp.exp(p.posterior(x, observed)) @ jnp.stack(own)
 
 
-@rules.box.register(Stack)
+@closed_forms.box.register(Stack)
 def _box(
     p: Stack,
     x: Row,
@@ -175,7 +181,7 @@ def _box(
     given: Mask | None = None,
 ) -> Float[Array, ""] | None:
     if place:
-        own = _each(rules.box, p, x, observed, place, low, high, given)
+        own = _each(closed_forms.box, p, x, observed, place, low, high, given)
     elif given is None:
         return p.log_prob(x, observed)
     else:
@@ -187,23 +193,23 @@ def _box(
     return jax.nn.logsumexp(weights + jnp.where(weights == -jnp.inf, -jnp.inf, jnp.stack(own)))
 
 
-@rules.terms.register(Stack)
+@closed_forms.terms.register(Stack)
 def _terms(p: Stack, x: Row, observed: Mask, fine: bool) -> Double:
     return mixed_terms(jax.nn.log_softmax(p.log_weights), p.terms(x, observed))
 
 
-@rules.moments.register(Stack)
+@closed_forms.moments.register(Stack)
 def _moments(p: Stack) -> tuple[Row, Float[Array, "d d"]] | None:
-    own = _each(rules.moments, p)
+    own = _each(closed_forms.moments, p)
     if own is None:
         return None
     means, covariances = map(jnp.stack, zip(*own))
     return mixed_moments(p.log_weights, means, covariances)
 
 
-@rules.completion.register(Stack)
+@closed_forms.completion.register(Stack)
 def _completion(p: Stack, x: Row, observed: Mask) -> tuple[Row, Float[Array, ""]] | None:
-    own = _each(rules.completion, p, x, observed)
+    own = _each(closed_forms.completion, p, x, observed)
     if own is None:
         return None
     best, scores = map(jnp.stack, zip(*own))

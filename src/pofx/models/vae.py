@@ -11,15 +11,15 @@ import numpy as np
 from jax.scipy.stats import norm
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from pofx.core import rules
-from pofx.core.distribution import Example, Mask, OnePhase, Queryable, Row, Tractable
+from pofx.core import closed_forms
+from pofx.core.abstract import Example, Mask, OnePhase, Queryable, Row, Tractable
+from pofx.core.abstract_approximate import Bounded
+from pofx.core.column import KINDS, Column, Kind
 from pofx.core.errors import at_least, warn
-from pofx.core.inexact import Bounded
 from pofx.core.rows import Rows, per_row
-from pofx.core.variables import KINDS, Column, Kind
 from pofx.models.independent import Independent
-from pofx.nets.embedding import Embedding
 from pofx.nets.mlp import Mlp
+from pofx.nets.row_embedding import Embedding
 
 ACTIVE = 0.01
 """The least variance over rows of a latent number's mean for it to tell of the row."""
@@ -245,7 +245,7 @@ def _warn(what: str) -> None:
     warn(f"vae: {what}")
 
 
-@rules.latent.register(VAE)
+@closed_forms.latent.register(VAE)
 def _latent(p: VAE, x: Row, observed: Mask) -> dict[str, Float[Array, "latent"]]:
     # The mean of q(z | x_O), which stands for p(z | x_O).
     return {"latent": _mean(p, x, observed)}

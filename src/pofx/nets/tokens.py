@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from pofx.core.variables import KINDS, Column
+from pofx.core.column import KINDS, Column
 
 KNEE = 5.0
 """Scales from its mean beyond which a number grows as a logarithm."""

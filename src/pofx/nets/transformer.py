@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from pofx.nets.normals import normals
+from pofx.nets.random_weights import normals
 
 
 class TransformerBlock(eqx.Module):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from pofx.core.escaping import escaped
-from pofx.notation.mistakes import mistake, quoted
+from pofx.notation.errors import mistake, quoted
 from pofx.notation.terms import Free, Given, Interval, Members, Name, Term, Value
 
 RANGES = Interval | Members

@@ -7,10 +7,10 @@ from lark import Lark, Token
 from lark.exceptions import UnexpectedInput, UnexpectedToken, VisitError
 
 from pofx.core.errors import PofxError
-from pofx.notation.build import Builder
-from pofx.notation.mistakes import NotationError, mistake
-from pofx.notation.tree import Query
-from pofx.notation.unexpected import check_function, unexpected
+from pofx.notation.errors import NotationError, mistake
+from pofx.notation.queries import Query
+from pofx.notation.syntax_errors import check_function, unexpected
+from pofx.notation.tree_builder import Builder
 
 LONGEST = 2000
 """Characters that a question may have."""
@@ -29,7 +29,7 @@ def parse(text: str) -> Query:
     >>> parse("H[a, | b]")
     Traceback (most recent call last):
     ...
-    pofx.notation.mistakes.NotationError: ask: expected a name after ',', found '|'
+    pofx.notation.errors.NotationError: ask: expected a name after ',', found '|'
       H[a, | b]
            ^
     """

@@ -4,14 +4,14 @@ Each takes what it draws, mostly a `Joint` and maybe data, and `ax`, the axes to
 the figure is a fresh one that needs no display: `pofx.plot.marginal(p, "x").figure.savefig(path)`.
 """
 
-from pofx.plot.basic import curves, image_grid, matrix, scatter
-from pofx.plot.bayes import evidence
-from pofx.plot.canvas import COLOURS, MARKERS, figure
-from pofx.plot.columns import marginal
-from pofx.plot.pairs import joint
-from pofx.plot.pixels import completions, images
-from pofx.plot.tells import bernoulli_entropy, information
-from pofx.plot.trust import learning, reliability, surprise
+from pofx.plot.diagnostics import learning, reliability, surprise
+from pofx.plot.evidence import evidence
+from pofx.plot.images import completions, images
+from pofx.plot.information import bernoulli_entropy, information
+from pofx.plot.one_column import marginal
+from pofx.plot.primitives import curves, image_grid, matrix, scatter
+from pofx.plot.style import COLOURS, MARKERS, figure
+from pofx.plot.two_columns import joint
 
 __all__ = [
     "COLOURS",

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from pofx.core.distribution import Mask, Queryable, Row
-from pofx.core.ratios import log_joint
+from pofx.core.abstract import Mask, Queryable, Row
+from pofx.core.log_ratios import log_joint
 from pofx.core.rows import Rows, per_row
 
 

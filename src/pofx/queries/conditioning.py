@@ -7,8 +7,8 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from pofx.core import rules
-from pofx.core.distribution import Queryable
+from pofx.core import closed_forms
+from pofx.core.abstract import Queryable
 
 
 def condition_number(model: Any) -> float:
@@ -33,7 +33,7 @@ def condition_number(model: Any) -> float:
 
 def _covariances(model: Any) -> Iterator[np.ndarray]:
     """Covariances of the parts that are normal; those of parts held in one array come together."""
-    rule = rules.normal.find(model)
+    rule = closed_forms.normal.find(model)
     mean = getattr(model, "mean", None)
     if rule is not None and isinstance(mean, jax.Array | np.ndarray):
         for _ in range(mean.ndim - 1):

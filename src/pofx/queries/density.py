@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 
 from pofx.core import rows
-from pofx.core.distribution import Queryable
+from pofx.core.abstract import Queryable
 
 
 def log_prob(model: Queryable, table: rows.Rows) -> Float[np.ndarray, "n"]:

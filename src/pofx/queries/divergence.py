@@ -15,12 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx.core import extended, rules
+from pofx.core import closed_forms, extended_precision
+from pofx.core.abstract import Queryable
 from pofx.core.answer import Answer
-from pofx.core.distribution import Queryable
+from pofx.core.column import Column
+from pofx.core.float_width import float64, widened
 from pofx.core.linalg import normal_kl
-from pofx.core.variables import Column
-from pofx.core.width import float64, widened
 from pofx.queries.enumeration import Columns, enumerate_levels, log_probs
 from pofx.queries.information import closed_form, exact_entropy, few_levels, not_below_zero
 from pofx.queries.monte_carlo import monte_carlo
@@ -93,7 +93,7 @@ def jensen_shannon(
 
 def _closed_kl(p: Queryable, q: Queryable, asked: Columns) -> float | None:
     """KL by a rule for the pair, or as that of two Gaussians; None where neither is there."""
-    rule = rules.kl.find(p, q)
+    rule = closed_forms.kl.find(p, q)
     value = closed_form(rule, p, q)(asked) if rule else None
     return _normal_kl(p, q, asked) if value is None else value
 
@@ -101,7 +101,7 @@ def _closed_kl(p: Queryable, q: Queryable, asked: Columns) -> float | None:
 def _normal_kl(p: Queryable, q: Queryable, asked: Columns) -> float | None:
     one, other = _normal_of(p, asked), _normal_of(q, asked)
     if one and other:
-        value = extended.normal_kl(one, other)
+        value = extended_precision.normal_kl(one, other)
     else:
         value = closed_form(_large_normal_kl, p, q)(asked)
     return None if value is None or math.isnan(value) else value
@@ -109,8 +109,8 @@ def _normal_kl(p: Queryable, q: Queryable, asked: Columns) -> float | None:
 
 def _normal_of(model: Queryable, asked: Columns) -> tuple[np.ndarray, np.ndarray] | None:
     """Mean and covariance of the asked columns of a Gaussian, under whatever name, in float64."""
-    rule, place = rules.normal.find(model), np.flatnonzero(asked)
-    if rule is None or len(place) > extended.MAX_COLUMNS:
+    rule, place = closed_forms.normal.find(model), np.flatnonzero(asked)
+    if rule is None or len(place) > extended_precision.MAX_COLUMNS:
         return None
     with float64(True):
         moments = rule(widened(model))
@@ -121,7 +121,7 @@ def _normal_of(model: Queryable, asked: Columns) -> tuple[np.ndarray, np.ndarray
 
 
 def _large_normal_kl(p: Queryable, q: Queryable, asked: Columns) -> Array | None:
-    one, other = (rules.normal.find(m) for m in (p, q))
+    one, other = (closed_forms.normal.find(m) for m in (p, q))
     first, second = one and one(p), other and other(q)
     return normal_kl(first, second, asked) if first and second else None
 

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
-from pofx.core.distribution import Queryable
-from pofx.core.variables import Column
+from pofx.core.abstract import Queryable
+from pofx.core.column import Column
 
 Columns: TypeAlias = Bool[np.ndarray, "d"]
 

@@ -21,15 +21,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from pofx.core import rules
+from pofx.core import closed_forms
+from pofx.core.abstract import Mask, Queryable, Row
 from pofx.core.answer import Answer
-from pofx.core.distribution import Mask, Queryable, Row
+from pofx.core.column import Column
 from pofx.core.errors import PofxError
-from pofx.core.ratios import log_joint
-from pofx.core.variables import Column
-from pofx.queries.column import atoms, closed
+from pofx.core.log_ratios import log_joint
 from pofx.queries.enumeration import ENUMERABLE, enumerate_levels, log_probs
 from pofx.queries.monte_carlo import MAX_DRAWS, log_monte_carlo
+from pofx.queries.row_conditionals import atoms, closed
 
 CELLS = 1024
 """The most joint levels that stand in for draws."""
@@ -147,7 +147,7 @@ def _how(columns: Sequence[Column], event: Event) -> str:
 def _box_closed(model: Queryable, columns: Sequence[Column], others: tuple[int, ...]) -> bool:
     if not others:
         return True
-    rule, x = rules.box.find(model), jnp.zeros(model.size)
+    rule, x = closed_forms.box.find(model), jnp.zeros(model.size)
     ends = jnp.zeros(len(others))
     # Traced, not computed: a rule may say only then that one of its parts has none.
     if rule and eqx.filter_eval_shape(rule, model, x, x > 0, others, ends, ends) is not None:
@@ -157,7 +157,7 @@ def _box_closed(model: Queryable, columns: Sequence[Column], others: tuple[int, 
 
 @eqx.filter_jit
 def _boxes(model, x, observed, others, low, high):
-    rule = rules.box.find(model) if others else None
+    rule = closed_forms.box.find(model) if others else None
 
     def one(x, low, high):
         both = rule(model, x, observed, others, low, high) if rule else None

@@ -22,11 +22,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx.core import rules
+from pofx.core import closed_forms
+from pofx.core.abstract import Queryable
 from pofx.core.answer import Answer
-from pofx.core.distribution import Queryable
-from pofx.core.variables import Column
-from pofx.core.width import float64, widened
+from pofx.core.column import Column
+from pofx.core.float_width import float64, widened
 from pofx.queries.enumeration import ENUMERABLE, Columns, enumerate_levels, log_probs
 from pofx.queries.monte_carlo import MAX_DRAWS, monte_carlo
 
@@ -119,7 +119,7 @@ def _collected(terms: Sequence[tuple[float, Columns]]) -> list[tuple[float, Colu
 
 def exact_entropy(model: Queryable, columns: Sequence[Column], asked: Columns) -> Answer | None:
     """H of the asked columns where a rule or an enumeration gives it, else None."""
-    rule = rules.entropy.find(model)
+    rule = closed_forms.entropy.find(model)
     value = closed_form(rule, model)(asked) if rule else None
     if value is not None:
         return Answer(value, how="closed form", unit="nats")

@@ -3,9 +3,9 @@
 import numpy as np
 from jaxtyping import Float
 
-from pofx.core import rules
-from pofx.core.distribution import Queryable
-from pofx.core.inexact import Estimated
+from pofx.core import closed_forms
+from pofx.core.abstract import Queryable
+from pofx.core.abstract_approximate import Estimated
 from pofx.core.rows import Rows, per_row
 
 
@@ -16,9 +16,9 @@ def latent(model: Queryable, rows: Rows) -> dict[str, Float[np.ndarray, "n *k"]]
     """
     # A guide proposes missing entries, and has no part in what is hidden.
     own = model.model if isinstance(model, Estimated) else model
-    return None if rules.latent.find(own) is None else per_row(_latent, own, rows)
+    return None if closed_forms.latent.find(own) is None else per_row(_latent, own, rows)
 
 
 def _latent(model, x, observed):
-    rule = rules.latent.find(model)
+    rule = closed_forms.latent.find(model)
     return None if rule is None else rule(model, x, observed)

@@ -3,8 +3,8 @@
 import numpy as np
 from jaxtyping import Bool, Int
 
-from pofx.core import rules
-from pofx.core.distribution import Queryable
+from pofx.core import closed_forms
+from pofx.core.abstract import Queryable
 
 
 def may_depend(model: Queryable, a: Bool[np.ndarray, "d"], b: Bool[np.ndarray, "d"]) -> bool:
@@ -36,6 +36,6 @@ def cut_off(
 
 def _groups(model: Queryable) -> Int[np.ndarray, "d"]:
     """A number for each column, the same for columns that may depend on each other."""
-    rule = rules.groups.find(model)
+    rule = closed_forms.groups.find(model)
     groups = rule(model) if rule else None
     return np.zeros(model.size, int) if groups is None else np.asarray(groups)

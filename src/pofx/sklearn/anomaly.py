@@ -9,7 +9,7 @@ from sklearn.base import OutlierMixin
 
 from pofx.core.errors import PofxError
 from pofx.sklearn.base import Generative, weighed
-from pofx.table.encode import Unseen, encode
+from pofx.table.encoding import Unseen, encode
 from pofx.table.schema import Schema
 
 DRAWS = 4096

@@ -18,13 +18,13 @@ from sklearn.utils.validation import (
 )
 
 from pofx.core.errors import PofxError
-from pofx.table.encode import Unseen
-from pofx.table.fit import fit
-from pofx.table.frames import opened
-from pofx.table.infer import infer
-from pofx.table.joint import Joint
-from pofx.table.options import options_of
+from pofx.fitting.fit import fit
+from pofx.fitting.options import options_of
+from pofx.joint.joint import Joint
+from pofx.table.encoding import Unseen
+from pofx.table.frames.reading import opened
 from pofx.table.schema import Schema
+from pofx.table.schema_inference import infer
 
 SIZES = ("components", "latent", "states", "hidden")
 """Options that say how large a model is, the first that it has being its `n_components`."""

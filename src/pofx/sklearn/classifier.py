@@ -10,7 +10,7 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from pofx.core.errors import PofxError
 from pofx.sklearn.base import Supervised, weighed
-from pofx.table.encode import Unseen
+from pofx.table.encoding import Unseen
 from pofx.table.schema import Schema
 
 TINY = np.finfo(np.float32).tiny

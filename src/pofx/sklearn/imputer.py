@@ -9,7 +9,7 @@ from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 
 from pofx.core.errors import unknown
 from pofx.sklearn.base import Generative, seed_of, weighed
-from pofx.table.encode import Unseen
+from pofx.table.encoding import Unseen
 from pofx.table.schema import Schema
 
 STRATEGIES = ("expectation", "completion", "draw")

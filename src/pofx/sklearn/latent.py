@@ -8,7 +8,7 @@ from sklearn.base import TransformerMixin
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from pofx.sklearn.base import Generative, weighed
-from pofx.table.encode import Unseen
+from pofx.table.encoding import Unseen
 from pofx.table.schema import Schema
 
 

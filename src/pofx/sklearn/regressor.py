@@ -7,9 +7,9 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
+from pofx.named.decisions import Decisions
 from pofx.sklearn.base import Supervised, weighed
-from pofx.table.decisions import Decisions
-from pofx.table.encode import Unseen
+from pofx.table.encoding import Unseen
 from pofx.table.schema import Schema
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from pofx.table.bijections import impose as impose_bijections
-from pofx.table.cells import Cells
+from pofx.table.frames.cells import Cells
 from pofx.table.relations import Support
 from pofx.table.relations import impose as impose_relations
 from pofx.table.schema import Schema, Variable

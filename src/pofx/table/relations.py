@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
+from pofx.core.column import Kind
 from pofx.core.errors import PofxError
-from pofx.core.variables import Kind
 
 SPARE = 5
 """Distinct values of the target beyond the unknowns of a relation."""

@@ -11,18 +11,18 @@ from typing import Any
 
 import numpy as np
 
+from pofx.core import html
+from pofx.core.column import DISCRETE, KINDS, Column, Kind
 from pofx.core.errors import PofxError, unknown
 from pofx.core.escaping import escaped
 from pofx.core.printing import number_text
-from pofx.core.variables import DISCRETE, KINDS, Column, Kind
-from pofx.table import html
 from pofx.table.bijections import Bijection
 from pofx.table.bijections import read as read_bijections
-from pofx.table.dtypes import known_dtype
-from pofx.table.exact import large
+from pofx.table.frames.dtypes import known_dtype
+from pofx.table.frames.exact import large
+from pofx.table.frames.times import SPREADS, STEPS, UNITS, Sort, sort_of, told
 from pofx.table.relations import Relation, selected
 from pofx.table.relations import read as read_relations
-from pofx.table.times import SPREADS, STEPS, UNITS, Sort, sort_of, told
 
 CONTAINERS = ("pandas", "polars", "pyarrow", "numpy", "vector", "mapping")
 """Kinds of data; a "vector" is a numpy array of one dimension."""

@@ -1,0 +1,136 @@
+"""H, I and TC of names given values, names and sets; KL, JS and CE of two distributions."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.special import entr
+
+from pofx.ask.evidence import Given, check_levels, given
+from pofx.ask.question import Question
+from pofx.core.answer import Answer
+from pofx.core.errors import unknown
+from pofx.joint.joint import Joint
+from pofx.named import divergences
+from pofx.named.information import in_unit
+from pofx.notation.queries import Divergence, Entropy, Information, Side, TotalCorrelation
+from pofx.notation.terms import Name
+from pofx.queries import event_marginals
+
+BETWEEN = {"KL": divergences.kl, "JS": divergences.jensen_shannon, "CE": divergences.cross_entropy}
+
+Names = Sequence[Name]
+Term = tuple[float, Names]
+"""A factor, and the names whose entropy it multiplies."""
+
+
+def entropy(question: Question, query: Entropy, own: Given) -> Answer:
+    """H(names | given)."""
+    found = _summed(question, own, [(1.0, query.names)])
+    if found is None:
+        p, (names, request) = _put(question, own, [query.names])
+        with question.blamed_on(_shared(query.names, own.free)):
+            found = p.entropy(*names, **request)
+    return question.told(found)
+
+
+def information(question: Question, query: Information, own: Given) -> Answer:
+    """I(one; another | given)."""
+    one, other = query.groups
+    found = _summed(question, own, [(1.0, one), (1.0, other), (-1.0, one + other)])
+    if found is None:
+        p, (a, b, request) = _put(question, own, query.groups)
+        with question.blamed_on(_shared(one, other)):
+            found = p.mutual_information(a, b, **request)
+    return question.told(found)
+
+
+def total_correlation(question: Question, query: TotalCorrelation, own: Given) -> Answer:
+    """TC(names | given)."""
+    parts: list[Term] = [(1.0, (name,)) for name in query.names]
+    found = _summed(question, own, [*parts, (-1.0, query.names)])
+    if found is None:
+        p, (names, request) = _put(question, own, [query.names])
+        found = p.total_correlation(*names, **request)
+    return question.told(found)
+
+
+def divergence(question: Question, query: Divergence, others: Mapping[str, Joint]) -> Answer:
+    """KL, JS or CE of the left side and the right."""
+    left, right = (_side(question, side, others) for side in (query.left, query.right))
+    request = {"unit": question.unit, "stderr": question.stderr, "max_draws": question.max_draws}
+    with question.blamed_on(query.right.distribution):
+        found = BETWEEN[query.kind](left, right, **request, seed=question.seed)
+    return question.told(found)
+
+
+def _summed(question: Question, own: Given, terms: Sequence[Term]) -> Answer | None:
+    """Σ_s c_s H(s | free names) from a table of all joint levels; None where there is none.
+
+    NotationError where there is none and a set is given, for which there is no other way.
+    """
+    names = list(dict.fromkeys([*(n for _, group in terms for n in group), *own.free]))
+    variables = [question.variable(own.p, name, array=True) for name in names]
+    p = None
+    if all(v.discrete and not v.shape for v in variables):
+        p = event_marginals.levels(
+            question.key(2), own.model, own.columns, own.mask([n.text for n in names]), own.inside
+        )
+    if own.sets and (p is None or p.kind != "exact"):
+        raise question.wrong(
+            own.sets[0],
+            "a range is evidence of what levels tell, where its probability is closed, and not of "
+            "what numbers tell; give a value",
+        )
+    if p is None:
+        return None
+    check_levels(question, own, names)
+    free = {name.text for name in own.free}
+    axes = sorted((n.text for n in names), key=own.place)
+
+    def h(some: set[str]) -> float:
+        out = tuple(i for i, name in enumerate(axes) if name not in some)
+        return float(entr(np.asarray(p.value, np.float64).sum(out)).sum())
+
+    value = sum(c * (h({n.text for n in group} | free) - h(free)) for c, group in terms)
+    answer = Answer(max(value, 0.0), how="by enumeration", unit="nats")
+    return in_unit(answer, question.unit, question.what)
+
+
+def _put(question: Question, own: Given, groups: Sequence[Names]) -> tuple[Joint, Any]:
+    """The distribution that is asked, and the arguments: names of each group, and the request."""
+    asked = [question.variable(own.p, n, array=True).name for group in groups for n in group]
+    free = [question.variable(own.p, n, array=True).name for n in own.free]
+    request = {
+        "given": free,
+        "unit": question.unit,
+        "stderr": question.stderr,
+        "max_draws": question.max_draws,
+        "seed": question.seed,
+    }
+    names = asked + free if own.observed.any() else own.p.schema.names
+    words = [[name.text for name in group] for group in groups]
+    return own.joint(names, closed=True), (*words, request)
+
+
+def _shared(one: Names, other: Names) -> Name:
+    """The first name of one that is in the other too, or else the first."""
+    return next((name for name in one if name in other), one[0])
+
+
+def _side(question: Question, side: Side, others: Mapping[str, Joint]) -> Joint:
+    name = side.distribution
+    if name.text not in others:
+        raise question.wrong(name, str(unknown("distribution", name.text, others)))
+    own = given(question, others[name.text], side.given)
+    if own.sets or own.free:
+        place = own.sets[0] if own.sets else own.free[0]
+        what = "a range" if own.sets else "a name without a value"
+        raise question.wrong(
+            place, f"{what} as evidence of a divergence is not supported; give a value"
+        )
+    own_names = [question.variable(own.p, n, array=True) for n in side.names]
+    asked = own_names or own.p.schema.variables
+    with question.blamed_on(name):
+        names = [v.name for v in asked]
+        return own.joint(names, closed=not all(v.discrete for v in asked))

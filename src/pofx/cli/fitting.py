@@ -1,0 +1,128 @@
+"""Commands that learn a model and tell what was learned."""
+
+import inspect
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pofx.cli.app import app
+from pofx.cli.arguments import ModelFile, Seed, Table, json_of, load, pairs
+from pofx.core.errors import PofxError
+from pofx.joint.fit_summary import Report
+
+LEARNER_OPTIONS = {"restarts", "tolerance", "steps", "guide"}
+"""Arguments of `pofx.fit` that have no option of their own here."""
+
+
+@app.command()
+def fit(
+    table: Table,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The model file to write.")],
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="A name that `pofx models` lists.")
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", "-p", metavar="NAME=VALUE", help="An option of the model."),
+    ] = None,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option("--kind", "-k", metavar="COLUMN=KIND", help="Overrides a column's kind."),
+    ] = None,
+    weights: Annotated[str | None, typer.Option(help="The column that holds row weights.")] = None,
+    validation: Annotated[float, typer.Option(help="Share of rows held out to choose by.")] = 0.1,
+    budget: Annotated[
+        float, typer.Option(help="Seconds for comparing models where none is named.")
+    ] = 60.0,
+    epochs: Annotated[
+        int, typer.Option(help="The most passes over the rows by batches or gradients.")
+    ] = 0,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Where training by gradients goes on if interrupted.")
+    ] = None,
+    seed: Seed = 0,
+) -> None:
+    """Learn the distribution of a table's rows and save it."""
+    import pofx
+    from pofx.cli.output import print_error
+    from pofx.table.frames.files import read
+
+    kinds = pairs("kind", kind)
+    data = read(table, kinds)
+    if not output.parent.is_dir():
+        raise PofxError(f"{output}: cannot be written: no folder {output.parent}")
+    options = {name: json_of("option", text) for name, text in pairs("option", option).items()}
+    arguments = set(inspect.signature(pofx.fit).parameters) - LEARNER_OPTIONS
+    if taken := sorted(arguments & set(options)):
+        raise PofxError(f"--option: {taken[0]!r} is no option of a model; see `pofx fit --help`")
+    p = pofx.fit(
+        data,
+        model,
+        schema=kinds,
+        weights=weights,
+        validation=validation,
+        budget=budget,
+        epochs=epochs,
+        checkpoint=checkpoint,
+        seed=seed,
+        **options,
+    )
+    p.save(output)
+    print(p.schema)
+    # What was warned of has been said by now.
+    told = Report({k: v for k, v in p.fit.items() if k != "warnings"})
+    print_error(str(told), f"saved to {output}")
+
+
+@app.command()
+def info(model: ModelFile) -> None:
+    """What a model file holds: schema, model, and how it was learned."""
+    p = load(model)
+    print(p)
+    print()
+    print(p.schema)
+    print()
+    print(p.report())
+
+
+@app.command()
+def report(
+    model: ModelFile,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .html file to write.")],
+    data: Annotated[
+        Path | None, typer.Option(help="A table to judge it by, best of rows held out.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", "-t", help="A column of levels to be predicted.")
+    ] = None,
+    seed: Seed = 0,
+) -> None:
+    """Write a page that stands alone: what was learned, how well, and the rows it least expects."""
+    from pofx.table.frames.files import read
+
+    p = load(model)
+    rows = None if data is None else read(data, p.schema)
+    p.report().save(output, rows, target=target, seed=seed)
+    print(output)
+
+
+@app.command()
+def models(
+    table: Annotated[bool, typer.Option(help="What each promises, in Markdown.")] = False,
+) -> None:
+    """The models that `pofx fit --model` knows, with their options."""
+    from pofx.cli.output import taxonomy
+    from pofx.fitting.model_table import markdown
+
+    print(markdown() if table else taxonomy())
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Where pictures go.")] = Path("demo"),
+) -> None:
+    """Penguins with missing cells, then digits as images: the whole tour in a minute."""
+    from pofx.cli.demo import run
+
+    run(folder)

@@ -1,0 +1,195 @@
+"""Commands that put questions to a model."""
+
+import inspect
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+from pofx.cli.app import app
+from pofx.cli.arguments import (
+    Given,
+    ModelFile,
+    Out,
+    Seed,
+    Table,
+    Unseen,
+    given_of,
+    json_of,
+    load,
+    pairs,
+)
+from pofx.core.answer import Answer
+from pofx.core.errors import PofxError
+
+
+@app.command()
+def ask(
+    model: ModelFile,
+    questions: Annotated[
+        list[str], typer.Argument(metavar="QUESTION...", help='As "P(a > 3 | b = x)".')
+    ],
+    beside: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="NAME=MODEL", help="Another model, as q in KL(p || q)."),
+    ] = None,
+    unit: Annotated[str, typer.Option(help="Of information: 'nats' or 'bits'.")] = "nats",
+    stderr: Annotated[
+        float | None, typer.Option(help="The standard error that an estimate shall reach.")
+    ] = None,
+    seed: Seed = 0,
+) -> None:
+    """Answer questions in the notation of textbooks (see docs/notation.md)."""
+    from pofx.ask import results
+    from pofx.cli.output import table as show_table
+
+    p = load(model)
+    taken = {"p", *inspect.signature(p.ask).parameters}
+    others = {name: load(Path(path)) for name, path in pairs("with", beside, taken).items()}
+    for question in questions:
+        found = p.ask(question, unit=unit, stderr=stderr, seed=seed, **others)
+        if isinstance(found, Answer | results.Result):
+            print(found)
+        else:
+            show_table(found, None)  # draws
+
+
+@app.command()
+def predict(
+    model: ModelFile,
+    table: Table,
+    target: Annotated[str, typer.Option("--target", "-t", help="The column to decide on.")],
+    cost: Annotated[
+        str | None,
+        typer.Option(help="JSON: a matrix, {act: {level: cost}}, 'squared' or 'absolute'."),
+    ] = None,
+    reject: Annotated[
+        float | None, typer.Option(help="The cost of not deciding; turns refusal on.")
+    ] = None,
+    strange: Annotated[
+        float, typer.Option(help="Refuse rows whose surprise is below this probability.")
+    ] = 0.01,
+    unseen: Unseen = "error",
+    seed: Seed = 0,
+    output: Out = None,
+) -> None:
+    """Choose the act of least expected cost for each row, or refuse and say why."""
+    from pofx.cli.output import print_error
+    from pofx.cli.output import table as show_table
+    from pofx.table.frames.files import read
+
+    p = load(model)
+    decisions = p.decide(
+        read(table, p.schema),
+        target,
+        cost=None if cost is None else json_of("cost", cost),
+        reject=reject,
+        strange=strange,
+        unseen=cast(Any, unseen),
+        seed=seed,
+    )
+    show_table(decisions.columns(), output)
+    print_error(str(decisions))
+
+
+@app.command()
+def sample(
+    model: ModelFile,
+    n: Annotated[int, typer.Option("-n", help="How many rows.")] = 10,
+    given: Given = None,
+    seed: Seed = 0,
+    output: Out = None,
+) -> None:
+    """Draw new rows, given evidence or none."""
+    from pofx.cli.output import table
+
+    table(given_of(model, given).sample(n, seed=seed), output)
+
+
+@app.command()
+def score(
+    model: ModelFile,
+    table: Table,
+    given: Given = None,
+    unseen: Unseen = "error",
+    output: Out = None,
+) -> None:
+    """Log-probability of each row in nats, missing cells integrated out."""
+    from pofx.cli.output import print_error
+    from pofx.cli.output import table as show_table
+    from pofx.core.answer import mean_over_rows
+    from pofx.table.frames.files import read
+
+    p = given_of(model, given)
+    answer = p.log_prob(read(table, p.schema), unseen=cast(Any, unseen))
+    show_table({"log_prob": answer.value}, output)
+    print_error(f"mean log-probability of a row: {mean_over_rows(answer)}")
+
+
+@app.command()
+def impute(
+    model: ModelFile,
+    table: Table,
+    draws: Annotated[
+        int | None, typer.Option(help="Draw so many whole tables, instead of one best guess.")
+    ] = None,
+    unseen: Unseen = "missing",
+    seed: Seed = 0,
+    output: Out = None,
+) -> None:
+    """Fill the missing cells of a table."""
+    from pofx.cli.output import table as show_table
+    from pofx.table.frames.files import in_words_of, is_text, read
+
+    p = load(model)
+    data = read(table, p.schema)
+    filled = p.impute(data, draws=draws, unseen=cast(Any, unseen), seed=seed)
+
+    def show(one: Any, name: Path | None) -> None:
+        words = name is None or is_text(name)
+        show_table(in_words_of(table, data, one) if words else one, name)
+
+    if draws is None:
+        show(filled, output)
+        return
+    if output is None:
+        raise PofxError("--output: wanted a file name for --draws; each table is numbered after it")
+    ending = "".join(output.suffixes[-2:]) if output.suffix == ".gz" else output.suffix
+    for i, one in enumerate(filled, 1):
+        name = output.with_name(f"{output.name.removesuffix(ending)}.{i}{ending}")
+        show(one, name)
+        print(name)
+
+
+@app.command()
+def plot(
+    model: ModelFile,
+    picture: Annotated[
+        str, typer.Argument(help="marginal, joint, information, evidence, images, learning, ...")
+    ],
+    names: Annotated[list[str] | None, typer.Argument(help="The columns it shows.")] = None,
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", help="A .png, .pdf or .svg file.")],
+    data: Annotated[Path | None, typer.Option(help="A table to show beside the model.")] = None,
+    given: Given = None,
+    target: Annotated[str | None, typer.Option("--target", "-t", help="A column.")] = None,
+    at: Annotated[list[str] | None, typer.Option(help="Values to cut `joint` at.")] = None,
+    unit: Annotated[str | None, typer.Option(help="'nats' or 'bits'.")] = None,
+    seed: Seed = 0,
+) -> None:
+    """Draw a picture of a model."""
+    from pofx.report.pictures import draw
+
+    path = draw(
+        model,
+        picture,
+        names or [],
+        output=output,
+        data=data,
+        given=pairs("given", given),
+        target=target,
+        at=at or [],
+        unit=unit,
+        seed=seed,
+    )
+    print(path)

@@ -1,0 +1,95 @@
+"""The family of models in one table, by what their classes promise."""
+
+from typing import NamedTuple
+
+from pofx.core.abstract import Distribution, Learned, Statistical, Stepwise, Tractable, Trained
+from pofx.core.abstract_approximate import Bounded, Density, Inexact, Unnormalised
+from pofx.core.column import KINDS
+from pofx.core.registry import discover
+
+HEADS = (
+    "model",
+    "density of a row",
+    "marginals",
+    "conditional draws",
+    "new rows",
+    "one costs",
+    "learned by",
+    "missing cells in learning",
+    "columns",
+)
+
+
+class Promises(NamedTuple):
+    """What a model's class promises, in words, in the order of HEADS."""
+
+    model: str
+    density: str
+    marginals: str
+    conditionals: str
+    sampling: str
+    cost: str
+    learned: str
+    holes: str
+    columns: str
+
+
+def promises() -> list[Promises]:
+    """Each model that can be fitted, the exact ones first.
+
+    >>> promises()[0].density
+    'exact'
+    """
+    classes = discover("pofx.models", Learned).items()
+    return [_of(name, cls) for name, cls in sorted(classes, key=lambda own: _rank(own[1]))]
+
+
+def markdown() -> str:
+    """The table as docs/taxonomy.md holds it."""
+    lines = [HEADS, ["---"] * len(HEADS), *promises()]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _rank(cls: type[Distribution]) -> int:
+    order = (Tractable, Density, Bounded, Unnormalised)
+    return next((i for i, promise in enumerate(order) if issubclass(cls, promise)), len(order))
+
+
+def _of(name: str, cls: type[Learned]) -> Promises:
+    density, marginals, draws, new = {
+        0: ("exact", "exact", "exact", "exact"),
+        1: ("exact", "estimate", "by weights", "exact"),
+        2: ("lower bound", "lower bound", "by weights", "exact"),
+        3: ("estimate", "estimate", "by weights", "Markov chain"),
+    }[_rank(cls)]
+    kinds = cls.carries("x")
+    columns = (
+        "all kinds" if kinds == frozenset(KINDS) else ", ".join(k for k in KINDS if k in kinds)
+    )
+    return Promises(
+        f"`{name}`",
+        density,
+        marginals,
+        draws,
+        new,
+        cls.one_draw,
+        _learned(cls),
+        _holes(cls),
+        columns,
+    )
+
+
+def _learned(cls: type[Learned]) -> str:
+    if issubclass(cls, Trained):
+        return "gradients"
+    if issubclass(cls, Stepwise):
+        return "EM, by batches of many rows"
+    return "closed form or EM" if issubclass(cls, Statistical) else "its parts"
+
+
+def _holes(cls: type[Learned]) -> str:
+    if not issubclass(cls, Inexact):
+        return "integrated out"
+    if not cls.holes:
+        return "drawn from the guide"
+    return "left out of a bound"

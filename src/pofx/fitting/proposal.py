@@ -1,0 +1,124 @@
+"""The exact model beside an inexact one: what proposes its missing entries."""
+
+import warnings
+from typing import Any
+
+import jax
+import numpy as np
+
+from pofx.core.abstract import Learned, Tractable
+from pofx.core.abstract_approximate import Inexact
+from pofx.core.errors import PofxError, PofxWarning, overheard, unknown
+from pofx.core.registry import discover
+from pofx.core.rows import Rows
+from pofx.core.rows import log_prob as scores_of
+from pofx.core.rows import rows as make_rows
+from pofx.learn.em import Fit
+from pofx.learn.learner import USUAL, Plan, Start
+from pofx.learn.learner import fit as learn
+from pofx.models.importance_sampled import Guided
+from pofx.queries.imputation import complete
+from pofx.table.schema import Schema
+
+SCORED, WEIGHED, FEWEST = 2048, 2**20, 32
+"""Rows, spread over the table, whose mean log-probability is told of a fit: as many as weighed
+draws of so many entries allow, which of some models cost a pass an entry; but not fewer."""
+
+
+def learned(key: jax.Array, schema: Schema, rows: Rows, name: str | None = None) -> Tractable:
+    """The model of that name learned from the rows; without a name one that follows the columns.
+
+    A mixture of Gaussians for real columns, as large as the rows carry; else a latent tree.
+    """
+    columns, n = schema.columns, rows.count
+    options: dict[str, Any] = {}
+    real = all(c.kind == "real" and not c.spikes for c in columns)
+    if name is None and (len(columns) == 1 or real):
+        name = "mixture"
+        options = {
+            "components": int(np.clip(n // (20 * len(columns)), 1, 16)),
+            "part": "gaussian" if real else "independent",
+        }
+    elif name is None:
+        name, options = "latent_tree", {"states": int(np.clip(n // 50, 2, 16))}
+    cls = _exact(schema, name)
+
+    def start(key: jax.Array, rows: Rows) -> Learned:
+        return cls.start(key, rows, columns, **options)
+
+    # It only proposes: how far it is to be trusted is told by the weights, not by its own learning.
+    with overheard(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", PofxWarning)
+        return learn(key, start, rows, USUAL._replace(steps=200, tolerance=1e-4)).model
+
+
+def _exact(schema: Schema, name: str) -> type[Learned]:
+    """The exact model of that name, if it carries all columns."""
+    models = discover("pofx.models", Learned)
+    exact: dict[str, Any] = {n: cls for n, cls in models.items() if issubclass(cls, Tractable)}
+    if not isinstance(name, str) or name not in exact:
+        if name in models:
+            why = f"wanted a model with exact conditionals, and {name!r} has none"
+            raise PofxError(f"guide: {why}; there are: {', '.join(exact)}")
+        raise unknown("guide", name, exact)
+    cls: type[Learned] = exact[name]
+    for variable in schema.variables:
+        carried = cls.carries(variable.name)
+        if variable.column.kind not in carried:
+            raise PofxError(
+                f"guide: {name!r} carries {', '.join(sorted(carried))} columns, and "
+                f"{variable.name!r} is {variable.column.kind}; leave it out, or try 'latent_tree'"
+            )
+    return cls
+
+
+def filled(key: jax.Array, guide: Tractable, rows: Rows) -> Rows:
+    """The rows with what is missing drawn from the guide.
+
+    What a model learns from that cannot leave entries out: an imputation, whose uncertainty its
+    likelihood does not know.
+    """
+    _, observed, weight = rows.flat()
+    if observed.all():
+        return rows
+    return make_rows(complete(key, guide, rows), weight=weight)
+
+
+def fit(
+    key: jax.Array,
+    holes: bool,
+    start: Start,
+    schema: Schema,
+    parts: tuple[Rows, Rows, Rows | None],
+    plan: Plan,
+    name: str | None,
+) -> Fit:
+    """An inexact model learned beside its guide, which `name` names, and wrapped with it.
+
+    `parts` are all rows, those learned from, and those held out; `holes` says whether the model
+    learns from rows with missing entries. The guide of one that proposes by itself is not asked,
+    and so of independent columns. The last of the history is the mean log-probability of some of
+    the rows, of the model with its guide.
+    """
+    whole, train, valid = parts
+    if name is not None:
+        _exact(schema, name)
+    own, guide = jax.random.fold_in(key, 1), None
+    if not holes:
+        fill, guide = jax.random.fold_in(key, 2), learned(own, schema, whole, name)
+        one, other = jax.random.split(fill)
+        train, valid = filled(one, guide, train), valid and filled(other, guide, valid)
+    one = learn(key, start, train, plan, valid)
+    assert isinstance(one.model, Inexact)
+    if guide is None:
+        usual = None if one.model.guided else "independent"
+        guide = learned(own, schema, whole, name or usual)
+    seed = jax.random.key_data(jax.random.fold_in(key, 3))
+    model = Guided(model=one.model, guide=guide, seed=seed)
+    most = int(np.clip(WEIGHED // (model.draws * model.size), FEWEST, SCORED))
+    heavy = np.flatnonzero(whole.flat()[2])
+    some = heavy[np.linspace(0, len(heavy) - 1, min(most, len(heavy))).astype(int)]
+    x, observed, weight = (part[some] for part in whole.flat())
+    scores = scores_of(model, make_rows(x, observed, weight))
+    told = float(np.average(scores, weights=weight))
+    return one._replace(model=model, history=[*one.history, told])

@@ -1,0 +1,1 @@
+"""Joint, the named distribution that users hold, and its files."""

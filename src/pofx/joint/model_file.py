@@ -1,0 +1,172 @@
+"""Model files: one safetensors file, arrays and a JSON header, nothing that runs."""
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save as to_bytes
+
+from pofx.core import float_width
+from pofx.core.abstract import Queryable
+from pofx.core.abstract_approximate import estimates
+from pofx.core.atomic_write import write_whole
+from pofx.core.errors import PofxError, PofxWarning, warn
+from pofx.core.escaping import escaped
+from pofx.core.registry import discover
+from pofx.joint import field_types
+from pofx.joint import file_header as headers
+from pofx.table.data_warnings import exceeds_float32
+
+FORMAT = 1
+"""Grows when older versions cannot read what this one writes."""
+HEADER = "pofx"
+LARGEST_HEADER = 64 * 2**20
+DEEPEST = 12
+"""Modules and lists within one another."""
+
+
+def save(path: str | Path, model: Queryable, header: Mapping[str, Any]) -> None:
+    """Writes a model and what its owner says of it (JSON), whole or not at all."""
+    arrays: dict[str, np.ndarray] = {}
+    tree = _describe(model, "model", arrays)
+    text = json.dumps({"format": FORMAT, "model": tree, **header}, allow_nan=False)
+    try:
+        headers.parse(text)
+    except ValueError as error:
+        raise PofxError(f"{path}: cannot be written: {error}") from None
+    content = to_bytes(arrays, {HEADER: text})
+    write_whole(path, lambda file: file.write(content))
+
+
+def load(path: str | Path) -> tuple[Queryable, dict[str, Any]]:
+    """The model and the header; PofxError in one line for any other file."""
+    _check_sizes(path)
+    with float_width.float64(True), damaged(path), safe_open(path, framework="numpy") as file:
+        header = headers.parse((file.metadata() or {})[HEADER])
+        if type(header.get("format")) is int and header["format"] > FORMAT:
+            raise PofxError(
+                f"{path}: written in format {header['format']} by a newer pofx; this one reads up "
+                f"to {FORMAT}: upgrade pofx"
+            )
+        headers.check(header)
+        unread = set(file.keys())
+
+        def tensor(name: str) -> np.ndarray:
+            if type(name) is not str or name not in unread:
+                raise ValueError(f"no array is left of the name {str(name)[:40]!r}")
+            # Each is read once: memory stays below the file's size.
+            unread.remove(name)
+            return file.get_tensor(name)
+
+        model = _build(header.pop("model"), tensor)
+        if not isinstance(model, Queryable):
+            raise TypeError("it holds no model")
+        model = _in_width(model)
+        # Shapes and settings that do not fit together are found here, at no cost in memory.
+        with float_width.float64(float_width.is_float64(model)):
+            row = jax.ShapeDtypeStruct((model.size,), jnp.zeros(()).dtype)
+            mask = jax.ShapeDtypeStruct((model.size,), jnp.bool_)
+            value = eqx.filter_eval_shape(lambda m, x, o: m.log_prob(x, o), model, row, mask)
+            draw = eqx.filter_eval_shape(lambda m: m.sample(jax.random.key(0)), model)
+        if value.shape != () or draw.shape != (model.size,) or value.dtype.kind != "f":
+            raise ValueError("its arrays do not fit together")
+    return model, header
+
+
+@contextmanager
+def damaged(path: str | Path) -> Iterator[None]:
+    """Tells whatever a malformed file breaks as one line."""
+    try:
+        yield
+    except PofxError as error:
+        told = str(error)
+        raise PofxError(told if told.startswith(str(path)) else f"{path}: {told}") from None
+    except OSError as error:
+        raise PofxError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except PofxWarning:  # where warnings are errors
+        raise
+    except Exception as error:  # what JAX, too, has to say of shapes that do not fit
+        reason = escaped(str(error).splitlines()[0][:120]) if str(error) else type(error).__name__
+        raise PofxError(f"{path}: not a whole pofx model file ({reason})") from None
+
+
+def _check_sizes(path: str | Path) -> None:
+    """The header's stated length against the file's, before anything is read by it."""
+    with damaged(path):
+        size = os.path.getsize(path)
+        with open(path, "rb") as file:
+            stated = int.from_bytes(file.read(8), "little")
+        if size < 8 or stated > min(size - 8, LARGEST_HEADER):
+            raise ValueError("the stated size of its header is not that of the file")
+
+
+def _describe(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
+    """A module as JSON; its arrays go aside under dotted names."""
+    if isinstance(value, eqx.Module):
+        own = {
+            f.name: _describe(getattr(value, f.name), f"{name}.{f.name}", arrays)
+            for f in fields(value)
+        }
+        return {"class": type(value).__name__, "fields": own}
+    if isinstance(value, tuple):
+        return [_describe(v, f"{name}.{i}", arrays) for i, v in enumerate(value)]
+    if isinstance(value, jax.Array | np.ndarray):
+        arrays[name] = np.asarray(value, order="C")
+        return {"array": name}
+    return value
+
+
+def _build(tree: Any, tensor: Callable[[str], np.ndarray], depth: int = 0) -> Any:
+    """The inverse of `_describe`, for classes of this package only."""
+    if depth > DEEPEST:
+        raise ValueError("it is nested too deep")
+    if isinstance(tree, list):
+        return tuple(_build(v, tensor, depth + 1) for v in tree)
+    if not isinstance(tree, dict):
+        return tree
+    if set(tree) == {"array"}:
+        return _array(tensor(tree["array"]))
+    cls = _classes().get(str(tree["class"]))
+    if cls is None:
+        raise ValueError(f"no class of a model is called {str(tree['class'])[:40]!r}")
+    values = {k: _build(v, tensor, depth + 1) for k, v in tree["fields"].items()}
+    if set(values) != {f.name for f in fields(cls)}:
+        raise ValueError(f"the fields of {tree['class']} are others")
+    field_types.check(cls, values)
+    module = object.__new__(cls)
+    for key, value in values.items():
+        object.__setattr__(module, key, value)
+    return module
+
+
+def _array(value: np.ndarray) -> jax.Array:
+    if value.dtype.kind not in "fiub":
+        raise ValueError(f"an array of {value.dtype}")
+    return jnp.asarray(value)
+
+
+def _in_width(model: Queryable) -> Queryable:
+    """The model in the width that answers are computed in on this device."""
+    if not estimates(model) and (float_width.preferred() or exceeds_float32(model)):
+        return float_width.widened(model)
+    if float_width.preferred() or not float_width.is_float64(model):
+        return model
+    warn(
+        "the model was saved in float64 and answers here in float32; "
+        "set JAX_ENABLE_X64=1 for the same answers to the bit",
+    )
+    return float_width.narrowed(model)
+
+
+def _classes() -> dict[str, type]:
+    rooms = ("pofx.models", "pofx.families", "pofx.nets")
+    return {c.__name__: c for room in rooms for c in discover(room, eqx.Module).values()}

@@ -1,0 +1,1 @@
+"""Parts of models that hold one part for each value of a category."""

@@ -1,0 +1,1 @@
+"""Parts of energy-based models."""

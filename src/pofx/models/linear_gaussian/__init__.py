@@ -1,0 +1,1 @@
+"""Parts of models that are normal, given a category at most."""

@@ -1,0 +1,125 @@
+"""x = μ + Λz + ε: what factor analysis and PPCA share, at a cost linear in the columns."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from pofx.core.abstract import Mask, Row
+from pofx.core.double_double import Double, double
+from pofx.core.errors import PofxError
+from pofx.core.linalg import eigh, half_log_det, whitener
+
+LOG_2PI = float(np.log(2 * np.pi))
+
+
+class Posterior(NamedTuple):
+    """What fixes p(z | x_O) for one pattern of observed entries, and the density of x_O.
+
+    z | x_O ~ N(m, V), V = (I + Λᵀ Ψ⁻¹ Λ)⁻¹, m = V Λᵀ Ψ⁻¹ (x - μ), sums over observed entries.
+    """
+
+    loading: Float[Array, "d q"]
+    precision: Float[Array, "d"]
+    whiten: Float[Array, "q q"]
+
+    @staticmethod
+    def of(loading: Float[Array, "d q"], noise: Row, observed: Mask) -> "Posterior":
+        """`noise` holds the diagonal of Ψ."""
+        precision = jnp.where(observed, 1 / noise, 0)
+        identity = jnp.eye(loading.shape[1], dtype=loading.dtype)
+        inner = identity + (loading.T * precision) @ loading
+        return Posterior(loading, precision, whitener(inner))
+
+    def mean(self, z: Row) -> Float[Array, "q"]:
+        """m, for a row z of deviations from μ."""
+        return self.whiten.T @ (self.whiten @ (self.loading.T @ (self.precision * z)))
+
+    def covariance(self) -> Float[Array, "q q"]:
+        """V."""
+        return self.whiten.T @ self.whiten
+
+    def root(self) -> Float[Array, "q q"]:
+        """A matrix whose product with its transpose is V."""
+        return self.whiten.T
+
+    def log_det(self) -> Float[Array, ""]:
+        """Half the log-determinant of the covariance of x_O (matrix determinant lemma)."""
+        scaled = jnp.log(jnp.where(self.precision > 0, self.precision, 1))
+        return half_log_det(self.whiten) - 0.5 * scaled.sum()
+
+    def log_prob(self, z: Row) -> Float[Array, ""]:
+        """log N(z_O; 0, Λ_O Λ_Oᵀ + Ψ_O).
+
+        The quadratic form as |z - Λm|²_Ψ⁻¹ + |m|²: Woodbury's difference would cancel.
+        """
+        return self.terms(z).sum()
+
+    def terms(self, z: Row) -> Float[Array, "d+1"]:
+        """Numbers whose sum is that: one for each column, and what the columns have in common."""
+        m = self.mean(z)
+        left = z - self.loading @ m
+        common = m @ m + (self.precision > 0).sum() * LOG_2PI
+        return jnp.append(-0.5 * self.precision * left * left, -0.5 * common - self.log_det())
+
+    def given(self, z: Row) -> tuple[Row, Float[Array, "d q"]]:
+        """How p(x_M | x_O) differs from p(x): the move of μ, and the new Λ.
+
+        For z | x_O is Gaussian, and so x_M | x_O of the same form, its noise as before.
+        """
+        return self.loading @ self.mean(z), self.loading @ self.root()
+
+    def entropy(self) -> Float[Array, ""]:
+        """H(x_O) = 1/2 log det 2πe(ΛΛᵀ + Ψ)_OO in nats."""
+        return 0.5 * (self.precision > 0).sum() * (1 + LOG_2PI) + self.log_det()
+
+    def sample(self, key: PRNGKeyArray, z: Row, noise: Row) -> Row:
+        """A draw of all deviations given the observed ones."""
+        hidden, own = jax.random.split(key)
+        latent = self.mean(z) + self.root() @ jax.random.normal(hidden, self.whiten.shape[:1])
+        return self.loading @ latent + jnp.sqrt(noise) * jax.random.normal(own, z.shape)
+
+
+def check_latent(latent: int, columns: int) -> None:
+    """Raises PofxError unless 1 <= latent < columns."""
+    if not 1 <= latent < columns:
+        raise PofxError(f"latent: wanted 1 to {columns - 1}, below the columns; got {latent}")
+
+
+def principal(
+    covariance: Float[Array, "d d"], latent: int, floor: Float[Array, ""]
+) -> tuple[Float[Array, "d q"], Float[Array, ""]]:
+    """The loading and noise of greatest likelihood, Λ = U (L - σ²I)^(1/2).
+
+    σ² is the mean of the eigenvalues left out (Tipping and Bishop 1999, eqs. 7 and 8).
+    """
+    values, vectors = eigh(covariance)
+    noise = jnp.maximum(values[:-latent].mean(), floor)
+    return vectors[:, -latent:] * jnp.sqrt(jnp.maximum(values[-latent:] - noise, 0)), noise
+
+
+def box(
+    p: Any,
+    x: Row,
+    observed: Mask,
+    place: tuple[int, ...],
+    low: Float[Array, "b"],
+    high: Float[Array, "b"],
+    given: Mask | None = None,
+) -> Float[Array, ""] | None:
+    """The rule `box` of a model with a mean, a loading and a latent posterior."""
+    if place:
+        return None  # of one column its distribution tells, of more it is a normal orthant
+    if given is None:
+        return p.log_prob(x, observed)
+    move, loading = p._posterior(given).given(jnp.where(given, x - p.mean, 0))
+    left = eqx.tree_at(lambda p: (p.mean, p.loading), p, (p.mean + move, loading))
+    return left.log_prob(x, observed & ~given)
+
+
+def terms(p: Any, x: Row, observed: Mask, fine: bool) -> Double:
+    """The rule `terms` of such a model."""
+    return double(p._posterior(observed).terms(jnp.where(observed, x - p.mean, 0)))

@@ -1,0 +1,1 @@
+"""A model with the names and units of a table, and each verb as a function of it."""

@@ -1,0 +1,119 @@
+"""One distribution in the columns and units of another."""
+
+from dataclasses import replace
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from pofx.core.abstract import Queryable
+from pofx.core.printing import names_text
+from pofx.joint.joint import Joint
+from pofx.models.recoded import Recoded
+from pofx.table.schema import Variable
+
+
+def difference(p: Joint, q: Joint, *, levels: bool = True) -> str:
+    """Why densities of the two do not compare, in words; empty if they do.
+
+    Order, shift, scale and the order of levels may differ. Variables, point masses and what is
+    given of an array may not, nor `levels`, unless they are said not to matter.
+    """
+    for one, other, which in ((p, q, "first"), (q, p, "second")):
+        alone = [name for name in one.schema.names if name not in other.schema.names]
+        if alone:
+            return f"only the {which} has {names_text(alone)}"
+    for variable in p.schema.variables:
+        other = q.schema.variable(variable.name)
+        free = variable.discrete and other.discrete and not levels
+        if measure(variable, free) != measure(other, free):
+            first, second = measure(variable), measure(other)
+            return f"{variable.name!r} is {first} in the first and {second} in the second"
+        for one, two, which in ((variable, other, "first"), (other, variable, "second")):
+            if (alone := lacking(one, two)) and levels:
+                return f"only the {which} has the level {names_text(alone)} of {variable.name!r}"
+        if not np.array_equal(_free(p, variable.name), _free(q, variable.name)):
+            return f"other entries of {variable.name!r} are given in the first than in the second"
+    return ""
+
+
+def lacking(one: Variable, other: Variable) -> list[Any]:
+    """The levels of one variable that the other does not have."""
+    return [level for level in one.levels if level not in other.levels]
+
+
+def together(p: Joint, q: Joint) -> Joint:
+    """`p` in a schema that has the levels of `q` besides its own; its model stays as it is."""
+
+    def both(variable: Variable) -> Variable:
+        more = lacking(q.schema.variable(variable.name), variable)
+        if not more:
+            return variable
+        kind = "ordinal" if variable.kind == "ordinal" else "categorical"
+        return replace(variable, kind=kind, family="", levels=(*variable.levels, *more))
+
+    variables = tuple(map(both, p.schema.variables))
+    return replace(p, schema=replace(p.schema, variables=variables))
+
+
+def measure(variable: Variable, any_levels: bool = False) -> str:
+    """What a column's density is a density with respect to."""
+    shape = f"an array of shape {variable.shape} of " if variable.shape else ""
+    if variable.discrete:
+        return f"{shape}one of {'' if any_levels else f'{len(variable.levels)} '}levels"
+    if variable.kind == "count":
+        return f"{shape}a count"
+    what = f"a number in {variable.unit}" if variable.time else "a number"
+    spikes = ", ".join(f"{spike:.12g}" for spike in variable.spikes)
+    return f"{shape}{what} with point masses at {spikes}" if spikes else f"{shape}{what}"
+
+
+def recoded(model: Queryable, q: Joint, p: Joint) -> Queryable:
+    """The model of `q`, which has no `difference` from `p`, over the free entries of `p`.
+
+    A level of `p` that `q` lacks has probability 0. It is the model itself if the two encode alike,
+    so that rules for closed forms find it.
+    """
+    if _alike(p, q):
+        return model
+    variables = [(v, q.schema.variable(v.name)) for v in p.schema.variables for _ in range(v.size)]
+    own = [pair for pair, free in zip(variables, p.entries.free) if free]
+    many_spikes = max((len(v.spikes) for v, _ in own), default=0)
+    many_levels = max((len(v.levels) for v, _ in own), default=0)
+    spikes, others = np.full((2, len(own), many_spikes), np.nan)
+    codes = np.tile(np.arange(max(many_levels, 1)), (len(own), 1))
+    for j, (one, other) in enumerate(own):
+        spikes[j, : len(one.spikes)] = one.column.spikes
+        others[j, : len(one.spikes)] = other.column.spikes
+        known = {level: code for code, level in enumerate(other.levels)}
+        codes[j, : len(one.levels)] = [known.get(level, -1) for level in one.levels]
+    return Recoded(
+        model,
+        slope=jnp.asarray([one.scale / other.scale for one, other in own]),
+        offset=jnp.asarray([(one.shift - other.shift) / other.scale for one, other in own]),
+        discrete=jnp.asarray([one.discrete for one, _ in own]),
+        codes=jnp.asarray(codes),
+        spikes=jnp.asarray(spikes),
+        others=jnp.asarray(others),
+        order=_order(p, q),
+    )
+
+
+def _order(p: Joint, q: Joint) -> tuple[int, ...]:
+    """For each free entry of p its number among those of q."""
+    place = np.cumsum(q.entries.free) - 1
+    slices = [q.schema.slices[name] for name in p.schema.names]
+    return tuple(np.concatenate([place[s][q.entries.free[s]] for s in slices]).tolist())
+
+
+def _alike(p: Joint, q: Joint) -> bool:
+    """Whether both encode alike; dtypes and resolutions have no part in it."""
+    unseen = {"dtype": "", "resolution": 0.0}
+    one, other = (
+        [replace(variable, **unseen) for variable in joint.schema.variables] for joint in (p, q)
+    )
+    return one == other
+
+
+def _free(p: Joint, name: str) -> np.ndarray:
+    return p.entries.free[p.schema.slices[name]]

@@ -1,0 +1,101 @@
+"""Bayes' rule at work: a posterior as evidence comes in."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pofx.core.errors import PofxError
+from pofx.joint.joint import Joint
+from pofx.plot import plot_data
+from pofx.plot.style import COLOURS, LINES, MARKERS, SHOWN, legend, number, on, plain, word
+from pofx.table.frames.reading import read_frame
+
+
+def evidence(
+    p: Joint,
+    target: str,
+    row: Any,
+    order: Sequence[str] | None = None,
+    *,
+    ax: Any = None,
+) -> Any:
+    """p(target | cells) of a row as its cells are learned one after the other.
+
+    `row` is a mapping from names to values, or data of one row; x begins at the prior and adds one
+    cell at each step, in the row's own order or in `order`; y is the probability of each level, 0
+    to 1. Missing cells and the target's own are left out. Raises PofxError for a target that is not
+    of levels, more than one row, and no cell.
+
+    >>> import pofx
+    >>> p = pofx.fit({"a": ["x", "y"] * 10, "b": [0, 1] * 10}, "chain", on="a")
+    >>> ax = evidence(p, "a", {"b": 1})
+    >>> [label.get_text() for label in ax.get_xticklabels()]
+    ['prior', '+ b = 1']
+    """
+    cells = _cells(p, target, row)
+    order = list(cells if order is None else order)
+    for name in order:
+        p.schema.variable(name)
+        if name not in cells:
+            raise PofxError(f"order: the row has no {name!r} to add")
+    if not order:
+        raise PofxError("row: wanted at least one cell beside the target")
+    posterior = _posteriors(p, target, {name: cells[name] for name in order})
+    ax = on(ax, (1.8 + 0.55 * (len(order) + 1), 4.3))
+    names = plot_data.level_names(p.schema.variable(target))
+    shown = np.argsort(-posterior.max(0), kind="stable")[:SHOWN]
+    for k in range(len(names)):
+        style = {"color": "#D0D0D0", "linewidth": 0.8, "zorder": 1}
+        if k in shown:
+            own = int(np.flatnonzero(np.sort(shown) == k)[0])
+            style = {"color": COLOURS[own], "marker": MARKERS[own], "linestyle": LINES[own]}
+            style |= {"markersize": 5, "label": names[k], "clip_on": False}
+        ax.plot(range(len(order) + 1), posterior[:, k], **style)
+    texts = ["prior", *(f"+ {word(name).strip()}{_value(cells[name])}" for name in order)]
+    ax.set_xticks(range(len(texts)), texts, rotation=40, ha="right", fontsize=8)
+    ax.set(ylim=(0, 1), xlabel="evidence, added from left to right")
+    ax.set_ylabel(f"p({word(target).strip()} | evidence)")
+    ax.grid(axis="y", alpha=0.3)
+    legend(ax, above=True, ncols=4, title=word(target))
+    return plain(ax)
+
+
+def _cells(p: Joint, target: str, row: Any) -> dict[str, Any]:
+    """The cells of a row that are known, by name."""
+    if type(row).__name__ == "Series":  # as df.iloc[0]
+        row = dict(row)
+    if isinstance(row, Mapping):
+        shapes = {name: p.schema.variable(name).shape for name in row}
+        row = {k: [v] if np.ndim(v) == len(shapes[k]) else v for k, v in row.items()}
+    frame = read_frame(row, p.schema.names)
+    if frame.rows != 1:
+        raise PofxError(f"row: wanted one row, got {frame.rows}")
+    known = {k: c for k, c in frame.cells.items() if k != target and not c.missing.all()}
+    return {k: c.values[0] if c.values[0].ndim else c.value(0) for k, c in known.items()}
+
+
+def _posteriors(p: Joint, target: str, cells: Mapping[str, Any]) -> np.ndarray:
+    """p(target | the first k cells) for k = 0, 1, ..., a row each."""
+    steps = len(cells) + 1
+    table: dict[str, Any] = {}
+    for variable in p.schema.variables:
+        if variable.name != target:
+            nothing = np.full(variable.shape, np.nan) if variable.shape else None
+            table[variable.name] = [nothing] * steps
+    for k, (name, value) in enumerate(cells.items(), 1):
+        table[name] = table[name][:k] + [value] * (steps - k)
+    return probabilities_of(p.predict_proba(table, target))
+
+
+def probabilities_of(table: Any) -> np.ndarray:
+    """What `predict_proba` gives, as an array of (rows, levels)."""
+    if isinstance(table, np.ndarray):
+        return table
+    return np.stack([cells.values for cells in read_frame(table).cells.values()], axis=1)
+
+
+def _value(value: Any) -> str:
+    if np.ndim(value):
+        return f" ({np.isfinite(value).sum()} entries)"
+    return f" = {number(value) if isinstance(value, float) else word(value).strip()}"

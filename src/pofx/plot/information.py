@@ -1,0 +1,117 @@
+"""What columns tell of each other, and the entropy of a coin."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pofx.core.answer import Answer
+from pofx.core.errors import PofxError
+from pofx.joint.joint import Joint
+from pofx.named.information import in_nats, in_unit
+from pofx.plot.primitives import heat
+from pofx.plot.style import INK, MODEL, on, plain, words
+
+ORDERS = ("near", "given")
+WORDY, ERRORS = 16, 9
+"""The most columns for whose cells there is room for numbers, and for an error each."""
+
+
+def information(
+    p: Joint,
+    names: Sequence[str] | None = None,
+    *,
+    unit: str = "nats",
+    order: str = "near",
+    stderr: float | None = 0.01,
+    ax: Any = None,
+    seed: int = 0,
+) -> Any:
+    """I(a; b) of every pair of columns, in nats or bits, with errors where it is an estimate.
+
+    Columns that tell much of each other stand side by side (average linkage of 1 - r, r² = 1 -
+    exp(-2 I), the correlation of a Gaussian with as much information; Linfoot 1957), or in the
+    order "given". On the diagonal, unshaded, is the entropy H of a column of levels, the most that
+    any can tell of it. Raises PofxError for fewer than two columns and an unknown unit or order.
+
+    >>> import pofx
+    >>> data = {"a": ["x", "y"] * 10, "b": [0, 0, 1, 1] * 5, "c": [0, 1] * 10}
+    >>> p = pofx.fit(data, "chain", on="a")
+    >>> [label.get_text() for label in information(p).get_xticklabels()]
+    ['b', 'c', 'a']
+    """
+    names = list(p.schema.names if names is None else names)
+    if len(names) < 2:
+        raise PofxError(
+            f"information: wanted two columns or more, got {', '.join(names) or 'none'}"
+        )
+    if order not in ORDERS:
+        raise PofxError(f"order: wanted 'near' or 'given', got {order!r}")
+    told = p.mutual_informations(*names, unit=unit, stderr=stderr, seed=seed)
+    nats = np.asarray(told.value) * in_nats(1.0, unit)
+    place = _near(nats) if order == "near" else np.arange(len(names))
+    value = np.asarray(told.value)[np.ix_(place, place)]
+    error = np.broadcast_to(told.stderr, value.shape)[np.ix_(place, place)]
+    shown = [names[i] for i in place]
+    texts = [[_cell(*pair, len(names)) for pair in zip(*row)] for row in zip(value, error)]
+    if len(names) <= WORDY:
+        for i, name in enumerate(shown):
+            texts[i][i] = _entropy(p, name, unit)
+    room = len(names) * (0.45 if len(names) <= WORDY else 0.2)
+    ax = on(ax, (2 + room, 1.5 + 0.93 * room))
+    worst = np.nanmax(error)
+    label = f"mutual information ({unit}{f', errors up to {worst:.1g}' if worst > 0 else ''})"
+    heat(ax, value, texts, words(shown), words(shown), label, 7 if len(names) <= WORDY else 5.5)
+    if any(texts[i][i] for i in range(len(shown))):
+        ax.set_xlabel("diagonal: entropy H of a column of levels", fontsize=8, color=INK)
+    return ax
+
+
+def _near(nats: np.ndarray) -> np.ndarray:
+    """An order in which columns stand beside those that tell much of them."""
+    from scipy.cluster.hierarchy import leaves_list, linkage
+    from scipy.spatial.distance import squareform
+
+    if len(nats) < 3:
+        return np.arange(len(nats))
+    distance = 1 - np.sqrt(-np.expm1(-2 * np.clip(np.nan_to_num(nats), 0, None)))
+    np.fill_diagonal(distance, 0)
+    return leaves_list(linkage(squareform(distance), "average", optimal_ordering=True))
+
+
+def _cell(value: float, error: float, many: int) -> str:
+    if np.isnan(value) or many > WORDY:
+        return ""
+    told = f"{round(value, 2) + 0.0:.2f}"
+    return f"{told}\n±{error:.3f}" if error >= 0.0005 and many <= ERRORS else told
+
+
+def _entropy(p: Joint, name: str, unit: str) -> str:
+    variable = p.schema.variable(name)
+    if not variable.discrete or variable.shape:
+        return ""
+    return f"H {p.entropy(name, unit=unit):.2f}"
+
+
+def bernoulli_entropy(*, unit: str = "bits", ax: Any = None) -> Any:
+    """H of a binary variable, in bits or nats, against the probability of one of its levels.
+
+    The most, one bit, is at 1/2: to learn how a fair coin fell is worth a yes or no. Raises
+    PofxError for an unknown unit.
+
+    >>> bernoulli_entropy().get_ylabel()
+    'entropy H (bits)'
+    """
+    from scipy.special import entr
+
+    p = np.linspace(0, 1, 401)
+    height = in_unit(Answer(entr(p) + entr(1 - p)), unit, "H").value
+    ax, top = on(ax), height.max()
+    ax.plot(p, height, color=MODEL)
+    ax.plot([0.5, 0.5, 0], [0, top, top], color="#808080", linestyle=":", linewidth=1)
+    ax.plot(0.5, top, "o", color=MODEL, clip_on=False)
+    note = f"a fair coin: {top:.3g} {'bit' if unit == 'bits' else unit}"
+    ax.annotate(note, (0.5, top), (0, 6), textcoords="offset points", ha="center", fontsize=8)
+    ax.set(xlabel="probability p of a success", ylabel=f"entropy H ({unit})", xlim=(0, 1))
+    ax.set_ylim(0, 1.12 * top)
+    return plain(ax)

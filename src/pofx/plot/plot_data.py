@@ -1,0 +1,169 @@
+"""The numbers behind pictures, in the data's units: cells, grids, densities, point masses."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pofx.core.errors import PofxError
+from pofx.joint.joint import Joint
+from pofx.plot.style import word, words
+from pofx.table.encoding import encode, encode_values
+from pofx.table.schema import Variable
+
+DRAWS = 8192
+"""Draws by which axes and contours are laid out."""
+TAILS = (0.002, 0.01, 0.03)
+"""The shares of draws or rows that may lie far beyond an end of an axis; the first that serves."""
+POINTS = 400
+"""Points of a curve."""
+BARS = 40
+"""The most whole numbers that are drawn as bars."""
+
+
+def plain_variable(p: Joint, name: str) -> Variable:
+    """The variable of that name; PofxError for an array."""
+    variable = p.schema.variable(name)
+    if variable.shape:
+        raise PofxError(
+            f"{name!r}: wanted a plain column, and its cells have the shape {variable.shape}; "
+            "try plot.images"
+        )
+    return variable
+
+
+def columns(
+    p: Joint, names: Sequence[str], data: Any, given: Mapping[str, Any] | None = None
+) -> list[np.ndarray]:
+    """The cells of some columns, of rows that have them all.
+
+    Numbers are in the data's units, levels codes. With `given`, of those rows only whose cells
+    equal the evidence. Raises PofxError where the data has no such column, or no such row.
+    """
+    whole = isinstance(data, list | tuple | np.ndarray)  # whose columns have no names
+    schema = p.schema if whole else p.schema.select(dict.fromkeys([*names, *(given or ())]))
+    x = encode(schema, data, unseen="missing", require=schema.names)
+    if given:
+        wanted = encode_values(schema, given)
+        same = ((x == wanted) | np.isnan(wanted)).all(1)
+        if not same.any():
+            told = ", ".join(k if np.ndim(v) else f"{k} = {v}" for k, v in given.items())
+            raise PofxError(f"data: no row has {told}, as given; leave the data out")
+        x = x[same]
+    entries = [schema.slices[name].start for name in names]
+    x = x[~np.isnan(x[:, entries]).any(1)]
+    if not len(x):
+        raise PofxError(f"data: wanted at least one row with {' and '.join(names)}, got none")
+    own = [schema.variable(name) for name in names]
+    return [x[:, j] * v.scale + v.shift for j, v in zip(entries, own)]
+
+
+def drawn(p: Joint, seed: int) -> dict[str, np.ndarray]:
+    """Draws of every plain column, as `columns` gives them."""
+    names = [v.name for v in p.schema.variables if not v.shape]
+    return dict(zip(names, columns(p, names, p.sample(DRAWS, seed=seed))))
+
+
+def span(variable: Variable, *samples: np.ndarray) -> tuple[float, float]:
+    """Where an axis begins and ends that shows all of some samples but far tails."""
+    smooth = [s[~on_spike(variable, s)] for s in samples]
+    ends = [*(_ends(s) for s in smooth if len(s)), *((x, x) for x in spikes(variable))]
+    low, high = min(e[0] for e in ends), max(e[1] for e in ends)
+    if variable.kind == "count":
+        return float(np.floor(low)), float(max(np.ceil(high), np.floor(low) + 1))
+    room = 0.04 * (high - low) or variable.scale
+    # Below zero there is nothing to see of what is positive, but for a point mass on the edge.
+    edge = 0.0 if variable.kind == "positive" and low > 0 else -np.inf
+    return max(low - room, edge), high + room
+
+
+def _ends(sample: np.ndarray) -> tuple[float, float]:
+    """The ends of a sample, or of its bulk where the rest lies far off."""
+    inner = np.subtract(*np.quantile(sample, [0.9, 0.1]))
+    low = high = 0.0
+    for tail in TAILS:
+        low, high = np.quantile(sample, [tail, 1 - tail])
+        if high - low <= 4 * inner:
+            break
+    near = 0.15 * (high - low)
+    return max(sample.min(), low - near), min(sample.max(), high + near)
+
+
+def grid(variable: Variable, low: float, high: float, points: int = POINTS) -> np.ndarray:
+    """Places at which to ask a density: whole numbers for counts, and no point masses."""
+    x = np.linspace(low, high, points + 1)
+    if variable.kind == "count":
+        return np.unique(np.rint(x))
+    x = x[x > 0] if variable.kind == "positive" else x
+    return x[~on_spike(variable, x)]
+
+
+def spikes(variable: Variable) -> np.ndarray:
+    """Values that have a mass where others have a density; of a count all have masses."""
+    return np.array(() if variable.kind == "count" else variable.spikes)
+
+
+def on_spike(variable: Variable, values: np.ndarray) -> np.ndarray:
+    """Which values are such point masses, as models of float32 take them."""
+    return np.isin(values.astype(np.float32), spikes(variable).astype(np.float32))
+
+
+def density(p: Joint, values: Mapping[str, Any]) -> np.ndarray:
+    """p(values) of columns as long as the longest; of a p over these columns only."""
+    n = max(np.size(v) for v in values.values())
+    full = {k: np.broadcast_to(np.asarray(v), n) for k, v in values.items()}
+    return np.exp(p.log_prob(full).value)
+
+
+def bin_edges(variable: Variable, values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Bins by numpy's rule, at most a hundred, whole steps of the column's rounding wide.
+
+    Bins that hold now two, now three of the values that occur would show teeth of their own.
+    """
+    inside = values[(values >= low) & (values <= high)]
+    edges = np.histogram_bin_edges(inside, "auto", (low, high))
+    edges = edges if len(edges) <= 100 else np.linspace(low, high, 100)
+    step = 1.0 if variable.kind == "count" else variable.resolution
+    width = edges[1] - edges[0]
+    if not step or width / step > 1000:
+        return edges
+    width = step * max(round(width / step), 1)
+    first = np.floor((low - step / 2) / step) * step + step / 2
+    return first + width * np.arange(np.ceil((high - first) / width) + 1)
+
+
+def unit_of(variable: Variable, width: int = 16) -> str:
+    """What the height of a curve over a number is; on two lines where the name is long."""
+    if variable.kind == "count":
+        return "probability"
+    name = word(variable.name)
+    return f"density per {variable.step} of{' ' if len(name) <= width else chr(10)}{name}"
+
+
+def axis(own: Any, variable: Variable) -> None:
+    """Names the axis of a variable's values: times by the calendar, durations by their unit."""
+    name = word(variable.name)
+    if variable.time == "instant":
+        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+        # matplotlib counts days since 1970-01-01 too
+        locator = AutoDateLocator(minticks=3, maxticks=6)
+        own.set_major_locator(locator)
+        own.set_major_formatter(ConciseDateFormatter(locator))
+    own.set_label_text(f"{name} (s)" if variable.time not in (None, "instant") else name)
+
+
+def told(p: Joint, *names: str) -> str:
+    """p(names | evidence), as words for a legend."""
+    bar = f" | {word(', '.join(p.evidence), 40).strip()}" if p.evidence else ""
+    return f"p({', '.join(w.strip() for w in words(names))}{bar})"
+
+
+def likeliest(probability: np.ndarray, most: int) -> np.ndarray:
+    """The levels that a picture has room for, in their order: those of the highest probability."""
+    return np.sort(np.argsort(-probability, kind="stable")[:most])
+
+
+def level_names(variable: Variable) -> list[str]:
+    """The levels of a variable, as words."""
+    return words([str(level) for level in variable.levels])

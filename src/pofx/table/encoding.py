@@ -1,0 +1,333 @@
+"""Rows of a table as rows of numbers that models see, and back."""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from pofx.core.errors import PofxError, unknown
+from pofx.table.constraints import with_bijections, with_relations
+from pofx.table.frames.cells import Cells, added, as_numbers, filled
+from pofx.table.frames.dtypes import arrow_type
+from pofx.table.frames.exact import large, split
+from pofx.table.frames.reading import Frame, read_frame
+from pofx.table.frames.writing import beside, build, loses, to_arrow
+from pofx.table.schema import Schema, Variable
+from pofx.table.time_units import at, example, first, in_units, is_time, wanted_time
+
+Unseen = Literal["error", "missing"]
+
+FRAMES = ("pandas", "polars", "pyarrow")
+INTEGRATED = (
+    "such cells are integrated out by unseen='missing' where a call takes it (--unseen missing)"
+)
+MISSING = ("", "?", "NA", "NaN", "nan", "null")
+"""Texts that stand for a missing value on the command line."""
+INTEGER = re.compile(r"[+-]?[0-9]+")
+
+
+def encode(
+    schema: Schema,
+    data: Any,
+    *,
+    unseen: Unseen = "error",
+    require: Collection[str] | None = None,
+    ignore: str | None = None,
+) -> np.ndarray:
+    """The rows of `data` as (n, d) float64, NaN where a cell is missing.
+
+    Continuous entries are `(value - shift) / scale`, discrete ones level codes, counts
+    themselves; a time is a number as `times.py` says, or such a number, or text in ISO 8601.
+    `require` names the variables that `data` must have, None for all; the others count as missing
+    where they are absent. Cells of `ignore` count as missing whatever they hold, and further
+    columns are ignored. Raises PofxError for an absent column, text where numbers were (or the
+    reverse), an array of another shape, and, unless `unseen="missing"`, for a level never seen and
+    a number outside of its kind's support.
+
+    >>> schema = Schema((Variable("sex", "binary", levels=("f", "m")),), "pandas")
+    >>> encode(schema, {"sex": ["m", None, "f"]})
+    array([[ 1.],
+           [nan],
+           [ 0.]])
+    """
+    if unseen not in ("error", "missing"):
+        raise PofxError(f"unseen: wanted 'error' or 'missing', got {unseen!r}")
+    frame = read_frame(data, schema.names)
+    needed = schema.names if require is None else [schema.variable(n).name for n in require]
+    for name in needed:
+        if name not in frame.cells:
+            raise _absent(name, frame)
+    x = np.full((frame.rows, schema.size), np.nan)
+    for name, cells in frame.cells.items():
+        if name == ignore:
+            continue
+        variable = schema.variable(name)
+        if cells.values.shape[1:] != variable.shape:
+            raise PofxError(
+                f"column {name!r}: wanted cells of shape {variable.shape}, "
+                f"got {cells.values.shape[1:]}"
+            )
+        cells = in_units(variable, cells)
+        entries = (_codes if variable.discrete else _scaled)(variable, cells, unseen)
+        x[:, schema.slices[name]] = entries.reshape(frame.rows, variable.size)
+    return x
+
+
+def encode_values(
+    schema: Schema, values: Mapping[str, Any], *, unseen: Unseen = "error"
+) -> np.ndarray:
+    """One row of evidence, (d,) float64: NaN for what is not given, None or NaN.
+
+    Raises PofxError for an unknown name and whatever `encode` refuses.
+
+    >>> sex = Variable("sex", "binary", levels=("f", "m"))
+    >>> schema = Schema((sex, Variable("a", "real")), "numpy")
+    >>> encode_values(schema, {"sex": "m"})
+    array([ 1., nan])
+    """
+    for name in values:
+        schema.variable(name)
+    row = {name: [value] for name, value in values.items()}
+    return (
+        encode(schema, row, unseen=unseen, require=())[0] if row else np.full(schema.size, np.nan)
+    )
+
+
+def parse_value(variable: Variable, text: str) -> str | int | float | bool | None:
+    """The value that a text stands for, None where it says that the value is missing.
+
+    A time stays the text that it is. Raises PofxError for text that is no number, no time or no
+    level of the variable.
+
+    >>> parse_value(Variable("year", "ordinal", levels=(2007, 2008)), "2008")
+    2008
+    >>> parse_value(Variable("mass", "real"), "?") is None
+    True
+    """
+    if variable.shape:
+        raise PofxError(f"column {variable.name!r}: an array cannot be given as text")
+    stripped = text.strip()
+    names = {level_text(level): level for level in variable.levels}
+    boolean = variable.discrete and isinstance(variable.levels[0], bool)
+    if stripped in names or (boolean and stripped.lower() in names):
+        return names.get(stripped, names.get(stripped.lower()))
+    if stripped in MISSING:
+        return None
+    if variable.discrete and isinstance(variable.levels[0], str):
+        raise unknown(f"level of {variable.name!r}", stripped, names)
+    if variable.time and is_time(variable, stripped):
+        return stripped
+    try:
+        number = int(stripped) if INTEGER.fullmatch(stripped) else float(stripped)
+    except ValueError:
+        wanted = wanted_time(variable.time) if variable.time else "a number"
+        raise PofxError(f"column {variable.name!r}: wanted {wanted}, got {stripped!r}") from None
+    if variable.discrete and number not in variable.levels:
+        raise unknown(f"level of {variable.name!r}", stripped, names)
+    if variable.discrete:
+        return variable.levels[variable.levels.index(number)]
+    return number if large(number) and abs(number) < 2**63 else float(number)
+
+
+def decode(schema: Schema, x: np.ndarray, *, like: Any = None, index: Any = None) -> Any:
+    """Data of the schema's container that holds the rows `x`, (n, d); NaN is a missing cell.
+
+    The inverse of `encode`: dtypes, level names and column order are those of the data that the
+    schema came from; integers are rounded, into the range of their dtype. With `like`, data of as
+    many rows, what stands there is kept, levels never seen and columns beside the schema's too,
+    with the order of its columns and its pandas index, and a frame stays one of its library; with
+    `index`, the index only. Raises
+    PofxError for another width.
+
+    >>> schema = Schema((Variable("a", "real", shift=5, scale=2, dtype="int64"),), "mapping")
+    >>> decode(schema, np.array([[0.0], [1.1]]))
+    {'a': array([5, 7])}
+    """
+    x = np.asarray(x, dtype=np.float64)
+    if x.ndim != 2 or x.shape[1] != schema.size:
+        raise PofxError(f"x: wanted shape (rows, {schema.size}), got {x.shape}")
+    frame = None if like is None else read_frame(like, schema.names)
+    drawn = {name: np.ones(len(x), bool) for name in schema.names}
+    if frame is not None:
+        drawn |= {name: cells.missing for name, cells in frame.cells.items()}
+    x = with_bijections(schema, x, drawn)
+    cells = {v.name: _cells(v, x[:, schema.slices[v.name]]) for v in schema.variables}
+    if frame is None:
+        return build(schema.container, with_relations(schema, cells, drawn), index)
+    kept = []
+    container = frame.container if frame.container in FRAMES else schema.container
+    for name, before in frame.cells.items():
+        guess = filled(in_units(schema.variable(name), before), cells[name])
+        cells[name] = guess
+        if not before.missing.any() and before.dtype == guess.dtype:
+            kept.append(name)
+        elif loses(before, guess):
+            kept.append(name)
+            # what is an object beside them need not be of their type
+            objects = before.dtype.startswith("object")
+            cells[name] = guess if objects else replace(guess, dtype=before.dtype)
+    cells = with_relations(schema, cells, drawn)
+    return beside(build(container, cells, like), like, kept)
+
+
+def log_scale(schema: Schema, x: np.ndarray) -> np.ndarray:
+    """log |d value / d entry| of each entry of `x`, (n, d) with NaN at what does not count.
+
+    The log-density of a row in the data's units is that of its entries less the sum of these. It
+    is log(scale) for continuous kinds, 0 for discrete ones, at point masses and at NaN.
+
+    >>> schema = Schema((Variable("a", "positive", spikes=(0.0,), scale=np.e),), "numpy")
+    >>> log_scale(schema, np.array([[1.0], [0.0], [np.nan]]))
+    array([[1.],
+           [0.],
+           [0.]])
+    """
+    logs = np.zeros(x.shape)
+    for variable in schema.variables:
+        if variable.scale != 1:
+            entries = x[..., schema.slices[variable.name]]
+            smooth = (_spike(variable, entries) < 0) & ~np.isnan(entries)
+            logs[..., schema.slices[variable.name]] = np.where(smooth, np.log(variable.scale), 0)
+    return logs
+
+
+def in_data_units(variable: Variable, entries: Any) -> np.ndarray:
+    """Entries of a column of numbers as values in the data's units, computed in float64.
+
+    They are int64 (or uint64) if the column holds whole numbers that no float64 holds.
+
+    >>> in_data_units(Variable("a", "real", shift=1e9, scale=2.0), np.float32([0.25])).tolist()
+    [1000000000.5]
+    >>> variable = Variable("id", "real", shift=2**60 + 3, scale=2.0, dtype="int64")
+    >>> in_data_units(variable, np.array([0.5])) - 2**60
+    array([4])
+    """
+    values = np.asarray(entries, np.float64) * variable.scale
+    cells = added(variable.shift, values, exact_dtype(variable) or "float64")
+    if cells.dtype == "float64" or cells.missing.any():
+        return cells.values
+    return to_arrow(cells).to_numpy().reshape(values.shape)
+
+
+def exact_dtype(variable: Variable) -> str:
+    """The dtype of its answers if it holds whole numbers that no float64 holds, else empty."""
+    if not large(variable.shift) or not pa.types.is_integer(arrow_type(variable.dtype)):
+        return ""
+    return "uint64" if variable.shift > np.iinfo(np.int64).max else "int64"
+
+
+def _absent(name: str, frame: Frame) -> PofxError:
+    return PofxError(f"data: {unknown('column', name, frame.names)}")
+
+
+def _codes(variable: Variable, cells: Cells, unseen: Unseen) -> np.ndarray:
+    if cells.levels is None:
+        codes = _nearest_code(variable.levels, cells)
+    else:
+        place = {level: code for code, level in enumerate(variable.levels)}
+        table = np.array([*(place.get(level, np.nan) for level in cells.levels), np.nan])
+        codes = table[np.where(cells.missing, -1, cells.values).astype(int)]
+    new = np.isnan(codes) & ~cells.missing
+    if new.any():
+        row = first(new)
+        unknown_cells = np.where(new, cells.values, np.nan)
+        value = Cells(unknown_cells, cells.levels, "", cells.residual).value(row)
+        _check_type(variable, cells, value, row)
+        if unseen == "error":
+            raise PofxError(
+                f"column {variable.name!r}{at(cells, row)}: "
+                f"{unknown('level', value, variable.levels)}; {INTEGRATED}"
+            )
+    return codes
+
+
+def _nearest_code(levels: tuple[Any, ...], cells: Cells) -> np.ndarray:
+    values = cells.paired()
+    if isinstance(levels[0], str):
+        return np.full(values.shape, np.nan)
+    numbers = np.array([complex(*split(level)) for level in levels])
+    order = np.argsort(numbers)
+    place = np.minimum(np.searchsorted(numbers[order], values), len(levels) - 1)
+    return np.where(numbers[order][place] == values, order[place], np.nan)
+
+
+def _check_type(variable: Variable, cells: Cells, value: object, row: int) -> None:
+    text = isinstance(variable.levels[0], str) if variable.discrete else False
+    if isinstance(value, str) != text:
+        wanted = example(variable)
+        got = f"the text {value!r}" if not text else f"the number {value!r}"
+        raise PofxError(f"column {variable.name!r}: wanted {wanted}, got {got}{at(cells, row)}")
+
+
+def _scaled(variable: Variable, cells: Cells, unseen: Unseen) -> np.ndarray:
+    values = cells.values
+    if cells.text and not cells.missing.all():
+        row = first(~cells.missing)
+        _check_type(variable, cells, cells.value(row), row)
+    if cells.levels is not None and not cells.text:
+        cells = as_numbers(cells)
+        values = cells.values
+    bad = _outside(variable, values)
+    if bad.any() and unseen == "error":
+        row = first(bad)
+        wanted = "whole numbers >= 0" if variable.kind == "count" else "numbers > 0"
+        others = "".join(f" or {spike:g}" for spike in variable.spikes)
+        raise PofxError(
+            f"column {variable.name!r}: wanted {wanted}{others} (it is of kind "
+            f"{variable.kind!r}), got {values[bad].flat[0]:g}{at(cells, row)}; override "
+            f"the column's kind and fit again, or {INTEGRATED}"
+        )
+    with np.errstate(over="ignore", under="ignore"):
+        entries = np.where(bad, np.nan, cells.minus(variable.shift)) / variable.scale
+    # Models take logarithms: a positive number too small for its scale is the least float.
+    positive = (variable.kind == "positive") & (values > 0)
+    return np.where(positive, np.clip(entries, np.finfo(float).tiny, np.finfo(float).max), entries)
+
+
+def _outside(variable: Variable, values: np.ndarray) -> np.ndarray:
+    if variable.kind == "positive":
+        bad = values <= 0
+    elif variable.kind == "count":
+        bad = (values < 0) | (values != np.rint(values))
+    else:
+        return np.zeros(values.shape, dtype=bool)
+    return bad & ~np.isin(values, variable.spikes) & ~np.isnan(values)
+
+
+def _spike(variable: Variable, entries: np.ndarray) -> np.ndarray:
+    """Which spike each entry sits on, -1 for none; as float32 where the entry is one."""
+    which = np.full(entries.shape, -1)
+    with np.errstate(over="ignore", under="ignore"):
+        for i, spike in enumerate(variable.column.spikes):
+            which[np.isin(entries, (spike, np.float64(np.float32(spike))))] = i
+    return which
+
+
+def _cells(variable: Variable, entries: np.ndarray) -> Cells:
+    entries = entries.reshape(-1, *variable.shape)
+    if variable.discrete:
+        codes = np.clip(np.rint(entries), 0, len(variable.levels) - 1)
+        return Cells(codes, variable.levels, variable.dtype)
+    scaled = np.asarray(entries, np.float64) * variable.scale
+    cells = added(variable.shift, scaled, variable.dtype)
+    values, residual = cells.values, cells.residual
+    if variable.kind == "count":
+        values = np.maximum(np.rint(values), 0)
+    if variable.kind == "positive":
+        values = np.maximum(values, 1 if "int" in variable.dtype.lower() else np.finfo(float).tiny)
+    if variable.time == "instant" and variable.resolution % 1 == 0 < variable.resolution:
+        values = np.rint(values)  # of times that are all midnights
+    for i, spike in enumerate(variable.spikes):
+        high, low = split(spike)
+        on_spike = _spike(variable, entries) == i
+        values = np.where(on_spike, high, values)
+        residual = None if residual is None else np.where(on_spike, low, residual)
+    return Cells(values, None, variable.dtype, residual)
+
+
+def level_text(level: object) -> str:
+    """A level as a command line writes it."""
+    return str(level).lower() if isinstance(level, bool) else str(level)

@@ -1,0 +1,1 @@
+"""pandas, polars, pyarrow, numpy and files: cells, dtypes, times."""

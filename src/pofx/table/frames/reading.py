@@ -1,0 +1,134 @@
+"""Data of any accepted kind, as the cells of each variable."""
+
+from collections.abc import Mapping, Sequence, Sized
+from dataclasses import dataclass
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+import pyarrow as pa
+
+from pofx.core.errors import PofxError
+from pofx.table.frames.cells import Cells, as_array, read_series, read_values
+
+ACCEPTED = "a pandas, polars or pyarrow frame, a numpy array, or a mapping from names to arrays"
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Data of any kind, read: `names` are all of its columns, `cells` those asked for."""
+
+    container: str
+    rows: int
+    names: tuple[str, ...]
+    cells: dict[str, Cells]
+
+
+def read_frame(data: Any, names: Sequence[str] | None = None) -> Frame:
+    """The cells of the columns `names` that are there; of all columns for None.
+
+    Columns of an array have no names: they are `names` in order, or x0, x1, ... for None. Raises
+    PofxError for data of another kind, a duplicate name and a cell that is neither a finite
+    number, nor bool, nor text.
+
+    >>> read_frame({"a": [1, None], "b": ["u", "v"]}).cells["b"]
+    Cells(values=array([0., 1.]), levels=('u', 'v'), dtype='object:string')
+    """
+    if isinstance(data, Mapping):
+        return _read_mapping(data, names)
+    if isinstance(data, pa.RecordBatch):
+        data = pa.Table.from_batches([data])
+    if isinstance(data, list | tuple | np.ndarray):
+        return _read_array(data, names)
+    if type(data).__module__.startswith(("jax", "jaxlib")):
+        return _read_array(np.asarray(data), names)
+    table = opened(data)
+    found = tuple(table.columns)
+    for name in found:
+        _check_name(name)
+    wanted = found if names is None else [name for name in names if name in found]
+    backend = table.implementation
+    container = "pandas" if backend.is_pandas() else "polars" if backend.is_polars() else "pyarrow"
+    cells = {name: read_series(name, table[name], container) for name in wanted}
+    return Frame(container, table.shape[0], found, cells)
+
+
+def opened(data: Any) -> nw.DataFrame[Any]:
+    """A frame; PofxError for names that stand twice or are of several levels, and for no frame."""
+    try:
+        table = nw.from_native(data, eager_only=True)
+        names = table.columns
+    except TypeError:
+        raise _not_a_frame(data) from None
+    except nw.exceptions.DuplicateError as error:
+        twice = str(error).split("'")[1]
+        raise PofxError(f"data: two columns are named {twice!r}; rename or drop one") from None
+    if levels := [name for name in names if isinstance(name, tuple)]:
+        raise PofxError(
+            f"data: wanted one name a column, got {levels[0]}; "
+            "try data.columns = ['_'.join(map(str, c)) for c in data.columns]"
+        )
+    return table
+
+
+def _not_a_frame(data: object) -> PofxError:
+    hints = {
+        "LazyFrame": "; call .collect() first",
+        "Series": "; call .to_frame() first",
+        "str": "; read a file with pofx.table.frames.files.read(path)",
+    }
+    what = type(data).__name__
+    return PofxError(f"data: wanted {ACCEPTED}; got {what}{hints.get(what, '')}")
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str):
+        raise PofxError(
+            f"column {name!r}: wanted text as the name, got {type(name).__name__}; "
+            "try data.columns = [str(c) for c in data.columns]"
+        )
+
+
+def _read_mapping(data: Mapping[Any, Any], names: Sequence[str] | None) -> Frame:
+    for name in data:
+        _check_name(name)
+    wanted = data if names is None else [name for name in names if name in data]
+    cells = {name: read_values(name, data[name]) for name in wanted}
+    lengths = {name: len(c.values) for name, c in cells.items()}
+    first = next(iter(lengths), "")
+    for name, length in lengths.items():
+        if length != lengths[first]:
+            raise PofxError(
+                f"data: wanted as many rows in each column, got {lengths[first]} in {first!r} "
+                f"and {length} in {name!r}"
+            )
+    other = next(iter(data.values()), ())
+    rows = lengths[first] if lengths else len(other) if isinstance(other, Sized) else 0
+    return Frame("mapping", rows, tuple(data), cells)
+
+
+def _read_array(data: Any, names: Sequence[str] | None) -> Frame:
+    array = as_array("data", data)
+    if isinstance(data, list | tuple) and array.ndim != 2:
+        raise PofxError(
+            f"data: wanted {ACCEPTED}; got a {type(data).__name__} of "
+            f"{type(data[0]).__name__ if len(data) else 'nothing'}; a list of rows of equal length "
+            "is taken as an array, a list of dicts as pandas.DataFrame(data)"
+        )
+    if array.dtype.names is not None:
+        raise PofxError("data: got a structured array; try {name: data[name] for name in ...}")
+    if array.ndim not in (1, 2):
+        raise PofxError(
+            f"data: wanted an array of 1 or 2 dimensions, got shape {array.shape}; a variable that "
+            "is itself an array is passed by name, as {'image': data}"
+        )
+    container, table = ("vector", array[:, None]) if array.ndim == 1 else ("numpy", array)
+    width = table.shape[1]
+    found = tuple(f"x{i}" for i in range(width)) if names is None else tuple(names)
+    if len(found) != width:
+        raise PofxError(
+            f"data: wanted an array of {len(found)} columns ({', '.join(found[:5])}"
+            f"{', ...' if len(found) > 5 else ''}), got {width}"
+        )
+    cells = {name: read_values(name, table[:, i]) for i, name in enumerate(found)}
+    return Frame(container, len(table), found, cells)

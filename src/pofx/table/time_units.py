@@ -1,0 +1,80 @@
+"""Cells in the unit of the variable that they are cells of, and where a bad one stands."""
+
+import numpy as np
+
+from pofx.core.errors import PofxError
+from pofx.table.frames.cells import Cells
+from pofx.table.frames.times import FORMS, TIMES, Sort, localised, parse, zone_of
+from pofx.table.schema import Variable
+
+
+def in_units(variable: Variable, cells: Cells) -> Cells:
+    """Cells of a variable of times as numbers in its unit; PofxError where they are not times."""
+    wanted, got, name = variable.time, cells.time, variable.name
+    if cells.missing.all() or not (wanted or got):
+        return cells
+    if not wanted:
+        hint = "convert the column to what was learned from, as text with .astype(str)"
+        raise PofxError(f"column {name!r}: wanted {example(variable)}, got times; {hint}")
+    if cells.text:
+        return _parsed(variable, cells, wanted)
+    if got and got != wanted:
+        raise PofxError(f"column {name!r}: wanted {TIMES[wanted]}, got {TIMES[got]}")
+    own, zone = zone_of(cells.dtype), zone_of(variable.dtype)
+    if own and not zone:
+        raise PofxError(
+            f"column {name!r}: wanted times without a zone, as learned from, got times in {own}; "
+            "drop the zone, as by .dt.tz_localize(None)"
+        )
+    if got == "instant" and zone and not own:
+        values = localised(cells.values.ravel(), zone).reshape(cells.values.shape)
+        return Cells(values, None, variable.dtype)
+    return cells
+
+
+def example(variable: Variable) -> str:
+    """What its cells are, in words: numbers, or text such as its first level."""
+    text = variable.discrete and isinstance(variable.levels[0], str)
+    return f"text such as {variable.levels[0]!r}" if text else "numbers"
+
+
+def is_time(variable: Variable, text: str) -> bool:
+    """Whether a text tells a time of the variable's sort."""
+    try:
+        parse(text, variable.dtype)
+    except ValueError:
+        return False
+    return True
+
+
+def wanted_time(sort: Sort) -> str:
+    """What times are called, with an example."""
+    return f"{TIMES[sort]} as {FORMS[sort]}"
+
+
+def at(cells: Cells, row: int) -> str:
+    """Which row it is, where there are more than one."""
+    return f" in row {row} (counted from 0)" if len(cells.values) > 1 else ""
+
+
+def first(rows: np.ndarray) -> int:
+    """The first row of a mask of cells that has one."""
+    return int(np.argwhere(rows)[0, 0])
+
+
+def _parsed(variable: Variable, cells: Cells, sort: Sort) -> Cells:
+    found = []
+    for code, level in enumerate(cells.levels or ()):
+        try:
+            found.append(parse(level, variable.dtype))
+        except ValueError as error:
+            if not (cells.values == code).any():
+                found.append(np.nan)  # a category that no row has
+                continue
+            why = str(error) if "zone" in str(error) else f"got {level!r}"
+            raise PofxError(
+                f"column {variable.name!r}{at(cells, first(cells.values == code))}: "
+                f"wanted {wanted_time(sort)}, {why}"
+            ) from None
+    numbers = np.array([*found, np.nan])
+    return Cells(numbers[np.where(cells.missing, -1, cells.values).astype(int)], None, "")
