@@ -81,7 +81,7 @@ def measure(path: Path, quick: bool) -> dict:
         "columns": parts["train"].shape[1],
         "test": {k: (float(s.mean()), float(s.std(ddof=1) / n**0.5)) for k, s in scores.items()},
         "valid": {k: float(np.mean(p.log_prob(parts["valid"]))) for k, p in models.items()},
-        "weights": models["stack"].fit["parts"],
+        "weights": models["stack"].fit_info["parts"],
         "seconds": whole,
         "each": seconds,
         "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,

@@ -39,7 +39,7 @@ def main():
             )
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         print(
-            f"mixture of {a.components} {part}, {a.rows} x {a.columns}, {p.fit['steps']} steps: "
+            f"mixture of {a.components} {part}, {a.rows} x {a.columns}, {p.fit_info['steps']} steps: "
             f"{time.perf_counter() - began:.0f} s, peak so far {peak:.2f} GiB"
         )
 

@@ -336,9 +336,9 @@ def described(p: pofx.Joint) -> str:
     def name(model: str, options: dict[str, Any]) -> str:
         return model + "(" + ", ".join(f"{k}={v}" for k, v in options.items()) + ")"
 
-    parts = [f"{x['weight']:.2f} {name(x['model'], x['options'])}" for x in p.fit["parts"]]
-    untried = p.fit["untried"]
-    return (" + ".join(parts) or name(p.fit["model"], p.fit["options"])) + (
+    parts = [f"{x['weight']:.2f} {name(x['model'], x['options'])}" for x in p.fit_info["parts"]]
+    untried = p.fit_info["untried"]
+    return (" + ".join(parts) or name(p.fit_info["model"], p.fit_info["options"])) + (
         f"; untried: {', '.join(untried)}" if untried else ""
     )
 

@@ -82,7 +82,7 @@ def main() -> None:
         p = pofx.fit(own, "latent_tree", states=given.states, **shared)
         models.append(p)
         told = (
-            f"digit {digit}: {len(own)} images, {p.fit['steps']} passes, {p.fit['seconds']:.0f} s"
+            f"digit {digit}: {len(own)} images, {p.fit_info['steps']} passes, {p.fit_info['seconds']:.0f} s"
         )
         print(told, flush=True)
     print(f"learned in {time.perf_counter() - began:.0f} s, {bins.count} bins")

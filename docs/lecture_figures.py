@@ -231,7 +231,7 @@ def learning(flips: Any, theta: Any, log_likelihood: Any, mix: Any, kilos: Any, 
     coin.axvline(flips.mean(), color=INK, linewidth=0.8, linestyle=":")
     coin.set(xlabel="θ = p(head)", ylabel="log-likelihood (nats)", ylim=(-20, -4))
     coin.set_title("closed form: the share of heads", fontsize=9)
-    history = np.array(mix.fit["history"])
+    history = np.array(mix.fit_info["history"])
     em.plot(np.arange(len(history)), history, color=COLOURS[0])
     em.set(xlabel="step of EM", ylabel="log-likelihood (nats a row)")
     em.set_title("EM: no step goes down", fontsize=9)

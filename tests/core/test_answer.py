@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pofx.core.answer import Answer, mean_over_rows
 
-EXACT = Answer(0.5, how="closed form", unit="nats", what="H(a)")
+EXACT = Answer(0.5, method="closed form", unit="nats", question="H(a)")
 ESTIMATE = Answer(0.2, 0.003, "estimate", draws=1000, unit="nats")
 LOWER = Answer(-3.0, 0.01, "lower bound", draws=10)
 UPPER = Answer(-2.0, 0.02, "upper bound")
@@ -63,8 +63,8 @@ def test_a_bound_times_numbers_of_both_signs_is_no_bound():
 
 
 def test_the_way_and_the_draws_are_kept():
-    assert (EXACT + EXACT).how == (0 + EXACT).how == "closed form"
-    assert (EXACT + Answer(1.0, how="by enumeration")).how == ""
+    assert (EXACT + EXACT).method == (0 + EXACT).method == "closed form"
+    assert (EXACT + Answer(1.0, method="by enumeration")).method == ""
     assert (EXACT + ESTIMATE).draws == 1000
     assert (EXACT + 1).unit == "nats"
 
@@ -147,11 +147,11 @@ def test_mean():
 
 
 def test_an_error_that_rows_share_is_not_averaged_away():
-    own = Answer(np.zeros(100), np.full(100, 0.5), "estimate", common=0.3)
+    own = Answer(np.zeros(100), np.full(100, 0.5), "estimate", shared_stderr=0.3)
     assert own.mean().stderr == pytest.approx(math.hypot(0.3, 0.4 / 10))
     assert (-2 * own[:10]).mean().stderr == pytest.approx(2 * math.hypot(0.3, 0.4 / 10**0.5))
-    assert (own - Answer(1.0, 0.4, "estimate", common=0.4)).common == pytest.approx(0.5)
-    rows = Answer(np.arange(50.0), 0.3, "estimate", common=0.3)
+    assert (own - Answer(1.0, 0.4, "estimate", shared_stderr=0.4)).shared_stderr == pytest.approx(0.5)
+    rows = Answer(np.arange(50.0), 0.3, "estimate", shared_stderr=0.3)
     spread = mean_over_rows(rows.value).stderr
     assert mean_over_rows(rows).stderr == pytest.approx(math.hypot(spread, 0.3))
 

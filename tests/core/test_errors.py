@@ -2,7 +2,7 @@ import inspect
 
 import pytest
 
-from pofx.core.errors import PofxError, PofxWarning, unknown, warn
+from pofx.core.errors import PofxError, PofxWarning, unknown_name_error, warn
 
 
 @pytest.mark.parametrize(
@@ -16,11 +16,11 @@ from pofx.core.errors import PofxError, PofxWarning, unknown, warn
     ],
 )
 def test_unknown(name, known, text):
-    assert str(unknown("column", name, known)) == text
+    assert str(unknown_name_error("column", name, known)) == text
 
 
 def test_long_lists_are_cut():
-    text = str(unknown("column", "zzz", [f"a{i}" for i in range(5000)]))
+    text = str(unknown_name_error("column", "zzz", [f"a{i}" for i in range(5000)]))
     assert text.endswith("a19, ... (5000)")
 
 

@@ -91,7 +91,7 @@ def test_spreads_go_along_in_arithmetic():
 def test_no_text_reaches_a_line_raw(text):
     assert escaped(text).isprintable()
     for written in (
-        str(Answer(0.5, what=f"P(k = {text})", unit=text, how=text)),
+        str(Answer(0.5, question=f"P(k = {text})", unit=text, method=text)),
         str(PofxError(f"no column {text}")),
         str(PofxWarning(text)),
     ):

@@ -75,7 +75,7 @@ def test_a_large_table_is_learned_in_float32_and_answers_in_float64(data, monkey
     monkeypatch.setattr(float_width, "LARGE_TABLE", 10)
     q = pofx.fit(data, "mixture", components=2, part="gaussian", seed=1)
     assert {a.dtype.name for a in jax.tree.leaves(q.model)} == {"float64"}
-    assert q.fit["log_likelihood"] == pytest.approx(exact.fit["log_likelihood"], abs=1e-3)
+    assert q.fit_info["log_likelihood"] == pytest.approx(exact.fit_info["log_likelihood"], abs=1e-3)
 
 
 def test_on_an_accelerator_all_is_float32_that_float32_resolves(data, monkeypatch, tmp_path):

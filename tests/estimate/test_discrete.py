@@ -78,7 +78,7 @@ def test_many_rows_give_the_truth(method):
     assert information.value == pytest.approx(truth(JOINT), abs=4 * information.stderr)
     own = entropy(x, method=method)
     assert own.value == pytest.approx(plug_in(JOINT.sum(1)), abs=4 * own.stderr)
-    assert own.how.endswith("20000 rows")
+    assert own.method.endswith("20000 rows")
 
 
 def test_corrections_take_most_of_the_bias():

@@ -77,7 +77,7 @@ def test_a_number_beside_the_level_it_starts_at(m):
     rng = np.random.default_rng(0)
     x = rng.integers(0, m, N)
     answer = mutual_information(x, x + 2 * rng.random(N))
-    assert answer.how == f"mixed, 3 neighbours, {N} rows"
+    assert answer.method == f"mixed, 3 neighbours, {N} rows"
     close(answer, math.log(m) - (m - 1) * math.log(2) / m)
 
 

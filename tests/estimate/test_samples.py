@@ -75,7 +75,7 @@ def test_rows_with_missing_cells_are_dropped_of_all(hole):
     assert samples["given"].numbers.shape == (4, 0)
     x = [*NUMBERS, hole]
     told = mutual_information(x, [*TEXT, "a"])
-    assert told.how.endswith("60 rows, 1 dropped for missing cells")
+    assert told.method.endswith("60 rows, 1 dropped for missing cells")
     assert told.value == mutual_information(NUMBERS, TEXT).value
 
 

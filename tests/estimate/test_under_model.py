@@ -72,7 +72,7 @@ def test_given_a_third_variable():
     x, y = z + rng.normal(size=(1000, 1)), z + rng.normal(size=(1000, 1))
     answer = mutual_information(x, y, given=z, model="auto")
     assert abs(answer.value) <= 2.5 * answer.stderr
-    assert answer.what == "I(x; y | given)"
+    assert answer.question == "I(x; y | given)"
     learn, task = one_normal(x, y), Task(1000, False, 0)
     assert cross_fit(learn, task).value == pytest.approx(-0.5 * math.log(0.75), abs=0.07)
 
@@ -94,7 +94,7 @@ def test_heavy_tails(map_):
     t = map_(rng.normal(size=(1500, 4)) / np.sqrt(rng.chisquare(3, (1500, 1)) / 3))
     h = [_t_entropy(2), _t_entropy(4)]
     answer = mutual_information(t[:, :2], t[:, 2:], model="auto")
-    assert "elliptical copula" in answer.how
+    assert "elliptical copula" in answer.method
     assert answer.value == pytest.approx(2 * h[0] - h[1], abs=2.5 * answer.stderr)
 
 
@@ -136,7 +136,7 @@ def test_what_no_model_follows_has_no_error():
     with pytest.warns(PofxWarning, match="error unknown"):
         answer = mutual_information(x, y, model="auto")
     assert math.isnan(answer.stderr)
-    assert "error unknown" in answer.how
+    assert "error unknown" in answer.method
 
 
 def test_a_copy_is_no_finite_answer():
@@ -156,7 +156,7 @@ def test_levels_under_a_named_tree():
     truth = (p * np.log(9 * p)).sum()
     answer = mutual_information(LEVELS, y, model="chow_liu_tree")
     assert answer.value == pytest.approx(truth, abs=2.5 * answer.stderr)
-    assert answer.how == "cross-fitted chow_liu_tree, 5 folds, 400 rows"
+    assert answer.method == "cross-fitted chow_liu_tree, 5 folds, 400 rows"
     bits = mutual_information(LEVELS, y, model="chow_liu_tree", unit="bits", stderr=False)
     assert bits.value * math.log(2) == pytest.approx(answer.value)
     assert math.isnan(bits.stderr)

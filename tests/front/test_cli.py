@@ -45,7 +45,7 @@ def test_fit_chooses(run, folder):
     assert code == 0
     assert "within 60 s" in err
     assert "held out, nats a row" in err
-    assert pofx.load(folder / "chosen.pofx").fit["leaderboard"]
+    assert pofx.load(folder / "chosen.pofx").fit_info["leaderboard"]
 
 
 def test_fit_with_weights_and_kinds(run, folder):

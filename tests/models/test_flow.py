@@ -134,7 +134,7 @@ def test_new_rows_of_a_class_are_of_that_class(given):
     # Both parts of the ratio are densities; asked with other noise, it is the same to the bit.
     alone = given.given(y="up").log_prob({"a": [1.0], "b": [1.0]})
     assert not np.any(alone.stderr)
-    assert "alike" in alone.how
+    assert "alike" in alone.method
 
 
 @pytest.mark.slow

@@ -104,7 +104,7 @@ def test_weights_all_alike_do_not_make_an_answer_exact(machine, poor):
     assert (own.stderr >= 1 / 16).any()
     assert (own.stderr > 0).all()
     assert own.answer.kind == "estimate"
-    assert "weighted draws" in own.answer.how
+    assert "weighted draws" in own.answer.method
     whole = reliability(p, rows(x[:8]))
     assert whole.known.all()
     assert whole.answer.kind == "exact"

@@ -153,4 +153,4 @@ def test_a_spike_buys_no_unbounded_likelihood(wide):
     # A point mass is at most certain, and age is rounded to whole years.
     assert (scores[gain == 0] <= -0.5 * np.log(2 * np.pi / 12) + 1e-3).all()
     assert np.isfinite(scores).all()
-    assert p.fit["converged"]
+    assert p.fit_info["converged"]

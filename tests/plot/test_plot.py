@@ -210,12 +210,12 @@ def test_reliability_leaves_out_rows_without_truth():
 
 def test_learning_is_the_history(p):
     ax = plot.learning(p)
-    assert ax.lines[0].get_ydata().tolist() == list(p.fit["history"])
-    assert ax.lines[0].get_xdata()[-1] == p.fit["steps"]
+    assert ax.lines[0].get_ydata().tolist() == list(p.fit_info["history"])
+    assert ax.lines[0].get_xdata()[-1] == p.fit_info["steps"]
 
 
 def test_learning_shows_the_last_gains(p):
-    fit = {**p.fit, "steps": 300, "history": [-1000.0, *(-9 - 0.9 ** np.arange(199))]}
+    fit = {**p.fit_info, "steps": 300, "history": [-1000.0, *(-9 - 0.9 ** np.arange(199))]}
     ax = plot.learning(pofx.Joint(p.model, p.schema, p.fixed, (), fit))
     assert ax.get_ylim()[0] > -13
     assert ax.texts[0].get_text() == "below: step 101, -1000.00"

@@ -89,16 +89,16 @@ def test_a_requested_error_is_met_and_a_spent_budget_is_told(normal):
     q, all_ = unruled(p), mask(3, 0, 1, 2)
     plain = information.entropy(KEY, q, columns, all_)
     assert plain.draws == DRAWS
-    assert plain.how == ""
+    assert plain.method == ""
     asked = plain.stderr / 2
     met = information.entropy(KEY, q, columns, all_, stderr=asked)
     assert met.stderr <= asked
     assert 2 * DRAWS < met.draws < 8 * DRAWS
-    assert met.how == ""
+    assert met.method == ""
     short = information.entropy(KEY, q, columns, all_, stderr=1e-6, max_draws=2 * DRAWS)
     assert short.draws == 2 * DRAWS
     assert short.stderr > 1e-6
-    assert short.how == "asked for ± 1e-06, budget spent"
+    assert short.method == "asked for ± 1e-06, budget spent"
     assert "budget spent" in str(short)
     # The same key gives the same answer, another another.
     assert float(information.entropy(KEY, q, columns, all_)) == float(plain)
@@ -140,7 +140,7 @@ def test_discrete_information_is_enumerated():
         ),
     ]:
         assert value.kind == "exact"
-        assert "enumeration" in value.how
+        assert "enumeration" in value.method
         assert float(value) == pytest.approx(expected, abs=1e-5)
 
 
@@ -197,7 +197,7 @@ def test_linear_gaussian_entropies_are_closed(name):
     model, columns = discover("pofx.models", Tractable)[name].example(jax.random.key(0))
     answer = information.exact_entropy(model, columns, np.ones(model.size, bool))
     assert answer is not None
-    assert (answer.kind, answer.how) == ("exact", "closed form")
+    assert (answer.kind, answer.method) == ("exact", "closed form")
 
 
 def test_what_is_not_finite_is_not_passed_off_as_an_estimate():
@@ -212,4 +212,4 @@ def test_what_is_not_finite_is_not_passed_off_as_an_estimate():
         answer = monte_carlo(key, Draw(value), stderr=None, max_draws=2048)
         assert not np.isfinite(answer.value)
         assert np.isnan(answer.stderr)
-        assert told in answer.how
+        assert told in answer.method

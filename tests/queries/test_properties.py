@@ -226,4 +226,4 @@ def test_all_pairs_at_once_are_the_pairs(coins, blobs):
     short = pairwise_information.mutual_informations(
         KEY, blob, numbers, groups, stderr=1e-5, max_draws=4096
     )
-    assert "budget spent" in short.how
+    assert "budget spent" in short.method

@@ -40,7 +40,7 @@ def test_a_probability_of_points(p, cells):
         answer = p.ask(question)
         assert float(answer) == pytest.approx(wanted, rel=1e-5)
         assert (answer.kind, answer.unit) == ("exact", "")
-    assert p.ask("P(kind=cat|size=?)").what == "P(kind = cat | size = ?)"
+    assert p.ask("P(kind=cat|size=?)").question == "P(kind = cat | size = ?)"
 
 
 def test_a_density_is_in_the_units_of_the_data(p, cells):
@@ -60,7 +60,7 @@ def test_a_spike_has_a_mass_and_another_number_none(p, cells):
     assert float(mass) == pytest.approx(cells.p(gain=lambda x: x == 0), rel=1e-5)
     nothing = p.ask("P(gain = 1.5, kind = ape)")
     assert (nothing.value, nothing.kind) == (0, "exact")
-    assert "a density has no mass at a point" in nothing.how
+    assert "a density has no mass at a point" in nothing.method
     assert value(p, "P(gain in {1.5, 2.5})") == 0
     assert value(p, "P(gain != 1.5)") == 1
     assert value(p, "P(gain in {0, 2.5})") == pytest.approx(float(mass), rel=1e-5)

@@ -90,7 +90,7 @@ def test_moments_given_ranges(abc, drawn_abc):
         assert abs(float(answer) - wanted) < 4 * np.hypot(answer.stderr, 1.5 / np.sqrt(len(c)))
         assert answer.stderr < 0.05
     spent = abc.ask("E[c | a > 0.5, b < 5]", stderr=1e-9, max_draws=4096)
-    assert "budget spent" in spent.how
+    assert "budget spent" in spent.method
 
 
 def test_an_estimate_goes_on_to_the_error_asked_for():
@@ -105,7 +105,7 @@ def test_an_estimate_goes_on_to_the_error_asked_for():
     assert found.draws == 2**17
     spent = replace(question, stderr=1e-9, max_draws=2**15).estimated(ask)
     assert spent.draws == 2**15
-    assert "budget spent" in spent.how
+    assert "budget spent" in spent.method
     assert question.estimated(lambda draws: Answer(1.0)).kind == "exact"
 
 
@@ -175,7 +175,7 @@ def test_the_highest_density(p, abc):
     values = (mode.values["size"], *np.linspace(900, 1900, 21))
     assert max(value(p, f"p(size = {x})") for x in values) == pytest.approx(float(mode.probability))
     both = abc.ask("mode(a, b)")
-    assert (both.kind, both.how) == ("estimate", "local search")
+    assert (both.kind, both.method) == ("estimate", "local search")
     assert both.values == {"a": pytest.approx(0, abs=0.01), "b": pytest.approx(5, abs=1e-4)}
     assert "per unit of a and of b" in str(both)
 
@@ -233,7 +233,7 @@ def test_information_of_levels_is_summed(p):
     }.items():
         answer = p.ask(question)
         assert float(answer) == pytest.approx(wanted, abs=1e-5)
-        assert (answer.kind, answer.unit, answer.what) == ("exact", "nats", question)
+        assert (answer.kind, answer.unit, answer.question) == ("exact", "nats", question)
     assert value(p, "H(kind, good)", unit="bits") == pytest.approx(h(0, 1) / np.log(2), rel=1e-5)
 
 
@@ -249,7 +249,7 @@ def test_information_given_values_and_sets(p):
         }.items():
             answer = p.ask(question)
             assert float(answer) == pytest.approx(wanted, abs=1e-5)
-            assert (answer.kind, answer.what) == ("exact", question)
+            assert (answer.kind, answer.question) == ("exact", question)
 
 
 def test_what_numbers_tell_is_closed_where_the_model_is(abc):
@@ -274,7 +274,7 @@ def test_divergences_of_levels(p):
         question = f"{kind}(p(kind, good | year = 2008) || q(good, kind | year = 2009))"
         answer = p.ask(question, q=p)
         assert float(answer) == pytest.approx(wanted, abs=1e-4)
-        assert answer.what == question
+        assert answer.question == question
     assert value(p, "KL(p(kind) || p(kind))") == 0
     with pytest.raises(PofxError, match="same variables"):
         p.ask("KL(p || q)", q=normal())

@@ -47,7 +47,7 @@ def p():
 def test_what_levels_tell_about_themselves_is_exact(p, question, same):
     found = p.ask(question)
     wanted = 0.0 if same is None else float(p.ask(same))
-    assert (found.kind, found.what) == ("exact", question)
+    assert (found.kind, found.question) == ("exact", question)
     assert float(found) == pytest.approx(wanted, abs=1e-9)
 
 

@@ -75,7 +75,7 @@ def test_arithmetic_keeps_the_logarithm_or_says_that_it_cannot():
     assert (Answer(1e-300) / 1e300).log == pytest.approx(-600 * math.log(10))
     assert (Answer(1.5e308) + 1.5e308).log == pytest.approx(math.log(3) + 308 * math.log(10))
     for lost in (Answer(1e300) * -1e300, Answer(-1.5e308) + -1.5e308):
-        assert (lost.kind, lost.how) == ("estimate", "beyond floats")
+        assert (lost.kind, lost.method) == ("estimate", "beyond floats")
     assert not Answer(0.0, log=-math.inf)
     assert float(Answer(0.25, log=math.log(0.25)) - Answer(0.5)) == -0.25
 
@@ -106,7 +106,7 @@ def test_moments_of_columns_of_extreme_scales(model, scale):
         wanted = float(usual.ask("Cov[x, y]"))
         assert float(covariance) / scale / scale == pytest.approx(wanted, rel=1e-4)
     else:
-        assert (covariance.kind, covariance.how) == ("estimate", "beyond floats")
+        assert (covariance.kind, covariance.method) == ("estimate", "beyond floats")
     exact = p.ask("p(x)")
     assert float(exact.sd) == float(p.ask("SD[x]"))
 
@@ -115,5 +115,5 @@ def test_moments_of_columns_of_extreme_scales(model, scale):
 def test_errors_of_extreme_scales_add(scale):
     one = Answer(scale, 3 * scale, "estimate")
     assert (one - Answer(scale, 4 * scale, "estimate")).stderr == pytest.approx(5 * scale)
-    many = Answer(np.full(4, scale), np.full(4, 3 * scale), "estimate", common=scale)
+    many = Answer(np.full(4, scale), np.full(4, 3 * scale), "estimate", shared_stderr=scale)
     assert many.mean().stderr == pytest.approx(math.sqrt(3) * scale)

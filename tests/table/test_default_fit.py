@@ -44,12 +44,12 @@ def first():
 
 def test_without_time_a_model_that_relates_columns_is_tried_all_the_same(first):
     p, _ = first
-    assert p.fit["model"] == "mixture"
-    names = [line["name"] for line in p.fit["leaderboard"]]
-    assert names == ["independent", f"mixture(components=4) on {p.fit['rows'] * 9 // 10} rows"]
+    assert p.fit_info["model"] == "mixture"
+    names = [line["name"] for line in p.fit_info["leaderboard"]]
+    assert names == ["independent", f"mixture(components=4) on {p.fit_info['rows'] * 9 // 10} rows"]
     assert float(p.mutual_information(*p.schema.names[:2])) > 0
-    assert p.fit["untried"][:2] == ["mixture(components=2)", "chow_liu_tree"]
-    assert not any(name.startswith("independent") for name in p.fit["untried"])
+    assert p.fit_info["untried"][:2] == ["mixture(components=2)", "chow_liu_tree"]
+    assert not any(name.startswith("independent") for name in p.fit_info["untried"])
     assert np.isfinite(p.log_prob(frame())).all()
 
 
@@ -58,11 +58,11 @@ def test_within_a_budget_models_are_compared():
     began = time.perf_counter()
     p = pofx.fit(frame(), budget=20, restarts=1)
     assert time.perf_counter() - began < 60, "one candidate's compilation past the budget at most"
-    board = {line["name"]: line for line in p.fit["leaderboard"]}
+    board = {line["name"]: line for line in p.fit_info["leaderboard"]}
     assert {"independent", "mixture(components=2)"} <= set(board)
-    assert p.fit["model"] != "independent"
+    assert p.fit_info["model"] != "independent"
     assert board["mixture(components=2)"]["log_likelihood"] > board["independent"]["log_likelihood"]
-    kept = [line for line in p.fit["leaderboard"] if line["kept"]]
+    kept = [line for line in p.fit_info["leaderboard"] if line["kept"]]
     gains = [line["gain"] > np.nan_to_num(line["gain_stderr"]) for line in kept[1:]]
     assert all(gains)
     plain = pofx.fit(frame(), "independent")
@@ -74,22 +74,22 @@ def test_one_seed_gives_one_answer():
     data = frame(90)
     one, again = (pofx.fit(data, budget=1e6, restarts=1, seed=3) for _ in range(2))
     np.testing.assert_array_equal(one.log_prob(data), again.log_prob(data))
-    names = [[line["name"] for line in p.fit["leaderboard"]] for p in (one, again)]
+    names = [[line["name"] for line in p.fit_info["leaderboard"]] for p in (one, again)]
     assert names[0] == names[1]
     assert "stack" in names[0]
-    assert one.fit["untried"] == []
+    assert one.fit_info["untried"] == []
 
 
 def test_rows_held_out_may_be_given():
     data, held = frame(60), frame(40, 1).dropna()
     p = pofx.fit(data, budget=0, validation=held)
-    line = p.fit["leaderboard"][0]
+    line = p.fit_info["leaderboard"][0]
     own = pofx.fit(data, "independent", schema=p.schema)
     wanted = own.log_prob(held).value
     # A trial without time may end a little before its EM has converged.
     assert line["log_likelihood"] == pytest.approx(wanted.mean(), abs=5e-3)
     assert line["stderr"] == pytest.approx(wanted.std(ddof=1) / np.sqrt(len(held)), rel=0.015)
-    assert p.fit["rows"] == 60
+    assert p.fit_info["rows"] == 60
 
 
 # -- stacks of fits
@@ -107,7 +107,7 @@ def test_held_out_rows_weigh_a_stack(pair):
     p, q = pair
     held = frame(300, 5)
     s = pofx.stack([p, q], held)
-    parts = s.fit["parts"]
+    parts = s.fit_info["parts"]
     one, other = (np.asarray(m.log_prob(held)) for m in (p, q))
     if len(parts) == 1:
         assert parts[0]["model"] == "latent_tree"
@@ -115,14 +115,14 @@ def test_held_out_rows_weigh_a_stack(pair):
     w = {part["model"]: part["weight"] for part in parts}
     assert sum(w.values()) == pytest.approx(1)
     assert w["latent_tree"] > 0.9
-    assert s.fit["log_likelihood"] == pytest.approx(s.log_prob(held).value.mean(), abs=1e-4)
-    assert s.fit["log_likelihood"] >= max(one.mean(), other.mean()) - 1e-4
+    assert s.fit_info["log_likelihood"] == pytest.approx(s.log_prob(held).value.mean(), abs=1e-4)
+    assert s.fit_info["log_likelihood"] >= max(one.mean(), other.mean()) - 1e-4
 
 
 def test_twins_share_a_stack_evenly(pair):
     p, _ = pair
     s = pofx.stack((p, p), frame(30, 6))
-    np.testing.assert_allclose([part["weight"] for part in s.fit["parts"]], 0.5)
+    np.testing.assert_allclose([part["weight"] for part in s.fit_info["parts"]], 0.5)
     np.testing.assert_allclose(s.log_prob(frame(9)), p.log_prob(frame(9)), atol=1e-4)
     assert s.given(kind="p").schema.names == ("x", "n")
     assert s.sample(3).shape == (3, 3)
@@ -196,8 +196,8 @@ def test_epochs_are_no_more_than_asked_for():
     data = frame(60)
     p, q = (pofx.fit(data, "continuous_mixture", epochs=e, **SMALL) for e in (1, 4))
     # Of each of two phases.
-    assert p.fit["steps"] == 2
-    assert 4 < q.fit["steps"] <= 8
+    assert p.fit_info["steps"] == 2
+    assert 4 < q.fit_info["steps"] <= 8
 
 
 class Stopped(Exception):
@@ -229,10 +229,10 @@ def test_an_interrupted_fit_goes_on_to_the_same_bits(tmp_path, monkeypatch, at):
     calls.clear()
     monkeypatch.setattr(sgd, "_epoch", lambda *a: calls.append(1) or original(*a))
     resumed = pofx.fit(data, "continuous_mixture", checkpoint=path, **how)
-    assert len(calls) == straight.fit["steps"] - at
+    assert len(calls) == straight.fit_info["steps"] - at
     assert len(calls) > 0
     np.testing.assert_array_equal(resumed.log_prob(data), straight.log_prob(data))
-    assert resumed.fit["history"] == straight.fit["history"]
+    assert resumed.fit_info["history"] == straight.fit_info["history"]
     with pytest.raises(PofxError, match="checkpoint: wanted a file of this run") as told:
         pofx.fit(data.head(50), "continuous_mixture", checkpoint=path, **how)
     assert "\n" not in str(told.value)

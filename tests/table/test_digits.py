@@ -103,7 +103,7 @@ def test_a_large_level_is_predicted_and_asked_for():
 def test_values_that_merge_are_warned_of_once():
     with pytest.warns(pofx.PofxWarning, match="its 4 distinct values become 2 in float64") as heard:
         p = pofx.fit({"a": np.array([1 - 2**63, 2 - 2**63, 2**63 - 1, 2**63 - 2])}, "independent")
-    assert len(heard) == len(p.fit["warnings"]) == 1
+    assert len(heard) == len(p.fit_info["warnings"]) == 1
     with pytest.warns(pofx.PofxWarning, match="'a': its 12 distinct values become 1 in float64"):
         infer({"a": BASE + np.arange(12)}, {"a": "positive"})
 

@@ -261,7 +261,7 @@ def test_rows_are_lost_where_their_weights_say_nothing(pair, shift, lost):
 
 def test_the_error_of_log_z_is_in_the_answer(energy, data, holes):
     whole = energy.log_prob(data[:5])
-    assert (whole.kind, whole.how) == ("estimate", "log Z estimated")
+    assert (whole.kind, whole.method) == ("estimate", "log Z estimated")
     np.testing.assert_allclose(whole.stderr, 0.3, rtol=1e-6)
     assert (energy.log_prob(holes[:5]).stderr >= 0.3 - 1e-6).all()
     nothing = energy.log_prob(pd.DataFrame({"a": [None], "b": [None], "c": [None]}))

@@ -128,11 +128,11 @@ def test_training_that_diverges_is_told(monkeypatch, name):
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         p = pofx.fit(numbers(), name, epochs=24, **SMALL[name])
-    assert not p.fit["converged"]
-    assert any("diverged" in text or "no step of epoch" in text for text in p.fit["warnings"])
-    assert p.fit["warnings"] == list(dict.fromkeys(str(w.message) for w in told))
-    assert all("\n" not in text for text in p.fit["warnings"])
-    assert f"warning: {p.fit['warnings'][0]}" in str(p.report())
+    assert not p.fit_info["converged"]
+    assert any("diverged" in text or "no step of epoch" in text for text in p.fit_info["warnings"])
+    assert p.fit_info["warnings"] == list(dict.fromkeys(str(w.message) for w in told))
+    assert all("\n" not in text for text in p.fit_info["warnings"])
+    assert f"warning: {p.fit_info['warnings'][0]}" in str(p.report())
 
 
 @slow
@@ -147,7 +147,7 @@ def test_steps_that_are_not_finite_are_counted(monkeypatch):
     monkeypatch.setattr(cls, "loss", trapped)
     with pytest.warns(PofxWarning, match="steps were skipped, whose loss or gradient was not fin"):
         p = pofx.fit(numbers(300), "vae", epochs=4, **SMALL["vae"])
-    assert p.fit["skipped"] == 6  # of 4 epochs of 3 steps
+    assert p.fit_info["skipped"] == 6  # of 4 epochs of 3 steps
     assert np.isfinite(plain(p.log_prob, numbers()).value).all()
 
 
@@ -156,12 +156,12 @@ def test_an_extreme_value_that_hides_the_others_is_told(tmp_path):
     data.loc[5, "x"] = 1e18
     with pytest.warns(PofxWarning, match=r"'x': float64 cannot tell half .* beside one of 1e\+18"):
         p = pofx.fit(data, "gaussian")
-    assert "'x': float64 cannot tell" in p.fit["warnings"][0]
+    assert "'x': float64 cannot tell" in p.fit_info["warnings"][0]
     assert np.isfinite(p.log_prob(data)).all()
     p.save(tmp_path / "p.pofx")
-    assert pofx.load(tmp_path / "p.pofx").fit["warnings"] == p.fit["warnings"]
+    assert pofx.load(tmp_path / "p.pofx").fit_info["warnings"] == p.fit_info["warnings"]
     data.loc[5, "x"] = 1e12
-    assert pofx.fit(data, "gaussian").fit["warnings"] == []
+    assert pofx.fit(data, "gaussian").fit_info["warnings"] == []
 
 
 @slow
@@ -170,7 +170,7 @@ def test_an_extreme_value_crashes_no_model(name):
     data = numbers()
     data.loc[5, "x"] = 1e12
     p = quick(data, name)
-    assert "beside one of 1e+12" in p.fit["warnings"][0]
+    assert "beside one of 1e+12" in p.fit_info["warnings"][0]
     assert np.isfinite(plain(p.log_prob, data).value).all()
     assert np.isfinite(plain(p.sample, 20, seed=0).to_numpy()).all()
 
@@ -182,7 +182,7 @@ def test_an_extreme_value_crashes_no_model(name):
 def test_latent_numbers_that_tell_nothing_are_told():
     with pytest.warns(PofxWarning, match="of 6 latent numbers tell"):
         p = pofx.fit(numbers(), "vae", epochs=300, **{**SMALL["vae"], "latent": 6, "warmup": 1})
-    assert any("of 6 latent numbers tell" in text for text in p.fit["warnings"])
+    assert any("of 6 latent numbers tell" in text for text in p.fit_info["warnings"])
 
 
 @slow
@@ -190,7 +190,7 @@ def test_an_energy_that_explodes_is_told(monkeypatch):
     cls = named("pofx.models", Learned, "model", "neural_energy")
     monkeypatch.setattr(cls, "pace", {**cls.pace, "rate": 1e4})
     p = quick(numbers(), "neural_energy", epochs=24)
-    assert any("the energy explodes" in text for text in p.fit["warnings"])
+    assert any("the energy explodes" in text for text in p.fit_info["warnings"])
 
 
 def two_modes(n=400, d=12):
@@ -205,8 +205,8 @@ def two_modes(n=400, d=12):
 def test_chains_that_stay_where_they_are_are_told():
     """Two modes alike in energy, which no chain leaves: R-hat of the energy alone is 1."""
     p = quick(two_modes(), "rbm", epochs=500)
-    assert any("the chains do not mix" in text for text in p.fit["warnings"])
-    assert any("the means of 32 chains spread by" in text for text in p.fit["warnings"])
+    assert any("the chains do not mix" in text for text in p.fit_info["warnings"])
+    assert any("the means of 32 chains spread by" in text for text in p.fit_info["warnings"])
 
 
 # -- training that is interrupted
@@ -237,8 +237,8 @@ def test_an_interrupted_fit_goes_on_to_the_same_bits(tmp_path, monkeypatch, fitt
     monkeypatch.setattr(sgd, "_epoch", lambda *a: calls.append(1) or original(*a))
     resumed = quick(data, name, checkpoint=path)
     assert len(calls) == 8 - 3
-    assert resumed.fit["history"] == straight.fit["history"]
-    assert resumed.fit["warnings"] == straight.fit["warnings"]
+    assert resumed.fit_info["history"] == straight.fit_info["history"]
+    assert resumed.fit_info["warnings"] == straight.fit_info["warnings"]
     one, other = (plain(p.log_prob, data).value for p in (straight, resumed))
     np.testing.assert_array_equal(one, other)
     draws = (plain(p.sample, 5, seed=3) for p in (straight, resumed))

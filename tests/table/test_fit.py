@@ -47,7 +47,7 @@ def test_equal_seeds_give_equal_bits(numbers):
     one, again, other = (np.asarray(f.log_prob(numbers)) for f in fits)
     np.testing.assert_array_equal(one, again)
     assert (one != other).any()
-    assert fits[0].fit["seed"] == 3
+    assert fits[0].fit_info["seed"] == 3
 
 
 @pytest.fixture(scope="module")
@@ -60,11 +60,11 @@ def chosen():
 
 def test_without_a_model_held_out_rows_choose(chosen):
     p, _ = chosen
-    board = p.fit["leaderboard"]
-    assert p.fit["model"] == "mixture"
-    assert p.fit["options"]["components"] >= 2
+    board = p.fit_info["leaderboard"]
+    assert p.fit_info["model"] == "mixture"
+    assert p.fit_info["options"]["components"] >= 2
     names = [
-        f"mixture(components={k}, part=independent)" for k in (1, 2, p.fit["options"]["components"])
+        f"mixture(components={k}, part=independent)" for k in (1, 2, p.fit_info["options"]["components"])
     ]
     assert board[0]["name"] == names[0]
     assert {line["name"] for line in board} >= set(names)

@@ -42,7 +42,7 @@ def test_few_rows_are_held_out_in_turn(frame):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", pofx.PofxWarning)
         own = {"restarts": 2, "part": "independent"}
-        chosen = {pofx.fit(frame, seed=s, **own).fit["options"]["components"] for s in (0, 1)}
+        chosen = {pofx.fit(frame, seed=s, **own).fit_info["options"]["components"] for s in (0, 1)}
     assert min(chosen) >= 3
 
 
@@ -187,7 +187,7 @@ def test_a_fit_tells_its_score_in_the_datas_units_whichever_rows_it_looks_at(mon
     x = 1e20 * rng.normal(size=(300, 3))
     x[rng.random(x.shape) < 0.5] = np.nan
     p = pofx.fit(x, "any_order", epochs=2, width=8, components=2)
-    assert p.fit["log_likelihood"] == pytest.approx(p.log_prob(x).value.mean(), abs=1)
+    assert p.fit_info["log_likelihood"] == pytest.approx(p.log_prob(x).value.mean(), abs=1)
 
 
 @pytest.mark.parametrize("kind", ["pandas", "polars", "pyarrow", "mapping"])

@@ -87,7 +87,7 @@ def test_divergences_over_some_variables(p, table):
     assert float(both) == pytest.approx(
         float(p.mutual_information("a", "b", unit="bits")), abs=0.01
     )
-    assert both.what == "KL(p(a, b) || q(a, b))"
+    assert both.question == "KL(p(a, b) || q(a, b))"
     js = pofx.jensen_shannon(p, q)
     assert 0 < float(js) < math.log(2)
     cross = pofx.cross_entropy(p, q, "a", "b")

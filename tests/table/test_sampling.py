@@ -33,7 +33,7 @@ def test_settings_change_and_the_net_does_not(p):
     for name in ("inlet", "turn", "shift", "outlet"):
         net, same = (getattr(m.denoiser.net, name) for m in (own, other))
         np.testing.assert_array_equal(net, same)
-    assert q.fit["options"]["sampler"] == "ode"
+    assert q.fit_info["options"]["sampler"] == "ode"
     assert with_sampler(q).model.model.sampler == "ode"
     assert with_sampler(q, "ancestral").model.model.guidance == 0.5
 

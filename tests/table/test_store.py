@@ -24,7 +24,7 @@ def same(p, q, data):
     one, other = p.sample(3, seed=1), q.sample(3, seed=1)
     assert type(one) is type(other)
     assert str(one) == str(other)
-    assert (q.schema, q.evidence, q.fit, repr(q)) == (p.schema, p.evidence, p.fit, repr(p))
+    assert (q.schema, q.evidence, q.fit_info, repr(q)) == (p.schema, p.evidence, p.fit_info, repr(p))
 
 
 def test_a_mixture_with_spikes_and_levels(p, birds, tmp_path):
@@ -88,7 +88,7 @@ def test_the_file_is_plain(p, tmp_path):
 
 def test_what_json_lacks_is_saved_too(p, birds, tmp_path):
     q = pofx.fit(birds, "mixture", components=np.int64(1), restarts=1)
-    assert again(q, tmp_path / "p.pofx").fit["options"] == {"components": 1}
+    assert again(q, tmp_path / "p.pofx").fit_info["options"] == {"components": 1}
 
 
 def test_without_a_story(p, birds, tmp_path):

@@ -14,7 +14,7 @@ def test_a_tie_beyond_what_a_covariance_holds_is_said():
     data = {"x": X, "y": 1.8 * X + 32 + RNG.normal(0, 1e-5, 1000), "z": RNG.normal(size=1000)}
     with pytest.warns(PofxWarning, match="columns 'x', 'y': others determine them more closely"):
         p = pofx.fit(data, "gaussian")
-    assert len(p.fit["warnings"]) == 1
+    assert len(p.fit_info["warnings"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ def test_a_tie_beyond_what_a_covariance_holds_is_said():
 )
 def test_other_ties_are_held(y):
     p = pofx.fit({"x": np.rint(X) if (y == np.rint(X)).all() else X, "y": y}, "gaussian")
-    assert p.fit["warnings"] == []
+    assert p.fit_info["warnings"] == []
 
 
 @pytest.mark.parametrize("unit", [1e-100, 1e80])

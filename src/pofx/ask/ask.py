@@ -13,10 +13,10 @@ from pofx.ask.question import Question
 from pofx.ask.tables import for_each
 from pofx.core.errors import PofxError
 from pofx.core.float_width import in_model_width
-from pofx.joint.joint import Joint
-from pofx.named.independence import marked
-from pofx.named.information import in_nats
-from pofx.named.model import at_least_one
+from pofx.named.independence import ignores, with_note
+from pofx.named.model import NamedModel, check_positive_int
+from pofx.named.precision import Precision, to_nats
+from pofx.named.seed_averaging import average_over_seeds
 from pofx.notation.parse import parse
 from pofx.notation.queries import (
     Divergence,
@@ -30,26 +30,23 @@ from pofx.notation.queries import (
     Sample,
     TotalCorrelation,
 )
-from pofx.queries.monte_carlo import MAX_DRAWS
+
+DEFAULT = Precision()
 
 
 @in_model_width
 def ask(
-    p: Joint,
-    text: str,
-    distributions: Mapping[str, Joint],
-    *,
-    seed: int = 0,
-    stderr: float | None = None,
-    max_draws: int | None = None,
-    unit: str = "nats",
+    p: NamedModel, text: str, others: Mapping[str, NamedModel], precision: Precision = DEFAULT
 ) -> Any:
     """The answer to a question put to p: an `Answer`, a `Table` or another result.
 
-    `distributions` are those that a divergence names, `unit` is what information is told in, nats
-    or bits; an estimate goes on to a standard error of `stderr`, in the units of the answer, or to
-    `max_draws`. Raises `NotationError`, with the text and a caret under the place, for whatever
-    cannot be read or answered, and PofxError for a wrong argument.
+    Args:
+        text: the question.
+        others: distributions by the names that a divergence gives them; p itself is "p".
+        precision: the unit of an information, and how long an estimate goes on.
+
+    Raises `NotationError`, with the text and a caret under the place, for whatever cannot be read
+    or answered, and PofxError for a wrong argument.
 
     >>> import pofx
     >>> p = pofx.fit({"a": ["x", "y"] * 20, "b": [0, 1] * 20}, "independent")
@@ -62,20 +59,30 @@ def ask(
       P(a = z)
             ^
     """
-    in_nats(stderr, unit)
-    if stderr is not None and not stderr > 0:
-        raise PofxError(f"stderr: wanted a number > 0, got {stderr!r}")
-    if max_draws is not None:
-        at_least_one("max_draws", max_draws)
-    for name, other in distributions.items():
-        if not isinstance(other, Joint):
-            raise PofxError(f"{name}: wanted a distribution, got {type(other).__name__}")
+    if "p" in others:
+        raise PofxError("p: expected another name, p is the distribution that is asked")
+
+    for name, distribution in others.items():
+        if not isinstance(distribution, NamedModel):
+            got = type(distribution).__name__
+            raise PofxError(f"{name}: expected a distribution, got {got}")
+
+    def compute(p: NamedModel, *others_in_order: NamedModel) -> Any:
+        distributions = {"p": p, **dict(zip(others, others_in_order))}
+        return _ask(distributions, text, precision)
+
+    return average_over_seeds(compute, p, *others.values())
+
+
+def _ask(distributions: Mapping[str, NamedModel], text: str, precision: Precision) -> Any:
+    to_nats(precision.stderr, precision.unit)
+    check_positive_int("max_draws", precision.max_draws)
     query = parse(text)
-    question = Question(text, str(query), seed, stderr, max_draws or MAX_DRAWS, unit)
+    question = Question(text, str(query), precision)
     with question.blamed_on(0):
         if isinstance(query, Divergence):
             return information.divergence(question, query, distributions)
-        own = given(question, p, query.given, _asked(query))
+        own = given(question, distributions["p"], query.given, _asked(query))
         if own.free and not isinstance(query, Entropy | Information | TotalCorrelation):
             return for_each(question, own, own.free, lambda inner: _answer(question, query, inner))
         return _answer(question, query, own)
@@ -100,8 +107,8 @@ def _answer(question: Question, query: Query, given: Given) -> Any:
     """The answer, which says so if the model cannot relate what is asked to the evidence."""
     answer = _computed(question, query, given)
     names = [name.text for name in given.free]
-    ignored = given.p._ignores(_asked(query), given.evidence | given.p.entries.mask(names))
-    return marked(answer) if ignored else answer
+    observed = given.evidence | given.p.entries.mask(names)
+    return with_note(answer) if ignores(given.p, _asked(query), observed) else answer
 
 
 def _computed(question: Question, query: Query, own: Given) -> Any:

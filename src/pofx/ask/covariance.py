@@ -39,7 +39,7 @@ def moments(question: Question, own: Given, names: Sequence[Name]) -> Moments:
     """p(names | given) of several numbers, by their means, deviations and correlations."""
     variables = [numeric(question, own, name) for name in names]
     marginals = [Number(question, own, v) for v in variables]
-    one, k = Answer(1.0, how="closed form"), len(names)
+    one, k = Answer(1.0, method="closed form"), len(names)
     pairs = {
         (i, j): _together(question, own, (variables[i], variables[j]), True)
         for i in range(k)
@@ -47,7 +47,7 @@ def moments(question: Question, own: Given, names: Sequence[Name]) -> Moments:
     }
     every = [one if i == j else pairs[max(i, j), min(i, j)] for i in range(k) for j in range(k)]
     return Moments(
-        question.what,
+        question.label,
         tuple(name.text for name in names),
         stacked([m.mean() for m in marginals], (k,)),
         stacked([m.sd() for m in marginals], (k,)),
@@ -60,11 +60,11 @@ def _together(question: Question, own: Given, pair: Pair, correlation: bool) -> 
     if both is None:
         return question.estimated(lambda n: _drawn(question, own, pair, correlation, n))
     if not correlation:
-        return _scaled(Answer(float(both[0, 1]), how="closed form"), pair)
+        return _scaled(Answer(float(both[0, 1]), method="closed form"), pair)
     value = np.clip(both[0, 1] / np.sqrt(both[0, 0]) / np.sqrt(both[1, 1]), -1, 1)
     if not np.isfinite(value):
-        return Answer(float(value), math.nan, "estimate", how="beyond floats")
-    return Answer(float(value), how="closed form")
+        return Answer(float(value), math.nan, "estimate", method="beyond floats")
+    return Answer(float(value), method="closed form")
 
 
 def _closed(question: Question, own: Given, pair: Pair) -> Float[np.ndarray, "2 2"] | None:
@@ -138,7 +138,7 @@ def _scaled(found: Answer, pair: Pair) -> Answer:
     value = float(out.value)
     if out.log is not None or (np.isfinite(value) and not lost(value, found.value)):
         return out
-    return replace(out, stderr=math.nan, kind="estimate", how="beyond floats")
+    return replace(out, stderr=math.nan, kind="estimate", method="beyond floats")
 
 
 def _unit(variable: Variable) -> float:

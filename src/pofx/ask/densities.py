@@ -36,7 +36,7 @@ def mass(
     """p(points, sets | given), by names and in the units of entries; the answer in the data's."""
     inner = own.at(points).within(sets or {})
     log_density = inner.log_ratio(own) - (inner.log_scale - own.log_scale)
-    found = Answer(log_density, how="closed form")
+    found = Answer(log_density, method="closed form")
     unit = _unit(own, points)
     if log_density > -math.inf and inner.event:
         density = found
@@ -44,7 +44,7 @@ def mass(
         found = settled(
             found, own, lambda near: _product(question, density, inner.nudged(own), near), 1.0
         )
-        if found.kind == "estimate" and found.how == ROUNDING and found.stderr > VAGUE:
+        if found.kind == "estimate" and found.method == ROUNDING and found.stderr > VAGUE:
             found = _given_draws(question, inner, own) or found
     if not unit:
         # Logarithms of a probability of one differ by a rounding. A density may be above one, and
@@ -94,7 +94,7 @@ def _rounded(found: Answer, error: float) -> Answer:
     """An exact logarithm whose rounding shows, as the estimate that it is."""
     if found.kind != "exact" or not SHOWS < error < math.inf:
         return found
-    return replace(found, stderr=error, kind="estimate", how=ROUNDING)
+    return replace(found, stderr=error, kind="estimate", method=ROUNDING)
 
 
 def _exponential(log: Answer) -> Answer:
@@ -126,33 +126,33 @@ def _product(question: Question, density: Answer, inner: Given, own: Given) -> A
         other = _event(question, own, 1, stderr_2)
         if one.kind == other.kind == "exact":
             one = _rounded(one, own.eps * (abs(one.value) + abs(other.value)))
-        drawn = next((a.how for a in (one, other) if a.kind != "exact"), one.how)
-        return one, other, replace(density + one - other, how=drawn)
+        drawn = next((a.method for a in (one, other) if a.kind != "exact"), one.method)
+        return one, other, replace(density + one - other, method=drawn)
 
     one, other, whole = found(None, None)
     error = float(_exponential(whole).stderr)
-    if question.stderr is not None and error > question.stderr:
+    if question.precision.stderr is not None and error > question.precision.stderr:
         # Both errors less by one factor, and so is that of the whole.
-        less = 0.9 * question.stderr / error
+        less = 0.9 * question.precision.stderr / error
         *_, whole = found(*(less * a.stderr if a.stderr > 0 else None for a in (one, other)))
-    missed = question.stderr is not None and _exponential(whole).stderr > question.stderr
-    return replace(whole, how=f"asked for ± {question.stderr:g}, budget spent") if missed else whole
+    missed = question.precision.stderr is not None and _exponential(whole).stderr > question.precision.stderr
+    return replace(whole, method=f"asked for ± {question.precision.stderr:g}, budget spent") if missed else whole
 
 
 def _event(question: Question, own: Given, part: int, stderr: float | None) -> Answer:
     """log of the probability of the sets, given the points; its error relative to that."""
     event = {j: s for j, s in own.inside.items() if not everything(own.columns[j], s)}
     if not all(event.values()):
-        return Answer(-math.inf, how="closed form")
+        return Answer(-math.inf, method="closed form")
     if not event:
-        return Answer(0.0, how="closed form")
+        return Answer(0.0, method="closed form")
     found = events.log_probability(
         question.key(part),
         own.model,
         own.columns,
         event,
         stderr=stderr,
-        max_draws=question.max_draws,
+        max_draws=question.precision.max_draws,
     )
     if part == 1 and not found.value > -math.inf:
         none = f"the evidence {own.told} has probability zero"

@@ -9,7 +9,8 @@ from jaxtyping import Float, Int
 from pofx.ask.evidence import Given
 from pofx.ask.question import DRAWS, Question
 from pofx.core.errors import warn
-from pofx.named.independence import HINT, UNRELATED
+from pofx.named.completion import sample as sample_rows
+from pofx.named.independence import HINT, UNRELATED, ignores
 from pofx.named.memory_limits import check_room
 from pofx.named.random_keys import generator_of
 from pofx.notation.queries import Sample
@@ -34,10 +35,10 @@ def sample(question: Question, query: Sample, own: Given) -> Any:
         each = 1 if not own.event else DRAWS_PER_ROW
         check_room("sample[n]", query.number, each * own.p.schema.size)
     names = {name.text for name in query.names}
-    q = own.joint(names, closed=True)
+    q = own.marginal(names, closed=True)
     if not own.event:
-        return q.sample(query.number, seed=question.seed)
-    if q._ignores(q.schema.names):
+        return sample_rows(q, query.number, question.precision.seed)
+    if ignores(q, q.schema.names):
         warn(f"sample: what is drawn is {UNRELATED}; {HINT}")
     x = _weighted(question, query.number, own)[:, own.mask(q.schema.names)]
     return decode(q.schema, q.entries.whole(x))
@@ -53,7 +54,7 @@ def _weighted(question: Question, n: int, own: Given) -> Float[np.ndarray, "n m"
             f"draws given {own.told} are hard to get: {draws} weighted ones count for "
             f"{effective:.0f}, and rows may repeat",
         )
-    which = resampled(generator_of(question.seed), found.weights, n)
+    which = resampled(generator_of(question.precision.seed), found.weights, n)
     return np.asarray(found.x, np.float64)[which]
 
 

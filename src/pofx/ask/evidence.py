@@ -20,7 +20,10 @@ from pofx.core.abstract import Queryable
 from pofx.core.abstract_approximate import estimates
 from pofx.core.column import Column
 from pofx.core.log_ratios import log_conditional
-from pofx.joint.joint import Joint
+from pofx.named.independence import unrelated_to
+from pofx.named.model import NamedModel
+from pofx.named.rows import entry_index
+from pofx.named.weight_warnings import warn_if_unreliable
 from pofx.models.conditional import Conditional, condition
 from pofx.notation.terms import Free, Interval, Members, Name, Point, Term, Unknown, Value
 from pofx.queries.events import Event, Pieces
@@ -42,7 +45,7 @@ class Given:
     that are given without a value.
     """
 
-    p: Joint
+    p: NamedModel
     x: Float[np.ndarray, "d"]
     event: Event
     sets: tuple[Term, ...] = ()
@@ -80,7 +83,7 @@ class Given:
         """The log-probability of the points in nats, in the units of entries."""
         if not self.observed.any():
             return 0.0
-        self.p._check(self.x[None])
+        warn_if_unreliable(self.p, self.x[None])
         x, observed = jnp.asarray(np.nan_to_num(self.x)), jnp.asarray(self.observed)
         return float(_log_prob(self.p.model, x, observed))
 
@@ -140,18 +143,18 @@ class Given:
         """With more points, entries by name."""
         x = self.x.copy()
         for name, value in points.items():
-            x[self.p._place(name)] = value
+            x[entry_index(self.p, name)] = value
         return replace(self, x=x)
 
     def within(self, sets: Mapping[str, Pieces]) -> "Given":
         """With more sets, each together with what its name is in already."""
         event = dict(self.event)
         for name, own in sets.items():
-            j = self.p._place(name)
+            j = entry_index(self.p, name)
             event[j] = intersection(event[j], own) if j in event else own
         return replace(self, event=event)
 
-    def joint(self, names: Collection[str], *, closed: bool) -> Joint:
+    def marginal(self, names: Collection[str], *, closed: bool) -> NamedModel:
         """p(names | points): in closed form where there is one, or at no cost."""
         p = self.p
         some = [n for n in p.schema.names if n in names]
@@ -160,17 +163,21 @@ class Given:
             return p
         make = _closed if closed else _unclosed
         model = make(p.model, np.nan_to_num(self.x), self.observed, keep)
-        fixed, unrelated = p.fixed[p.entries.of(some)], p._unrelated_to(self.evidence)
-        if unrelated is not None:
-            unrelated = tuple(n for n in some if n in unrelated)
-        return Joint(model, p.schema.select(some), fixed, p.evidence, p.fit, unrelated)
+        unrelated = unrelated_to(p, self.evidence)
+        return replace(
+            p,
+            model=model,
+            schema=p.schema.select(some),
+            fixed=p.fixed[p.entries.of(some)],
+            unrelated=None if unrelated is None else tuple(n for n in some if n in unrelated),
+        )
 
     def _number(self, j: int) -> int:
         return int((~self.observed[:j]).sum())
 
 
 def given(
-    question: Question, p: Joint, terms: Sequence[Term], asked: Collection[str] = ()
+    question: Question, p: NamedModel, terms: Sequence[Term], asked: Collection[str] = ()
 ) -> Given:
     """What the terms after a bar say. NotationError for evidence of probability zero.
 
@@ -234,7 +241,7 @@ def each_level(question: Question, own: Given, names: Sequence[Name]) -> "list[G
 def check_levels(question: Question, own: Given, names: Sequence[Name]) -> None:
     """Warns where the weighted draws behind such levels are worth little."""
     if estimates(own.p.model):
-        own.p._check(np.stack([level.x for level in each_level(question, own, names)]))
+        warn_if_unreliable(own.p, np.stack([g.x for g in each_level(question, own, names)]))
 
 
 def _impossible(terms: Sequence[Term], variable: Variable | None = None) -> str:

@@ -1,6 +1,7 @@
 """H, I and TC of names given values, names and sets; KL, JS and CE of two distributions."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,9 @@ from scipy.special import entr
 from pofx.ask.evidence import Given, check_levels, given
 from pofx.ask.question import Question
 from pofx.core.answer import Answer
-from pofx.core.errors import unknown
-from pofx.joint.joint import Joint
-from pofx.named import divergences
-from pofx.named.information import in_unit
+from pofx.core.errors import unknown_name_error
+from pofx.named.model import NamedModel
+from pofx.named import divergences, information as named_information
 from pofx.notation.queries import Divergence, Entropy, Information, Side, TotalCorrelation
 from pofx.notation.terms import Name
 from pofx.queries import event_marginals
@@ -28,9 +28,9 @@ def entropy(question: Question, query: Entropy, own: Given) -> Answer:
     """H(names | given)."""
     found = _summed(question, own, [(1.0, query.names)])
     if found is None:
-        p, (names, request) = _put(question, own, [query.names])
+        p, (names, given_names) = _put(question, own, [query.names])
         with question.blamed_on(_shared(query.names, own.free)):
-            found = p.entropy(*names, **request)
+            found = named_information.entropy(p, names, given_names, question.precision)
     return question.told(found)
 
 
@@ -39,9 +39,9 @@ def information(question: Question, query: Information, own: Given) -> Answer:
     one, other = query.groups
     found = _summed(question, own, [(1.0, one), (1.0, other), (-1.0, one + other)])
     if found is None:
-        p, (a, b, request) = _put(question, own, query.groups)
+        p, (a, b, given_names) = _put(question, own, query.groups)
         with question.blamed_on(_shared(one, other)):
-            found = p.mutual_information(a, b, **request)
+            found = named_information.mutual_information(p, a, b, given_names, question.precision)
     return question.told(found)
 
 
@@ -50,17 +50,17 @@ def total_correlation(question: Question, query: TotalCorrelation, own: Given) -
     parts: list[Term] = [(1.0, (name,)) for name in query.names]
     found = _summed(question, own, [*parts, (-1.0, query.names)])
     if found is None:
-        p, (names, request) = _put(question, own, [query.names])
-        found = p.total_correlation(*names, **request)
+        p, (names, given_names) = _put(question, own, [query.names])
+        found = named_information.total_correlation(p, names, given_names, question.precision)
     return question.told(found)
 
 
-def divergence(question: Question, query: Divergence, others: Mapping[str, Joint]) -> Answer:
+def divergence(question: Question, query: Divergence, others: Mapping[str, NamedModel]) -> Answer:
     """KL, JS or CE of the left side and the right."""
     left, right = (_side(question, side, others) for side in (query.left, query.right))
-    request = {"unit": question.unit, "stderr": question.stderr, "max_draws": question.max_draws}
+    precision = asdict(question.precision)
     with question.blamed_on(query.right.distribution):
-        found = BETWEEN[query.kind](left, right, **request, seed=question.seed)
+        found = BETWEEN[query.kind](left, right, **precision)
     return question.told(found)
 
 
@@ -93,24 +93,17 @@ def _summed(question: Question, own: Given, terms: Sequence[Term]) -> Answer | N
         return float(entr(np.asarray(p.value, np.float64).sum(out)).sum())
 
     value = sum(c * (h({n.text for n in group} | free) - h(free)) for c, group in terms)
-    answer = Answer(max(value, 0.0), how="by enumeration", unit="nats")
-    return in_unit(answer, question.unit, question.what)
+    answer = Answer(max(value, 0.0), method="by enumeration", unit="nats")
+    return question.precision.labelled(answer, question.label)
 
 
-def _put(question: Question, own: Given, groups: Sequence[Names]) -> tuple[Joint, Any]:
-    """The distribution that is asked, and the arguments: names of each group, and the request."""
+def _put(question: Question, own: Given, groups: Sequence[Names]) -> tuple[NamedModel, Any]:
+    """The distribution that is asked, and the arguments: names of each group, and the given_names."""
     asked = [question.variable(own.p, n, array=True).name for group in groups for n in group]
     free = [question.variable(own.p, n, array=True).name for n in own.free]
-    request = {
-        "given": free,
-        "unit": question.unit,
-        "stderr": question.stderr,
-        "max_draws": question.max_draws,
-        "seed": question.seed,
-    }
     names = asked + free if own.observed.any() else own.p.schema.names
-    words = [[name.text for name in group] for group in groups]
-    return own.joint(names, closed=True), (*words, request)
+    words = [tuple(name.text for name in group) for group in groups]
+    return own.marginal(names, closed=True), (*words, tuple(free))
 
 
 def _shared(one: Names, other: Names) -> Name:
@@ -118,10 +111,10 @@ def _shared(one: Names, other: Names) -> Name:
     return next((name for name in one if name in other), one[0])
 
 
-def _side(question: Question, side: Side, others: Mapping[str, Joint]) -> Joint:
+def _side(question: Question, side: Side, others: Mapping[str, NamedModel]) -> NamedModel:
     name = side.distribution
     if name.text not in others:
-        raise question.wrong(name, str(unknown("distribution", name.text, others)))
+        raise question.wrong(name, str(unknown_name_error("distribution", name.text, others)))
     own = given(question, others[name.text], side.given)
     if own.sets or own.free:
         place = own.sets[0] if own.sets else own.free[0]
@@ -133,4 +126,4 @@ def _side(question: Question, side: Side, others: Mapping[str, Joint]) -> Joint:
     asked = own_names or own.p.schema.variables
     with question.blamed_on(name):
         names = [v.name for v in asked]
-        return own.joint(names, closed=not all(v.discrete for v in asked))
+        return own.marginal(names, closed=not all(v.discrete for v in asked))

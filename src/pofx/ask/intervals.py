@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pofx.core.column import Column
-from pofx.core.errors import unknown
+from pofx.core.errors import unknown_name_error
 from pofx.notation.errors import mistake, quoted
 from pofx.notation.terms import Interval, Members, Moment, Point, Value
 from pofx.queries.events import Pieces
@@ -168,7 +168,7 @@ def _code(text: str, variable: Variable, value: Value) -> int:
         got = f"the levels of {variable.name!r} are text, got the number {value}{hint}"
         raise mistake(text, value.at, got)
     words = [str(level).lower() if isinstance(level, bool) else level for level in levels]
-    raise mistake(text, value.at, str(unknown(f"level of {variable.name!r}", content, words)))
+    raise mistake(text, value.at, str(unknown_name_error(f"level of {variable.name!r}", content, words)))
 
 
 def _levels(codes: Iterable[int]) -> Pieces:

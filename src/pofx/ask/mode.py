@@ -16,7 +16,8 @@ from pofx.ask.results import Mode
 from pofx.ask.tables import probabilities
 from pofx.core.answer import Answer
 from pofx.core.column import Column
-from pofx.joint.joint import Joint
+from pofx.named.model import NamedModel
+from pofx.named.rows import entry_index
 from pofx.notation.queries import Mode as Query
 
 DRAWS = 1024
@@ -35,7 +36,7 @@ def mode(question: Question, query: Query, own: Given) -> Mode:
         best = np.unravel_index(int(np.argmax(p.value)), np.shape(p.value))
         values = {v.name: v.levels[code] for v, code in zip(variables, best)}
         top = question.named(p[best])
-        return Mode(question.what, values, top, p.kind, p.how)
+        return Mode(question.label, values, top, p.kind, p.method)
     if len(variables) == 1:
         found = Number(question, own, variables[0]).mode()
         return _at(question, own, {variables[0].name: float(found.value)}, found)
@@ -45,11 +46,11 @@ def mode(question: Question, query: Query, own: Given) -> Mode:
             "a range as evidence of a mode of several names, numbers among them, is not "
             "supported; give a value",
         )
-    q = own.joint([v.name for v in variables], closed=True)
+    q = own.marginal([v.name for v in variables], closed=True)
     best = _climbed(question, q)
-    points = {name: float(best[q._place(name)]) for name in q.schema.names}
+    points = {name: float(best[entry_index(q, name)]) for name in q.schema.names}
     points = {v.name: points[v.name] for v in variables}
-    return _at(question, own, points, Answer(0.0, kind="estimate", how="local search"))
+    return _at(question, own, points, Answer(0.0, kind="estimate", method="local search"))
 
 
 def _at(question: Question, own: Given, points: dict[str, float], found: Answer) -> Mode:
@@ -61,10 +62,10 @@ def _at(question: Question, own: Given, points: dict[str, float], found: Answer)
         if isinstance(v, float)
     }
     top = mass(question, own, points)
-    return Mode(question.what, values, top, found.kind, found.how, spreads)
+    return Mode(question.label, values, top, found.kind, found.method, spreads)
 
 
-def _climbed(question: Question, q: Joint) -> np.ndarray:
+def _climbed(question: Question, q: NamedModel) -> np.ndarray:
     """The best row found: the numbers climb, levels, counts and point masses stay as drawn."""
     # Imported here, for it takes long and no other question needs it.
     from scipy.optimize import minimize

@@ -58,7 +58,7 @@ def summary(
         spikes[spike] = mass(question, own, {}, {variable.name: point})
     quantiles = {u: found.quantile(u) for u in levels}
     told = (name.text, found.mean(), found.sd(), quantiles, spikes, variable.dtype)
-    return Summary(question.what, *told)
+    return Summary(question.label, *told)
 
 
 def numeric(question: Question, own: Given, name: Name) -> Variable:
@@ -127,7 +127,7 @@ class Number:
     def mode(self) -> Answer:
         """Where the density, or the mass of a point, is highest; in the units of entries."""
         with self.question.blamed_on(self._place):
-            return self._with(min(MODE_DRAWS, self.question.max_draws)).mode()
+            return self._with(min(MODE_DRAWS, self.question.precision.max_draws)).mode()
 
     def _ask(self, what: Callable[[Marginal], Answer], scale: float, shift: float = 0.0) -> Answer:
         def near(own: Given) -> Answer:
@@ -161,7 +161,7 @@ def _representable(moment: Answer) -> Answer:
     """The moment itself; one that is infinite, or larger than floats hold, is no exact answer."""
     if np.isfinite(moment.value) or moment.log is not None:
         return moment
-    return replace(moment, value=np.inf, stderr=np.nan, kind="estimate", how="beyond floats")
+    return replace(moment, value=np.inf, stderr=np.nan, kind="estimate", method="beyond floats")
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ def _conditions(question: Question, query: Probability, own: Given) -> Condition
 
 def _mass(question: Question, own: Given, asked: Conditions) -> Answer:
     if asked.never:
-        return question.named(Answer(0.0, how=asked.never))
+        return question.named(Answer(0.0, method=asked.never))
     return mass(question, own, asked.points, asked.sets)
 
 

@@ -9,12 +9,12 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from pofx.core.answer import Answer
-from pofx.core.errors import PofxError, unknown
-from pofx.joint.joint import Joint
+from pofx.core.errors import PofxError, unknown_name_error
+from pofx.named.model import NamedModel
+from pofx.named.precision import Precision
 from pofx.named.random_keys import key_of
 from pofx.notation.errors import NotationError, mistake
 from pofx.notation.terms import Name
-from pofx.queries.monte_carlo import MAX_DRAWS
 from pofx.table.schema import Variable
 
 DRAWS = 4096
@@ -23,18 +23,15 @@ DRAWS = 4096
 
 @dataclass(frozen=True)
 class Question:
-    """The text of a question, its canonical form `what`, and the wishes of who asks."""
+    """The text of a question, its canonical form `label`, and how precise its answer is to be."""
 
     text: str
-    what: str
-    seed: int = 0
-    stderr: float | None = None
-    max_draws: int = MAX_DRAWS
-    unit: str = "nats"
+    label: str
+    precision: Precision
 
     def key(self, *more: int) -> PRNGKeyArray:
         """A key of its own for each part of the answer."""
-        return key_of(self.seed, *more)
+        return key_of(self.precision.seed, *more)
 
     def wrong(self, place: Any, message: str) -> NotationError:
         """The error with a caret under a name, a value or a term."""
@@ -50,13 +47,13 @@ class Question:
         except PofxError as error:
             raise self.wrong(place, str(error)) from None
 
-    def variable(self, p: Joint, name: Name, *, array: bool = False) -> Variable:
+    def variable(self, p: NamedModel, name: Name, *, array: bool = False) -> Variable:
         """The variable of that name; NotationError for none, and for an array unless allowed."""
         if name.text not in p.schema.names:
             known = [e for e in p.evidence if e.startswith(f"{name.text} = ")]
             if known:
                 raise self.wrong(name, f"{name.text!r} is given already: {known[0]}")
-            raise self.wrong(name, str(unknown("column", name.text, p.schema.names)))
+            raise self.wrong(name, str(unknown_name_error("column", name.text, p.schema.names)))
         variable = p.schema.variable(name.text)
         if variable.shape and not array:
             raise self.wrong(
@@ -68,24 +65,24 @@ class Question:
 
     def told(self, answer: Answer) -> Answer:
         """The answer to this question."""
-        return replace(answer, what=self.what)
+        return replace(answer, question=self.label)
 
     def named(self, answer: Answer, unit: str = "") -> Answer:
         """The answer to this question, in that unit."""
-        return replace(answer, what=self.what, unit=unit)
+        return replace(answer, question=self.label, unit=unit)
 
     def estimated(self, ask: Callable[[int], Answer]) -> Answer:
         """`ask(draws)` with as many draws as the standard error that is wished for takes."""
-        draws = min(DRAWS, self.max_draws)
+        draws = min(DRAWS, self.precision.max_draws)
         answer = ask(draws)
-        if self.stderr is None:
+        if self.precision.stderr is None:
             return answer
-        while answer.kind != "exact" and np.max(answer.stderr) > self.stderr:
-            if 2 * draws > self.max_draws:
-                return replace(answer, how=f"asked for ± {self.stderr:g}, budget spent")
+        while answer.kind != "exact" and np.max(answer.stderr) > self.precision.stderr:
+            if 2 * draws > self.precision.max_draws:
+                return replace(answer, method=f"asked for ± {self.precision.stderr:g}, budget spent")
             # Errors fall with the root of the draws; powers of two, for each number is compiled.
-            ratio = (float(np.max(answer.stderr)) / self.stderr) ** 2
-            while ratio > 1 and 2 * draws <= self.max_draws:
+            ratio = (float(np.max(answer.stderr)) / self.precision.stderr) ** 2
+            while ratio > 1 and 2 * draws <= self.precision.max_draws:
                 draws, ratio = 2 * draws, ratio / 2
             answer = ask(draws)
         return answer

@@ -1,16 +1,17 @@
 """What answers a question where one number does not; each prints itself and its trust."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
-from pofx.core.answer import Answer, Trust
-from pofx.core.errors import PofxError, unknown
+from pofx.core.answer import Answer, AnswerKind
+from pofx.core.errors import PofxError, unknown_name_error
 from pofx.core.escaping import escaped
 from pofx.core.printing import number_text
+from pofx.core.result import AbstractResult, map_values
 from pofx.core.unrepresentable import beyond
 from pofx.table.frames.times import SPREADS, sort_of, told
 
@@ -21,7 +22,7 @@ Level = str | int | float | bool
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class Table(AbstractResult):
     """A line for each joint level of some names, in the order of their levels.
 
     Each of the `columns` is an `Answer` that holds an array of one axis a name.
@@ -35,7 +36,7 @@ class Table:
     0.75
     """
 
-    what: str
+    question: str
     names: tuple[str, ...]
     levels: tuple[tuple[Level, ...], ...]
     columns: Mapping[str, Answer]
@@ -49,19 +50,19 @@ class Table:
     def probabilities(self) -> np.ndarray:
         """The probabilities, one axis a name. PofxError for a table of other numbers."""
         if "p" not in self.columns:
-            raise PofxError(f"{self.what}: a table of {', '.join(self.columns)}, not of p")
+            raise PofxError(f"{self.question}: a table of {', '.join(self.columns)}, not of p")
         return np.asarray(self.columns["p"].value)
 
     def __getitem__(self, level: Any) -> Answer:
         """The first number of a line, by the level of each name; PofxError for another level."""
         own = level if isinstance(level, tuple) else (level,)
         if len(own) != len(self.names):
-            raise PofxError(f"{self.what}: wanted a level of each of {', '.join(self.names)}")
+            raise PofxError(f"{self.question}: wanted a level of each of {', '.join(self.names)}")
         for one, name, levels in zip(own, self.names, self.levels):
             if one not in levels:
-                raise unknown(f"level of {name!r}", one, levels)
+                raise unknown_name_error(f"level of {name!r}", one, levels)
         found = self.answer[tuple(ls.index(one) for one, ls in zip(own, self.levels))]
-        return replace(found, what=self.what)
+        return replace(found, question=self.question)
 
     def __str__(self) -> str:
         heads = [*self.names, *self.columns]
@@ -73,13 +74,20 @@ class Table:
             lines.append([*map(str, level), *numbers])
         more = int(np.prod([len(own) for own in self.levels])) - SHOWN
         tail = [f"  ... {more} more"] if more > 0 else []
-        return "\n".join([_head(self.what, self.columns.values()), *_aligned(lines), *tail])
+        return "\n".join([_head(self.question, self.columns.values()), *_aligned(lines), *tail])
 
     __repr__ = __str__
 
+    def map_answers(self, function: Callable[..., Answer], *others: "Table") -> "Table":
+        columns = map_values(function, self.columns, *(other.columns for other in others))
+        return replace(self, columns=columns)
+
+    def with_note(self, note: str) -> "Table":
+        return replace(self, columns={k: a.with_note(note) for k, a in self.columns.items()})
+
 
 @dataclass(frozen=True, eq=False)
-class Summary:
+class Summary(AbstractResult):
     """The distribution of one number: mean, standard deviation, quantiles, masses of points.
 
     `quantiles` go by their level, `spikes` by the value that carries a point mass; numbers are in
@@ -95,7 +103,7 @@ class Summary:
       P(a = 0)  0.4000
     """
 
-    what: str
+    question: str
     name: str
     mean: Answer
     sd: Answer
@@ -118,9 +126,21 @@ class Summary:
             point = told(x, self.dtype) if sort else number_text(x, spread=spread)
             lines.append([f"P({self.name} = {point})", _cell(mass, True)])
         answers = [self.mean, self.sd, *self.quantiles.values(), *self.spikes.values()]
-        return "\n".join([_head(self.what, answers), *_aligned(lines)])
+        return "\n".join([_head(self.question, answers), *_aligned(lines)])
 
     __repr__ = __str__
+
+    def map_answers(self, function: Callable[..., Answer], *others: "Summary") -> "Summary":
+        return replace(
+            self,
+            mean=function(self.mean, *(other.mean for other in others)),
+            sd=function(self.sd, *(other.sd for other in others)),
+            quantiles=map_values(function, self.quantiles, *(o.quantiles for o in others)),
+            spikes=map_values(function, self.spikes, *(o.spikes for o in others)),
+        )
+
+    def with_note(self, note: str) -> "Summary":
+        return replace(self, mean=self.mean.with_note(note))
 
     def _place(self, answer: Answer) -> str:
         """A value of the variable; of a date with its error in days."""
@@ -134,7 +154,7 @@ class Summary:
 
 
 @dataclass(frozen=True, eq=False)
-class Moments:
+class Moments(AbstractResult):
     """Means, standard deviations and correlations of several numbers, in the data's units.
 
     >>> one = Answer(np.ones(2))
@@ -145,7 +165,7 @@ class Moments:
       b  1     1   0.00     1.00
     """
 
-    what: str
+    question: str
     names: tuple[str, ...]
     mean: Answer
     sd: Answer
@@ -160,38 +180,53 @@ class Moments:
             mean = _cell(replace(self.mean[i], spread=float(sd.value)))
             lines.append([name, mean, _cell(sd), *(f"{r:.2f}" for r in row)])
         answers = (self.mean, self.sd, self.correlation)
-        return "\n".join([_head(self.what, answers), *_aligned(lines)])
+        return "\n".join([_head(self.question, answers), *_aligned(lines)])
 
     __repr__ = __str__
 
+    def map_answers(self, function: Callable[..., Answer], *others: "Moments") -> "Moments":
+        return replace(
+            self,
+            mean=function(self.mean, *(other.mean for other in others)),
+            sd=function(self.sd, *(other.sd for other in others)),
+            correlation=function(self.correlation, *(other.correlation for other in others)),
+        )
+
+    def with_note(self, note: str) -> "Moments":
+        return replace(self, mean=self.mean.with_note(note))
+
 
 @dataclass(frozen=True, eq=False)
-class Mode:
+class Mode(AbstractResult):
     """The most probable values together, and their probability or density.
 
-    >>> print(Mode("mode(a)", {"a": "x"}, Answer(0.7), how="by enumeration"))
+    >>> print(Mode("mode(a)", {"a": "x"}, Answer(0.7), method="by enumeration"))
     mode(a) = x   p = 0.7   exact, by enumeration
     """
 
-    what: str
+    question: str
     values: Mapping[str, Any]
     probability: Answer
-    kind: Trust = "exact"
-    how: str = ""
+    kind: AnswerKind = "exact"
+    method: str = ""
     spreads: Mapping[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
         own = [_plain(v, self.spreads.get(name, 0.0)) for name, v in self.values.items()]
         told = own[0] if len(own) == 1 else f"({', '.join(own)})"
         p, unit = self.probability, self.probability.unit and f" {self.probability.unit}"
-        trust = _trust([Answer(0.0, kind=self.kind, how=self.how)])
-        return f"{escaped(self.what)} = {told}   p = {_cell(p)}{unit}   {trust}"
+        trust = _trust([Answer(0.0, kind=self.kind, method=self.method)])
+        return f"{escaped(self.question)} = {told}   p = {_cell(p)}{unit}   {trust}"
 
     __repr__ = __str__
 
+    def map_answers(self, function: Callable[..., Answer], *others: "Mode") -> "Mode":
+        probability = function(self.probability, *(other.probability for other in others))
+        return replace(self, probability=probability)
 
-Result: TypeAlias = Table | Summary | Moments | Mode
-"""What a question is answered with that is neither one `Answer` nor draws."""
+    def with_note(self, note: str) -> "Mode":
+        as_answer = Answer(0.0, method=self.method).with_note(note)
+        return replace(self, method=as_answer.method)
 
 
 def _head(what: str, answers: Any) -> str:
@@ -202,7 +237,7 @@ def _trust(answers: Sequence[Answer]) -> str:
     """That of the answer to be trusted least."""
     least = next((a for a in answers if a.kind != "exact"), answers[0])
     draws = f", {least.draws} draws" if least.draws else ""
-    return f"{least.kind}{draws}{least.how and ', ' + least.how}"
+    return f"{least.kind}{draws}{least.method and ', ' + least.method}"
 
 
 def _cell(answer: Answer, probability: bool = False) -> str:

@@ -22,4 +22,4 @@ def settled(found: Answer, own: Given, ask: Callable[[Given], Answer], least: fl
     if not (error > SHOWS * np.maximum(np.abs(found.value), least)).any():
         return found
     error = error if np.ndim(error) else float(error)
-    return replace(found, stderr=error, kind="estimate", how=HOW)
+    return replace(found, stderr=error, kind="estimate", method=HOW)

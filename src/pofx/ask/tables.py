@@ -41,7 +41,7 @@ def probabilities(question: Question, own: Given, names: Sequence[Name]) -> Answ
     axes = [
         np.transpose(a, order) if np.ndim(a) else a for a in (found.value, found.stderr, found.log)
     ]
-    return replace(found, value=axes[0], stderr=axes[1], log=axes[2], what=question.what)
+    return replace(found, value=axes[0], stderr=axes[1], log=axes[2], question=question.label)
 
 
 def table(
@@ -50,7 +50,7 @@ def table(
     """A table whose lines are the joint levels of the names."""
     words = tuple(name.text for name in names)
     levels = tuple(own.p.schema.variable(word).levels for word in words)
-    return Table(question.what, words, levels, columns)
+    return Table(question.label, words, levels, columns)
 
 
 def with_number(question: Question, own: Given, names: Sequence[Name], number: Name) -> Table:
@@ -88,7 +88,7 @@ def for_each(
     whole = {k: stacked([{**nothing, **line}[k] for line in lines], shape) for k in nothing}
     if isinstance(some, Table):
         words = (*(name.text for name in names), *some.names)
-        return Table(question.what, words, (*(v.levels for v in variables), *some.levels), whole)
+        return Table(question.label, words, (*(v.levels for v in variables), *some.levels), whole)
     return table(question, own, names, whole)
 
 

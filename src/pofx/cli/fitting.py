@@ -9,7 +9,7 @@ import typer
 from pofx.cli.app import app
 from pofx.cli.arguments import ModelFile, Seed, Table, json_of, load, pairs
 from pofx.core.errors import PofxError
-from pofx.joint.fit_summary import Report
+from pofx.joint.fit_summary import FitSummary
 
 LEARNER_OPTIONS = {"restarts", "tolerance", "steps", "guide"}
 """Arguments of `pofx.fit` that have no option of their own here."""
@@ -71,7 +71,7 @@ def fit(
     p.save(output)
     print(p.schema)
     # What was warned of has been said by now.
-    told = Report({k: v for k, v in p.fit.items() if k != "warnings"})
+    told = FitSummary({k: v for k, v in p.fit_info.items() if k != "warnings"})
     print_error(str(told), f"saved to {output}")
 
 
@@ -99,11 +99,12 @@ def report(
     seed: Seed = 0,
 ) -> None:
     """Write a page that stands alone: what was learned, how well, and the rows it least expects."""
+    import pofx
     from pofx.table.frames.files import read
 
     p = load(model)
     rows = None if data is None else read(data, p.schema)
-    p.report().save(output, rows, target=target, seed=seed)
+    pofx.write_report(p, output, rows, target=target, seed=seed)
     print(output)
 
 

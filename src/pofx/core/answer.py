@@ -10,7 +10,9 @@ from typing import Any, Literal
 import numpy as np
 
 from pofx.core.escaping import escaped
+from pofx.core.errors import PofxError
 from pofx.core.printing import array_text, number_text
+from pofx.core.result import AbstractResult
 from pofx.core.unrepresentable import (
     beyond,
     exponential,
@@ -21,29 +23,38 @@ from pofx.core.unrepresentable import (
     unheld,
 )
 
-Trust = Literal["exact", "lower bound", "upper bound", "estimate"]
+AnswerKind = Literal["exact", "lower bound", "upper bound", "estimate"]
 
-CELLS = 8
+MAX_CELLS = 8
 """Numbers of an array that are printed one by one if a float does not hold all of them."""
 
-_FLIPPED: dict[Trust, Trust] = {"lower bound": "upper bound", "upper bound": "lower bound"}
+_FLIPPED: dict[AnswerKind, AnswerKind] = {"lower bound": "upper bound", "upper bound": "lower bound"}
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
+class Answer(AbstractResult):
     """A number, or an array of them, with its kind and the standard error of its sampling.
 
-    `kind` is exact, a lower or upper bound, or an estimate; `stderr` is the standard error of the
-    Monte Carlo draws behind it (never of the fit), `common` the part of it that all entries of an
-    array share and no mean over them lessens, `draws` the number of draws, `how` a word on the way,
-    `unit` its unit, `what` the question, `spread` the scale on which such values differ, which an
-    exact one is printed to the digits of. `log` is the natural logarithm of a probability or a
-    density, which a float may not hold: that is then printed by it, and sums, multiples and
-    comparisons go by it, or raise PofxError if they cannot. It behaves as its value, and
-    arithmetic carries kind and error along: independent errors add in quadrature, and the
-    difference of two lower bounds is an estimate of unknown error, for it is no bound.
+    Sums, differences, multiples and comparisons behave as those of the value. They carry the kind
+    and the error along: independent errors add in quadrature, and the difference of two lower
+    bounds is an estimate of unknown error, because it is no bound. Other functions of numpy raise
+    PofxError, because they would drop both: take `float(answer)` or `answer.value` for the number.
 
-    >>> a = Answer(0.5, unit="nats", what="H(sex)")
+    Args:
+        value: a float, or an array.
+        stderr: the standard error of the Monte Carlo draws behind it, never that of the fit.
+        kind: "exact", "lower bound", "upper bound" or "estimate".
+        draws: the number of draws behind it.
+        method: how it was computed, in a few words.
+        unit: "nats", "bits" or a unit of the data.
+        question: what it answers.
+        shared_stderr: the part of the error that all entries of an array share, which averaging
+            over them does not lessen.
+        spread: the scale on which such values differ; exact ones are printed to its digits.
+        log: the natural logarithm of a probability or density that a float may not hold. Sums,
+            multiples and comparisons go by it, or raise PofxError if they cannot.
+
+    >>> a = Answer(0.5, unit="nats", question="H(sex)")
     >>> b = Answer(0.2, 0.003, "estimate", draws=1000, unit="nats")
     >>> print(a)
     H(sex) = 0.5 nats   exact
@@ -51,26 +62,36 @@ class Answer:
     0.300 ± 0.003 nats   estimate, 1000 draws
     >>> round(float(a) + 1, 3)
     1.5
-
-    Functions of numpy see the value alone, but for sums and multiples: `np.exp(a)` is a plain
-    number.
     """
 
     value: Any
     stderr: Any = 0.0
-    kind: Trust = "exact"
+    kind: AnswerKind = "exact"
     draws: int = 0
-    how: str = ""
+    method: str = ""
     unit: str = ""
-    what: str = ""
-    common: float = 0.0
+    question: str = ""
+    shared_stderr: float = 0.0
     spread: float = 0.0
     log: Any = None
 
     def __array_ufunc__(self, function: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         if method == "__call__" and not options and function in _ARITHMETIC:
             return _ARITHMETIC[function](*inputs)
-        return getattr(function, method)(*map(_value, inputs), **options)
+        raise _lossy(function.__name__)
+
+    def __array_function__(self, function: Any, types: Any, inputs: Any, options: Any) -> Any:
+        if function is np.mean and inputs == (self,) and not options:
+            return self.mean()
+        raise _lossy(function.__name__)
+
+    def map_answers(self, function: Callable[..., Any], *others: "Answer") -> "Answer":
+        return function(self, *others)
+
+    def with_note(self, note: str) -> "Answer":
+        if self.method.endswith(note):
+            return self
+        return replace(self, method=f"{self.method}, {note}" if self.method else note)
 
     def __bool__(self) -> bool:
         return bool(self.value) or bool(self._beyond)
@@ -93,22 +114,19 @@ class Answer:
     def _beyond(self) -> Any:
         return beyond(self.value, self.log)
 
-    def mean(self, axis: None = None, dtype: None = None, out: None = None) -> "Answer":
-        """The mean of an array of answers; errors but for `common` are taken as independent.
-
-        The arguments are those that `np.mean` passes on, and are not used.
-        """
+    def mean(self) -> "Answer":
+        """The mean of an array of answers, whose errors are independent but for `shared_stderr`."""
         if np.any(self._beyond & np.isinf(self.value)):
             raise unheld("mean")
         error = np.broadcast_to(self.stderr, np.shape(self.value))
         # Squares of small errors are below floats, those of large ones beyond.
         unit = float(np.max(np.abs(error), initial=0)) or 1.0
-        common = self.common / unit
+        common = self.shared_stderr / unit
         independent = np.maximum((error / unit) ** 2 - common**2, 0).sum() / error.size**2
         return self._with(float(np.mean(self.value)), unit * math.sqrt(independent + common**2))
 
     def _with(self, value: Any, stderr: Any, log: Any = None, **changes: Any) -> "Answer":
-        return replace(self, value=value, stderr=stderr, what="", log=log, **changes)
+        return replace(self, value=value, stderr=stderr, question="", log=log, **changes)
 
     def __neg__(self) -> "Answer":
         if np.any(self._beyond):
@@ -140,14 +158,14 @@ class Answer:
             log=log,
             kind=kind,
             draws=max(self.draws, other.draws),
-            how=_same(self.how, other.how),
-            common=math.hypot(self.common, other.common),
+            method=_same(self.method, other.method),
+            shared_stderr=math.hypot(self.shared_stderr, other.shared_stderr),
             spread=max(self.spread, other.spread),
         )
 
     def _unknown(self, value: Any) -> "Answer":
         """What floats do not tell, and no logarithm either, for it may be negative."""
-        return self._with(value, math.nan, kind="estimate", how="beyond floats")
+        return self._with(value, math.nan, kind="estimate", method="beyond floats")
 
     def __mul__(self, factor: float) -> "Answer":
         if isinstance(factor, Answer):
@@ -166,7 +184,7 @@ class Answer:
             elif np.any(np.isinf(value)):
                 return self._unknown(value)
         # Of factors that differ the largest: too much rather than too little.
-        common = self.common * float(np.max(np.abs(factor)))
+        common = self.shared_stderr * float(np.max(np.abs(factor)))
         scaled = {"common": common, "spread": self.spread * float(np.max(np.abs(factor)))}
         if flipped != self.kind and negative.any() and not negative.all():
             return self._with(value, math.nan, kind="estimate", **scaled)
@@ -206,15 +224,15 @@ class Answer:
 
     def __str__(self) -> str:
         unit = f" {escaped(self.unit)}" if self.unit else ""
-        what = f"{escaped(self.what)} = " if self.what else ""
+        what = f"{escaped(self.question)} = " if self.question else ""
         trust = self.kind + (f", {self.draws} draws" if self.draws else "")
-        trust += f", {self.how}" if self.how else ""
+        trust += f", {self.method}" if self.method else ""
         return f"{what}{self._number()}{unit}   {escaped(trust)}"
 
     def _number(self) -> str:
         if np.ndim(self.value) == 0:
             return self.cell()
-        if np.any(self._beyond) and np.size(self.value) <= CELLS:
+        if np.any(self._beyond) and np.size(self.value) <= MAX_CELLS:
             each = (self[place].cell(5) for place in np.ndindex(np.shape(self.value)))
             return f"[{'  '.join(each)}]"
         return array_text(self.value, self.stderr, spread=self.spread)
@@ -246,22 +264,29 @@ def mean_over_rows(values: Any, weight: np.ndarray | None = None) -> Answer:
     2.0 ± 0.6 nats   estimate, over 3 rows
     """
     told = values if isinstance(values, Answer) else Answer(values)
-    kind: Trust = told.kind if told.kind in _FLIPPED else "estimate"
-    common = math.nan if np.isnan(told.stderr).any() else told.common
+    kind: AnswerKind = told.kind if told.kind in _FLIPPED else "estimate"
+    common = math.nan if np.isnan(told.stderr).any() else told.shared_stderr
     values, how = np.asarray(values, np.float64), f"over {len(values)} rows"
     share = np.ones(len(values)) if weight is None else np.asarray(weight, np.float64)
     share = share / share.sum()
     values = np.where(share > 0, values, 0)
     if not np.isfinite(values).all():
-        return Answer(float(values.sum()), math.nan, "estimate", how=how, unit="nats")
+        return Answer(float(values.sum()), math.nan, "estimate", method=how, unit="nats")
     mean, effective = float(share @ values), 1 / (share**2).sum()
     # One row says nothing of how rows vary.
     spread = share @ (values - mean) ** 2 / (effective - 1) if effective > 1 + 1e-9 else math.nan
-    return Answer(mean, math.hypot(math.sqrt(spread), common), kind, how=how, unit="nats")
+    return Answer(mean, math.hypot(math.sqrt(spread), common), kind, method=how, unit="nats")
 
 
 def _value(x: Any) -> Any:
     return x.value if isinstance(x, Answer) else x
+
+
+def _lossy(function: str) -> PofxError:
+    return PofxError(
+        f"numpy.{function}: it would drop the kind and the error of an Answer; "
+        "use float(answer) or answer.value"
+    )
 
 
 # What numpy calls for `array + answer` and the like.
@@ -270,6 +295,12 @@ _ARITHMETIC: dict[np.ufunc, Callable[..., Any]] = {
     np.subtract: lambda a, b: a - b if isinstance(a, Answer) else -b + a,
     np.multiply: lambda a, b: a * b if isinstance(a, Answer) else b * a,
     np.negative: lambda a: -a,
+    np.equal: lambda a, b: a == b if isinstance(a, Answer) else b == a,
+    np.not_equal: lambda a, b: a != b if isinstance(a, Answer) else b != a,
+    np.less: lambda a, b: a < b if isinstance(a, Answer) else b > a,
+    np.less_equal: lambda a, b: a <= b if isinstance(a, Answer) else b >= a,
+    np.greater: lambda a, b: a > b if isinstance(a, Answer) else b < a,
+    np.greater_equal: lambda a, b: a >= b if isinstance(a, Answer) else b <= a,
 }
 
 
@@ -278,7 +309,7 @@ def _same(one: str, other: str) -> str:
     return one or other if one == other or not (one and other) else ""
 
 
-def _sum_kind(a: Answer, b: Answer) -> tuple[Trust, Any]:
+def _sum_kind(a: Answer, b: Answer) -> tuple[AnswerKind, Any]:
     """The kind and error of a + b."""
     stderr = np.hypot(a.stderr, b.stderr)
     stderr = float(stderr) if np.ndim(stderr) == 0 else stderr

@@ -13,7 +13,7 @@ SHOWN = 20
 """The most names that an error lists."""
 INNER = frozenset({"pofx", "equinox", "jax", "jaxlib", "jaxtyping", "sklearn", "joblib"})
 """Packages whose lines no warning points to: the line that called them is the user's."""
-_HEARD: ContextVar[list[str] | None] = ContextVar("heard", default=None)
+_RECORD: ContextVar[list[str] | None] = ContextVar("record", default=None)
 
 
 class PofxError(ValueError):
@@ -31,18 +31,17 @@ class PofxError(ValueError):
 
 
 class PofxWarning(UserWarning):
-    """Something to know about a result that stands; `overheard` notes each that is made."""
-
-    def __init__(self, what: object = "") -> None:
-        what = escaped(str(what))
-        super().__init__(what)
-        # Here, not where it is shown: a filter that hides a warning does not make it untrue.
-        if (heard := _HEARD.get()) is not None:
-            heard.append(what)
+    """Something to know about a result that is usable nevertheless."""
 
 
 def warn(text: str) -> None:
-    """Makes a PofxWarning that points to the user's line: the nearest one outside of `INNER`."""
+    """Warns with a PofxWarning that points to the user's line, the nearest one outside of `INNER`.
+
+    `recording_warnings` records it even if a filter hides it, which does not make it untrue.
+    """
+    text = escaped(text)
+    if (record := _RECORD.get()) is not None:
+        record.append(text)
     frame = sys._getframe(1)
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in INNER:
         frame = frame.f_back
@@ -57,28 +56,28 @@ def warn(text: str) -> None:
 
 
 @contextmanager
-def overheard() -> Iterator[list[str]]:
-    """A list that fills with the texts of the warnings made inside; the innermost list hears.
+def recording_warnings() -> Iterator[list[str]]:
+    """A list of the texts of the warnings made inside; those of nested recordings are not in it.
 
     >>> import warnings
-    >>> with overheard() as heard, warnings.catch_warnings():
+    >>> with recording_warnings() as record, warnings.catch_warnings():
     ...     warnings.simplefilter("ignore")
     ...     warn("too few rows")
-    >>> heard
+    >>> record
     ['too few rows']
     """
-    heard: list[str] = []
-    before = _HEARD.set(heard)
+    record: list[str] = []
+    outer = _RECORD.set(record)
     try:
-        yield heard
+        yield record
     finally:
-        _HEARD.reset(before)
+        _RECORD.reset(outer)
 
 
-def at_least(least: int, **sizes: float) -> None:
+def check_at_least(least: int, **sizes: float) -> None:
     """Raises PofxError for a size below the least, by its name.
 
-    >>> at_least(1, width=8, depth=0)
+    >>> check_at_least(1, width=8, depth=0)
     Traceback (most recent call last):
     ...
     pofx.core.errors.PofxError: depth: wanted at least 1, got 0
@@ -88,10 +87,10 @@ def at_least(least: int, **sizes: float) -> None:
             raise PofxError(f"{name}: wanted at least {least}, got {size}")
 
 
-def unknown(what: str, name: object, known: Iterable[object]) -> PofxError:
+def unknown_name_error(what: str, name: object, known: Iterable[object]) -> PofxError:
     """The error for a name that is not there, with the nearest one that is.
 
-    >>> unknown("column", "specis", ["species", "island"])
+    >>> unknown_name_error("column", "specis", ["species", "island"])
     PofxError("no column 'specis'; did you mean 'species'?")
     """
     names = [str(k) for k in known]

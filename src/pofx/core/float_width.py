@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import equinox as eqx
 import jax
@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 T = TypeVar("T")
+Q = ParamSpec("Q")
 
 LARGE_TABLE = 2**21
 """Cells from which a table is learned in float32: twice as fast, in half the memory."""
@@ -85,14 +86,14 @@ def for_answers(model: T, needed: bool = False) -> T:
         return widened(model)
 
 
-def in_model_width(method: Callable[..., T]) -> Callable[..., T]:
+def in_model_width(query: Callable[Q, T]) -> Callable[Q, T]:
     """Decorates a function of objects that hold a `model`: computed in the width of these."""
 
-    @wraps(method)
-    def computed(*arguments: Any, **options: Any) -> T:
+    @wraps(query)
+    def computed(*arguments: Q.args, **options: Q.kwargs) -> T:
         models = [getattr(a, "model", None) for a in (*arguments, *options.values())]
         with float64(is_float64(*models)):
-            return method(*arguments, **options)
+            return query(*arguments, **options)
 
     return computed
 

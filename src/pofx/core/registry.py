@@ -6,7 +6,7 @@ import re
 from functools import cache
 from importlib import import_module
 
-from pofx.core.errors import unknown
+from pofx.core.errors import unknown_name_error
 
 
 def snake(name: str) -> str:
@@ -40,5 +40,5 @@ def named(package: str, base: type, what: str, name: str) -> type:
     """The class of that name, or an error that suggests the nearest."""
     classes = discover(package, base)
     if not isinstance(name, str) or name not in classes:
-        raise unknown(what, name, classes)
+        raise unknown_name_error(what, name, classes)
     return classes[name]

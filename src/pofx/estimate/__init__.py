@@ -10,6 +10,6 @@ I(x; y) = 0.43 ± 0.05 nats   estimate, KSG, 3 neighbours, 500 rows
 """
 
 from pofx.estimate.information import entropy, mutual_information
-from pofx.estimate.permutation import Test, independence_test
+from pofx.estimate.permutation import IndependenceTest, independence_test
 
 __all__ = ["Test", "entropy", "independence_test", "mutual_information"]

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from pofx.core.answer import Answer
-from pofx.core.errors import PofxError, unknown
+from pofx.core.errors import PofxError, unknown_name_error
 from pofx.estimate import discrete as levels
 from pofx.estimate import ksg as near
 from pofx.estimate.discrete import METHODS as COUNTS
@@ -126,7 +126,7 @@ def mutual_information(
         if method is not None:
             raise PofxError(f"method: expected None beside a model, got {method!r}; leave one out")
         found = under_model(samples, model, given=given is not None, seed=seed, stderr=stderr)
-        return _answer(found.value, found.stderr, what, _with_dropped(found.how, dropped), unit)
+        return _answer(found.value, found.stderr, what, _with_dropped(found.method, dropped), unit)
     method = _fitting(samples, method)
     if method in COUNTS:
         one, other, rest = (s.level for s in samples.values())
@@ -207,7 +207,7 @@ def _check(neighbours: Any, seed: Any, unit: Any) -> None:
         if not isinstance(number, Integral) or number < least:
             raise PofxError(f"{name}: wanted a whole number, at least {least}; got {number!r}")
     if unit not in tuple(UNITS):
-        raise unknown("unit", unit, UNITS)
+        raise unknown_name_error("unit", unit, UNITS)
 
 
 def _enough(rows: int, neighbours: int) -> None:
@@ -222,7 +222,7 @@ def _chosen(method: str, fitting: Sequence[str], others: Sequence[str], what: st
     if method in fitting:
         return method
     if method not in others:
-        raise unknown("method", method, [*fitting, *others])
+        raise unknown_name_error("method", method, [*fitting, *others])
     raise PofxError(
         f"method: {method!r} is not for {what}; there is {', '.join(fitting)}; discrete= says "
         "what is a level"
@@ -241,4 +241,4 @@ def _with_dropped(how: str, dropped: int) -> str:
 
 def _answer(value: float, error: float, what: str, how: str, unit: str) -> Answer:
     one = UNITS[unit]
-    return Answer(float(value / one), error / one, "estimate", how=how, unit=unit, what=what)
+    return Answer(float(value / one), error / one, "estimate", method=how, unit=unit, question=what)

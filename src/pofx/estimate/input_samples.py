@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pofx.core.errors import PofxError, unknown
+from pofx.core.errors import PofxError, unknown_name_error
 
 ROWS_A_LEVEL = 5
 """Rows a distinct value, on average, from which whole numbers are taken for levels."""
@@ -91,7 +91,7 @@ def _asked(discrete: Any, names: list[str]) -> Mapping[str, Any]:
         return dict.fromkeys(names, discrete)
     for name in discrete:
         if name not in names:
-            raise unknown("variable", name, names)
+            raise unknown_name_error("variable", name, names)
     return discrete
 
 

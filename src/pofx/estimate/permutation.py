@@ -23,13 +23,13 @@ SHARE, FEWEST, MOST = 20, 3, 50
 
 
 @dataclass(frozen=True)
-class Test:
+class IndependenceTest:
     """A test of independence: how much information was seen, and how rare as much is by chance.
 
     `p_value` is the share of permutations, the one seen among them, that show as much or more.
 
-    >>> seen = Answer(0.3, 0.02, "estimate", unit="nats", what="I(x; y)")
-    >>> print(Test(seen, 0.005, 199, "permutations"))
+    >>> seen = Answer(0.3, 0.02, "estimate", unit="nats", question="I(x; y)")
+    >>> print(IndependenceTest(seen, 0.005, 199, "permutations"))
     I(x; y) = 0.300 ± 0.020 nats   estimate
     p = 0.005   199 permutations
     """
@@ -37,12 +37,12 @@ class Test:
     information: Answer
     p_value: float
     permutations: int
-    how: str
+    method: str
 
     __test__ = False  # or pytest takes it, by its name, for test cases
 
     def __str__(self) -> str:
-        return f"{self.information}\np = {self.p_value:.3g}   {self.permutations} {self.how}"
+        return f"{self.information}\np = {self.p_value:.3g}   {self.permutations} {self.method}"
 
 
 def independence_test(
@@ -54,7 +54,7 @@ def independence_test(
     neighbours: int | None = None,
     permutations: int = 199,
     seed: int = 0,
-) -> Test:
+) -> IndependenceTest:
     """A test whether x and y are independent (given z), by permutations of x.
 
     p = (1 + #{T_i >= T}) / (1 + permutations), T an estimate of I(x; y | z): of levels the plug-in
@@ -84,7 +84,7 @@ def independence_test(
     exchange, how = _exchange(rest, np.random.default_rng(seed))
     seen = statistic(np.arange(one.rows)) - near.SLACK
     as_much = sum(statistic(exchange()) >= seen for _ in range(permutations))
-    return Test(information, (1 + as_much) / (1 + permutations), permutations, how)
+    return IndependenceTest(information, (1 + as_much) / (1 + permutations), permutations, how)
 
 
 def _statistic(x: Sample, y: Sample, z: Sample, k: int) -> Callable[[np.ndarray], float]:

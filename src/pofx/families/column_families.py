@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from pofx.core.column import DEFAULT_FAMILY, Column
-from pofx.core.errors import PofxError, unknown
+from pofx.core.errors import PofxError, unknown_name_error
 from pofx.core.family import Family
 from pofx.core.registry import discover, named
 
@@ -28,7 +28,7 @@ def base_class(column: Column) -> type[Family]:
     name = column.family or DEFAULT_FAMILY[column.kind]
     able = [known for known, cls in families.items() if column.kind in cls.kinds]
     if name not in families:
-        raise unknown(f"family for {column.variable} ({column.kind}):", name, able)
+        raise unknown_name_error(f"family for {column.variable} ({column.kind}):", name, able)
     if name not in able:
         raise PofxError(
             f"{column.variable}: family {name!r} does not carry {column.kind}; "

@@ -12,7 +12,7 @@ import numpy as np
 from pofx.core import float_width
 from pofx.core.abstract import Learned, Queryable, Trained
 from pofx.core.abstract_approximate import Inexact, estimates
-from pofx.core.errors import PofxError, overheard, unknown
+from pofx.core.errors import PofxError, recording_warnings, unknown_name_error
 from pofx.core.registry import named, snake
 from pofx.core.rows import Rows, rows
 from pofx.families.inflated import aligned
@@ -28,7 +28,9 @@ from pofx.learn.progress_bar import watch
 from pofx.named.fit_record import plain
 from pofx.named.random_keys import key_of
 from pofx.table import column_statistics
-from pofx.table.data_warnings import doubt_extremes, doubt_floors, exceeds_float32
+from pofx.fitting.fit_warnings import warn_about_variance_floors
+from pofx.queries.conditioning import needs_float64
+from pofx.table.data_warnings import warn_about_extremes
 from pofx.table.encoding import encode, log_scale
 from pofx.table.frames.reading import read_frame
 from pofx.table.schema import Schema
@@ -98,7 +100,7 @@ def fit(
     doubts: list[str] = []
     if not isinstance(schema, Schema):
         real = (lambda v: cls.carries(v, **options) == {"real"}) if cls else (lambda v: False)
-        with overheard() as doubts:
+        with recording_warnings() as doubts:
             schema = infer(data, schema, numeric=real)
     elif (container := read_frame(data, schema.names).container) != schema.container:
         schema = Schema(schema.variables, container)
@@ -113,8 +115,8 @@ def fit(
         key, units = key_of(seed), _units(schema, x, weight)
         shuffle, go = jax.random.split(key)
         splits = _splits(shuffle, schema, x, weight, validation)
-        with watch(progress, name or "models", units) as report, overheard() as heard:
-            doubt_extremes(schema, x)
+        with watch(progress, name or "models", units) as report, recording_warnings() as heard:
+            warn_about_extremes(schema, x)
             plan = Plan(restarts, tolerance, steps, epochs, report=report, checkpoint=checkpoint)
             if cls is None:
                 choice = choose(go, schema, rows(x, weight=weight), splits, plan, budget, options)
@@ -124,11 +126,11 @@ def fit(
             model = choice.fit.model
             assert isinstance(model, Queryable)
             if not estimates(model):
-                model = float_width.for_answers(model, needed=exceeds_float32(model))
+                model = float_width.for_answers(model, needed=needs_float64(model))
             with float_width.float64(float_width.is_float64(model)):
                 model = aligned(model, schema.columns)
                 tied = ties(schema, x, model, key)
-            doubt_floors(model, schema, tied.relations)
+            warn_about_variance_floors(model, schema, tied.relations)
         judged = _judged_units(schema, splits)
     told = {
         "model": choice.name,
@@ -153,7 +155,7 @@ def fit(
     }
     if tied != (schema.relations, schema.bijections):
         schema = replace(schema, **tied._asdict())
-    return Joint(model, schema, np.full(schema.size, np.nan), (), plain(told))
+    return Joint(model, schema, np.full(schema.size, np.nan), fit_info=plain(told))
 
 
 def _in_float64(cls: type[Learned] | None, x: np.ndarray) -> bool:
@@ -276,7 +278,7 @@ def _weights(data: Any, weights: str | Any | None) -> np.ndarray | None:
             )
         frame = read_frame(data, [weights])
         if weights not in frame.cells:
-            raise unknown("column", weights, frame.names)
+            raise unknown_name_error("column", weights, frame.names)
         cells = frame.cells[weights]
         weights = None if cells.levels is not None or cells.time else cells.values
     try:

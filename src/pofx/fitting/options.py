@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pofx.core.abstract import Learned
-from pofx.core.errors import PofxError, unknown
+from pofx.core.errors import PofxError, unknown_name_error
 from pofx.core.registry import discover, named
 from pofx.table.schema import Schema
 
@@ -42,7 +42,7 @@ def check(model: str, options: Mapping[str, Any]) -> None:
     known = options_of(model, options.get("part"))
     for name, value in options.items():
         if name not in known:
-            raise unknown(f"option of model {model!r}:", name, known)
+            raise unknown_name_error(f"option of model {model!r}:", name, known)
         wanted = _wanted(known[name].default, value)
         if wanted:
             raise PofxError(f"{name}: wanted {wanted}, got {value!r}")

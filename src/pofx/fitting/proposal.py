@@ -8,7 +8,7 @@ import numpy as np
 
 from pofx.core.abstract import Learned, Tractable
 from pofx.core.abstract_approximate import Inexact
-from pofx.core.errors import PofxError, PofxWarning, overheard, unknown
+from pofx.core.errors import PofxError, PofxWarning, recording_warnings, unknown_name_error
 from pofx.core.registry import discover
 from pofx.core.rows import Rows
 from pofx.core.rows import log_prob as scores_of
@@ -47,7 +47,7 @@ def learned(key: jax.Array, schema: Schema, rows: Rows, name: str | None = None)
         return cls.start(key, rows, columns, **options)
 
     # It only proposes: how far it is to be trusted is told by the weights, not by its own learning.
-    with overheard(), warnings.catch_warnings():
+    with recording_warnings(), warnings.catch_warnings():
         warnings.simplefilter("ignore", PofxWarning)
         return learn(key, start, rows, USUAL._replace(steps=200, tolerance=1e-4)).model
 
@@ -60,7 +60,7 @@ def _exact(schema: Schema, name: str) -> type[Learned]:
         if name in models:
             why = f"wanted a model with exact conditionals, and {name!r} has none"
             raise PofxError(f"guide: {why}; there are: {', '.join(exact)}")
-        raise unknown("guide", name, exact)
+        raise unknown_name_error("guide", name, exact)
     cls: type[Learned] = exact[name]
     for variable in schema.variables:
         carried = cls.carries(variable.name)

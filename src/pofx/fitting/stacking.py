@@ -59,7 +59,7 @@ def stack(models: Sequence[Joint], data: Any) -> Joint:
         "model": "stack",
         "options": {},
         "parts": [
-            {"model": p.fit["model"], "options": p.fit["options"], "weight": float(share)}
+            {"model": p.fit_info["model"], "options": p.fit_info["options"], "weight": float(share)}
             for p, share in zip(parts, w)
         ],
         "rows": len(x),
@@ -67,9 +67,9 @@ def stack(models: Sequence[Joint], data: Any) -> Joint:
         "log_likelihood": float(likelihood),
         "steps": 0,
         "history": [],
-        "converged": all(p.fit["converged"] for p in parts),
-        "seconds": sum(p.fit["seconds"] for p in parts),
-        "seed": first.fit["seed"],
+        "converged": all(p.fit_info["converged"] for p in parts),
+        "seconds": sum(p.fit_info["seconds"] for p in parts),
+        "seed": first.fit_info["seed"],
         "leaderboard": [],
     }
-    return Joint(model, first.schema, np.full(first.schema.size, np.nan), (), plain(told))
+    return Joint(model, first.schema, np.full(first.schema.size, np.nan), fit_info=plain(told))

@@ -1,8 +1,6 @@
 """How a model was learned and chosen, in words."""
 
 from collections.abc import Mapping
-from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from pofx.core import html
@@ -11,12 +9,13 @@ from pofx.core.escaping import escaped
 HEAD = ("", "held out, nats a row", "gain over the best", "s", "")
 
 
-class Report:
-    """What a fit tells of itself: `fit` as data, printed as text, saved as a page with pictures.
+class FitSummary:
+    """How a model was learned: `fit_info` as data, and its text when printed.
 
-    The leaderboard is in nats a row of held-out rows, in the data's units. Models of growing size
-    make a ladder, the best of which stands last; its gain is the paired difference, with its
-    standard error, from the best of the ladders before, the others' from the best of their own.
+    The leaderboard is in nats per held-out row, in the units of the data. Models of growing size
+    form a ladder, the best of which is listed last. Its gain is the paired difference, with its
+    standard error, from the best of the ladders before; that of the others, from the best of their
+    own ladder. `pofx.write_report` writes a page with pictures.
 
     >>> import pofx
     >>> p = pofx.fit({"a": [0, 1] * 10}, "independent")
@@ -24,37 +23,22 @@ class Report:
     independent on 20 rows: log-likelihood -0.6931 nats a row after 2 steps, converged
     """
 
-    def __init__(self, fit: Mapping[str, Any], p: Any = None) -> None:
-        self.fit = fit
-        self._p = p
+    def __init__(self, fit_info: Mapping[str, Any]) -> None:
+        self.fit_info = fit_info
 
     @property
     def leaderboard(self) -> list[dict[str, Any]]:
         """The models compared, ladder by ladder, the best of each last."""
-        return list(self.fit.get("leaderboard", ()))
-
-    def save(
-        self, path: str | Path, data: Any = None, *, target: str | None = None, seed: int = 0
-    ) -> None:
-        """Writes a page that stands alone: an HTML file with its pictures inside and no script.
-
-        What was learned from, how and how well; what columns tell of each other. With `data`, best
-        rows held out from learning: marginals over them, calibration (of `target`, by default of
-        the columns of levels), and the rows least expected, with the cells that make them so. The
-        file is written whole or not at all. Raises PofxError for data that do not fit, and for
-        data beside a distribution that evidence was given to.
-        """
-        # Pictures are drawn in the outermost room, which this one does not know but by name.
-        import_module("pofx.report.page").save(self._p, path, data, target=target, seed=seed)
+        return list(self.fit_info.get("leaderboard", ()))
 
     def __str__(self) -> str:
-        parts = leaderboard(self.fit), summary(self.fit)
+        parts = leaderboard(self.fit_info), summary(self.fit_info)
         return "\n\n".join(part for part in parts if part)
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return leaderboard_html(self.fit) + html.text(summary(self.fit))
+        return leaderboard_html(self.fit_info) + html.text(summary(self.fit_info))
 
 
 def summary(fit: Mapping[str, Any]) -> str:

@@ -1,191 +1,317 @@
-"""The named distribution that users hold."""
+"""Joint, the named distribution that users hold: a method for each question, each one line."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
+from pofx.ask.ask import ask
 from pofx.core import html
-from pofx.core.abstract_approximate import Estimated
 from pofx.core.answer import Answer
-from pofx.core.errors import PofxError, warn
 from pofx.core.escaping import escaped
-from pofx.core.float_width import in_model_width
-from pofx.core.rows import rows
-from pofx.joint import model_file
-from pofx.models.conditional import condition
-from pofx.named.independence import HINT, UNRELATED
-from pofx.named.information import Informs
-from pofx.named.memory_limits import check_room
-from pofx.named.model import at_least_one
-from pofx.named.prediction import Decides
-from pofx.named.random_keys import key_of
-from pofx.named.seed_averaging import of_estimates, replicated
-from pofx.queries import density, imputation, weight_diagnostics
-from pofx.queries.latent import latent
-from pofx.table.encoding import Unseen, decode, encode_values, log_scale
+from pofx.estimate.permutation import IndependenceTest
+from pofx.joint.fit_summary import FitSummary
+from pofx.joint.saving import save
+from pofx.named import completion, conditioning, decision_rule, densities, information, prediction
+from pofx.named.decision_rule import DecisionRule
+from pofx.named.decisions import Decisions
+from pofx.named.latent import latent
+from pofx.named.model import NamedModel, Names, as_names
+from pofx.named.precision import Precision
+from pofx.queries.expected_cost import DRAWS
+from pofx.queries.monte_carlo import MAX_DRAWS
+from pofx.table.encoding import Unseen
 
 
-class Joint(Informs, Decides):
-    """A probability distribution over the variables of a table, by name.
+class Joint(NamedModel):
+    """A probability distribution over the columns of a table, by name. Methods never change it.
 
-    `schema` says what the variables are, `model` is the distribution of their free entries, and
-    `fixed` holds the entries of partly given arrays (NaN: free). `fit` tells how it was learned.
-    Log-probabilities are in nats and in the data's own units: densities with respect to Lebesgue
-    measure for real and positive columns, counting measure for discrete ones, counts and spikes.
-    Methods never change it.
+    `p.schema` says what the columns are, `p.model` is the distribution behind them, `p.evidence`
+    what was given, `p.fit_info` how it was learned. Log-probabilities are in nats and in the units
+    of the data: densities with respect to Lebesgue measure for real and positive columns, with
+    respect to counting measure for levels, counts and point masses.
+
+    Arguments that many methods share:
+        data: a pandas, polars or pyarrow table, a mapping from names to columns, or an array.
+            Columns may be left out, and cells may be missing.
+        unseen: "error" to raise for a level never seen and for a number outside of the support of
+            its column; "missing" to take them as missing cells.
+        given: names that are conditioned on, averaged over their values.
+        unit: "nats" or "bits".
+        stderr: the standard error that an estimate should reach, in that unit.
+        max_draws: draws after which an estimate ends in any case; it comes in blocks of 2048.
+        draws: draws behind a number that has no closed form.
+        seed: of these draws; equal seeds give equal results.
     """
 
     # -- densities and draws
 
-    @in_model_width
     def log_prob(self, data: Any, *, unseen: Unseen = "error") -> Answer:
         """log p(x_O) of each row: missing cells are integrated out.
 
-        An `Answer` that holds an array of shape (n,), in nats. A level never seen is an error, as
-        is a number outside of its kind's support; with unseen="missing" they are missing cells.
+        Returns an `Answer` that holds an array of shape (n,), in nats.
         """
-        x = self._read(data, unseen)
-        scale = log_scale(self.schema, x)[:, self.entries.free]
-        x = x[:, self.entries.free]
-        answer = self._log_probs(x) - np.where(np.isnan(x), 0, scale).sum(1)
-        seen, mask = np.asarray((~np.isnan(x)).any(0)), self.entries.mask
-        return self._noted(answer, [n for n in self.schema.names if seen[mask([n])].any()])
+        return densities.log_prob(self, data, unseen)
 
-    @in_model_width
     def sample(self, n: int = 1, *, seed: int = 0) -> Any:
         """n new rows, of the kind of data that was learned from.
 
-        Raises PofxError at once for more rows than the memory has room for.
+        Raises PofxError at once for more rows than fit into memory.
         """
-        at_least_one("n", n)
-        check_room("n", n, self.schema.size)
-        if self._ignores(self.schema.names):
-            warn(f"sample: what is drawn is {UNRELATED}; {HINT}")
-        draws = self._complete(np.full((n, self.model.size), np.nan), seed)
-        return decode(self.schema, self.entries.whole(draws))
+        return completion.sample(self, n, seed)
+
+    def tail_probability(
+        self,
+        data: Any,
+        *,
+        reference: Any = None,
+        unseen: Unseen = "error",
+        draws: int = DRAWS,
+        seed: int = 0,
+    ) -> Answer:
+        """Tail probability of each row: P(log p(X) <= log p(x)) for a fresh draw X.
+
+        Small values mean unusual rows; for rows of the model it is uniform. Each row is compared on
+        its own observed cells, by densities in the units that the model sees.
+
+        Args:
+            reference: rows held out from learning, one of which X is instead. For rows of their
+                kind the tail probability is uniform then, however well the model fits.
+
+        Returns an `Answer` that holds an array of shape (n,), of standard error at most
+        1 / (2 sqrt(draws)).
+        """
+        return densities.tail_probability(self, data, reference, unseen, draws, seed)
 
     # -- other distributions
 
-    @in_model_width
-    def given(self, evidence: Mapping[str, Any] | None = None, /, **values: Any) -> "Joint":
-        """p(rest | evidence), by names and values; a missing value (None, NaN) is no evidence.
+    def given(self, evidence: Mapping[str, Any] | None = None, /, **values: Any) -> Self:
+        """p(the other columns | evidence); a missing value (None, NaN) is no evidence.
 
-        Of an array the entries that are not NaN are given, and the others stay in play. Raises
-        PofxError for evidence of probability zero.
+        Args:
+            evidence: values by name, for names that are no Python names.
+            values: further values by name. For an array its entries that are not NaN are given.
+
+        Raises PofxError for evidence of probability zero.
         """
-        values = {**(evidence or {}), **values}
-        for name in values:
-            known = [e for e in self.evidence if e.startswith(f"{name} = ")]
-            if known and name not in self.schema.names:
-                raise PofxError(f"given: {name!r} is given already: {known[0]}")
-        x = encode_values(self.schema, values)
-        if (x != self.fixed)[~np.isnan(x) & ~self.entries.free].any():
-            raise PofxError(f"given: {_told(values)} contradicts the evidence given before")
-        observed = ~np.isnan(x) & self.entries.free
-        if not observed.any():
-            return self
-        keep = (self.entries.free & ~observed)[self.entries.free]
-        if not keep.any():
-            raise PofxError("given: nothing is left to be random; use log_prob for its probability")
-        one = rows(np.where(observed, x, np.nan)[None, self.entries.free])
-        if not density.log_prob(self.model, one)[0] > -np.inf:
-            raise PofxError(f"given: the evidence {_told(values)} has probability zero")
-        model = condition(self.model, x[self.entries.free], observed[self.entries.free], keep)
-        unrelated = self._unrelated_to(observed[self.entries.free])
-        fixed = np.where(observed, x, self.fixed)
-        parts = self.schema.slices
-        names = [n for n in self.schema.names if np.isnan(fixed[parts[n]]).any()]
-        told = tuple(f"{k} = {_brief(v)}" for k, v in values.items() if v is not None)
-        return self._on(model, names, fixed, self.evidence + told, unrelated)
+        return conditioning.given(self, {**(evidence or {}), **values})
 
-    @in_model_width
-    def marginal(self, *names: str) -> "Joint":
-        """p(names), the other variables integrated out."""
-        if not names:
-            raise PofxError("marginal: wanted at least one column")
-        entries = self.entries.of(names)
-        keep = entries[self.entries.free]
-        nothing = np.zeros(self.model.size, bool)
-        model = condition(self.model, np.zeros(self.model.size), nothing, keep)
-        ordered = [n for n in self.schema.names if n in names]
-        return self._on(model, ordered, self.fixed, self.evidence, self.unrelated)
+    def marginal(self, *names: str) -> Self:
+        """p(names), the other columns integrated out."""
+        return conditioning.marginal(self, names)
 
-    # -- Bayes' rule and missing cells
+    # -- missing cells and hidden variables
 
-    @in_model_width
     def impute(
         self, data: Any, *, draws: int | None = None, unseen: Unseen = "missing", seed: int = 0
     ) -> Any:
         """The data with missing cells filled in.
 
-        By default with one guess a cell: the conditional mean of a number (over 100 draws where it
-        has no closed form), or the most probable level. With `draws=m`, a list of m tables, each
-        cell a draw from p(x_M | x_O): what to use where the uncertainty matters (Rubin 1987).
+        Args:
+            draws: None for one guess per cell: the conditional mean of a number (over 100 draws if
+                it has no closed form), or the most probable level. m for a list of m tables, each
+                cell drawn from p(x_M | x_O): use it if the uncertainty matters (Rubin 1987).
         """
-        free = self._read(data, unseen)[:, self.entries.free]
-        self._warn_of_unrelated("impute", free)
-        if draws is None:
-            return decode(self.schema, self.entries.whole(self._expect(free, 100, seed)), like=data)
-        at_least_one("draws", draws)
-        check_room("draws", draws, len(free) * self.schema.size)
-        return [
-            decode(self.schema, self.entries.whole(self._complete(free, seed, i)), like=data)
-            for i in range(draws)
-        ]
+        return completion.impute(self, data, draws, unseen, seed)
 
-    @in_model_width
-    def complete(self, data: Any, *, unseen: Unseen = "missing") -> Any:
+    def most_probable(self, data: Any, *, unseen: Unseen = "missing") -> Any:
         """The data with missing cells at their most probable values together.
 
-        argmax over x_M, and the hidden categories z of the model, of p(x_M, z | x_O): one whole
-        row that hangs together, where `impute` guesses cell by cell. For trees by max-product
-        messages, for mixtures over all components. Raises PofxError where columns have been
-        integrated out or the model knows no such row.
+        argmax over x_M, and the hidden categories z of the model, of p(x_M, z | x_O): a row whose
+        cells agree with each other, while `impute` guesses cell by cell. Trees use max-product
+        messages, mixtures compare their components. Raises PofxError if columns have been
+        integrated out, or if the model has no such completion.
 
         >>> import pofx
         >>> p = pofx.fit({"a": [0, 1] * 10, "b": [0, 1] * 10}, "chow_liu_tree")
-        >>> {k: v.tolist() for k, v in p.complete({"a": [1.0], "b": [None]}).items()}
+        >>> row = p.most_probable({"a": [1.0], "b": [None]})
+        >>> {name: column.tolist() for name, column in row.items()}
         {'a': [1], 'b': [1]}
         """
-        free = self._read(data, unseen)[:, self.entries.free]
-        found = imputation.completion(self.model, rows(free))
-        if found is None:
-            raise PofxError(
-                f"complete: {type(self.model).__name__} knows no most probable completion; "
-                "pass the evidence as cells to the distribution of all columns, or use impute"
-            )
-        self._warn_of_unrelated("complete", free)
-        return decode(self.schema, self.entries.whole(found[0]), like=data)
+        return completion.most_probable(self, data, unseen)
 
-    @in_model_width
     def latent(self, data: Any, *, unseen: Unseen = "error") -> Any:
-        """What each row says of the model's hidden variables, whatever of it is missing.
+        """What each row says about the model's hidden variables, with or without missing cells.
 
-        Of a mixture the responsibilities p(k | x_O), columns component0, component1, ...; of PPCA
-        and factor analysis the factor scores E[z | x_O], factor0, ...; of a latent tree p(s_j |
-        x_O) of the state behind each entry j, state0_0, ...; of a variational autoencoder the mean
-        of q(z | x_O), latent0, .... Columns of the kind of data that was learned from; an array for
-        an array. Raises PofxError for other models, and where evidence was given.
+        For a mixture the responsibilities p(k | x_O): component0, component1, ...; for PPCA and
+        factor analysis the factor scores E[z | x_O]: factor0, ...; for a latent tree p(s_j | x_O)
+        of the state behind each entry j: state0_0, ...; for a variational autoencoder the mean of
+        q(z | x_O): latent0, .... Raises PofxError for other models, and if evidence was given.
 
         >>> import pofx
         >>> p = pofx.fit({"x": [0.0, 0.1, 0.2, 5.0, 5.1, 5.2]}, "mixture", components=2)
         >>> sorted(values.round().item() for values in p.latent({"x": [0.1]}).values())
         [0.0, 1.0]
         """
-        if self.evidence:
-            raise PofxError("latent: wanted a distribution without evidence; pass it as cells")
-        found = latent(self.model, rows(self._read(data, unseen)[:, self.entries.free]))
-        if found is None:
-            raise PofxError(
-                f"latent: {type(self.model).__name__} has no hidden variables to tell; these have: "
-                "mixture, ppca, factor_analysis, latent_tree, vae"
-            )
-        places = [(name, place) for name, v in found.items() for place in np.ndindex(v.shape[1:])]
-        names = [name + "_".join(map(str, place)) for name, place in places]
-        values = np.stack([found[name][:, *place] for name, place in places], axis=1)
-        return self._numbers(names, values, data)
+        return latent(self, data, unseen)
+
+    # -- predictions and decisions
+
+    def predict_proba(self, data: Any, target: str, *, unseen: Unseen = "error") -> Any:
+        """p(target | the other cells) of each row, one column per level; an array for an array."""
+        return prediction.predict_proba(self, data, target, unseen)
+
+    def predict(
+        self,
+        data: Any,
+        target: str,
+        *,
+        cost: Any = None,
+        reject_cost: float | None = None,
+        outlier_level: float = 0.01,
+        reference: Any = None,
+        unseen: Unseen = "error",
+        draws: int = 100,
+        seed: int = 0,
+    ) -> np.ndarray:
+        """The action of least expected cost for each row; None (NaN for a number) if rejected.
+
+        By default the most probable level, or the conditional mean of a number: of a time as
+        datetime64 (of UTC if it has a zone) or timedelta64. Arguments as for `decide`, which
+        reports costs and reasons too.
+        """
+        rule = DecisionRule(cost, reject_cost, outlier_level, reference, unseen, draws, seed)
+        return decision_rule.predict(self, data, target, rule)
+
+    def decide(
+        self,
+        data: Any,
+        target: str,
+        *,
+        cost: Any = None,
+        reject_cost: float | None = None,
+        outlier_level: float = 0.01,
+        reference: Any = None,
+        unseen: Unseen = "error",
+        draws: int = 100,
+        seed: int = 0,
+    ) -> Decisions:
+        """The action of least expected cost, argmin_a E[cost(a, target) | the other cells].
+
+        Args:
+            cost: for a column of levels a matrix with a row for each level as an action and a
+                column for each as the truth, or a mapping from actions of any name to such rows; by
+                default 1 for any mistake. For a number "squared" (the action is the mean, its
+                expected cost the variance, in squared units) or "absolute" (the median, the mean
+                absolute deviation).
+            reject_cost: the cost of not deciding: rows whose best action is expected to cost more
+                are rejected as "uncertain" (Chow 1970).
+            outlier_level: with a `reject_cost`, rows whose `tail_probability` without the target is
+                smaller are rejected as "outlier": their posterior may be sure and means nothing.
+            reference: rows held out from learning, among which the tail probability is taken: of
+                rows of their kind a share of `outlier_level` is rejected.
+
+        Raises PofxError for costs of a wrong shape and for a target of one level.
+        """
+        rule = DecisionRule(cost, reject_cost, outlier_level, reference, unseen, draws, seed)
+        return decision_rule.decide(self, data, target, rule)
+
+    def interval(
+        self,
+        data: Any,
+        target: str,
+        level: float = 0.9,
+        *,
+        unseen: Unseen = "error",
+        draws: int = 1000,
+        seed: int = 0,
+    ) -> Any:
+        """The central interval that holds a number with probability `level` given the other cells.
+
+        Returns columns low and high, of the kind of data that was learned from: the quantiles of
+        p(target | the others) at (1 - level) / 2 and (1 + level) / 2, in the units of the data.
+        """
+        return prediction.interval(self, data, target, level, unseen, draws, seed)
+
+    # -- information
+
+    def entropy(
+        self,
+        *names: str,
+        given: Names = (),
+        unit: str = "nats",
+        stderr: float | None = None,
+        max_draws: int = MAX_DRAWS,
+        seed: int = 0,
+    ) -> Answer:
+        """H(names | given) = -E log p(names | given), of all columns if no names are listed.
+
+        Differential for continuous columns, in the units of the data. Exact if a closed form or an
+        enumeration gives it, else an estimate. Cover and Thomas (2006), ch. 2, 8.
+        """
+        precision = Precision(unit, stderr, max_draws, seed)
+        return information.entropy(self, names, as_names(given), precision)
+
+    def mutual_information(
+        self,
+        a: Names,
+        b: Names,
+        *,
+        given: Names = (),
+        unit: str = "nats",
+        stderr: float | None = None,
+        max_draws: int = MAX_DRAWS,
+        seed: int = 0,
+    ) -> Answer:
+        """I(a; b | given) = H(a | given) - H(a | b, given); 0 exactly if a and b are independent.
+
+        For levels and counts that are on both sides it is their entropy: I(a; a) = H(a).
+        """
+        precision = Precision(unit, stderr, max_draws, seed)
+        groups = (as_names(a), as_names(b), as_names(given))
+        return information.mutual_information(self, *groups, precision)
+
+    def mutual_informations(
+        self,
+        *names: str,
+        unit: str = "nats",
+        stderr: float | None = None,
+        max_draws: int = MAX_DRAWS,
+        seed: int = 0,
+    ) -> Answer:
+        """I(a; b) of every pair of the names, of all columns if no names are listed.
+
+        Returns an `Answer` that holds a symmetric matrix in the order of the names, NaN on its
+        diagonal. All pairs share the draws, and each has its own standard error.
+        """
+        precision = Precision(unit, stderr, max_draws, seed)
+        return information.mutual_informations(self, names, precision)
+
+    def total_correlation(
+        self,
+        *names: str,
+        given: Names = (),
+        unit: str = "nats",
+        stderr: float | None = None,
+        max_draws: int = MAX_DRAWS,
+        seed: int = 0,
+    ) -> Answer:
+        """TC(names | given) = Σ H(name | given) - H(names | given), of all columns by default.
+
+        How far the columns are from independent of each other; for two it is I (Watanabe 1960).
+        """
+        precision = Precision(unit, stderr, max_draws, seed)
+        return information.total_correlation(self, names, as_names(given), precision)
+
+    def independence_test(
+        self,
+        a: Names,
+        b: Names,
+        data: Any,
+        *,
+        given: Names = (),
+        permutations: int = 199,
+        seed: int = 0,
+    ) -> IndependenceTest:
+        """A permutation test of the independence of a and b given others, from rows of data.
+
+        It uses the rows that are complete in these columns and no statistic of the model, so that
+        `p_value` is uniform under independence even if the model was fitted to the same rows. What
+        the model says of their dependence is `mutual_information`.
+        """
+        groups = (as_names(a), as_names(b), data, as_names(given))
+        return information.independence_test(self, *groups, permutations, seed)
 
     # -- questions in the notation of textbooks
 
@@ -196,47 +322,37 @@ class Joint(Informs, Decides):
         *,
         unit: str = "nats",
         stderr: float | None = None,
-        max_draws: int | None = None,
+        max_draws: int = MAX_DRAWS,
         seed: int = 0,
-        **others: "Joint",
+        **others: NamedModel,
     ) -> Any:
         """The answer to a question such as "P(a > 3 | b = x)", "E[a | b = x]" or "I(a; b | c)".
 
-        An `Answer`, or a table of them where names are left free; `docs/notation.md` is the
-        reference. `unit` is that of information; `others` are distributions by the names that a
-        divergence gives them: p.ask("KL(p || q)", q=q). Raises `NotationError`, with the text and a
-        caret under the place, for what cannot be read or answered.
+        Args:
+            text: the question; `docs/notation.md` is the reference.
+            unit: that of an information.
+            others: distributions by the names that a divergence gives them:
+                p.ask("KL(p || q)", q=q).
+
+        Returns an `Answer`, or a table of them if names are left free. Raises `NotationError`, with
+        the text and a caret under the place, for what cannot be read or answered.
 
         >>> import pofx
-        >>> p = pofx.fit({"a": ["x", "y"] * 10, "b": [0, 1] * 10}, "chain", on="a")
+        >>> p = pofx.fit({"a": ["x", "y"] * 10, "b": [0, 1] * 10}, "class_conditional", on="a")
         >>> print(p.ask("H(a)", unit="bits"))
         H(a) = 1 bits   exact, by enumeration
         """
-        from pofx.ask.ask import ask
+        return ask(self, text, others, Precision(unit, stderr, max_draws, seed))
 
-        if "p" in others:
-            raise PofxError("p: wanted another name, p is the distribution that is asked")
-        request = {"seed": seed, "stderr": stderr, "max_draws": max_draws, "unit": unit}
-
-        def put(own: Joint, *more: Joint) -> Any:
-            return ask(own, text, {"p": own, **dict(zip(others, more))}, **request)
-
-        return replicated(put, self, *others.values())
-
-    # -- files
+    # -- files and summaries
 
     def save(self, path: str | Path) -> None:
         """Writes a model file: arrays and a JSON header, whole or not at all."""
-        model_file.save(path, self.model, self._header())
+        save(self, path)
 
-    def _header(self) -> dict[str, Any]:
-        return {
-            "schema": self.schema.to_json(),
-            "fixed": [None if np.isnan(v) else float(v) for v in self.fixed],
-            "evidence": list(self.evidence),
-            "fit": dict(self.fit),
-            **({} if self.unrelated is None else {"unrelated": list(self.unrelated)}),
-        }
+    def report(self) -> FitSummary:
+        """How the model was learned, and what it was compared with."""
+        return FitSummary(self.fit_info)
 
     def __repr__(self) -> str:
         bar = f" | {', '.join(self.evidence)}" if self.evidence else ""
@@ -244,48 +360,3 @@ class Joint(Informs, Decides):
 
     def _repr_html_(self) -> str:
         return html.text(repr(self)) + self.report()._repr_html_() + self.schema._repr_html_()
-
-    def _on(self, model, names, fixed, evidence, unrelated) -> "Joint":
-        entries = self.entries.of(names)
-        parts, schema = self.schema.slices, self.schema
-        first = {v.name: fixed[parts[v.name]][0] for v in schema.variables if not v.shape}
-        given = {schema.variable(n): entry for n, entry in first.items() if not np.isnan(entry)}
-        known = {
-            v.name: float(v.levels[int(e)] if v.discrete else e * v.scale + v.shift)
-            for v, e in given.items()
-            if v.numeric
-        }
-        levels = {v.name: int(e) for v, e in given.items() if v.discrete}
-        if unrelated is not None:
-            unrelated = tuple(name for name in names if name in unrelated)
-        schema = schema.select(names, known, levels)
-        return Joint(model, schema, fixed[entries], evidence, self.fit, unrelated)
-
-    def _log_probs(self, free: np.ndarray) -> Answer:
-        if isinstance(self.model, Estimated):
-            own = weight_diagnostics.reliability(self.model, rows(free))
-            self._doubt(own)
-            return own.answer
-        # Of a conditional p(evidence) is asked for too.
-        self._check(np.vstack([np.full_like(free[:1], np.nan), free]))
-        return self._exactly(free)
-
-    @of_estimates
-    def _exactly(self, free: np.ndarray) -> Answer:
-        return Answer(density.log_prob(self.model, rows(free)), how="closed form", unit="nats")
-
-    def _complete(self, free: np.ndarray, *seed: int) -> np.ndarray:
-        self._check(free)
-        return imputation.complete(key_of(*seed), self.model, rows(free))
-
-    def _expect(self, free: np.ndarray, draws: int, seed: int) -> np.ndarray:
-        self._check(free)
-        return imputation.expect(key_of(seed), self.model, rows(free), self.entries.columns, draws)
-
-
-def _told(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{k}={_brief(v)}" for k, v in values.items() if v is not None)
-
-
-def _brief(value: Any) -> str:
-    return str(value) if np.ndim(value) == 0 else f"array of shape {np.shape(value)}"

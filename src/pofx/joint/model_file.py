@@ -24,7 +24,7 @@ from pofx.core.escaping import escaped
 from pofx.core.registry import discover
 from pofx.joint import field_types
 from pofx.joint import file_header as headers
-from pofx.table.data_warnings import exceeds_float32
+from pofx.queries.conditioning import needs_float64
 
 FORMAT = 1
 """Grows when older versions cannot read what this one writes."""
@@ -156,7 +156,7 @@ def _array(value: np.ndarray) -> jax.Array:
 
 def _in_width(model: Queryable) -> Queryable:
     """The model in the width that answers are computed in on this device."""
-    if not estimates(model) and (float_width.preferred() or exceeds_float32(model)):
+    if not estimates(model) and (float_width.preferred() or needs_float64(model)):
         return float_width.widened(model)
     if float_width.preferred() or not float_width.is_float64(model):
         return model

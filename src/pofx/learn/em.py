@@ -11,7 +11,7 @@ import numpy as np
 
 from pofx.core.abstract import Statistical
 from pofx.core.closed_forms import loosened
-from pofx.core.errors import at_least, warn
+from pofx.core.errors import check_at_least, warn
 from pofx.core.rows import Rows
 
 BLOCK = 256
@@ -78,7 +78,7 @@ def em(
     float type resolves no more. To run out of steps, or of `seconds` after compilation, is a result
     and a warning.
     """
-    at_least(1, steps=steps)
+    check_at_least(1, steps=steps)
     began = time.perf_counter()
     model, back = loosened(model)
     history: list[float] = []

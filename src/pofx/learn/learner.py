@@ -13,7 +13,7 @@ from jaxtyping import Float, PRNGKeyArray
 from pofx.core import float_width
 from pofx.core.abstract import Distribution, Learned, Queryable, Statistical, Stepwise, Trained
 from pofx.core.closed_forms import loosened
-from pofx.core.errors import PofxError, PofxWarning, overheard, warn
+from pofx.core.errors import PofxError, PofxWarning, recording_warnings, warn
 from pofx.core.memory_maps import spare_maps
 from pofx.core.rows import Rows
 from pofx.core.rows import log_prob as scores_of
@@ -79,7 +79,7 @@ def fit(
     limits = {"tolerance": plan.tolerance, "seconds": plan.seconds, "report": plan.report}
     if not model.random_start or plan.restarts < 2:
         return em(model, rows, steps=plan.steps, **limits)
-    with overheard(), warnings.catch_warnings():
+    with recording_warnings(), warnings.catch_warnings():
         warnings.simplefilter("ignore", PofxWarning)  # a trial need not converge
         models = [model, *(start(k, rows) for k in keys[1:])]
         few = min(TRIAL, plan.steps)

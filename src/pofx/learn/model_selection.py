@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
 from pofx.core.answer import Answer, mean_over_rows
-from pofx.core.errors import PofxWarning, overheard
+from pofx.core.errors import PofxWarning, recording_warnings
 from pofx.core.rows import Rows
 from pofx.core.rows import log_prob as scores_of
 from pofx.learn.em import Fit
@@ -105,7 +105,7 @@ def select(
 def _trials(key, start: Start, splits: Sequence[Split], plan: Plan, end: float) -> list[Fit]:
     """A fit to each split, as many as are begun before `end`; what is left is shared evenly."""
     fits = []
-    with overheard(), warnings.catch_warnings():
+    with recording_warnings(), warnings.catch_warnings():
         warnings.simplefilter("ignore", PofxWarning)  # a trial need not converge
         for i, (train, valid) in enumerate(splits):
             left = end - time.monotonic()

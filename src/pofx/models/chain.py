@@ -16,7 +16,7 @@ from pofx.core.column import DISCRETE, Column, Kind
 from pofx.core.column_mixture import Atoms
 from pofx.core.component_axis import over_components, stack
 from pofx.core.double_double import Double
-from pofx.core.errors import PofxError, unknown
+from pofx.core.errors import PofxError, unknown_name_error
 from pofx.core.rows import Rows
 from pofx.core.rows import rows as make_rows
 from pofx.families.special_functions import divergence
@@ -182,7 +182,7 @@ def _place(columns: Sequence[Column], on: str | None) -> int:
         )
     names = [c.variable for c in columns]
     if on not in names:
-        raise unknown("column", on, dict.fromkeys(names))
+        raise unknown_name_error("column", on, dict.fromkeys(names))
     if discrete.count(on) != 1:
         raise PofxError(f"on: wanted one discrete column, and {on!r} is not")
     return names.index(on)

@@ -11,7 +11,7 @@ from pofx.core import closed_forms
 from pofx.core.abstract import Example, Parametric
 from pofx.core.column import Column
 from pofx.core.component_axis import over_components
-from pofx.core.errors import at_least
+from pofx.core.errors import check_at_least
 from pofx.core.rows import Rows
 from pofx.families.normal import Normal
 from pofx.models.independent import Independent
@@ -48,7 +48,7 @@ class ChowLiuTree(TreeModel, Parametric):
         prior: float = 1.0,
     ) -> "ChowLiuTree":
         """The tree, its nodes at the counts of levels and of quantile bins."""
-        at_least(1, states=states)
+        check_at_least(1, states=states)
         x, observed, weight = rows.flat()
         weight = observed * weight[:, None]
         parents = structure.chow_liu(columns, x, weight, prior)

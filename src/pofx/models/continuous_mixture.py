@@ -17,7 +17,7 @@ from pofx.core.abstract import Example, Mask, OnLoss, Parametric, Queryable, Row
 from pofx.core.column import Column, Kind
 from pofx.core.column_mixture import Atoms
 from pofx.core.double_double import Double
-from pofx.core.errors import PofxError, at_least
+from pofx.core.errors import PofxError, check_at_least
 from pofx.core.registry import named
 from pofx.core.rows import Rows
 from pofx.models.independent import Independent
@@ -147,8 +147,8 @@ class ContinuousMixture(Tractable, OnLoss, Still):
         prior: float = 1.0,
     ) -> "ContinuousMixture":
         """One part learned from all rows, and a decoder that strays from it at random."""
-        at_least(1, latent=latent, points=points, width=width)
-        at_least(0, depth=depth)
+        check_at_least(1, latent=latent, points=points, width=width)
+        check_at_least(0, depth=depth)
         if latent > Sobol.MAXDIM:
             raise PofxError(f"latent: wanted at most {Sobol.MAXDIM}, got {latent}")
         if points & (points - 1):

@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from pofx.core.abstract import Example, Mask, OnePhase, Queryable, Row, Still, Tractable
 from pofx.core.abstract_approximate import Bounded, Direct, Steered
 from pofx.core.column import KINDS, Column, Kind
-from pofx.core.errors import PofxError, at_least
+from pofx.core.errors import PofxError, check_at_least
 from pofx.core.rows import Rows
 from pofx.core.rows import rows as make_rows
 from pofx.models.denoising.ancestral_sampling import descended, log_weight
@@ -222,7 +222,7 @@ class Diffusion(Bounded, Direct, Steered, Still, OnePhase):
         sampler: str = "ancestral",
     ) -> "Diffusion":
         """The model of codes that are normal and independent."""
-        at_least(1, timesteps=timesteps, width=width, depth=depth)
+        check_at_least(1, timesteps=timesteps, width=width, depth=depth)
         context = Context.near(jax.random.fold_in(key, 1), rows, columns, on)
         x, observed, weight = rows.flat()
         rest, weight = list(context.rest), observed * weight[:, None]

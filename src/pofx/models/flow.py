@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from pofx.core.abstract import Example, Mask, OnePhase, OnLoss, Queryable, Row, Still, Tractable
 from pofx.core.abstract_approximate import Density, Direct
 from pofx.core.column import KINDS, Column, Kind, smooth
-from pofx.core.errors import PofxError, at_least
+from pofx.core.errors import PofxError, check_at_least
 from pofx.core.rows import Rows
 from pofx.core.rows import rows as make_rows
 from pofx.families.column_moments import summary
@@ -126,8 +126,8 @@ class Flow(Density, Direct, OnLoss, Still, OnePhase):
         for name, value, known in (("kind", kind, LAYERS), ("transform", transform, TRANSFORMS)):
             if value not in known:
                 raise PofxError(f"{name}: wanted one of {', '.join(known)}; got {value!r}")
-        at_least(1, layers=layers, width=width, knots=knots)
-        at_least(0, depth=depth)
+        check_at_least(1, layers=layers, width=width, knots=knots)
+        check_at_least(0, depth=depth)
         if not 0 < tail < np.inf:
             raise PofxError(f"tail: wanted a number of scales above 0, got {tail:g}")
         inner, outer = jax.random.split(key)

@@ -16,7 +16,7 @@ from pofx.core.column import Column, Kind
 from pofx.core.column_mixture import Atoms
 from pofx.core.component_axis import pooled
 from pofx.core.double_double import Double, add, double, rounded, total, two_product, two_sum
-from pofx.core.errors import unknown
+from pofx.core.errors import unknown_name_error
 from pofx.core.linalg import half_log_det, whitener
 from pofx.core.rows import Rows
 from pofx.families.normal import Normal
@@ -163,7 +163,7 @@ class Gaussian(Statistical):
     ) -> "Gaussian":
         """Uncorrelated columns at the data's scale; the first step finds the rest."""
         if covariance not in STRUCTURES:
-            raise unknown("covariance", covariance, STRUCTURES)
+            raise unknown_name_error("covariance", covariance, STRUCTURES)
         scale, _ = scale_of(rows, columns)
         variance = jnp.maximum(scale.variance, scale.floor)
         return cls(scale.centre, jnp.diag(variance), scale, covariance, prior)

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from pofx.core import closed_forms
 from pofx.core.abstract import Example, Mask, Row, Stepwise
 from pofx.core.column import Column
-from pofx.core.errors import at_least
+from pofx.core.errors import check_at_least
 from pofx.core.rows import Rows
 from pofx.families.bernoulli import Bernoulli
 from pofx.families.normal import Normal
@@ -69,7 +69,7 @@ class LatentTree(TreeModel, Stepwise):
         init: str = "k-means++",
     ) -> "LatentTree":
         """The mixture of clusters as a tree; no more states than rows."""
-        at_least(1, states=states)
+        check_at_least(1, states=states)
         k = min(states, rows.count)
         check_prior(prior, k)
         x, observed, weight = rows.flat()

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from pofx.core.abstract import Example, Mask, OnePhase, OnLoss, Queryable, Row, Still, Tractable
 from pofx.core.abstract_approximate import Unnormalised
 from pofx.core.column import KINDS, Column, Kind
-from pofx.core.errors import PofxError, at_least, unknown, warn
+from pofx.core.errors import PofxError, check_at_least, unknown_name_error, warn
 from pofx.core.rows import Rows
 from pofx.models.energies.annealed_importance import blackjax, doubt_mixing, doubt_weights, worth
 from pofx.models.energies.base_model import drawn, plain
@@ -193,9 +193,9 @@ class NeuralEnergy(Unnormalised, OnLoss, Still, OnePhase):
     ) -> "NeuralEnergy":
         """The reference, learned from the rows, and a network that is zero."""
         if loss not in LOSSES:
-            raise unknown("loss", loss, LOSSES)
-        at_least(1, ratio=ratio, width=width, chains=chains, temperatures=temperatures)
-        at_least(0, depth=depth)
+            raise unknown_name_error("loss", loss, LOSSES)
+        check_at_least(1, ratio=ratio, width=width, chains=chains, temperatures=temperatures)
+        check_at_least(0, depth=depth)
         if not noise > 0:
             raise PofxError(f"noise: wanted a number above 0, got {noise!r}")
         moves = plain(columns)

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from pofx.core.abstract import Example, Mask, OnePhase, Queryable, Row
 from pofx.core.abstract_approximate import Unnormalised
 from pofx.core.column import Column, Kind
-from pofx.core.errors import at_least
+from pofx.core.errors import check_at_least
 from pofx.core.rows import Rows
 from pofx.models.energies.annealed_importance import doubt_means, doubt_mixing, doubt_weights
 from pofx.models.energies.boltzmann import ANNEALED, Bipartite, based, log_sum, partition, summed
@@ -180,7 +180,7 @@ class RBM(Unnormalised, OnePhase):
         temperatures: int = 2000,
     ) -> "RBM":
         """Columns at their means, all but independent."""
-        at_least(1, hidden=hidden, sweeps=sweeps, chains=chains, temperatures=temperatures)
+        check_at_least(1, hidden=hidden, sweeps=sweeps, chains=chains, temperatures=temperatures)
         weighing, leaning, drawing = jax.random.split(key, 3)
         visible = Visible.near(rows, columns)
         # Standardised numbers are a saddle to weights near zero and to units that lean alike.

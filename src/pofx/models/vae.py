@@ -15,7 +15,7 @@ from pofx.core import closed_forms
 from pofx.core.abstract import Example, Mask, OnePhase, Queryable, Row, Tractable
 from pofx.core.abstract_approximate import Bounded
 from pofx.core.column import KINDS, Column, Kind
-from pofx.core.errors import at_least, warn
+from pofx.core.errors import check_at_least, warn
 from pofx.core.rows import Rows, per_row
 from pofx.models.independent import Independent
 from pofx.nets.mlp import Mlp
@@ -200,8 +200,8 @@ class VAE(Bounded, OnePhase):
         # A short warm-up leaves latent numbers without use; in a long one few rows, which are met
         # the more often, are learned by heart.
         warmup = warmup or min(max(rows.count // 5, 200), 1000)
-        at_least(1, latent=latent, width=width, samples=samples)
-        at_least(0, depth=depth, warmup=warmup)
+        check_at_least(1, latent=latent, width=width, samples=samples)
+        check_at_least(0, depth=depth, warmup=warmup)
         x, observed, weight = rows.flat()
         heavy = observed * weight[:, None]
         part = _learned(Independent.near(columns, x, heavy, prior), rows)

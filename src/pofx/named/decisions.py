@@ -1,4 +1,4 @@
-"""Acts chosen for rows, what they are expected to cost, and why some were refused."""
+"""Actions chosen for rows, what they are expected to cost, and why some were rejected."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,58 +6,61 @@ from typing import Any
 
 import numpy as np
 
-from pofx.core.errors import PofxError, unknown
+from pofx.core.errors import PofxError, unknby_level_name_error
 from pofx.core.escaping import escaped
 from pofx.table.encoding import level_text
 from pofx.table.schema import Variable
 
-STRANGE, UNSURE = "strange", "unsure"
+OUTLIER, UNCERTAIN = "outlier", "uncertain"
 
 
 @dataclass(frozen=True, eq=False)
 class Decisions:
-    """One act a row, or a refusal.
+    """One action per row, or a rejection.
 
-    `act` holds None where refused (NaN for numbers); `expected_cost` is that of the best act, in
-    the units of the costs; `surprise` the tail probability of the row's log-probability among
-    fresh draws, 1 where it was not asked; `reason` is "strange" for a row unlike what was learned,
-    "unsure" for a posterior too flat for the cost of being wrong, else "".
+    Args:
+        target: the column decided on.
+        action: None if rejected, NaN for numbers.
+        expected_cost: that of the best action, in the units of the costs.
+        tail_probability: of the row's log-probability; 1 if it was not computed.
+        reason: "outlier" for a row unlike the data learned from, "uncertain" if the best action is
+            expected to cost more than a rejection, else "".
     """
 
     target: str
-    act: np.ndarray
+    action: np.ndarray
     expected_cost: np.ndarray
-    surprise: np.ndarray
+    tail_probability: np.ndarray
     reason: np.ndarray
 
     @property
-    def refused(self) -> np.ndarray:
-        """Which rows were refused."""
+    def rejected(self) -> np.ndarray:
+        """Which rows were rejected."""
         return self.reason != ""
 
     def columns(self) -> dict[str, np.ndarray]:
         """The decisions as a table."""
         return {
-            self.target: self.act,
+            self.target: self.action,
             "expected_cost": self.expected_cost,
-            "surprise": self.surprise,
-            "refused": self.reason,
+            "tail_probability": self.tail_probability,
+            "rejected": self.reason,
         }
 
     def __len__(self) -> int:
-        return len(self.act)
+        return len(self.action)
 
     def __repr__(self) -> str:
-        told = ", ".join(f"{(self.reason == r).sum()} {r}" for r in (STRANGE, UNSURE))
-        refused = f"{self.refused.sum()} refused ({told})"
-        return f"decisions on {escaped(self.target)} of {len(self)} rows, {refused}"
+        reasons = ", ".join(f"{(self.reason == r).sum()} {r}" for r in (OUTLIER, UNCERTAIN))
+        rejected = f"{self.rejected.sum()} rejected ({reasons})"
+        return f"decisions on {escaped(self.target)} for {len(self)} rows, {rejected}"
 
 
 def costs(cost: Any, variable: Variable) -> tuple[np.ndarray, np.ndarray]:
-    """The acts, and the cost of each where each level is the truth, (acts, levels).
+    """The actions, and the cost of each if each level is the truth, (actions, levels).
 
-    None is 0 for the right level and 1 for another. A matrix has a row for each level as an act. A
-    mapping goes from acts of any name to costs, in the order of the levels or by level. Raises
+    None is 0 for the right level and 1 for another. A matrix has a row for each level as an action. A
+    mapping goes from actions of any name to costs, in the order of the levels or by level. Raises
     PofxError for another shape, and for costs that are not finite.
 
     >>> coin = Variable("coin", "binary", levels=("head", "tail"))
@@ -68,40 +71,40 @@ def costs(cost: Any, variable: Variable) -> tuple[np.ndarray, np.ndarray]:
     if cost is None:
         return np.array(levels), 1 - np.eye(len(levels))
     if isinstance(cost, Mapping):
-        rows = [_by_level(act, row, levels) for act, row in cost.items()]
-        acts = np.empty(len(rows), object)
-        acts[:] = list(cost)
+        rows = [_by_level(action, row, levels) for action, row in cost.items()]
+        actions = np.empty(len(rows), object)
+        actions[:] = list(cost)
     else:
-        rows, acts = cost, np.array(levels)
+        rows, actions = cost, np.array(levels)
     try:
         table = np.asarray(rows, np.float64)
     except (TypeError, ValueError, OverflowError):
         table = np.zeros(0)
-    if table.shape != (len(acts), len(levels)) or not len(acts):
+    if table.shape != (len(actions), len(levels)) or not len(actions):
         shape = f"shape {table.shape}" if table.size else f"{type(cost).__name__}"
         raise PofxError(
-            f"cost: wanted a matrix of shape ({len(levels)}, {len(levels)}), an act a row and a "
-            f"true level of {variable.name!r} a column ({_few(levels)}), or a mapping from acts to "
+            f"cost: wanted a matrix of shape ({len(levels)}, {len(levels)}), an action per row and a "
+            f"true level of {variable.name!r} per column ({_few(levels)}), or a mapping from actions to "
             f"such rows; got {shape}"
         )
     if not np.isfinite(table).all():
         raise PofxError("cost: wanted finite numbers")
-    return acts, table
+    return actions, table
 
 
-def _by_level(act: Any, row: Any, levels: Sequence[Any]) -> Any:
+def _by_level(action: Any, row: Any, levels: Sequence[Any]) -> Any:
     if not isinstance(row, Mapping):
         return row
     # JSON knows levels by their text only.
     names = {level_text(level): level for level in levels}
-    own = {names.get(level, level): cost for level, cost in row.items()}
-    for level in own:
+    by_level = {names.get(level, level): cost for level, cost in row.items()}
+    for level in by_level:
         if level not in levels:
-            raise unknown(f"level in the costs of {act!r}:", level, levels)
-    missing = [level for level in levels if level not in own]
+            raise unknby_level_name_error(f"level in the costs of {action!r}:", level, levels)
+    missing = [level for level in levels if level not in by_level]
     if missing:
-        raise PofxError(f"cost: act {act!r} has no cost for the level {missing[0]!r}")
-    return [own[level] for level in levels]
+        raise PofxError(f"cost: action {action!r} has no cost for the level {missing[0]!r}")
+    return [by_level[level] for level in levels]
 
 
 def _few(levels: Sequence[Any]) -> str:

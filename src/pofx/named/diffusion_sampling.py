@@ -12,21 +12,20 @@ from pofx.core.answer import Answer
 from pofx.core.errors import PofxError
 from pofx.core.float_width import in_model_width
 from pofx.core.rows import per_row, rows
-from pofx.joint.joint import Joint
 from pofx.named.fit_record import plain
-from pofx.named.model import at_least_one
+from pofx.named.model import NamedModel, P, check_positive_int
 from pofx.named.random_keys import key_of
 from pofx.table.encoding import encode, log_scale
 
 
 @in_model_width
 def with_sampler(
-    p: Joint,
+    p: P,
     sampler: str | None = None,
     *,
     timesteps: int | None = None,
     guidance: float | None = None,
-) -> Joint:
+) -> P:
     """The same fit of a diffusion, drawn from otherwise; None leaves a setting as it is.
 
     `sampler` is "ancestral", draws of p(z_s | z_t), or "ode", the probability flow by Heun's steps;
@@ -39,13 +38,13 @@ def with_sampler(
     >>> small = {"width": 4, "depth": 1, "timesteps": 4, "epochs": 1, "guide": "independent"}
     >>> p = pofx.fit(data, "diffusion", on="b", **small)
     >>> q = with_sampler(p, "ode", timesteps=3, guidance=1.0)
-    >>> q.fit["options"]["guidance"]
+    >>> q.fit_info["options"]["guidance"]
     1.0
     """
     if not _steered(p):
         raise PofxError(f"p: wanted a diffusion, got {p!r}")
     if timesteps is not None:
-        at_least_one("timesteps", timesteps)
+        check_positive_int("timesteps", timesteps)
     if guidance is not None and (not isinstance(guidance, Real) or not 0 <= guidance < np.inf):
         raise PofxError(f"guidance: wanted a number, at least 0; got {guidance!r}")
 
@@ -53,13 +52,14 @@ def with_sampler(
         return leaf.steered(sampler, timesteps, guidance) if _is_steered(leaf) else leaf
 
     model = jax.tree.map(otherwise, p.model, is_leaf=_is_steered)
-    own = {"sampler": sampler, "timesteps": timesteps, "guidance": guidance}
-    options = dict(p.fit.get("options", {})) | {k: v for k, v in own.items() if v is not None}
-    return replace(p, model=model, fit=plain({**p.fit, "options": options}))
+    settings = {"sampler": sampler, "timesteps": timesteps, "guidance": guidance}
+    changed = {name: value for name, value in settings.items() if value is not None}
+    options = dict(p.fit_info.get("options", {})) | changed
+    return replace(p, model=model, fit_info=plain({**p.fit_info, "options": options}))
 
 
 @in_model_width
-def flow_log_prob(p: Joint, data: Any, *, draws: int = 4, seed: int = 0) -> Answer:
+def flow_log_prob(p: NamedModel, data: Any, *, draws: int = 4, seed: int = 0) -> Answer:
     """log p(x) of each row by the probability flow of a diffusion, in nats: an estimate.
 
     log p(x) = log E[N(z_1; 0, I) |det dz_1 / dz_0| p(x | z_0) / q(z_0 | x)],  z_0 ~ q(z_0 | x)
@@ -73,7 +73,7 @@ def flow_log_prob(p: Joint, data: Any, *, draws: int = 4, seed: int = 0) -> Answ
     found = _steered(p)
     if len(found) != 1 or p.evidence or p.model.size != found[0].size:
         raise PofxError(f"p: wanted a diffusion of all columns, as pofx.fit gives it; got {p!r}")
-    at_least_one("draws", draws)
+    check_positive_int("draws", draws)
     if not isinstance(draws, Integral) or draws < 2:
         raise PofxError(f"draws: wanted at least 2, got {draws!r}")
     x = encode(p.schema, data)
@@ -94,7 +94,7 @@ def _flowed(own, x, observed):
     return jax.vmap(lambda k: model.flow_log_prob(jax.random.wrap_key_data(k), x))(keys)
 
 
-def _steered(p: Joint) -> list[Steered]:
+def _steered(p: NamedModel) -> list[Steered]:
     return list(filter(_is_steered, jax.tree.leaves(p.model, is_leaf=_is_steered)))
 
 

@@ -10,19 +10,20 @@ from pofx.core.answer import Answer, mean_over_rows
 from pofx.core.errors import PofxError
 from pofx.core.float_width import in_model_width
 from pofx.core.rows import rows
-from pofx.joint.joint import Joint
-from pofx.named.independence import UNRELATED, marked
-from pofx.named.information import in_nats, in_unit
-from pofx.named.random_keys import key_of
-from pofx.named.recoding import difference, lacking, recoded, together
-from pofx.named.seed_averaging import replicated
+from pofx.named.conditioning import marginal
+from pofx.named.densities import log_prob
+from pofx.named.independence import UNRELATED, ignores, with_note
+from pofx.named.model import NamedModel
+from pofx.named.precision import Precision, to_nats
+from pofx.named.recoding import difference, lacking, recoded, with_levels_of
+from pofx.named.seed_averaging import average_over_seeds
 from pofx.queries import density, divergence
 from pofx.queries.monte_carlo import MAX_DRAWS
 
 
 def kl(
-    p: Joint,
-    q: Joint,
+    p: NamedModel,
+    q: NamedModel,
     *names: str,
     unit: str = "nats",
     stderr: float | None = None,
@@ -44,13 +45,13 @@ def kl(
     >>> print(kl(p, p))
     KL(p || q) = 0 nats   exact, of equals
     """
-    request = {"unit": unit, "stderr": stderr, "max_draws": max_draws, "seed": seed}
-    return _between("KL", divergence.kl, p, q, names, **request)
+    precision = Precision(unit, stderr, max_draws, seed)
+    return _between("KL", divergence.kl, p, q, names, precision)
 
 
 def jensen_shannon(
-    p: Joint,
-    q: Joint,
+    p: NamedModel,
+    q: NamedModel,
     *names: str,
     unit: str = "nats",
     stderr: float | None = None,
@@ -66,14 +67,14 @@ def jensen_shannon(
     >>> print(jensen_shannon(p, p, unit="bits"))
     JS(p || q) = 0 bits   exact, of equals
     """
-    request = {"unit": unit, "stderr": stderr, "max_draws": max_draws, "seed": seed}
-    return _between("JS", divergence.jensen_shannon, p, q, names, **request)
+    precision = Precision(unit, stderr, max_draws, seed)
+    return _between("JS", divergence.jensen_shannon, p, q, names, precision)
 
 
 @in_model_width
 def cross_entropy(
-    p: Joint,
-    q: Joint,
+    p: NamedModel,
+    q: NamedModel,
     *names: str,
     unit: str = "nats",
     stderr: float | None = None,
@@ -89,54 +90,52 @@ def cross_entropy(
     >>> print(cross_entropy(p, p, unit="bits"))
     CE(p || q) = 1 bits   exact, closed form
     """
-    request = {"unit": unit, "stderr": stderr, "max_draws": max_draws, "seed": seed}
-    answer = _between("CE", divergence.cross_entropy, p, q, names, **request)
+    precision = Precision(unit, stderr, max_draws, seed)
+    answer = _between("CE", divergence.cross_entropy, p, q, names, precision)
     units = p.entries.entropy_units(p.model, p.entries.mask(names or p.schema.names))
-    return replace(answer, value=answer.value + float(units) / in_nats(1.0, unit))
+    return replace(answer, value=answer.value + float(units) / to_nats(1.0, unit))
 
 
 @in_model_width
 def _between(
-    what: str,
+    symbol: str,
     query: Callable[..., Answer],
-    p: Joint,
-    q: Joint,
+    p: NamedModel,
+    q: NamedModel,
     names: tuple[str, ...],
-    *,
-    unit: str,
-    stderr: float | None,
-    max_draws: int,
-    seed: int,
+    precision: Precision,
 ) -> Answer:
-    """The answer of a query that takes both models, in the unit asked for."""
-    for other in (p, q):
-        if not isinstance(other, Joint):
-            got = type(other).__name__
-            raise PofxError(f"{query.__name__}: wanted two distributions, got {got}")
+    """The answer of a query of both models, in the unit asked for."""
+    for side in (p, q):
+        if not isinstance(side, NamedModel):
+            got = type(side).__name__
+            raise PofxError(f"{query.__name__}: expected two distributions, got {got}")
     if names and set(p.schema.names) != set(q.schema.names):
-        p, q = p.marginal(*names), q.marginal(*names)
-    if apart := difference(p, q, levels=False):
+        p, q = marginal(p, names), marginal(q, names)
+    if reason := difference(p, q, levels=False):
         raise PofxError(
-            f"{query.__name__}: wanted two distributions of the same variables and point masses; "
-            f"{apart}"
+            f"{query.__name__}: expected two distributions of the same variables and point masses; "
+            f"{reason}"
         )
-    whose = together(p, q)
-    asked = p.entries.mask(names or p.schema.names)
-    request = {"stderr": in_nats(stderr, unit), "max_draws": max_draws}
+    names_in_question = names
+    names = names or p.schema.names
+    all_levels = with_levels_of(p, q)
+    mask = p.entries.mask(names)
 
-    def put(p: Joint, q: Joint) -> Answer:
-        one, other = recoded(p.model, p, whose), recoded(q.model, q, whose)
-        return query(key_of(seed), one, other, whose.entries.columns, asked, **request)
+    def compute(p: NamedModel, q: NamedModel) -> Answer:
+        one, other = (recoded(side.model, side, all_levels) for side in (p, q))
+        columns = all_levels.entries.columns
+        return query(precision.key, one, other, columns, mask, **precision.limits)
 
-    answer = None if what == "JS" else _beyond(p, q, names or p.schema.names)
+    answer = None if symbol == "JS" else _infinite_divergence(p, q, names)
     if answer is None:
-        answer = replicated(put, p, q)
-    over = f"({', '.join(names)})" if names else ""
-    answer = in_unit(answer, unit, f"{what}(p{over} || q{over})")
-    return _noted(answer, p, q, names or p.schema.names)
+        answer = average_over_seeds(compute, p, q)
+    over = f"({', '.join(names_in_question)})" if names_in_question else ""
+    answer = precision.labelled(answer, f"{symbol}(p{over} || q{over})")
+    return _with_note_if_ignored(answer, p, q, names)
 
 
-def _beyond(p: Joint, q: Joint, names: Sequence[str]) -> Answer | None:
+def _infinite_divergence(p: NamedModel, q: NamedModel, names: Sequence[str]) -> Answer | None:
     """An infinite answer if p gives probability to a level that q does not have."""
     for name in names:
         for level in lacking(p.schema.variable(name), q.schema.variable(name)):
@@ -144,24 +143,26 @@ def _beyond(p: Joint, q: Joint, names: Sequence[str]) -> Answer | None:
             x = np.full((int(p.entries.mask([name]).sum()), p.model.size), np.nan)
             x[np.arange(len(x)), p.entries.mask([name])] = code
             if (density.log_prob(p.model, rows(x)) > -np.inf).any():
-                how = f"the second has no level {level!r} of {name!r}"
-                return Answer(np.inf, how=how, unit="nats")
+                method = f"the second has no level {level!r} of {name!r}"
+                return Answer(np.inf, method=method, unit="nats")
     return None
 
 
-def _noted(answer: Answer, p: Joint, q: Joint, names: Sequence[str]) -> Answer:
-    """The answer, which says so if what is given of a side has no part in it."""
-    sides = [
-        (word, side) for word, side in (("first", p), ("second", q)) if side.unrelated is not None
-    ]
-    deaf = [word for word, side in sides if side._ignores(names)]
-    if not deaf:
+def _with_note_if_ignored(
+    answer: Answer, p: NamedModel, q: NamedModel, names: Sequence[str]
+) -> Answer:
+    """The answer, with a note if the evidence of a side has no part in it."""
+    sides = {"first": p, "second": q}
+    conditional = [word for word, side in sides.items() if side.unrelated is not None]
+    ignoring = [word for word in conditional if ignores(sides[word], names)]
+    if not ignoring:
         return answer
-    return marked(answer, UNRELATED if len(deaf) == len(sides) else f"the {deaf[0]} {UNRELATED}")
+    both = len(ignoring) == len(conditional)
+    return with_note(answer, UNRELATED if both else f"the {ignoring[0]} {UNRELATED}")
 
 
 @in_model_width
-def compare(p: Joint, q: Joint, data: Any) -> Answer:
+def compare(p: NamedModel, q: NamedModel, data: Any) -> Answer:
     """The mean of log p(x) - log q(x) over rows, a paired difference with its standard error.
 
     Positive where p gives the rows more probability; nats a row. On rows that neither learned
@@ -174,10 +175,10 @@ def compare(p: Joint, q: Joint, data: Any) -> Answer:
     >>> float(compare(p, p, data))
     0.0
     """
-    if apart := difference(p, q):
+    if reason := difference(p, q):
         raise PofxError(
-            f"compare: wanted two distributions whose densities compare; {apart}; "
+            f"compare: wanted two distributions whose densities compare; {reason}; "
             "fit one with schema= of the other"
         )
-    gains = p.log_prob(data) - q.log_prob(data)
-    return replace(mean_over_rows(gains), what="E[log p(x) - log q(x)]")
+    gains = log_prob(p, data, "error") - log_prob(q, data, "error")
+    return replace(mean_over_rows(gains), question="E[log p(x) - log q(x)]")

@@ -1,270 +1,174 @@
-"""What variables tell: entropy, mutual information, total correlation, independence."""
+"""Entropies, mutual informations and total correlations of named columns."""
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from pofx.core.answer import Answer
-from pofx.core.errors import PofxError, unknown
+from pofx.core.errors import PofxError, unknown_name_error
 from pofx.core.float_width import in_model_width
-from pofx.named.model import Held, Names, listed
-from pofx.named.random_keys import key_of
-from pofx.named.seed_averaging import of_estimates
+from pofx.estimate.permutation import IndependenceTest
+from pofx.estimate.permutation import independence_test as permutation_test
+from pofx.named.independence import with_note_if_ignored
+from pofx.named.model import NamedModel
+from pofx.named.precision import Precision
+from pofx.named.seed_averaging import averaged_over_seeds
+from pofx.named.weight_warnings import warn_if_draws_unreliable
 from pofx.queries import information, pairwise_information
-from pofx.queries.monte_carlo import MAX_DRAWS
 from pofx.table.frames.cells import Cells
 from pofx.table.frames.reading import read_frame
 from pofx.table.schema import Schema
 
-if TYPE_CHECKING:
-    from pofx.estimate.permutation import Test
+HAS_DENSITY = ("real", "positive")
+"""Kinds of column whose entropy is differential."""
 
-UNITS = {"nats": 1.0, "bits": math.log(2)}
-DENSE = ("real", "positive")
-"""Kinds of column whose values have a density."""
+Group = tuple[str, ...]
 
 
-class Informs(Held):
-    """Information between the variables of a distribution.
+@in_model_width
+@averaged_over_seeds
+def entropy(p: NamedModel, names: Group, given: Group, precision: Precision) -> Answer:
+    """H(names | given), for all columns if no names are listed."""
+    names = names or p.schema.names
+    _check_no_repeats("entropy", names)
+    _check_not_given("entropy", p.schema, names, given)
+    a, b = p.entries.mask(names), p.entries.mask(given)
+    warn_if_draws_unreliable(p, a | b, b)
+    answer = information.conditional_entropy(
+        precision.key, p.model, p.entries.columns, a, b, **precision.limits
+    )
+    answer += p.entries.entropy_units(p.model, a & ~b)
+    answer = precision.labelled(answer, f"H({_conditional_label(names, given)})")
+    return with_note_if_ignored(p, answer, names, given)
 
-    Everywhere `unit` is nats or bits, an answer is exact where closed forms or enumerations give
-    it, else an estimate: to a standard error of `stderr` if asked, within `max_draws`, in whole
-    blocks of 2048 draws.
-    """
 
-    @in_model_width
-    @of_estimates
-    def entropy(
-        self,
-        *names: str,
-        given: Names = (),
-        unit: str = "nats",
-        stderr: float | None = None,
-        max_draws: int = MAX_DRAWS,
-        seed: int = 0,
-    ) -> Answer:
-        """H(names | given) = -E log p(names | given), of all variables where none is named.
+@in_model_width
+@averaged_over_seeds
+def mutual_information(
+    p: NamedModel, a: Group, b: Group, given: Group, precision: Precision
+) -> Answer:
+    """I(a; b | given)."""
+    _check_no_repeats("mutual_information", a, b)
+    _check_finite("mutual_information", p.schema, a, b, given)
+    x, y, z = map(p.entries.mask, (a, b, given))
+    warn_if_draws_unreliable(p, x | y | z, x | z, y | z, z)
+    answer = information.mutual_information(
+        precision.key, p.model, p.entries.columns, x, y, z, **precision.limits
+    )
+    answer = precision.labelled(answer, _information_label(a, b, given))
+    return with_note_if_ignored(p, answer, a + b, given)
 
-        Differential for continuous columns, in the data's units. Cover and Thomas (2006), ch. 2, 8.
-        """
-        names, others = names or self.schema.names, listed(given)
-        self._once("entropy", names)
-        self._known("entropy", names, others)
-        a, b = self.entries.mask(names), self.entries.mask(others)
-        self._check_draws(a | b, b)
-        answer = information.conditional_entropy(
-            key_of(seed),
-            self.model,
-            self.entries.columns,
-            a,
-            b,
-            stderr=in_nats(stderr, unit),
-            max_draws=max_draws,
-        )
-        answer += self.entries.entropy_units(self.model, a & ~b)
-        answer = in_unit(answer, unit, f"H({_bar(', '.join(names), others)})")
-        return self._noted(answer, names, others)
 
-    @in_model_width
-    @of_estimates
-    def mutual_information(
-        self,
-        a: Names,
-        b: Names,
-        *,
-        given: Names = (),
-        unit: str = "nats",
-        stderr: float | None = None,
-        max_draws: int = MAX_DRAWS,
-        seed: int = 0,
-    ) -> Answer:
-        """I(a; b | given) = H(a | given) - H(a | b, given): what a and b tell about each other.
+@in_model_width
+@averaged_over_seeds
+def mutual_informations(p: NamedModel, names: Group, precision: Precision) -> Answer:
+    """I(a; b) of every pair of the names, of all columns if none are listed."""
+    names = names or p.schema.names
+    for i, name in enumerate(names):
+        _check_disjoint("mutual_informations", [name], names[i + 1 :])
+    answer = pairwise_information.mutual_informations(
+        precision.key,
+        p.model,
+        p.entries.columns,
+        [p.entries.mask([name]) for name in names],
+        **precision.limits,
+    )
+    answer = precision.labelled(answer, f"I of pairs of {', '.join(names)}")
+    return with_note_if_ignored(p, answer, names)
 
-        Of levels and counts that are on both sides it is their entropy, I(a; a) = H(a).
-        """
-        one, other, others = map(listed, (a, b, given))
-        self._once("mutual_information", one, other)
-        self._finite("mutual_information", one, other, others)
-        x, y, z = map(self.entries.mask, (one, other, others))
-        self._check_draws(x | y | z, x | z, y | z, z)
-        answer = information.mutual_information(
-            key_of(seed),
-            self.model,
-            self.entries.columns,
-            x,
-            y,
-            z,
-            stderr=in_nats(stderr, unit),
-            max_draws=max_draws,
-        )
-        what = f"I({', '.join(one)}; {_bar(', '.join(other), others)})"
-        return self._noted(in_unit(answer, unit, what), one + other, others)
 
-    @in_model_width
-    @of_estimates
-    def mutual_informations(
-        self,
-        *names: str,
-        unit: str = "nats",
-        stderr: float | None = None,
-        max_draws: int = MAX_DRAWS,
-        seed: int = 0,
-    ) -> Answer:
-        """I(a; b) of every pair of the variables named, of all where none is.
+@in_model_width
+@averaged_over_seeds
+def total_correlation(p: NamedModel, names: Group, given: Group, precision: Precision) -> Answer:
+    """TC(names | given), for all columns if no names are listed."""
+    names = names or p.schema.names
+    if len(names) < 2:
+        got = ", ".join(names)
+        raise PofxError(f"total_correlation: expected two columns or more, got {got}")
+    for i, name in enumerate(names):
+        _check_disjoint("total_correlation", [name], names[i + 1 :])
+    answer = information.total_correlation(
+        precision.key,
+        p.model,
+        p.entries.columns,
+        [p.entries.mask([name]) for name in names],
+        p.entries.mask(given),
+        **precision.limits,
+    )
+    answer = precision.labelled(answer, f"TC({_conditional_label(names, given)})")
+    return with_note_if_ignored(p, answer, names, given)
 
-        An `Answer` that holds a symmetric matrix in the order of the names, NaN on its diagonal;
-        all pairs share the draws, and each has its own standard error.
-        """
-        names = names or self.schema.names
-        for i, name in enumerate(names):
-            self._distinct("mutual_informations", [name], names[i + 1 :])
-        answer = pairwise_information.mutual_informations(
-            key_of(seed),
-            self.model,
-            self.entries.columns,
-            [self.entries.mask([name]) for name in names],
-            stderr=in_nats(stderr, unit),
-            max_draws=max_draws,
-        )
-        return self._noted(in_unit(answer, unit, f"I of pairs of {', '.join(names)}"), names)
 
-    @in_model_width
-    @of_estimates
-    def total_correlation(
-        self,
-        *names: str,
-        given: Names = (),
-        unit: str = "nats",
-        stderr: float | None = None,
-        max_draws: int = MAX_DRAWS,
-        seed: int = 0,
-    ) -> Answer:
-        """TC(names | given) = Σ H(name | given) - H(names | given), of all where none is named.
+def independence_test(
+    p: NamedModel, a: Group, b: Group, data: Any, given: Group, permutations: int, seed: int
+) -> IndependenceTest:
+    """A permutation test of I(a; b | given) = 0 on the rows of the data."""
+    _check_no_repeats("independence_test", a, b)
+    _check_disjoint("independence_test", a, b)
+    cells = read_frame(data, p.schema.names).cells
+    groups = {"x": a, "y": b, "given": given}
+    samples = {k: _samples(p.schema, cells, names) for k, names in groups.items() if names}
+    test = permutation_test(
+        **{k: values for k, (values, _) in samples.items()},
+        discrete={k: discrete for k, (_, discrete) in samples.items()},
+        permutations=permutations,
+        seed=seed,
+    )
+    label = _information_label(a, b, given)
+    return replace(test, information=replace(test.information, question=label))
 
-        How far the variables are from independent of each other; of two it is I (Watanabe 1960).
-        """
-        names, others = names or self.schema.names, listed(given)
-        if len(names) < 2:
-            got = ", ".join(names)
-            raise PofxError(f"total_correlation: wanted two columns or more, got {got}")
-        for i, name in enumerate(names):
-            self._distinct("total_correlation", [name], names[i + 1 :])
-        answer = information.total_correlation(
-            key_of(seed),
-            self.model,
-            self.entries.columns,
-            [self.entries.mask([name]) for name in names],
-            self.entries.mask(others),
-            stderr=in_nats(stderr, unit),
-            max_draws=max_draws,
-        )
-        answer = in_unit(answer, unit, f"TC({_bar(', '.join(names), others)})")
-        return self._noted(answer, names, others)
 
-    @in_model_width
-    def independent(
-        self,
-        a: Names,
-        b: Names,
-        *,
-        given: Names = (),
-        data: Any = None,
-        permutations: int = 199,
-        stderr: float | None = None,
-        max_draws: int = MAX_DRAWS,
-        seed: int = 0,
-    ) -> "Answer | Test":
-        """Are a and b independent given others? Zero nats for yes, in the model; a test, from data.
+def _check_no_repeats(verb: str, *groups: Sequence[str]) -> None:
+    """Raises PofxError for a group without a column, and for one that lists a column twice."""
+    for names in groups:
+        if not names:
+            raise PofxError(f"{verb}: expected at least one column on each side")
+        repeats = [name for name in names if list(names).count(name) > 1]
+        if repeats:
+            raise PofxError(f"{verb}: column {repeats[0]!r} is listed twice")
 
-        Without `data` the model's own I(a; b | given), which is 0 exactly where they are. With it
-        a permutation test on the rows that are complete in these columns: `Test.p_value` is
-        uniform where they are independent, for no statistic of the model enters it (the model was
-        fitted, maybe to the same rows).
-        """
-        from pofx.estimate.permutation import independence_test
 
-        one, other, others = map(listed, (a, b, given))
-        if data is None:
-            return self.mutual_information(
-                a, b, given=given, stderr=stderr, max_draws=max_draws, seed=seed
-            )
-        self._once("independent", one, other)
-        self._distinct("independent", one, other)
-        cells = read_frame(data, self.schema.names).cells
-        groups = {"x": one, "y": other, "given": others}
-        samples = {k: _samples(self.schema, cells, names) for k, names in groups.items() if names}
-        found = independence_test(
-            **{k: values for k, (values, _) in samples.items()},
-            discrete={k: discrete for k, (_, discrete) in samples.items()},
-            permutations=permutations,
-            seed=seed,
-        )
-        what = f"I({', '.join(one)}; {_bar(', '.join(other), others)})"
-        return replace(found, information=replace(found.information, what=what))
-
-    def _once(self, what: str, *groups: Names) -> None:
-        """Raises PofxError for a group without a column, and for one that stands twice in it."""
-        for names in groups:
-            if not names:
-                raise PofxError(f"{what}: wanted at least one column on each side")
-            twice = [name for name in names if list(names).count(name) > 1]
-            if twice:
-                raise PofxError(f"{what}: {twice[0]!r} stands twice")
-
-    def _known(self, what: str, names: Names, given: Names) -> None:
-        """Raises PofxError for a number that is given too: of a point H is minus infinity."""
-        both = [n for n in names if n in given and self.schema.variable(n).kind in DENSE]
-        if both:
+def _check_not_given(verb: str, schema: Schema, names: Group, given: Group) -> None:
+    """Raises PofxError for a number that is given too: its entropy would be minus infinity."""
+    for name in names:
+        if name in given and schema.variable(name).kind in HAS_DENSITY:
             raise PofxError(
-                f"{what}: {both[0]!r} is both asked and given; a number that is known has the "
+                f"{verb}: {name!r} is both asked and given; a number that is known has the "
                 "differential entropy -infinity, so leave it out of one of the two"
             )
 
-    def _finite(self, what: str, one: Names, other: Names, given: Names) -> None:
-        """Raises PofxError for a number on both sides that is not given: what it tells is all."""
-        both = [n for n in one if n in other and n not in given]
-        for name in both:
-            if self.schema.variable(name).kind in DENSE:
-                raise PofxError(
-                    f"{what}: {name!r} is on both sides; I(a; a) is infinite for a column of "
-                    "numbers, so leave it out of one of the two"
-                )
 
-    def _distinct(self, what: str, one: Names, other: Names) -> None:
-        both = sorted(set(one) & set(other))
-        if both:
-            raise PofxError(f"{what}: {both[0]!r} is on both sides; I(a; a) is H(a)")
+def _check_finite(verb: str, schema: Schema, a: Group, b: Group, given: Group) -> None:
+    """Raises PofxError for a number on both sides that is not given: I would be infinite."""
+    for name in a:
+        if name in b and name not in given and schema.variable(name).kind in HAS_DENSITY:
+            raise PofxError(
+                f"{verb}: {name!r} is on both sides; I(a; a) is infinite for a column of "
+                "numbers, so leave it out of one of the two"
+            )
 
 
-def in_unit(answer: Answer, unit: str, what: str) -> Answer:
-    """An answer in nats as one in the unit asked for."""
-    return replace(answer / in_nats(1.0, unit), unit=unit, what=what)
+def _check_disjoint(verb: str, a: Sequence[str], b: Sequence[str]) -> None:
+    both = sorted(set(a) & set(b))
+    if both:
+        raise PofxError(f"{verb}: {both[0]!r} is on both sides; I(a; a) is H(a)")
 
 
-def in_nats(number: float | None, unit: str) -> Any:
-    """A number of that unit in nats. Raises PofxError for an unknown unit."""
-    if unit not in UNITS:
-        raise PofxError(f"unit: wanted 'nats' or 'bits', got {unit!r}")
-    if number is None:
-        return None
-    if not isinstance(number, Real) or not number > 0:
-        raise PofxError(f"stderr: wanted a number > 0, in {unit}; got {number!r}")
-    return number * UNITS[unit]
-
-
-def _samples(schema: Schema, cells: Mapping[str, Cells], names: tuple[str, ...]) -> Any:
-    """The cells of some variables side by side, and which of their columns hold levels."""
+def _samples(schema: Schema, cells: Mapping[str, Cells], names: Group) -> Any:
+    """The cells of some columns side by side, and which of them hold levels."""
     for name in names:
         if name not in cells:
-            raise unknown("column", name, cells)
+            raise unknown_name_error("column", name, cells)
     columns = [cells[n].values.reshape(len(cells[n].values), -1) for n in names]
     discrete = [schema.variable(n).discrete for n in names for _ in range(schema.variable(n).size)]
     return np.concatenate(columns, axis=1), discrete
 
 
-def _bar(names: str, given: tuple[str, ...]) -> str:
-    return f"{names} | {', '.join(given)}" if given else names
+def _information_label(a: Group, b: Group, given: Group) -> str:
+    return f"I({', '.join(a)}; {_conditional_label(b, given)})"
+
+
+def _conditional_label(names: Group, given: Group) -> str:
+    return ", ".join(names) + (f" | {', '.join(given)}" if given else "")

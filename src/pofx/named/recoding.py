@@ -8,12 +8,12 @@ import numpy as np
 
 from pofx.core.abstract import Queryable
 from pofx.core.printing import names_text
-from pofx.joint.joint import Joint
+from pofx.named.model import NamedModel, P
 from pofx.models.recoded import Recoded
 from pofx.table.schema import Variable
 
 
-def difference(p: Joint, q: Joint, *, levels: bool = True) -> str:
+def difference(p: NamedModel, q: NamedModel, *, levels: bool = True) -> str:
     """Why densities of the two do not compare, in words; empty if they do.
 
     Order, shift, scale and the order of levels may differ. Variables, point masses and what is
@@ -42,7 +42,7 @@ def lacking(one: Variable, other: Variable) -> list[Any]:
     return [level for level in one.levels if level not in other.levels]
 
 
-def together(p: Joint, q: Joint) -> Joint:
+def with_levels_of(p: P, q: NamedModel) -> P:
     """`p` in a schema that has the levels of `q` besides its own; its model stays as it is."""
 
     def both(variable: Variable) -> Variable:
@@ -68,7 +68,7 @@ def measure(variable: Variable, any_levels: bool = False) -> str:
     return f"{shape}{what} with point masses at {spikes}" if spikes else f"{shape}{what}"
 
 
-def recoded(model: Queryable, q: Joint, p: Joint) -> Queryable:
+def recoded(model: Queryable, q: NamedModel, p: NamedModel) -> Queryable:
     """The model of `q`, which has no `difference` from `p`, over the free entries of `p`.
 
     A level of `p` that `q` lacks has probability 0. It is the model itself if the two encode alike,
@@ -99,21 +99,21 @@ def recoded(model: Queryable, q: Joint, p: Joint) -> Queryable:
     )
 
 
-def _order(p: Joint, q: Joint) -> tuple[int, ...]:
+def _order(p: NamedModel, q: NamedModel) -> tuple[int, ...]:
     """For each free entry of p its number among those of q."""
     place = np.cumsum(q.entries.free) - 1
     slices = [q.schema.slices[name] for name in p.schema.names]
     return tuple(np.concatenate([place[s][q.entries.free[s]] for s in slices]).tolist())
 
 
-def _alike(p: Joint, q: Joint) -> bool:
+def _alike(p: NamedModel, q: NamedModel) -> bool:
     """Whether both encode alike; dtypes and resolutions have no part in it."""
     unseen = {"dtype": "", "resolution": 0.0}
     one, other = (
-        [replace(variable, **unseen) for variable in joint.schema.variables] for joint in (p, q)
+        [replace(variable, **unseen) for variable in side.schema.variables] for side in (p, q)
     )
     return one == other
 
 
-def _free(p: Joint, name: str) -> np.ndarray:
+def _free(p: NamedModel, name: str) -> np.ndarray:
     return p.entries.free[p.schema.slices[name]]

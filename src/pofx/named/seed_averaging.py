@@ -1,85 +1,90 @@
-"""Answers of models that estimate: asked several times, each with noise of its own."""
+"""Averages over seeds: how an answer of a model that estimates gets its standard error."""
 
 import math
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass, replace
-from functools import wraps
-from operator import attrgetter, itemgetter
-from typing import Any
+from dataclasses import replace
+from functools import partial, wraps
+from typing import Any, ParamSpec
 
 import numpy as np
 
 from pofx.core.abstract_approximate import REPLICATES, energies, estimates, reseeded, shifted
 from pofx.core.answer import Answer
 from pofx.core.errors import PofxWarning
+from pofx.core.result import AbstractResult, map_values
 
-STEP = 0.5
+Q = ParamSpec("Q")
+
+LOG_Z_STEP = 0.5
 """Standard errors by which log Z goes up and down to see what follows."""
 
 
-def replicated(ask: Callable[..., Any], *held: Any) -> Any:
-    """ask(*held); where their models estimate, the mean over independent seeds.
+def average_over_seeds(query: Callable[..., Any], *models: Any) -> Any:
+    """query(*models); if the models estimate, the mean over independent seeds.
 
     The spread between the seeds is the standard error that the models' own noise adds to what the
-    answer already has: it counts whatever the question does with the estimates, but no bias. log Z
-    of an energy is estimated but once: what its error does is the slope of the answer in it.
+    answer already has. It counts whatever the query does with the estimates, but no bias. log Z of
+    an energy is estimated only once: the effect of its error is the slope of the answer in log Z.
     """
-    if not any(estimates(p.model) for p in held):
-        return ask(*held)
+    if not any(estimates(p.model) for p in models):
+        return query(*models)
 
-    def asked(number: int, energy: bytes = b"", errors: float = 0.0) -> Any:
-        own = [shifted(p.model, energy, errors) if energy else p.model for p in held]
-        return ask(*(replace(p, model=reseeded(m, number)) for p, m in zip(held, own)))
+    def with_seed(number: int, energy: bytes = b"", stderrs: float = 0.0) -> Any:
+        shifted_models = [shifted(p.model, energy, stderrs) if energy else p.model for p in models]
+        reseeded_models = [reseeded(model, number) for model in shifted_models]
+        return query(*(replace(p, model=m) for p, m in zip(models, reseeded_models)))
 
-    found = [asked(0)]
+    results = [with_seed(0)]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PofxWarning)  # once is enough
-        found += [asked(i) for i in range(1, REPLICATES)]
-        names = energies([p.model for p in held])
-        ends = [(asked(0, name, STEP), asked(0, name, -STEP)) for name in names]
-    return _together(found, ends)
+        warnings.simplefilter("ignore", PofxWarning)  # one warning is enough
+        results += [with_seed(i) for i in range(1, REPLICATES)]
+        ids = energies([p.model for p in models])
+        up = [with_seed(0, energy, LOG_Z_STEP) for energy in ids]
+        down = [with_seed(0, energy, -LOG_Z_STEP) for energy in ids]
+    return _average(results, up, down)
 
 
-def of_estimates(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorates a method whose answer follows from a model, exact or estimated."""
+def averaged_over_seeds(query: Callable[Q, Any]) -> Callable[Q, Any]:
+    """Decorates a query of a NamedModel, its first argument, whose model may estimate."""
 
-    @wraps(method)
-    def ask(self, *arguments: Any, **named: Any) -> Any:
-        return replicated(lambda own: method(own, *arguments, **named), self)
+    @wraps(query)
+    def averaged(*arguments: Q.args, **options: Q.kwargs) -> Any:
+        p, *others = arguments
+        return average_over_seeds(lambda q: query(q, *others, **options), p)
 
-    return ask
+    return averaged
 
 
-def _together(found: list[Any], ends: list[tuple[Any, Any]]) -> Any:
-    """One answer of what the seeds gave, and of what each log Z up and down gave."""
-    first = found[0]
-
-    def parts(of: Callable[[Any], Any]) -> Any:
-        return _together([of(x) for x in found], [(of(up), of(down)) for up, down in ends])
-
-    if isinstance(first, Answer):
-        return _mean(found, ends)
-    if is_dataclass(first) and not isinstance(first, type):
-        own = {f.name: parts(attrgetter(f.name)) for f in fields(first) if f.init}
-        return replace(first, **own)
+def _average(results: list[Any], up: list[Any], down: list[Any]) -> Any:
+    """One result of those of the seeds, and of those with each log Z moved up and down."""
+    first = results[0]
     if isinstance(first, Mapping) and all(isinstance(v, Answer) for v in first.values()):
-        same = all(x.keys() == first.keys() for x in [*found, *sum(ends, ())])
-        return {k: parts(itemgetter(k)) for k in first} if same else first
+        average = partial(_average_answers, len(results), len(up))
+        return map_values(average, first, *results[1:], *up, *down)
+    if isinstance(first, AbstractResult):
+        average = partial(_average_answers, len(results), len(up))
+        return first.map_answers(average, *results[1:], *up, *down)
     return first
 
 
-def _mean(found: list[Answer], ends: list[tuple[Answer, Answer]]) -> Answer:
-    values = np.stack([np.asarray(a.value, np.float64) for a in found])
-    first, slopes = found[0], [_slope(*pair) for pair in ends]
+def _average_answers(num_seeds: int, num_energies: int, *answers: Answer) -> Answer:
+    up = answers[num_seeds : num_seeds + num_energies]
+    down = answers[num_seeds + num_energies :]
+    return _mean(list(answers[:num_seeds]), list(zip(up, down)))
+
+
+def _mean(answers: list[Answer], ends: list[tuple[Answer, Answer]]) -> Answer:
+    values = np.stack([np.asarray(a.value, np.float64) for a in answers])
+    first, slopes = answers[0], [_log_z_slope(*pair) for pair in ends]
     if (values == values[:1]).all() and not any(slope.any() for slope in slopes):
         # No noise was seen, but that is no proof: a rare level may not have come up.
-        how = f"weighted draws, {len(found)} times alike"
-        return replace(first, kind="estimate", how=how) if first.kind == "exact" else first
+        method = f"weighted draws, {len(answers)} times alike"
+        return replace(first, kind="estimate", method=method) if first.kind == "exact" else first
     with np.errstate(invalid="ignore"):
-        mean, spread = values.mean(0), values.std(0, ddof=1) / math.sqrt(len(found))
-    own = np.mean([np.asarray(a.stderr, np.float64) for a in found], axis=0)
-    error = np.sqrt(own**2 + spread**2 + sum(slope**2 for slope in slopes))
+        mean, spread = values.mean(0), values.std(0, ddof=1) / math.sqrt(len(answers))
+    sampling = np.mean([np.asarray(a.stderr, np.float64) for a in answers], axis=0)
+    error = np.sqrt(sampling**2 + spread**2 + sum(slope**2 for slope in slopes))
     shared = math.hypot(*(float(slope.mean()) for slope in slopes))
     scalar = np.ndim(mean) == 0
     return replace(
@@ -87,21 +92,21 @@ def _mean(found: list[Answer], ends: list[tuple[Answer, Answer]]) -> Answer:
         value=float(mean) if scalar else mean,
         stderr=float(error) if scalar else error,
         kind="estimate",
-        how=f"weighted draws, {len(found)} times",
+        method=f"weighted draws, {len(answers)} times",
         log=None,
-        common=0.0 if scalar else math.hypot(_common(values, spread), shared),
+        shared_stderr=0.0 if scalar else math.hypot(_shared_stderr(values, spread), shared),
     )
 
 
-def _slope(up: Answer, down: Answer) -> np.ndarray:
+def _log_z_slope(up: Answer, down: Answer) -> np.ndarray:
     """How far a standard error of log Z moves the answer."""
     with np.errstate(invalid="ignore"):
-        moved = np.subtract(up.value, down.value, dtype=np.float64) / (2 * STEP)
+        moved = np.subtract(up.value, down.value, dtype=np.float64) / (2 * LOG_Z_STEP)
     return np.asarray(np.nan_to_num(moved, posinf=np.inf, neginf=-np.inf))
 
 
-def _common(values: np.ndarray, spread: np.ndarray) -> float:
-    """The error c that n entries share for their noise has something in common.
+def _shared_stderr(values: np.ndarray, spread: np.ndarray) -> float:
+    """The error c that n entries share because their noise has something in common.
 
     Of errors e the mean's is V = c² + Σ (e² - c²) / n².
     """

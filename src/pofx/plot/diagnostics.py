@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from pofx.core.errors import PofxError, unknown
+from pofx.core.errors import PofxError, unknown_name_error
 from pofx.joint.joint import Joint
-from pofx.named.model import at_least_one
+from pofx.named.model import check_positive_int
 from pofx.plot.evidence import probabilities_of
 from pofx.plot.style import DATA, INK, MODEL, legend, on, plain, split
 from pofx.queries.calibration import Calibration, calibration
@@ -23,11 +23,11 @@ def learning(p: Joint, *, ax: Any = None) -> Any:
     below is told. Of a fit of more than 200 steps the last 200 are known. Raises PofxError for a
     model that does not know how it was learned.
     """
-    history = np.array([np.nan if h is None else h for h in p.fit.get("history", ())], float)
+    history = np.array([np.nan if h is None else h for h in p.fit_info.get("history", ())], float)
     if not np.isfinite(history).any():
         raise PofxError("learning: the model does not know how it was learned")
     ax = on(ax)
-    last = int(p.fit["steps"])
+    last = int(p.fit_info["steps"])
     step = np.arange(last - len(history), last) + 1
     style = {"color": MODEL, "markersize": 3.5, "marker": "o" if len(step) <= 60 else None}
     ax.plot(step, history, clip_on=True, **style)
@@ -39,8 +39,8 @@ def learning(p: Joint, *, ax: Any = None) -> Any:
         style = {"fontsize": 8, "color": INK, "ha": "right"}
         ax.annotate(note, (0.98, 0.03), xycoords="axes fraction", **style)
     ax.xaxis.get_major_locator().set_params(integer=True)
-    ended = "converged" if p.fit.get("converged") else "not converged"
-    ax.set_title(f"{p.fit['model']}, {p.fit['rows']} rows, {ended}", fontsize=9)
+    ended = "converged" if p.fit_info.get("converged") else "not converged"
+    ax.set_title(f"{p.fit_info['model']}, {p.fit_info['rows']} rows, {ended}", fontsize=9)
     ax.set(xlabel="step", ylabel="log-likelihood (nats a row)")
     ax.ticklabel_format(axis="y", useOffset=False)
     return plain(ax)
@@ -64,7 +64,7 @@ def surprise(
     """
     from scipy.stats import binom
 
-    at_least_one("bins", bins)
+    check_positive_int("bins", bins)
     found = np.asarray(p.surprise(data, seed=seed).value)
     n, edges = len(found), np.linspace(0, 1, bins + 1)
     ax = on(ax)
@@ -154,7 +154,7 @@ def _code(level: Any, names: tuple[str, ...]) -> int:
     for code, name in enumerate(names):
         if name == str(level) or (isinstance(level, float) and _float(name) == level):
             return code
-    raise unknown("level of the probabilities", level, names)
+    raise unknown_name_error("level of the probabilities", level, names)
 
 
 def _float(text: str) -> float:

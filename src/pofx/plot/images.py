@@ -6,7 +6,7 @@ import numpy as np
 
 from pofx.core.errors import PofxError
 from pofx.joint.joint import Joint
-from pofx.named.model import at_least_one
+from pofx.named.model import check_positive_int
 from pofx.plot import plot_data
 from pofx.plot.primitives import image_grid
 from pofx.plot.style import INK, on, word
@@ -28,7 +28,7 @@ def images(
     exceed. Raises PofxError for what is no image of two dimensions, and for `by` without levels.
     """
     _image(p, name)
-    at_least_one("n", n)
+    check_positive_int("n", n)
     if by is None:
         drawn = [p.marginal(name).sample(n, seed=seed)[name]]
         labels = [plot_data.told(p.marginal(name), name)]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pofx.core.answer import Answer
-from pofx.core.errors import PofxError, unknown
+from pofx.core.errors import PofxError, unknown_name_error
 
 EQUAL = ("width", "mass")
 """Bins that are equally wide, or that hold equally many rows."""
@@ -56,7 +56,7 @@ def calibration(
     if not isinstance(bins, int | np.integer) or isinstance(bins, bool) or bins < 1:
         raise PofxError(f"bins: wanted a whole number, at least 1; got {bins!r}")
     if equal not in EQUAL:
-        raise unknown("kind of bins", equal, EQUAL)
+        raise unknown_name_error("kind of bins", equal, EQUAL)
     # The softmax of float32 may end a rounding above one.
     top = np.minimum(table.max(1), 1.0)
     right = table.argmax(1) == codes
@@ -82,8 +82,8 @@ def _binned(
         float(share @ np.abs(accuracy - confidence)),
         float(np.sqrt(share**2 @ stderr**2)),
         "estimate",
-        how=f"over {len(top)} rows in {len(used)} bins",
-        what="ECE",
+        method=f"over {len(top)} rows in {len(used)} bins",
+        question="ECE",
     )
     return Calibration(edges, confidence, accuracy, stderr, count, error, float(share @ noise))
 

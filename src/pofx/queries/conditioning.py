@@ -10,6 +10,9 @@ import numpy as np
 from pofx.core import closed_forms
 from pofx.core.abstract import Queryable
 
+MAX_CONDITION_NUMBER = 30
+"""The condition number of correlations from which on float32 leaves fewer than five digits."""
+
 
 def condition_number(model: Any) -> float:
     """The largest condition number of the correlations of normal parts of a model; 1 for none.
@@ -29,6 +32,11 @@ def condition_number(model: Any) -> float:
         smallest = np.maximum(values[..., 0], np.finfo(np.float64).eps)
         largest = max(largest, float((values[..., -1] / smallest).max()))
     return largest
+
+
+def needs_float64(model: Any) -> bool:
+    """Whether columns are tied so tightly that answers in float32 are right to few digits."""
+    return condition_number(model) > MAX_CONDITION_NUMBER
 
 
 def _covariances(model: Any) -> Iterator[np.ndarray]:

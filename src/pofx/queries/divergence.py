@@ -36,10 +36,10 @@ def kl(
 ) -> Answer:
     """KL(p || q) over the asked columns, at least 0, and 0 for equals only."""
     if eqx.tree_equal(p, q):
-        return Answer(0.0, how="of equals", unit="nats")
+        return Answer(0.0, method="of equals", unit="nats")
     value = _closed_kl(p, q, asked)
     if value is not None:
-        return not_below_zero(Answer(value, how="closed form", unit="nats"))
+        return not_below_zero(Answer(value, method="closed form", unit="nats"))
 
     def each(log_p, log_q):
         return log_p - log_q
@@ -78,7 +78,7 @@ def jensen_shannon(
 ) -> Answer:
     """JS(p || q), symmetric, between 0 and log 2."""
     if eqx.tree_equal(p, q):
-        return Answer(0.0, how="of equals", unit="nats")
+        return Answer(0.0, method="of equals", unit="nats")
 
     def each(log_p, log_q):
         return log_p - np.logaddexp(log_p, log_q) + math.log(2)
@@ -136,7 +136,7 @@ def _enumerated(
     log_p, log_q = log_probs(p, cells, asked), log_probs(q, cells, asked)
     some = log_p > -np.inf
     value = float(np.exp(log_p[some]) @ each(log_p[some], log_q[some]))
-    return not_below_zero(Answer(value, how="by enumeration", unit="nats"))
+    return not_below_zero(Answer(value, method="by enumeration", unit="nats"))
 
 
 class _Draw(eqx.Module):

@@ -115,7 +115,7 @@ class Marginal:
 
     def _answer(self, value: float, stderr: float) -> Answer:
         if self.exact:
-            return Answer(value, how="closed form")
+            return Answer(value, method="closed form")
         return Answer(value, stderr, "estimate", len(self.weights))
 
 
@@ -149,7 +149,7 @@ class _Mixed(Marginal):
         if self.exact and len(self._whole.log_weights) == 1:
             return self._answer(found, 0.0)
         # The highest point of a mixture is searched for, on a grid of quantiles.
-        return Answer(found, np.nan, "estimate", how="by search")
+        return Answer(found, np.nan, "estimate", method="by search")
 
     @cached_property
     def _whole(self) -> Atoms:
@@ -265,7 +265,7 @@ def _exact_levels(model, columns, asked, cells, event):
 
 
 def _of_logs(log: np.ndarray) -> Answer:
-    return Answer(np.exp(log), how="closed form", log=log)
+    return Answer(np.exp(log), method="closed form", log=log)
 
 
 @eqx.filter_jit

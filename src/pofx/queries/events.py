@@ -63,7 +63,7 @@ def log_probability(
     """
     cells = log_cells(model, columns, [event])
     if cells is not None:
-        return Answer(min(float(cells[0]), 0.0), how=_how(columns, event))
+        return Answer(min(float(cells[0]), 0.0), method=_how(columns, event))
     walk = _walk(model, columns, event)
     return log_monte_carlo(key, _LogWeight(walk), stderr=stderr, max_draws=max_draws)
 

@@ -100,7 +100,7 @@ def combination(
     exact = [exact_entropy(model, columns, s) for _, s in terms]
     known = [e * c for (c, _), e in zip(terms, exact) if e is not None]
     if len(known) == len(terms):
-        return reduce(add, known) if known else Answer(0.0, how="closed form", unit="nats")
+        return reduce(add, known) if known else Answer(0.0, method="closed form", unit="nats")
     signs = np.array([-c for c, _ in terms])
     masks = np.stack([s for _, s in terms])
     entropies = [(i, e.value) for i, e in enumerate(exact) if e is not None]
@@ -122,7 +122,7 @@ def exact_entropy(model: Queryable, columns: Sequence[Column], asked: Columns) -
     rule = closed_forms.entropy.find(model)
     value = closed_form(rule, model)(asked) if rule else None
     if value is not None:
-        return Answer(value, how="closed form", unit="nats")
+        return Answer(value, method="closed form", unit="nats")
     return enumerated_entropy(model, columns, asked)
 
 
@@ -149,7 +149,7 @@ def enumerated_entropy(
         return None
     log_prob = log_probs(model, cells, asked)
     value = -float(np.exp(log_prob) @ np.where(log_prob > -np.inf, log_prob, 0))
-    return not_below_zero(Answer(value, how="by enumeration", unit="nats"))
+    return not_below_zero(Answer(value, method="by enumeration", unit="nats"))
 
 
 class LogRatio(eqx.Module):

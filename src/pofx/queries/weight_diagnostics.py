@@ -37,7 +37,7 @@ class Reliability(NamedTuple):
     known: Bool[np.ndarray, "n"]
     draws: int
     below: bool
-    common: float
+    shared_stderr: float
 
     @property
     def lost(self) -> Bool[np.ndarray, "n"]:
@@ -58,10 +58,10 @@ class Reliability(NamedTuple):
         """log p(x_O): exact where nothing was estimated, else an estimate or a lower bound."""
         weighed = not self.known.all()
         if not self.below and not weighed and not self.stderr.any():
-            return Answer(self.log_prob, how="closed form", unit="nats")
+            return Answer(self.log_prob, method="closed form", unit="nats")
         kind = "lower bound" if self.below else "estimate"
         draws, how = (self.draws, "by weighted draws") if weighed else (0, "log Z estimated")
-        return Answer(self.log_prob, self.stderr, kind, draws, how, "nats", common=self.common)
+        return Answer(self.log_prob, self.stderr, kind, draws, how, "nats", shared_stderr=self.shared_stderr)
 
 
 def reliability(model: Estimated, rows: Rows) -> Reliability:

@@ -51,7 +51,7 @@ img {{ max-width: 100%; height: auto }}
 """
 
 
-def save(
+def write_report(
     p: Joint,
     path: str | Path,
     data: Any = None,
@@ -59,7 +59,22 @@ def save(
     target: str | None = None,
     seed: int = 0,
 ) -> None:
-    """Writes `page` into a file, whole or not at all; it is an .html or .htm file."""
+    """Writes a page that needs nothing else: an HTML file with its pictures inside and no script.
+
+    It shows the columns, how the model was learned and how well, and what columns say about each
+    other. The file is written whole or not at all.
+
+    Args:
+        p: a fitted distribution.
+        path: a file that ends in .html or .htm.
+        data: rows, best held out from learning, for marginals over them, calibration, and the rows
+            least expected, with the cells that make them so.
+        target: the column of levels whose calibration is shown; by default the first few.
+        seed: of the draws behind it; equal arguments give equal pages.
+
+    Raises PofxError for data that do not fit, and for data with a distribution that evidence was
+    given to.
+    """
     if Path(path).suffix.lower() not in (".html", ".htm"):
         raise PofxError(f"{path}: wanted a file .html, got {Path(path).suffix or 'no ending'!r}")
     text = page(p, data, target=target, seed=seed)
@@ -67,7 +82,7 @@ def save(
 
 
 def page(p: Joint, data: Any = None, *, target: str | None = None, seed: int = 0) -> str:
-    """The page of `Report.save`: equal arguments give equal pages."""
+    """The page of `write_report`: equal arguments give equal pages."""
     if data is not None and p.evidence:
         raise PofxError(
             "data: wanted a distribution that no evidence was given to, for rows to be compared "
@@ -143,7 +158,7 @@ def _picture(what: str, draw: Callable[[], Any]) -> str:
 def _opening(p: Joint) -> str:
     bar = f" | {', '.join(p.evidence)}" if p.evidence else ""
     head = f"<h1>{escape(f'p({_few(p.schema.names)}{bar})')}</h1>"
-    return head + _words(f"{type(p.model).__name__}. {summary(p.fit).partition(chr(10))[0]}")
+    return head + _words(f"{type(p.model).__name__}. {summary(p.fit_info).partition(chr(10))[0]}")
 
 
 def _schema(p: Joint) -> Iterator[str]:
@@ -155,11 +170,11 @@ def _schema(p: Joint) -> Iterator[str]:
 
 
 def _learning(p: Joint) -> Iterator[str]:
-    if board := leaderboard_html(p.fit):
+    if board := leaderboard_html(p.fit_info):
         yield _wide(board)
-    if "\n" in summary(p.fit):
-        yield html.text(summary(p.fit).partition("\n")[2])
-    if any(h is not None for h in p.fit.get("history", ())):
+    if "\n" in summary(p.fit_info):
+        yield html.text(summary(p.fit_info).partition("\n")[2])
+    if any(h is not None for h in p.fit_info.get("history", ())):
         yield _pictures(_picture("log-likelihood by step", lambda: plot.learning(p)))
 
 

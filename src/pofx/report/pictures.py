@@ -9,7 +9,7 @@ import numpy as np
 
 from pofx import plot
 from pofx.core.atomic_write import write_whole
-from pofx.core.errors import PofxError, unknown
+from pofx.core.errors import PofxError, unknown_name_error
 from pofx.joint.joint import Joint
 from pofx.joint.loading import load
 from pofx.plot.evidence import probabilities_of
@@ -114,7 +114,7 @@ def draw(
     unknown picture, what it lacks or has no use for, and a file that cannot be written.
     """
     if what not in PICTURES:
-        raise unknown("picture", what, PICTURES)
+        raise unknown_name_error("picture", what, PICTURES)
     output = Path(output)
     if output.suffix.lower() not in FORMATS:
         raise PofxError(f"{output}: wanted a file {', '.join(FORMATS)}, got {output.suffix!r}")

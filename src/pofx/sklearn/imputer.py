@@ -7,7 +7,7 @@ import narwhals.stable.v2 as nw
 from sklearn import get_config
 from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 
-from pofx.core.errors import unknown
+from pofx.core.errors import unknown_name_error
 from pofx.sklearn.base import Generative, seed_of, weighed
 from pofx.table.encoding import Unseen
 from pofx.table.schema import Schema
@@ -57,7 +57,7 @@ class GenerativeImputer(OneToOneFeatureMixin, TransformerMixin, Generative):
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "GenerativeImputer":
         """Learns p(x) from rows of shape (n, d), missing cells among them."""
         if self.strategy not in STRATEGIES:
-            raise unknown("strategy", self.strategy, STRATEGIES)
+            raise unknown_name_error("strategy", self.strategy, STRATEGIES)
         table, known = self._rows(X, learning=True)
         table, weight = weighed(table, sample_weight)
         self.joint_ = self._learn(table, weight, known)

@@ -1,27 +1,18 @@
 """Columns that tell nothing, or that one extreme value spoils."""
 
-from collections.abc import Sequence
-from typing import Any
-
 import jax.numpy as jnp
 import numpy as np
 
 from pofx.core.errors import warn
-from pofx.models.correlated import is_number
-from pofx.models.gaussian import on_floor
-from pofx.queries.conditioning import condition_number
 from pofx.table.frames.cells import Cells
 from pofx.table.frames.exact import large
-from pofx.table.relations import Relation
 from pofx.table.schema import Schema, Variable
 
-CONDITION = 30
-"""The condition number of correlations from which on float32 leaves fewer than five digits."""
-TOLD = 16
+MIN_RESOLVED_STEPS = 16
 """The least quartile range, in steps of the float type, by which values can be told apart."""
 
 
-def doubt_merged(variable: Variable, cells: Cells) -> None:
+def warn_about_merged_values(variable: Variable, cells: Cells) -> None:
     """Warns of numbers of many digits some of which become one float64."""
     if cells.residual is None:
         return
@@ -39,27 +30,7 @@ def _merged(name: str, exact: int, kept: int, dtype: str) -> None:
     )
 
 
-def exceeds_float32(model: Any) -> bool:
-    """Whether columns are tied so tightly that answers in float32 are right to few digits."""
-    return condition_number(model) > CONDITION
-
-
-def doubt_floors(model: Any, schema: Schema, relations: Sequence[Relation]) -> None:
-    """Warns of columns that determine each other more closely than a covariance can hold."""
-    tight = on_floor(model)
-    if tight is None:
-        return
-    numbers = [c for c in schema.columns if is_number(c)]
-    exact = {name for relation in relations for name in relation.names}
-    names = [c.variable for c, t in zip(numbers, tight) if t and c.variable not in exact]
-    if names and len(tight) == len(numbers):
-        warn(
-            f"columns {', '.join(map(repr, names))}: others determine them more closely than this "
-            "model holds, so their spread given the others is too large; model a difference instead"
-        )
-
-
-def doubt_extremes(schema: Schema, x: np.ndarray) -> None:
+def warn_about_extremes(schema: Schema, x: np.ndarray) -> None:
     """Warns of a column without a value, and of a real one whose values are half alike to a model.
 
     Shift and scale follow an extreme value, and the others come to lie closer than the float type
@@ -81,7 +52,7 @@ def doubt_extremes(schema: Schema, x: np.ndarray) -> None:
             if kept < exact:
                 _merged(column.variable, exact, kept, str(dtype))
                 continue
-        if 0 < high - low < TOLD * float(jnp.finfo(dtype).eps) * max(-low, high):
+        if 0 < high - low < MIN_RESOLVED_STEPS * float(jnp.finfo(dtype).eps) * max(-low, high):
             variable = schema.variable(column.variable)
             hint = ", or set JAX_ENABLE_X64=1" if dtype == np.float32 else ""
             extreme = variable.shift + variable.scale * own[np.abs(own).argmax()]

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from pofx.core.errors import PofxError, unknown
+from pofx.core.errors import PofxError, unknown_name_error
 from pofx.table.constraints import with_bijections, with_relations
 from pofx.table.frames.cells import Cells, added, as_numbers, filled
 from pofx.table.frames.dtypes import arrow_type
@@ -117,7 +117,7 @@ def parse_value(variable: Variable, text: str) -> str | int | float | bool | Non
     if stripped in MISSING:
         return None
     if variable.discrete and isinstance(variable.levels[0], str):
-        raise unknown(f"level of {variable.name!r}", stripped, names)
+        raise unknown_name_error(f"level of {variable.name!r}", stripped, names)
     if variable.time and is_time(variable, stripped):
         return stripped
     try:
@@ -126,7 +126,7 @@ def parse_value(variable: Variable, text: str) -> str | int | float | bool | Non
         wanted = wanted_time(variable.time) if variable.time else "a number"
         raise PofxError(f"column {variable.name!r}: wanted {wanted}, got {stripped!r}") from None
     if variable.discrete and number not in variable.levels:
-        raise unknown(f"level of {variable.name!r}", stripped, names)
+        raise unknown_name_error(f"level of {variable.name!r}", stripped, names)
     if variable.discrete:
         return variable.levels[variable.levels.index(number)]
     return number if large(number) and abs(number) < 2**63 else float(number)
@@ -220,7 +220,7 @@ def exact_dtype(variable: Variable) -> str:
 
 
 def _absent(name: str, frame: Frame) -> PofxError:
-    return PofxError(f"data: {unknown('column', name, frame.names)}")
+    return PofxError(f"data: {unknown_name_error('column', name, frame.names)}")
 
 
 def _codes(variable: Variable, cells: Cells, unseen: Unseen) -> np.ndarray:
@@ -239,7 +239,7 @@ def _codes(variable: Variable, cells: Cells, unseen: Unseen) -> np.ndarray:
         if unseen == "error":
             raise PofxError(
                 f"column {variable.name!r}{at(cells, row)}: "
-                f"{unknown('level', value, variable.levels)}; {INTEGRATED}"
+                f"{unknown_name_error('level', value, variable.levels)}; {INTEGRATED}"
             )
     return codes
 

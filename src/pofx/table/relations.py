@@ -110,10 +110,10 @@ class Relation:
 
     def given(self, known: Mapping[str, float]) -> "Relation | None":
         """The relation of the columns that are not known; None where all are."""
-        unknown = [n for n in self.names if n not in known]
-        if not unknown:
+        unknown_name_error = [n for n in self.names if n not in known]
+        if not unknown_name_error:
             return None
-        one = self.solved(unknown[0])
+        one = self.solved(unknown_name_error[0])
         terms = dict(zip(one.sources, one.coefficients))
         constant = one.constant + sum(c * known[n] for n, c in terms.items() if n in known)
         left = {n: c for n, c in terms.items() if n not in known}

@@ -13,7 +13,7 @@ import numpy as np
 
 from pofx.core import html
 from pofx.core.column import DISCRETE, KINDS, Column, Kind
-from pofx.core.errors import PofxError, unknown
+from pofx.core.errors import PofxError, unknown_name_error
 from pofx.core.escaping import escaped
 from pofx.core.printing import number_text
 from pofx.table.bijections import Bijection
@@ -236,7 +236,7 @@ class Schema:
     def variable(self, name: str) -> Variable:
         """The variable of that name; PofxError, with the nearest name, where there is none."""
         if name not in self.slices:
-            raise unknown("column", name, self.names)
+            raise unknown_name_error("column", name, self.names)
         return self.variables[self.names.index(name)]
 
     def select(

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from pofx.core.column import DEFAULT_FAMILY, DISCRETE, KINDS, Kind
-from pofx.core.errors import PofxError, unknown
+from pofx.core.errors import PofxError, unknown_name_error
 from pofx.table import column_statistics
-from pofx.table.data_warnings import doubt_merged
+from pofx.table.data_warnings import warn_about_merged_values
 from pofx.table.frames.cells import Cells, as_numbers
 from pofx.table.frames.exact import joined, large
 from pofx.table.frames.reading import Frame, read_frame
@@ -86,16 +86,16 @@ def _check_size(frame: Frame) -> None:
 
 def _override(name: str, value: Any, frame: Frame) -> dict[str, Any]:
     if name not in frame.names:
-        raise unknown("column", name, frame.names)
+        raise unknown_name_error("column", name, frame.names)
     given = {"kind": value} if isinstance(value, str) else value
     if not isinstance(given, Mapping):
         got = type(value).__name__
         raise PofxError(f"schema: column {name!r}: wanted a kind or a mapping, got {got}")
     for field in given:
         if field not in FIELDS:
-            raise unknown(f"field of column {name!r}", field, FIELDS)
+            raise unknown_name_error(f"field of column {name!r}", field, FIELDS)
     if "kind" in given and given["kind"] not in KINDS:
-        raise unknown(f"kind of column {name!r}", given["kind"], KINDS)
+        raise unknown_name_error(f"kind of column {name!r}", given["kind"], KINDS)
     for field in ("levels", "spikes"):
         if field in given and not isinstance(given[field], list | tuple | np.ndarray):
             got = type(given[field]).__name__
@@ -128,7 +128,7 @@ def _infer(name: str, cells: Cells, given: dict[str, Any], numeric: bool) -> Var
     kind = given.get("kind") or _kind(near, known, spikes, numeric, given, origin)
     if kind in SHIFTLESS and cells.residual is not None:
         variable = _infer(name, replace(cells, residual=None), {**given, "kind": kind}, numeric)
-        doubt_merged(variable, cells)
+        warn_about_merged_values(variable, cells)
         return variable
     family = given.get("family") or DEFAULT_FAMILY[kind]
     if kind in DISCRETE:
@@ -141,7 +141,7 @@ def _infer(name: str, cells: Cells, given: dict[str, Any], numeric: bool) -> Var
         )
     variable = _continuous(name, kind, as_numbers(near), spikes, family, given)
     variable = _moved(variable, origin) if origin else variable
-    doubt_merged(variable, cells)
+    warn_about_merged_values(variable, cells)
     return variable
 
 

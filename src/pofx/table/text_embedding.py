@@ -6,7 +6,7 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import numpy as np
 
-from pofx.core.errors import PofxError, unknown
+from pofx.core.errors import PofxError, unknown_name_error
 from pofx.table.frames.reading import read_frame
 
 
@@ -29,7 +29,7 @@ def embed(data: Any, functions: Mapping[str, Callable[[list[str]], Any]]) -> dic
     columns = _columns(data)
     for name, function in functions.items():
         if name not in columns:
-            raise unknown("column", name, columns)
+            raise unknown_name_error("column", name, columns)
         if not callable(function):
             raise PofxError(f"functions: {name!r}: wanted a function of texts, got {function!r}")
         columns[name] = _embedded(name, columns[name], function)

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from pofx.core.abstract import Mask, Row, Statistical, Tractable
 from pofx.core.abstract_approximate import by_guide
 from pofx.core.column import Column
-from pofx.core.errors import PofxError, unknown
+from pofx.core.errors import PofxError, unknown_name_error
 from pofx.core.rows import Rows
 from pofx.core.rows import rows as make_rows
 from pofx.models.chow_liu_tree import ChowLiuTree
@@ -104,7 +104,7 @@ class Context(eqx.Module):
         known = dict.fromkeys(c.variable for c in columns)
         for name in names:
             if name not in known:
-                raise unknown("column", name, known)
+                raise unknown_name_error("column", name, known)
         place = [j for j, c in enumerate(columns) if c.variable in names]
         rest = [j for j, c in enumerate(columns) if c.variable not in names]
         if not rest:

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from pofx.core.abstract import Distribution, Mask, OnePhase, Queryable, Row, Still
 from pofx.core.column import DISCRETE, Column
-from pofx.core.errors import PofxError, at_least
+from pofx.core.errors import PofxError, check_at_least
 from pofx.core.family import Family
 from pofx.core.rows import Rows
 from pofx.models.independent import Independent
@@ -177,8 +177,8 @@ def begun(
     """Tokens, heads and a network near the data; without an order, one for all orders."""
     if net not in WIDTHS:
         raise PofxError(f"net: wanted one of {', '.join(WIDTHS)}; got {net!r}")
-    at_least(0, width=width)
-    at_least(1, depth=depth, heads=heads, components=components)
+    check_at_least(0, width=width)
+    check_at_least(1, depth=depth, heads=heads, components=components)
     width = width or WIDTHS[net]
     if net == "transformer" and width % heads:
         raise PofxError(f"heads: wanted a divisor of the width {width}, got {heads}")
