@@ -57,7 +57,7 @@ def classes(folder):
         train, test = (part.astype({target: str}) for part in (train, test))
         real = "gaussian" in options["part"]
         schema = infer(pd.concat([train, test]), numeric=lambda v: real and v != target)  # noqa: B023
-        p = pofx.fit(train, "chain", on=target, schema=schema, **options)
+        p = pofx.fit(train, "class_conditional", on=target, schema=schema, **options)
         levels = np.array(p.schema.variable(target).levels)
         codes = np.searchsorted(levels, test[target])
         inputs = test.drop(columns=target)

@@ -23,7 +23,7 @@ def main():
             own, held = ({k: v[part] for k, v in train.items()} for part in (fold != f, fold == f))
             p = pofx.fit(
                 own,
-                "chain",
+                "class_conditional",
                 on="label",
                 part="ppca",
                 latent=latent,

@@ -194,7 +194,7 @@ def draw_classes() -> None:
     parts = {"components": 8, "part": "ppca", "latent": 6, "restarts": 1, "steps": 60}
     models = {
         "p(label) times mixtures, exact": digit_model(
-            "chain", labels=True, on="label", **{**parts, "part": "mixture.ppca"}
+            "class_conditional", labels=True, on="label", **{**parts, "part": "mixture.ppca"}
         ),
         "diffusion, told the label": diffusion(),
     }

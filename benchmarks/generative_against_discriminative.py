@@ -39,7 +39,7 @@ def noise(folder):
     rival = LogisticRegression(max_iter=10_000, tol=1e-6).fit(flat["a"], train["label"])
     p = pofx.fit(
         train,
-        "chain",
+        "class_conditional",
         on="label",
         part="factor_analysis",
         latent=LATENT,
@@ -59,7 +59,8 @@ def noise(folder):
     own, other = ({"image": rows.reshape(shape)} for rows in (image, moved))
     fall = np.asarray(marginal.log_prob(own)) - np.asarray(marginal.log_prob(other))
     decided, refused = (
-        p.decide(rows, "label", reject=0.05, strange=REFUSE, among=judge) for rows in (own, other)
+        p.decide(rows, "label", reject_cost=0.05, outlier_level=REFUSE, reference=judge)
+        for rows in (own, other)
     )
     print(f"digits: {len(label)} test images, noise of {NOISE} of 16 grey levels a pixel")
     print(
@@ -69,15 +70,15 @@ def noise(folder):
     )
     print(f"  p(x) falls by {np.median(fall[turned]):.0f} nats (median of the turned)")
     for name, d in (("as they are", decided), ("with noise", refused)):
-        right = d.act[~d.refused] == label[~d.refused]
+        right = d.action[~d.refused] == label[~d.refused]
         print(
             f"  p(x, y), {name}: {d.refused.mean():.1%} refused "
-            f"({(d.reason == 'strange').mean():.1%} strange, "
+            f"({(d.reason == 'outlier').mean():.1%} outliers, "
             f"{(d.reason == 'unsure').mean():.1%} unsure), "
             f"{right.mean():.1%} of the others right"
         )
     print(f"  of the turned: {refused.refused[turned].mean():.1%} refused")
-    best = np.flatnonzero(turned & (refused.reason == "strange"))
+    best = np.flatnonzero(turned & (refused.reason == "outlier"))
     pick = best[np.argsort(-after.max(1)[best])][:3]
     drawn, axes = figure(len(pick), 3, (2.6, 2.75))
     for row, i in zip(axes, pick):
@@ -98,7 +99,7 @@ def noise(folder):
         row[0].set_xlabel("discriminative: sure, right", fontsize=8)
         row[2].set_xlabel(
             f"sure, wrong; log p(x) falls by {fall[i]:.0f} nats:\nrefused as strange "
-            f"(surprise {refused.surprise[i]:.1g})",
+            f"(surprise {refused.tail_probability[i]:.1g})",
             fontsize=8,
         )
     drawn.savefig(folder / "noise.png")
@@ -112,19 +113,25 @@ def regions(folder):
     rival = make_pipeline(StandardScaler(), LogisticRegression()).fit(
         train[list(AXES)].to_numpy(), train["species"]
     )
-    p = pofx.fit(train, "chain", on="species", part="gaussian", schema=dict.fromkeys(AXES, "real"))
+    p = pofx.fit(
+        train,
+        "class_conditional",
+        on="species",
+        part="gaussian",
+        schema=dict.fromkeys(AXES, "real"),
+    )
     x, y = np.linspace(20, 75, 221), np.linspace(8, 28, 201)
     plane = {a: v.ravel() for a, v in zip(AXES, np.meshgrid(x, y))}
     species = sorted(data["species"].unique())
     answers = rival.predict_proba(np.stack(list(plane.values()), 1))
     frame = type(data)(plane)
-    decided = p.decide(frame, "species", reject=0.1, strange=REFUSE)
+    decided = p.decide(frame, "species", reject_cost=0.1, outlier_level=REFUSE)
     sure = (answers.max(1) > 0.9).reshape(len(y), len(x))
     print(f"penguins: {len(test)} test rows, {', '.join(AXES)}")
-    own = p.decide(test, "species", reject=0.1, strange=REFUSE)
+    own = p.decide(test, "species", reject_cost=0.1, outlier_level=REFUSE)
     print(
         f"  logistic regression {rival.score(test[list(AXES)].to_numpy(), test.species):.1%} "
-        f"right; p(x, y) {(own.act == test.species)[~own.refused].mean():.1%} right where it "
+        f"right; p(x, y) {(own.action == test.species)[~own.refused].mean():.1%} right where it "
         f"answers, {own.refused.mean():.1%} refused"
     )
     print(
@@ -136,8 +143,8 @@ def regions(folder):
     code[~sure] = 3
     other = np.full(len(decided), 3.0)
     for i, name in enumerate(species):
-        other[decided.act == name] = i
-    other[decided.reason == "strange"] = 4
+        other[decided.action == name] = i
+    other[decided.reason == "outlier"] = 4
     colours = [0.45 * np.array(to_rgb(c)) + 0.55 for c in COLOURS[:3]] + [[1.0] * 3, [0.8] * 3]
     for ax, values, title in zip(
         axes[0],

@@ -39,8 +39,9 @@ def main():
             )
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         print(
-            f"mixture of {a.components} {part}, {a.rows} x {a.columns}, {p.fit_info['steps']} steps: "
-            f"{time.perf_counter() - began:.0f} s, peak so far {peak:.2f} GiB"
+            f"mixture of {a.components} {part}, {a.rows} x {a.columns}, "
+            f"{p.fit_info['steps']} steps: {time.perf_counter() - began:.0f} s, "
+            f"peak so far {peak:.2f} GiB"
         )
 
 

@@ -97,11 +97,18 @@ class Candidate(NamedTuple):
 
 
 def chain(name: str, part: str, real: bool = False, **options: Any) -> Candidate:
-    return Candidate(f"chain of {name}", "chain", {"on": TARGET, "part": part, **options}, real)
+    return Candidate(
+        f"chain of {name}", "class_conditional", {"on": TARGET, "part": part, **options}, real
+    )
 
 
 def of_tied_chains(k: int) -> Candidate:
-    options = {"components": k, "part": "chain.gaussian", "on": TARGET, "covariance": "tied"}
+    options = {
+        "components": k,
+        "part": "class_conditional.gaussian",
+        "on": TARGET,
+        "covariance": "tied",
+    }
     return Candidate(f"mixture {k} of tied gaussian chains", "mixture", options, True)
 
 
@@ -110,7 +117,11 @@ CANDIDATES = (
     *(chain(f"mixture {k}", "mixture", components=k) for k in (2, 4, 8)),
     *(Candidate(f"mixture {k}", "mixture", {"components": k}) for k in (16, 32, 64)),
     Candidate("mixture 64, prior 0.1", "mixture", {"components": 64, "prior": 0.1}),
-    Candidate("mixture 16 of chains", "mixture", {"components": 16, "part": "chain", "on": TARGET}),
+    Candidate(
+        "mixture 16 of chains",
+        "mixture",
+        {"components": 16, "part": "class_conditional", "on": TARGET},
+    ),
     chain("gaussian", "gaussian", True),
     chain("tied gaussian", "gaussian", True, covariance="tied"),
     *(of_tied_chains(k) for k in (2, 4, 8)),

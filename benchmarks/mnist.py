@@ -81,10 +81,8 @@ def main() -> None:
         own = bins.of[train[label == digit][:most]].astype(float)
         p = pofx.fit(own, "latent_tree", states=given.states, **shared)
         models.append(p)
-        told = (
-            f"digit {digit}: {len(own)} images, {p.fit_info['steps']} passes, {p.fit_info['seconds']:.0f} s"
-        )
-        print(told, flush=True)
+        steps, seconds = p.fit_info["steps"], p.fit_info["seconds"]
+        print(f"digit {digit}: {len(own)} images, {steps} passes, {seconds:.0f} s", flush=True)
     print(f"learned in {time.perf_counter() - began:.0f} s, {bins.count} bins")
 
     began = time.perf_counter()

@@ -28,8 +28,11 @@ MODELS: dict[str, tuple[str | None, dict[str, Any]]] = {
     "independent": ("independent", {}),
     "correlated": ("correlated", {}),
     **{f"mixture {k}": ("mixture", {"components": k}) for k in (2, 3, 4, 6, 8)},
-    "gaussian a species": ("chain", {"on": "species", "part": "gaussian", "prior": 1.0}),
-    "correlated a species": ("chain", {"on": "species", "part": "correlated"}),
+    "gaussian a species": (
+        "class_conditional",
+        {"on": "species", "part": "gaussian", "prior": 1.0},
+    ),
+    "correlated a species": ("class_conditional", {"on": "species", "part": "correlated"}),
     "tree": ("chow_liu_tree", {}),
 }
 

@@ -21,7 +21,7 @@ from timing import machine
 import pofx
 from pofx.core.component_axis import stack
 from pofx.families.bernoulli import Bernoulli
-from pofx.models.chain import Chain
+from pofx.models.class_conditional import ClassConditional
 from pofx.models.gaussian import gaussian
 from pofx.models.independent import Independent
 from pofx.models.mixture import Mixture
@@ -95,7 +95,7 @@ def jensen_shannon(rng, seed):
 def class_and_number(rng, seed):
     weights, means, spreads = components(rng)
     parts = [gaussian(jnp.array([m]), jnp.array([[s**2]])) for m, s in zip(means, spreads)]
-    p = joint(Chain(jnp.log(jnp.asarray(weights)), stack(parts), 0), "yx", (3,))
+    p = joint(ClassConditional(jnp.log(jnp.asarray(weights)), stack(parts), 0), "yx", (3,))
     log_p = log_density((weights, means, spreads))
     within = weights @ np.log(spreads * math.sqrt(2 * math.pi * math.e))
     answer = p.mutual_information("y", "x", seed=seed)

@@ -36,7 +36,7 @@ def main(n: int = 2000, seed: int = 0) -> dict[float, tuple[float, float]]:
     names = np.array(STATES)
     p = pofx.fit(
         {"x": x, "state": names[state]},
-        "chain",
+        "class_conditional",
         on="state",
         part="factor_analysis",
         latent=CAUSES,
@@ -48,14 +48,14 @@ def main(n: int = 2000, seed: int = 0) -> dict[float, tuple[float, float]]:
     for lost in (0.0, 0.25, 0.5, 0.75):
         gone = rng.random(test.shape) < lost
         holed = np.where(gone, np.nan, test)
-        d = p.decide({"x": holed}, "state", reject=0.3, strange=0)
+        d = p.decide({"x": holed}, "state", reject_cost=0.3, outlier_level=0)
         ours = p.predict({"x": holed}, "state") == names[truth]
         theirs = line.predict(np.where(gone, x.mean(0), test)) == names[truth]
-        kept = d.act[~d.refused] == names[truth][~d.refused]
+        kept = d.action[~d.rejected] == names[truth][~d.rejected]
         out[lost] = ours.mean(), theirs.mean()
         print(
             f"{lost:4.0%}   {ours.mean():14.3f} {theirs.mean():17.3f}"
-            f" {d.refused.mean():19.1%} {kept.mean():24.3f}"
+            f" {d.rejected.mean():19.1%} {kept.mean():24.3f}"
         )
     return out
 

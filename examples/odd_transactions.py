@@ -70,7 +70,7 @@ def main(n: int = 3000, seed: int = 0) -> tuple[int, int]:
     learned = payments(n, rng)
     df, why = spoiled(payments(n // 3, rng), rng)
     p = pofx.fit(learned, "mixture", components=8, seed=seed)
-    cells, whole = told(p, df), p.surprise(df, among=learned).value
+    cells, whole = told(p, df), p.tail_probability(df, reference=learned).value
     odd = cells.min(axis=1).nsmallest(2 * len(why))
     print(f"{len(df)} payments, {len(why)} of them made odd; the {len(odd)} oddest:\n")
     right = 0

@@ -6,6 +6,9 @@
 I(x; y) = 0 nats   exact, closed form
 """
 
+from collections.abc import Callable
+from typing import Any, cast
+
 import lazy_loader
 
 from pofx.core.jax_version import refuse_faulty_jax
@@ -19,4 +22,4 @@ refuse_faulty_jax()
 # importing JAX takes most of a second.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
-provide_learner(lambda: __getattr__("fit"))
+provide_learner(lambda: cast("Callable[..., Any]", __getattr__("fit")))

@@ -150,7 +150,9 @@ def test_an_error_that_rows_share_is_not_averaged_away():
     own = Answer(np.zeros(100), np.full(100, 0.5), "estimate", shared_stderr=0.3)
     assert own.mean().stderr == pytest.approx(math.hypot(0.3, 0.4 / 10))
     assert (-2 * own[:10]).mean().stderr == pytest.approx(2 * math.hypot(0.3, 0.4 / 10**0.5))
-    assert (own - Answer(1.0, 0.4, "estimate", shared_stderr=0.4)).shared_stderr == pytest.approx(0.5)
+    assert (own - Answer(1.0, 0.4, "estimate", shared_stderr=0.4)).shared_stderr == pytest.approx(
+        0.5
+    )
     rows = Answer(np.arange(50.0), 0.3, "estimate", shared_stderr=0.3)
     spread = mean_over_rows(rows.value).stderr
     assert mean_over_rows(rows).stderr == pytest.approx(math.hypot(spread, 0.3))

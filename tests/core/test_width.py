@@ -36,7 +36,7 @@ def test_digits_beside_a_large_offset_are_kept(p, data):
     # One pseudo-observation is not added here: maximum likelihood is least squares.
     np.testing.assert_allclose(p.predict(inputs, "y") - 1e9, expected, atol=1e-5)
     np.testing.assert_allclose(
-        p.decide(inputs, "y", cost="absolute").act - 1e9, expected, atol=1e-4
+        p.decide(inputs, "y", cost="absolute").action - 1e9, expected, atol=1e-4
     )
     ends = p.interval(inputs, "y")
     assert (np.asarray(ends["low"]) - 1e9 < expected).all()
@@ -48,7 +48,7 @@ def test_units_of_any_size(data, unit):
     p = pofx.fit({"x": data["x"], "z": unit * (data["y"] - 1e9)}, "gaussian")
     decided = p.decide({"x": [0.5]}, "z")
     slope, centre = np.polyfit(data["x"], data["y"] - 1e9, 1)
-    np.testing.assert_allclose(decided.act / unit, centre + slope / 2, rtol=1e-5)
+    np.testing.assert_allclose(decided.action / unit, centre + slope / 2, rtol=1e-5)
     residual = np.var(data["y"] - 1e9 - centre - slope * data["x"])
     np.testing.assert_allclose(decided.expected_cost / unit / unit, residual, rtol=1e-4)
 
@@ -63,7 +63,7 @@ def test_narrowed_models_answer_in_float32(p, data):
 
 @pytest.mark.filterwarnings("ignore::pofx.PofxWarning")  # of a network after one epoch
 def test_networks_stay_in_float32(data):
-    small = {"width": 4, "depth": 1, "epochs": 1, "guide": "independent"}
+    small = {"width": 4, "depth": 1, "epochs": 1, "proposal": "independent"}
     q = pofx.fit(data, "vae", **small)
     floats = {a.dtype.name for a in jax.tree.leaves(q.model) if a.dtype.kind == "f"}
     assert floats == {"float32"}

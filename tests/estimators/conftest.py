@@ -39,7 +39,7 @@ def species():
 @pytest.fixture(scope="session")
 def classifier(birds, species):
     """p(y) p(x | y) of them."""
-    return GenerativeClassifier("chain", random_state=0).fit(birds, species)
+    return GenerativeClassifier("class_conditional", random_state=0).fit(birds, species)
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,8 @@
 Only one check may fail. Rows of integer weight must give what repeated rows give to a relative
 1e-7, on 15 rows of 30 columns, where a covariance is its floor and little else. Two models do not:
 
-- a `chain` starts a class of fewer than five rows at the scale of all rows, and a row repeated five
-  times is five rows;
+- a `class_conditional` starts a class of fewer than five rows at the scale of all rows, and a row
+  repeated five times is five rows;
 - a `mixture` starts from k-means++, which draws rows at random, and others where rows repeat.
 
 `test_sharing.py` holds all to it on rows enough, and a mixture on hills that no start can miss.
@@ -26,7 +26,7 @@ WEIGHTS = "check_sample_weight_equivalence_on_dense_data"
 QUICK = {"part": "gaussian"}
 ESTIMATORS = [
     DensityEstimator("gaussian"),
-    GenerativeClassifier("chain", options=QUICK),
+    GenerativeClassifier("class_conditional", options=QUICK),
     GenerativeRegressor("gaussian"),
     GenerativeImputer("gaussian"),
     AnomalyDetector("gaussian"),

@@ -53,7 +53,9 @@ def test_a_level_never_seen_is_missing_unless_it_is_an_error(classifier, birds):
         strict.predict_proba(new)
 
 
-@pytest.mark.parametrize("estimator", [DensityEstimator("gaussian"), GenerativeClassifier("chain")])
+@pytest.mark.parametrize(
+    "estimator", [DensityEstimator("gaussian"), GenerativeClassifier("class_conditional")]
+)
 @pytest.mark.parametrize("names", [["a", "a"], pd.MultiIndex.from_product([["a"], ["b", "c"]])])
 def test_columns_without_a_name_of_their_own_are_told_in_a_line(estimator, names):
     with pytest.raises(PofxError, match=r"^data: .*column.*$"):
@@ -67,7 +69,7 @@ def test_classes_come_back_as_they_were(birds, species, back):
     y = pd.Series(np.where(gentoo, 7, 3)) if back in (int, float) else species.to_numpy()
     y = gentoo.to_numpy() if back is bool else pd.Series(y).astype(back) if back != np.str_ else y
     y = y.astype(np.str_) if back is np.str_ else y
-    model = GenerativeClassifier("chain").fit(birds, y)
+    model = GenerativeClassifier("class_conditional").fit(birds, y)
     known = np.unique(np.asarray(y))
     assert model.classes_.dtype == known.dtype
     assert model.classes_.tolist() == known.tolist()
@@ -80,21 +82,25 @@ def test_classes_come_back_as_they_were(birds, species, back):
 def test_kinds_of_frames_are_one(classifier, birds, species):
     expected = classifier.predict_proba(birds)
     for frame in (pl.from_pandas(birds), pl.from_pandas(birds).to_arrow()):
-        model = GenerativeClassifier("chain", random_state=0).fit(frame, species)
+        model = GenerativeClassifier("class_conditional", random_state=0).fit(frame, species)
         np.testing.assert_allclose(model.predict_proba(frame), expected, atol=1e-6)
 
 
 def test_it_refuses_what_is_unsure_and_what_is_strange(birds, species):
-    model = GenerativeClassifier("chain", reject=0.05, strange=0.001).fit(birds, species)
+    model = GenerativeClassifier("class_conditional", reject_cost=0.05, outlier_level=0.001).fit(
+        birds, species
+    )
     rows = birds.iloc[[1, 2]].copy()
     rows.loc["bird 2", "mass"] = 90000.0
     nothing = rows.iloc[:1].copy()
     nothing[["mass", "island"]] = np.nan, None
     assert model.predict(rows).tolist() == [species.iloc[1], None]
     assert model.predict(nothing).tolist() == [None]
-    assert model.set_params(strange=0).predict(rows)[1] in model.classes_
-    assert model.set_params(refused="?").predict(nothing).tolist() == ["?"]
-    coded = GenerativeClassifier("chain", reject=0.05, refused=-1).fit(birds, species == "Gentoo")
+    assert model.set_params(outlier_level=0).predict(rows)[1] in model.classes_
+    assert model.set_params(rejected_label="?").predict(nothing).tolist() == ["?"]
+    coded = GenerativeClassifier("class_conditional", reject_cost=0.05, rejected_label=-1).fit(
+        birds, species == "Gentoo"
+    )
     assert coded.predict(nothing).tolist() == [-1]
     numbered = coded.fit(birds, (species == "Gentoo") + 3)
     assert numbered.predict(nothing).dtype.kind == "i"
@@ -102,7 +108,9 @@ def test_it_refuses_what_is_unsure_and_what_is_strange(birds, species):
 
 def test_acts_of_least_expected_cost(classifier, birds, species):
     costs = {"bet on Gentoo": [1.0, 0.0], "pass": [0.2, 0.2]}
-    model = GenerativeClassifier("chain", cost=costs, random_state=0).fit(birds, species)
+    model = GenerativeClassifier("class_conditional", cost=costs, random_state=0).fit(
+        birds, species
+    )
     sure = classifier.predict_proba(birds)[:, 0] < 0.2
     assert np.array_equal(model.predict(birds) == "bet on Gentoo", sure)
 
@@ -135,7 +143,7 @@ def test_medians_intervals_and_refusals_of_numbers(line):
     # The median of a normal is its mean; its deviation is no other for that.
     other = model.set_params(cost="absolute")
     np.testing.assert_allclose(other.predict([[np.nan, np.nan]]), y.mean(), atol=1e-3)
-    refusing = model.set_params(cost="squared", reject=0.2)
+    refusing = model.set_params(cost="squared", reject_cost=0.2)
     assert np.isnan(refusing.predict([[0.0, np.nan], [0.0, 0.0], [99.0, 0.0]])).tolist() == [
         True,
         False,
@@ -260,7 +268,7 @@ def test_factor_scores_become_columns(line):
         (DensityEstimator("gaussian", n_components=2), "n_components: wanted 1 or None"),
         (DensityEstimator("gausian"), "did you mean 'gaussian'"),
         (LatentTransformer("independent"), "no hidden variables"),
-        (GenerativeClassifier("chain"), "one class"),
+        (GenerativeClassifier("class_conditional"), "one class"),
     ],
 )
 def test_mistakes_are_one_line(estimator, message):
@@ -286,21 +294,23 @@ def test_numbers_of_an_array_are_any_numbers():
 def test_classes_keep_their_order_where_a_schema_gives_another(birds, species):
     turned = sorted(set(species), reverse=True)
     own = {"species": {"kind": "binary", "levels": turned}}
-    c = GenerativeClassifier("chain", schema=own).fit(birds, species)
+    c = GenerativeClassifier("class_conditional", schema=own).fit(birds, species)
     assert list(c.classes_) == turned[::-1]
     assert np.array_equal(c.classes_[c.predict_proba(birds).argmax(1)], c.predict(birds))
-    free = GenerativeClassifier("chain", schema=own, cost=[[0, 0], [9, 9]]).fit(birds, species)
+    free = GenerativeClassifier("class_conditional", schema=own, cost=[[0, 0], [9, 9]]).fit(
+        birds, species
+    )
     assert set(free.predict(birds)) == {turned[1]}
     own["species"] |= {"kind": "categorical", "levels": [*turned, "Emu"]}
     with pytest.raises(PofxError, match="wanted the classes of y"):
-        GenerativeClassifier("chain", schema=own).fit(birds, species)
+        GenerativeClassifier("class_conditional", schema=own).fit(birds, species)
 
 
 @pytest.mark.filterwarnings("ignore:impute. this model holds")
 def test_a_schema_of_another_container_does_for_all(birds, species):
     p = DensityEstimator("independent").fit(pl.from_pandas(birds.assign(species=species)))
     schema = p.joint_.schema
-    c = GenerativeClassifier("chain", schema=schema).fit(birds, species)
+    c = GenerativeClassifier("class_conditional", schema=schema).fit(birds, species)
     assert c.predict_proba(birds).shape == (len(birds), 2)
     own = schema.select(birds.columns)
     assert LatentTransformer("mixture", schema=own, n_components=2).fit(birds).transform(
@@ -313,7 +323,7 @@ def test_a_schema_of_another_container_does_for_all(birds, species):
 def test_a_regressor_that_refuses_is_scored_by_what_it_answers():
     x = np.linspace(0, 1, 60)[:, None]
     y = 2 * x[:, 0] + 0.1 * np.sin(99 * x[:, 0])
-    p = GenerativeRegressor("gaussian", reject=1.0).fit(x, y)
+    p = GenerativeRegressor("gaussian", reject_cost=1.0).fit(x, y)
     assert p.score([[0.2], [0.5], [0.9], [1e6]], [0.4, 1.0, 1.8, 0.0]) > 0.9
     assert np.isnan(p.score([[1e6], [-1e6]], [0.0, 0.0]))
 

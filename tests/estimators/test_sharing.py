@@ -94,7 +94,7 @@ def test_weights_reach_learning_by_routing(hills):
         pytest.param(AnomalyDetector("gaussian"), "decision_function", marks=pytest.mark.slow),
         pytest.param(GenerativeRegressor("gaussian"), "predict", marks=pytest.mark.slow),
         pytest.param(
-            GenerativeClassifier("chain", options={"part": "gaussian"}),
+            GenerativeClassifier("class_conditional", options={"part": "gaussian"}),
             "predict_proba",
             marks=pytest.mark.slow,
         ),
@@ -135,20 +135,22 @@ def test_names_are_checked(classifier, birds):
 
 
 def test_a_target_may_be_called_as_a_column_is(birds, species):
-    model = GenerativeClassifier("chain").fit(birds, species.rename("mass"))
+    model = GenerativeClassifier("class_conditional").fit(birds, species.rename("mass"))
     assert model.target_ == "mass_"
     assert model.score(birds, species) > 0.9
 
 
 def test_it_is_drawn_in_notebooks(classifier):
     assert "GenerativeClassifier" in classifier._repr_html_()
-    assert repr(classifier) == "GenerativeClassifier(model='chain', random_state=0)"
+    assert repr(classifier) == "GenerativeClassifier(model='class_conditional', random_state=0)"
 
 
 def test_a_refusal_is_no_right_answer(hills):
     x, y = hills
     options = {**ONE, "part": "gaussian"}
-    c = GenerativeClassifier("chain", options=options, reject=0.05, random_state=0).fit(x, y)
+    c = GenerativeClassifier(
+        "class_conditional", options=options, reject_cost=0.05, random_state=0
+    ).fit(x, y)
     act = c.predict(x)
     assert any(a is None for a in act)
     assert c.score(x, y) == np.mean([a == b for a, b in zip(act, y)])

@@ -41,14 +41,14 @@ def test_predict_tells_acts_costs_and_refusals(run, folder, p):
     code, out, _ = run(["predict", "p.pofx", "holes.csv", "-t", "alive", "--cost", costs])
     assert code == 0
     assert {line.split(",")[0] for line in out.splitlines()[1:]} <= {"keep", "drop"}
-    assert out.splitlines()[0] == "alive,expected_cost,surprise,refused"
+    assert out.splitlines()[0] == "alive,expected_cost,tail_probability,rejected"
     code, out, err = run("predict p.pofx holes.csv -t kind --reject 0.3 -o acts.csv")
     assert (code, out) == (0, "")
     assert "decisions on kind of 40 rows" in err
-    wanted = p.decide(read(folder / "holes.csv"), "kind", reject=0.3)
+    wanted = p.decide(read(folder / "holes.csv"), "kind", reject_cost=0.3)
     found = read(folder / "acts.csv")
-    assert [a or None for a in found["kind"].to_pylist()] == wanted.act.tolist()
-    assert [r or "" for r in found["refused"].to_pylist()] == wanted.reason.tolist()
+    assert [a or None for a in found["kind"].to_pylist()] == wanted.action.tolist()
+    assert [r or "" for r in found["rejected"].to_pylist()] == wanted.reason.tolist()
 
 
 def test_predict_a_number(run, folder, p):

@@ -18,7 +18,7 @@ ARGUMENTS = {
     "evidence": {"target": "kind", "given": {"size": "5.5", "alive": "false"}},
     "images": {"names": ["size", "kind"]},
     "learning": {},
-    "surprise": {"data": "holes.csv"},
+    "tail_probability": {"data": "holes.csv"},
     "reliability": {"data": "holes.csv", "target": "kind"},
     "bernoulli_entropy": {"unit": "nats"},
 }
@@ -104,7 +104,7 @@ def test_equal_arguments_give_equal_bytes(tmp_path, kind, starts):
         ("joint", {"names": ["size"]}, "wanted two columns, got size"),
         ("images", {}, "wanted one column or two columns, got none"),
         ("learning", {"names": ["size"]}, "wanted no column, got size"),
-        ("surprise", {}, "plot surprise: wanted --data"),
+        ("tail_probability", {}, "plot tail_probability: wanted --data"),
         ("reliability", {"data": "whole.csv"}, "plot reliability: wanted --target"),
         ("evidence", {"given": {"size": "5"}}, "wanted --target"),
         ("evidence", {"target": "kind"}, "wanted --given"),

@@ -336,7 +336,7 @@ def cells(a: Asked) -> Iterator[Line]:
                 slack = 4 * EPS * abs(a.value(j, new[j])) / a.variables[j].scale
                 error = max(abs(new[j] - grid.mean()) - slack, 0) / np.sqrt(grid.variance())
                 yield Line("impute", True, float(error), a.name(j))
-    whole = encode(a.p.schema, a.p.complete(a.table(a.x, a.seen)), unseen="missing")
+    whole = encode(a.p.schema, a.p.most_probable(a.table(a.x, a.seen)), unseen="missing")
     for row, seen, new in zip(a.x, a.seen, whole):
         want = max(best(a.e, row, seen))
         here = a.e.joint(new[None], np.ones(len(row), bool)).max()

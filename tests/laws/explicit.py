@@ -454,7 +454,7 @@ def _recoded(p: Any) -> list[Part]:
 
 PARTS = {
     "ChowLiuTree": _tree,
-    "Chain": _chain,
+    "ClassConditional": _chain,
     "ContinuousMixture": lambda p: _mixture(p.mixture()),
     "Correlated": _correlated,
     "FactorAnalysis": _factors,

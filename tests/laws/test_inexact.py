@@ -13,7 +13,7 @@ from pofx.core.abstract_approximate import Direct, Estimated, Inexact, Pointwise
 from pofx.core.registry import discover
 from pofx.core.rows import rows
 from pofx.joint import model_file
-from pofx.models.importance_sampled import Guided
+from pofx.models.importance_sampled import ImportanceSampled
 from pofx.models.independent import Independent
 
 INEXACT = discover("pofx.models", Inexact)
@@ -26,8 +26,8 @@ def example(name, wide):
     model, columns = INEXACT[name].example(jax.random.key(0))
     x = np.asarray(drawn(model, jax.random.split(jax.random.key(9), 2000)), np.float64)
     data = rows(x)
-    guide = Independent.start(jax.random.key(0), data, columns)
-    return model, columns, guide.maximise(data.sum(guide.statistics)[0]), x
+    proposal = Independent.start(jax.random.key(0), data, columns)
+    return model, columns, proposal.maximise(data.sum(proposal.statistics)[0]), x
 
 
 QUICK = ("vae",)
@@ -47,19 +47,19 @@ def drawn(model, keys):
 
 
 @eqx.filter_jit
-def weighted(model, guide, keys, x, observed):
+def weighted(model, proposal, keys, x, observed):
     def one(key):
-        return model.weighted(key, guide, x, observed)
+        return model.weighted(key, proposal, x, observed)
 
     return jax.lax.map(one, keys, batch_size=1000)
 
 
 def weights(case, x, observed, seed=1, draws=DRAWS):
     """Draws of what is missing, and their weights relative to nothing."""
-    model, _, guide, _ = case
+    model, _, proposal, _ = case
     keys = jax.random.split(jax.random.key(seed), draws)
     own = jnp.asarray(np.where(observed, x, 0), jnp.zeros(()).dtype)
-    whole, log_w = weighted(model, guide, keys, own, jnp.asarray(observed))
+    whole, log_w = weighted(model, proposal, keys, own, jnp.asarray(observed))
     return np.asarray(whole, np.float64), np.exp(np.asarray(log_w, np.float64))
 
 
@@ -93,10 +93,10 @@ def test_a_complete_row_has_its_density(case):
 
 def test_what_is_drawn_directly_has_one_weight(case):
     """And one draw is what is answered then."""
-    model, _, guide, x = case
+    model, _, proposal, x = case
     if not isinstance(model, Direct):
         pytest.skip("it draws from no conditional as it is")
-    p = Guided(model, guide, jax.random.key_data(jax.random.key(3)))
+    p = ImportanceSampled(model, proposal, jax.random.key_data(jax.random.key(3)))
     ask = eqx.filter_jit(lambda p, x, o: (p.log_prob(x, o), p.sample(jax.random.key(1), x, o)))
     row, found = jnp.asarray(x[0], jnp.zeros(()).dtype), 0
     for observed in product((False, True), repeat=model.size):
@@ -134,16 +134,16 @@ def test_sum_rule_within_the_error(case):
 
 
 def small(case, row):
-    model, _, guide, _ = case
+    model, _, proposal, _ = case
     keys = jax.random.split(jax.random.key(2), 2 if isinstance(model, Pointwise) else 2000)
     own = jnp.asarray(row, jnp.zeros(()).dtype)
-    whole, log_w = weighted(model, guide, keys, own, jnp.ones(model.size, bool))
+    whole, log_w = weighted(model, proposal, keys, own, jnp.ones(model.size, bool))
     return np.asarray(whole), np.exp(np.asarray(log_w, np.float64))
 
 
 def test_missing_entries_may_hold_anything_and_observed_ones_stay(case):
-    model, _, guide, x = case
-    p = Guided(model, guide, jax.random.key_data(jax.random.key(3)))
+    model, _, proposal, x = case
+    p = ImportanceSampled(model, proposal, jax.random.key_data(jax.random.key(3)))
     observed = np.arange(model.size) > 0
     whole = jnp.asarray(x[0], jnp.zeros(()).dtype)
     ask = eqx.filter_jit(lambda p, x, o: (p.log_prob(x, o), p.sample(jax.random.key(1), x, o)))
@@ -158,8 +158,8 @@ def test_missing_entries_may_hold_anything_and_observed_ones_stay(case):
 
 
 def test_files_keep_every_bit(case, tmp_path):
-    model, _, guide, x = case
-    p = Guided(model, guide, jax.random.key_data(jax.random.key(3)))
+    model, _, proposal, x = case
+    p = ImportanceSampled(model, proposal, jax.random.key_data(jax.random.key(3)))
     assert isinstance(p, Estimated)
     header = {"schema": {}, "fixed": [], "evidence": [], "fit": {}}
     model_file.save(tmp_path / "p.pofx", p, header)

@@ -17,7 +17,7 @@ from pofx.learn.learner import Plan, fit
 from pofx.learn.sgd import train
 from pofx.learn.sgd_config import Settings
 from pofx.models.any_order import AnyOrder
-from pofx.models.importance_sampled import Guided
+from pofx.models.importance_sampled import ImportanceSampled
 from pofx.models.independent import Independent
 
 from .test_autoregressive import (
@@ -199,8 +199,8 @@ def test_it_is_fitted_without_a_guide_that_knows_anything():
     a = np.random.default_rng(0).integers(0, 2, 200)
     data = {"a": a, "b": a, "c": 1 - a}
     p = pofx.fit(data, "any_order", epochs=30, width=16)
-    assert type(p.model.guide).__name__ == "Independent"
-    other = eqx.tree_at(lambda m: m.guide.groups[0].log_odds, p.model, jnp.full(3, 9.0))
+    assert type(p.model.proposal).__name__ == "Independent"
+    other = eqx.tree_at(lambda m: m.proposal.groups[0].log_odds, p.model, jnp.full(3, 9.0))
     few = {"a": [1.0], "b": [None], "c": [None]}
     found, again = (replace(p, model=m).log_prob(few) for m in (p.model, other))
     assert found.value[0] == again.value[0]
@@ -218,8 +218,8 @@ def test_it_learns_a_distribution_to_its_entropy(net, missing):
         return AnyOrder.start(key, data, binary(4), **options)
 
     model = fit(KEY, start, rows(holes[:18_000]), Plan(epochs=20), rows(holes[18_000:])).model
-    guide = Independent.start(KEY, rows(x), binary(4))
-    asked = Guided(model, guide, jax.random.key_data(KEY))
+    proposal = Independent.start(KEY, rows(x), binary(4))
+    asked = ImportanceSampled(model, proposal, jax.random.key_data(KEY))
     log_q = np.asarray(
         eqx.filter_jit(lambda m, x: jax.vmap(m.log_prob)(x))(asked, jnp.asarray(states(4)))
     )

@@ -333,7 +333,7 @@ def frame(n=300, seed=0):
 def test_a_mixed_table_is_asked_through_fit(model, net, tmp_path):
     data = frame()
     schema = {"visits": {"kind": "count", "family": "poisson"}}
-    own = {"net": net, "width": 16, "depth": 1, "guide": "independent", "schema": schema}
+    own = {"net": net, "width": 16, "depth": 1, "proposal": "independent", "schema": schema}
     p = pofx.fit(data, model, epochs=5, seed=1, **own)
     few = {name: values[:6] for name, values in data.items()}
     scores = np.asarray(p.log_prob(few))

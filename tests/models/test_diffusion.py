@@ -66,7 +66,7 @@ def sample(n, seed=0):
 
 @pytest.fixture(scope="module")
 def best():
-    """The best model of a Gaussian, its steps as wide as the rows say, and a guide."""
+    """The best model of a Gaussian, its steps as wide as the rows say, and a proposal."""
     x = sample(4000)
     start = Diffusion.start(KEY, rows(x), real(2), timesteps=100, width=1, depth=1)
     e = start.denoiser.codes.embedding
@@ -89,9 +89,9 @@ def each(model, keys, x, times):
 
 
 @eqx.filter_jit
-def weights(model, guide, x, observed, keys):
+def weights(model, proposal, x, observed, keys):
     def one(x, observed):
-        return jax.vmap(lambda k: model.weighted(k, guide, x, observed)[1])(keys)
+        return jax.vmap(lambda k: model.weighted(k, proposal, x, observed)[1])(keys)
 
     return jax.vmap(one)(x, observed)
 
@@ -136,11 +136,11 @@ def test_steps_as_wide_as_the_rows_say(best):
 
 def test_weights_average_to_the_truth(best):
     """Of complete rows and of rows with a missing entry; a hundred steps lose next to nothing."""
-    model, guide = best
+    model, proposal = best
     x = sample(6, 3)
     observed = np.ones((6, 2), bool)
     observed[3:5, 0], observed[5, 1] = False, False
-    log_w = weights(model, guide, jnp.asarray(x), jnp.asarray(observed), keys(512))
+    log_w = weights(model, proposal, jnp.asarray(x), jnp.asarray(observed), keys(512))
     log_w = np.asarray(log_w, np.float64)
     exact = [
         multivariate_normal(MEAN[o], COVARIANCE[np.ix_(o, o)]).logpdf(row[o])
@@ -151,7 +151,7 @@ def test_weights_average_to_the_truth(best):
     assert log_w.mean() < np.mean(exact)
     # Steps as wide as q's, as of the paper, lose much more.
     narrow = eqx.tree_at(lambda p: p.residue, model, 0 * model.residue)
-    worse = weights(narrow, guide, jnp.asarray(x), jnp.asarray(observed), keys(64))
+    worse = weights(narrow, proposal, jnp.asarray(x), jnp.asarray(observed), keys(64))
     assert np.asarray(worse).mean() < log_w.mean() - 0.2
 
 
@@ -261,7 +261,7 @@ def untrusted():
 def test_a_table_of_many_kinds(tmp_path):
     """Whatever a short training makes of it, every question has an answer of the right form."""
     frame = mixed()
-    p = pofx.fit(frame, "diffusion", **SMALL, epochs=4, guide="independent")
+    p = pofx.fit(frame, "diffusion", **SMALL, epochs=4, proposal="independent")
     kinds = {v.kind for v in p.schema.variables}
     assert kinds == {"real", "binary", "categorical", "ordinal", "positive"}
     assert p.schema.variable("rain").spikes == (0.0,)
@@ -329,9 +329,9 @@ def test_training_learns_levels():
     p = np.exp(exact)
     bound = np.asarray(each(end, keys(60), jnp.asarray(cells), 2000), np.float64)
     assert -0.1 < p @ (bound - exact) < 0.03
-    guide = Independent.start(KEY, rows(x), columns)
+    proposal = Independent.start(KEY, rows(x), columns)
     seen = jnp.ones(cells.shape, bool)
-    log_w = np.asarray(weights(end, guide, jnp.asarray(cells), seen, keys(64)), np.float64)
+    log_w = np.asarray(weights(end, proposal, jnp.asarray(cells), seen, keys(64)), np.float64)
     found = logsumexp(log_w, axis=1) - np.log(64)
     assert -0.2 < p @ (found - exact) < 0.05
     new = np.asarray(drawn(end, keys(4000)), np.float64)

@@ -101,9 +101,9 @@ def bounds(model, x, keys):
 
 
 @eqx.filter_jit
-def weights(model, guide, x, observed, keys):
+def weights(model, proposal, x, observed, keys):
     def one(x, observed):
-        return jax.vmap(lambda k: model.weighted(k, guide, x, observed))(keys)
+        return jax.vmap(lambda k: model.weighted(k, proposal, x, observed))(keys)
 
     return jax.vmap(one, (0, None))(x, observed)
 
@@ -145,10 +145,10 @@ def test_the_bound_is_that_of_the_joint(given):
 def test_bayes_rule_is_that_of_the_truth(given):
     """Weights of all classes go along the same noise, which cancels."""
     x, _ = classes(60, 2)
-    guide = Independent.start(KEY, rows(np.zeros((2, 3))), (*real(2), CLASS))
+    proposal = Independent.start(KEY, rows(np.zeros((2, 3))), (*real(2), CLASS))
     whole = np.ones(3, bool)
     log_w = [
-        weights(given, guide, jnp.asarray(np.c_[x, np.full(60, k)]), whole, keys(64))[1]
+        weights(given, proposal, jnp.asarray(np.c_[x, np.full(60, k)]), whole, keys(64))[1]
         for k in range(3)
     ]
     own = softmax(logsumexp(np.asarray(log_w, np.float64), axis=2).T, axis=1)
@@ -176,9 +176,9 @@ def test_new_rows_follow_the_joint(given):
 
 
 def test_given_the_class_alone_no_weight_varies(given):
-    guide = Independent.start(KEY, rows(np.zeros((2, 3))), (*real(2), CLASS))
+    proposal = Independent.start(KEY, rows(np.zeros((2, 3))), (*real(2), CLASS))
     row = jnp.array([[0.0, 0.0, 2.0]])
-    whole, log_w = weights(given, guide, row, jnp.array([False, False, True]), keys(50))
+    whole, log_w = weights(given, proposal, row, jnp.array([False, False, True]), keys(50))
     assert np.asarray(log_w) == pytest.approx(np.log(0.2), abs=0.05)
     assert np.ptp(np.asarray(log_w)) == 0
     assert np.asarray(whole)[0, :, :2].mean(0) == pytest.approx(MEANS[2], abs=0.6)

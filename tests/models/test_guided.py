@@ -12,7 +12,7 @@ from pofx.core.rows import rows
 from pofx.models import rbm
 from pofx.models.energies import boltzmann
 from pofx.models.energies.visible_units import Visible
-from pofx.models.importance_sampled import Guided
+from pofx.models.importance_sampled import ImportanceSampled
 from pofx.models.independent import Independent
 from pofx.queries.weight_diagnostics import reliability
 
@@ -33,14 +33,18 @@ def machine():
 
 @pytest.fixture(scope="module")
 def poor(machine):
-    """With a guide that nearly always says the opposite of most rows, and few draws."""
+    """With a proposal that nearly always says the opposite of most rows, and few draws."""
     x = bits(6)
     mass = softmax(-np.asarray(jax.vmap(machine.energy)(jnp.asarray(x, jnp.float32)), np.float64))
     likely = (mass @ x > 0.5).astype(float)
     data = rows(np.r_[np.tile(1 - likely, (30, 1)), likely[None]])
-    guide = Independent.start(KEY, data, binary(6), prior=0.0)
-    guide = guide.maximise(data.sum(guide.statistics)[0])
-    return Guided(model=machine, guide=guide, seed=jax.random.key_data(KEY), draws=8), x, mass
+    proposal = Independent.start(KEY, data, binary(6), prior=0.0)
+    proposal = proposal.maximise(data.sum(proposal.statistics)[0])
+    return (
+        ImportanceSampled(model=machine, proposal=proposal, seed=jax.random.key_data(KEY), draws=8),
+        x,
+        mass,
+    )
 
 
 @eqx.filter_jit
@@ -94,9 +98,9 @@ def test_weights_all_alike_do_not_make_an_answer_exact(machine, poor):
     likely = np.full((1000, 6), 0.0)
     likely[:, 1:] = np.arange(1000)[:, None] % 2
     data = rows(likely)
-    guide = Independent.start(KEY, data, binary(6), prior=1.0)
-    guide = guide.maximise(data.sum(guide.statistics)[0])
-    p = Guided(model=machine, guide=guide, seed=jax.random.key_data(KEY), draws=16)
+    proposal = Independent.start(KEY, data, binary(6), prior=1.0)
+    proposal = proposal.maximise(data.sum(proposal.statistics)[0])
+    p = ImportanceSampled(model=machine, proposal=proposal, seed=jax.random.key_data(KEY), draws=16)
     holes = x[:8].astype(float)
     holes[:, 0] = np.nan
     own = reliability(p, rows(holes))
@@ -111,12 +115,12 @@ def test_weights_all_alike_do_not_make_an_answer_exact(machine, poor):
 
 
 def test_what_nothing_is_known_of_has_the_models_own_mean(poor):
-    """By its chains, whatever the guide says."""
+    """By its chains, whatever the proposal says."""
     from pofx.core import closed_forms
 
     p, x, mass = poor
     p = eqx.tree_at(lambda p: p.model.chains, p, jnp.asarray(x[np.argsort(-mass)[:16]]))
-    wide = Guided(model=p.model, guide=p.guide, seed=p.seed, draws=400)
+    wide = ImportanceSampled(model=p.model, proposal=p.proposal, seed=p.seed, draws=400)
     rule = closed_forms.expectation.find(wide)
     assert rule
     found = eqx.filter_jit(rule)(wide, jnp.zeros(6), jnp.zeros(6, bool))
@@ -124,7 +128,7 @@ def test_what_nothing_is_known_of_has_the_models_own_mean(poor):
 
 
 def test_unlike_rows_have_errors_of_their_own_and_like_rows_the_same():
-    p = Guided.example(KEY).model
+    p = ImportanceSampled.example(KEY).model
     x = np.asarray(jax.vmap(p.model.draw)(jax.random.split(KEY, 2)), np.float32)
     seeds = jax.random.key_data(jax.random.split(KEY, 300))
 
@@ -143,7 +147,7 @@ def test_unlike_rows_have_errors_of_their_own_and_like_rows_the_same():
 
 
 def test_noise_is_of_the_values_and_their_places():
-    p = Guided.example(KEY).model
+    p = ImportanceSampled.example(KEY).model
     noise = jax.jit(lambda x, observed: jax.random.key_data(p.noise(x, observed)))
     all_, two = np.full(4, True), np.array([True, True, False, False])
     zero = noise(jnp.zeros(4), all_)

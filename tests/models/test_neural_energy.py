@@ -290,7 +290,7 @@ def fitted():
     }
     data["x"][:10] = np.nan
     options = {"width": 32, "epochs": 25, "chains": 64, "ratio": 4}
-    return data, pofx.fit(data, "neural_energy", guide="independent", **options)
+    return data, pofx.fit(data, "neural_energy", proposal="independent", **options)
 
 
 @pytest.mark.slow
@@ -362,7 +362,7 @@ def test_a_joint_energy_classifies():
     train, test = (
         {k: v[part] for k, v in data.items()} for part in (slice(2000), slice(2000, None))
     )
-    p = pofx.fit(train, "neural_energy", guide="independent")
+    p = pofx.fit(train, "neural_energy", proposal="independent")
     up = np.asarray(p.predict_proba(test, "moon")["up"])
     assert ((up > 0.5) == (test["moon"] == "up")).mean() > 0.97
     cost = -np.log(np.where(test["moon"] == "up", up, 1 - up)).mean()

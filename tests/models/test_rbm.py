@@ -373,7 +373,7 @@ def fitted():
         "x": 1e6 * (np.where(cause, 3.0, -3.0) + rng.normal(size=400)),
     }
     data["a"][:20] = np.nan
-    return data, pofx.fit(data, "rbm", guide="independent", hidden=4)
+    return data, pofx.fit(data, "rbm", proposal="independent", hidden=4)
 
 
 @pytest.mark.slow

@@ -8,8 +8,8 @@ import pytest
 from pofx.core.column import Column
 from pofx.core.rows import rows
 from pofx.learn.em import em, step
-from pofx.models.chain import Chain
 from pofx.models.chow_liu_tree import ChowLiuTree
+from pofx.models.class_conditional import ClassConditional
 from pofx.models.correlated import Correlated
 from pofx.models.gaussian import Gaussian
 from pofx.models.independent import Independent
@@ -49,7 +49,7 @@ CASES = {
     },
     "correlated": (Mixture, [0, 2, 3], (A, P, C), {"components": 2, "part": "correlated"}),
     "ppca": (Mixture, [0, 1], (A, B), {"components": 2, "part": "ppca", "latent": 1}),
-    "chain": (Chain, [0, 1, 4], (A, B, Y), {"on": "y", "part": "gaussian"}),
+    "class_conditional": (ClassConditional, [0, 1, 4], (A, B, Y), {"on": "y", "part": "gaussian"}),
     "tree": (ChowLiuTree, [0, 1, 4], (A, B, Y), {}),
 }
 

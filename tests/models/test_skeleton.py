@@ -114,7 +114,7 @@ def test_rows_in_several_blocks_are_added(monkeypatch, table):
 @pytest.mark.parametrize(
     "parents",
     [(-1, 0, 1, 2, 3, 4), (-1, 0, 0, 0, 0, 0), (-1, 0, 0, 1, 1, 2)],
-    ids=["chain", "star", "binary"],
+    ids=["class_conditional", "star", "binary"],
 )
 def test_the_tree_that_rows_come_from_is_found(parents):
     x = from_tree(parents, 3000)

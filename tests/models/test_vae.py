@@ -21,7 +21,7 @@ from pofx.core.rows import rows
 from pofx.learn.learner import Plan, fit
 from pofx.learn.sgd import train
 from pofx.learn.sgd_config import Settings
-from pofx.models.importance_sampled import Guided
+from pofx.models.importance_sampled import ImportanceSampled
 from pofx.models.independent import Independent
 from pofx.models.vae import VAE
 
@@ -151,7 +151,7 @@ def _with_samples(p, samples):
 def test_completions_follow_the_gaussian(linear):
     """Sampling-importance-resampling of x_M, with the prior off the posterior by much."""
     model, truth = linear
-    guided = Guided(model, model.part, jax.random.key_data(KEY), 400)
+    guided = ImportanceSampled(model, model.part, jax.random.key_data(KEY), 400)
     row = np.asarray(truth.mean) + np.sqrt(np.diag(truth.cov)) * [1.0, -0.5, 0.0]
     observed = np.array([True, True, False])
     keys = jax.random.split(jax.random.key(5), 2000)
@@ -368,7 +368,7 @@ def mixed(n=300):
 
 
 def fitted(frame, **options):
-    return pofx.fit(frame, "vae", **{**SMALL, **options}, warmup=50, guide="independent")
+    return pofx.fit(frame, "vae", **{**SMALL, **options}, warmup=50, proposal="independent")
 
 
 @contextmanager

@@ -38,7 +38,7 @@ OTHER = {
 
 @pytest.fixture(scope="module")
 def p():
-    return pofx.fit(DATA, "chain", on="kind")
+    return pofx.fit(DATA, "class_conditional", on="kind")
 
 
 @pytest.fixture(scope="module")
@@ -222,9 +222,9 @@ def test_learning_shows_the_last_gains(p):
 
 
 def test_surprise_is_a_histogram(p):
-    ax = plot.surprise(p, DATA, bins=10)
+    ax = plot.tail_probability(p, DATA, bins=10)
     assert heights(ax.containers[0]).sum() == pytest.approx(1)
-    own = p.surprise(DATA).value
+    own = p.tail_probability(DATA).value
     assert ax.patches[1].get_height() == pytest.approx((own < 0.1).mean())
 
 
@@ -238,7 +238,7 @@ PICTURES = {
     "bernoulli_entropy": lambda p, ax: plot.bernoulli_entropy(ax=ax),
     "reliability": lambda p, ax: plot.reliability([0.2, 0.7], [0, 1], ax=ax),
     "learning": lambda p, ax: plot.learning(p, ax=ax),
-    "surprise": lambda p, ax: plot.surprise(p, DATA, ax=ax),
+    "tail_probability": lambda p, ax: plot.tail_probability(p, DATA, ax=ax),
 }
 
 
@@ -285,7 +285,7 @@ def test_every_picture_draws_on_the_axes_it_is_given(p, q, name):
         (lambda p: plot.images(p, "x"), "a plain column"),
         (lambda p: plot.reliability({"a": [1.0]}, ["b"]), "no level of the probabilities 'b'"),
         (lambda p: plot.reliability({"a": [1.0]}, ["a", "a"]), "wanted 1 levels"),
-        (lambda p: plot.surprise(p, DATA, bins=0), "bins: wanted a whole number"),
+        (lambda p: plot.tail_probability(p, DATA, bins=0), "bins: wanted a whole number"),
     ],
 )
 def test_mistakes(p, picture, told):

@@ -17,7 +17,7 @@ from pofx.core.registry import discover
 from pofx.core.rows import rows
 from pofx.families.bernoulli import Bernoulli
 from pofx.learn.em import em
-from pofx.models.chain import Chain
+from pofx.models.class_conditional import ClassConditional
 from pofx.models.conditional import Conditional
 from pofx.models.gaussian import Gaussian, gaussian
 from pofx.models.independent import Independent
@@ -148,7 +148,7 @@ def test_information_between_a_class_and_a_number_is_the_integral():
     weight = np.array([0.3, 0.7])
     means, spreads = np.array([0.0, 2.0]), np.array([1.0, 0.5])
     parts = stack([gaussian(jnp.array([m]), jnp.array([[s**2]])) for m, s in zip(means, spreads)])
-    p = Chain(jnp.log(jnp.asarray(weight)), parts, 0)
+    p = ClassConditional(jnp.log(jnp.asarray(weight)), parts, 0)
     columns = (Column("y", "binary", levels=2), Column("x", "real", family="normal"))
     x = np.linspace(-9, 9, 20_001)
     density = weight * stats.norm(means, spreads).pdf(x[:, None])

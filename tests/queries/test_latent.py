@@ -12,7 +12,7 @@ from scipy.stats import multivariate_normal
 from pofx import Joint, PofxError, Schema, Variable
 from pofx.core.rows import rows
 from pofx.models.factor_analysis import FactorAnalysis
-from pofx.models.importance_sampled import Guided
+from pofx.models.importance_sampled import ImportanceSampled
 from pofx.models.independent import Independent
 from pofx.models.latent_tree import LatentTree
 from pofx.models.mixture import Mixture
@@ -67,7 +67,7 @@ def test_states_are_those_of_an_enumeration():
 
 
 def test_an_encoder_sees_only_what_is_there():
-    model, x = example(Guided)
+    model, x = example(ImportanceSampled)
     found = latent(model, rows(x))["latent"]
     mean = eqx.filter_jit(lambda m, x, o: m.posterior(x, o)[0])
     for row, own in zip(x, found):

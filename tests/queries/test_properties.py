@@ -13,7 +13,7 @@ from scipy.special import logsumexp
 from pofx.core.column import Column
 from pofx.core.component_axis import stack
 from pofx.families.bernoulli import Bernoulli
-from pofx.models.chain import Chain
+from pofx.models.class_conditional import ClassConditional
 from pofx.models.factor_analysis import FactorAnalysis
 from pofx.models.gaussian import gaussian
 from pofx.models.independent import Independent
@@ -86,7 +86,7 @@ def test_processing_loses_information(coins):
     # d depends on a through the hidden category alone, so I(d; z) bounds I(d; a): here by the sum
     # over the category as a column of its own.
     p, columns = coins
-    chain = Chain(p.log_weights, p.parts, 0)
+    chain = ClassConditional(p.log_weights, p.parts, 0)
     hidden = (Column("z", "categorical", levels=3), *columns)
     everything = information.mutual_information(
         KEY, chain, hidden, mask(4, d=5), mask(0, d=5), mask(d=5)
@@ -191,7 +191,7 @@ def test_what_is_gaussian_by_another_name_has_closed_divergences():
 def test_what_is_known_sharpens_what_is_not():
     # I(y; x): H(y) and H(x, y) are closed, H(x) is not; with them as controls the error is less.
     parts = stack([gaussian(jnp.array([m]), jnp.array([[1.0]])) for m in (0.0, 1.5)])
-    p = Chain(jnp.log(jnp.array([0.5, 0.5])), parts, 0)
+    p = ClassConditional(jnp.log(jnp.array([0.5, 0.5])), parts, 0)
     columns = (Column("y", "binary", levels=2), Column("x", "real", family="normal"))
     masks = np.array([[1, 0], [0, 1], [1, 1]], bool)
     signs = np.array([-1.0, -1.0, 1.0])

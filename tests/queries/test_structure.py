@@ -139,7 +139,7 @@ def test_entropies_say_so_whoever_asks(p):
 
 def test_what_fills_missing_cells_warns_once(p):
     holes = {"a": ["x", None], "u": [0.0, np.nan], "v": [np.nan, 1.0]}
-    for fill in (p.impute, p.complete, lambda table: p.impute(table, draws=2)):
+    for fill in (p.impute, p.most_probable, lambda table: p.impute(table, draws=2)):
         with pytest.warns(PofxWarning, match="holds 'a' independent of the observed") as warned:
             fill(holes)
         assert len(warned) == 1

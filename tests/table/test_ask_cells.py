@@ -13,7 +13,7 @@ import pytest
 
 from pofx.core.rows import rows
 from pofx.joint.joint import Joint
-from pofx.models.chain import Chain
+from pofx.models.class_conditional import ClassConditional
 from pofx.models.gaussian import gaussian
 from pofx.models.independent import Independent
 from pofx.table.encoding import encode
@@ -52,7 +52,7 @@ def farm():
     schema = Schema(VARIABLES, "pandas")
     x = rows(encode(schema, table))
     # What learning starts from is a model too, and compiles in no time.
-    model = Chain.start(jax.random.key(0), x, schema.columns, on="kind")
+    model = ClassConditional.start(jax.random.key(0), x, schema.columns, on="kind")
     return Joint(model, schema, np.full(5, np.nan))
 
 

@@ -15,7 +15,7 @@ def p():
     x = rng.normal(size=400) + 4 * y
     z = rng.normal(size=400) - x
     table = {"y": np.array(["a", "b"])[y], "x": x, "z": z}
-    return pofx.fit(table, "chain", on="y", part="gaussian")
+    return pofx.fit(table, "class_conditional", on="y", part="gaussian")
 
 
 EVIDENCE = ["x > 3", "x > 3, z < -2", "1 < x <= 3, z = -1.5", "y != a, z > -6"]

@@ -37,7 +37,7 @@ def test_a_table_prints_what_no_float_holds_by_its_logarithm(narrow, point):
 def test_a_probability_below_floats_of_a_level():
     rng = np.random.default_rng(0)
     c = np.array(list("xy"))[(rng.random(80) < 0.5).astype(int)]
-    p = pofx.fit({"a": rng.normal(size=80) + 5 * (c == "x"), "c": c}, "chain", on="c")
+    p = pofx.fit({"a": rng.normal(size=80) + 5 * (c == "x"), "c": c}, "class_conditional", on="c")
     table = p.ask("p(c | a = 1000)")
     rare = min("xy", key=lambda level: table[level].log)
     assert table[rare].log < -750

@@ -22,7 +22,7 @@ def sick():
 
 @pytest.fixture(scope="module")
 def p(sick):
-    return pofx.fit(sick, "chain", on="state", part="gaussian")
+    return pofx.fit(sick, "class_conditional", on="state", part="gaussian")
 
 
 def test_the_act_of_least_expected_cost(p, sick):
@@ -30,51 +30,54 @@ def test_the_act_of_least_expected_cost(p, sick):
     treat = {"treat": {"ill": 0, "well": 1}, "wait": {"ill": 10, "well": 0}}
     found = p.decide(sick, "state", cost=treat)
     wanted = np.where(posterior["well"] < 10 * posterior["ill"], "treat", "wait")
-    assert (found.act == wanted).all()
+    assert (found.action == wanted).all()
     cost = np.minimum(posterior["well"], 10 * posterior["ill"])
     np.testing.assert_allclose(found.expected_cost, cost, atol=1e-6)
     # Costs as a matrix: its rows are the levels, in order.
     same = p.decide(sick, "state", cost=[[0, 1], [10, 0]])
-    assert ((same.act == "ill") == (found.act == "treat")).all()
+    assert ((same.action == "ill") == (found.action == "treat")).all()
     plain = p.predict(sick, "state")
     assert (plain == np.where(posterior["ill"] > posterior["well"], "ill", "well")).all()
 
 
 def test_refusal_for_two_separate_reasons(p):
     rows = pd.DataFrame({"count": [0.0, 2.0, 40.0, np.nan]})
-    found = p.decide(rows, "state", reject=0.1, strange=0.01)
-    assert found.reason.tolist() == ["", "unsure", "strange", "unsure"]
-    assert found.act.tolist() == ["well", None, None, None]
-    assert found.surprise[2] < 0.001
+    found = p.decide(rows, "state", reject_cost=0.1, outlier_level=0.01)
+    assert found.reason.tolist() == ["", "uncertain", "outlier", "uncertain"]
+    assert found.action.tolist() == ["well", None, None, None]
+    assert found.tail_probability[2] < 0.001
     # A row without inputs is not strange: nothing of it was seen.
-    assert found.surprise[3] == 1
-    assert found.refused.tolist() == [False, True, True, True]
+    assert found.tail_probability[3] == 1
+    assert found.rejected.tolist() == [False, True, True, True]
     assert "3 refused (1 strange, 2 unsure)" in repr(found)
     # Far away the posterior is sure all the same.
     assert p.predict_proba(rows, "state")["ill"][2] > 0.999
-    assert p.predict(rows, "state", reject=0.1).tolist() == found.act.tolist()
-    assert p.decide(rows, "state", reject=0.1, strange=0).reason[2] == ""
-    assert set(found.columns()) == {"state", "expected_cost", "surprise", "refused"}
+    assert p.predict(rows, "state", reject_cost=0.1).tolist() == found.action.tolist()
+    assert p.decide(rows, "state", reject_cost=0.1, outlier_level=0).reason[2] == ""
+    assert set(found.columns()) == {"state", "expected_cost", "tail_probability", "rejected"}
 
 
 @pytest.mark.slow
 def test_surprise_is_uniform_for_rows_of_the_model(p):
-    found = p.surprise(p.sample(400, seed=5), draws=2000)
+    found = p.tail_probability(p.sample(400, seed=5), draws=2000)
     assert found.kind == "estimate"
     assert stats.kstest(found.value, "uniform").pvalue > 1e-3
     assert (found.value > 0).all()
     holes = p.sample(200, seed=6)
     holes.loc[::2, "count"] = np.nan
-    assert stats.kstest(p.surprise(holes[["state", "count"]]).value[1::2], "uniform").pvalue > 1e-3
+    assert (
+        stats.kstest(p.tail_probability(holes[["state", "count"]]).value[1::2], "uniform").pvalue
+        > 1e-3
+    )
 
 
 def test_surprise_among_rows_held_out_is_uniform_though_the_model_is_wrong(sick):
     rng = np.random.default_rng(1)
     heavy = pd.DataFrame({"a": rng.standard_t(2, 900), "b": rng.standard_t(2, 900)})
     p = pofx.fit(heavy[:300], "gaussian")
-    found = p.surprise(heavy[300:600], among=heavy[600:])
+    found = p.tail_probability(heavy[300:600], reference=heavy[600:])
     assert stats.kstest(found.value, "uniform").pvalue > 1e-3
-    assert stats.kstest(p.surprise(heavy[300:600]).value, "uniform").pvalue < 1e-3
+    assert stats.kstest(p.tail_probability(heavy[300:600]).value, "uniform").pvalue < 1e-3
 
 
 @pytest.mark.slow
@@ -86,16 +89,16 @@ def test_a_number_is_decided_by_mean_or_median_and_refused_where_it_is_vague():
     slope, start = np.polyfit(table.x, table.y, 1)
     left = table.y - start - slope * table.x
     found = p.decide(table[["x"]], "y")
-    np.testing.assert_allclose(found.act, start + slope * table.x, rtol=1e-3)
+    np.testing.assert_allclose(found.action, start + slope * table.x, rtol=1e-3)
     np.testing.assert_allclose(found.expected_cost, left.var(ddof=0), rtol=1e-3)
     median = p.decide(table[["x"]], "y", cost="absolute")
-    np.testing.assert_allclose(median.act, found.act, rtol=1e-3)
+    np.testing.assert_allclose(median.action, found.action, rtol=1e-3)
     np.testing.assert_allclose(
         median.expected_cost, left.std(ddof=0) * np.sqrt(2 / np.pi), rtol=0.03
     )
-    vague = p.decide({"x": [0.0, None]}, "y", reject=2 * left.var())
+    vague = p.decide({"x": [0.0, None]}, "y", reject_cost=2 * left.var())
     assert vague.reason.tolist() == ["", "unsure"]
-    assert np.isnan(vague.act[1])
+    assert np.isnan(vague.action[1])
     fresh = p.sample(2000, seed=3)
     ends = p.interval(fresh, "y", 0.8)
     inside = (fresh.y > ends.low) & (fresh.y <= ends.high)
@@ -109,7 +112,7 @@ def test_mistakes_in_costs_and_targets(p, sick):
         ("squared", "cost: wanted a matrix"),
         ([[0, np.inf], [1, 0]], "cost: wanted finite numbers"),
         ({"act": {"ill": 1, "wel": 2}}, "did you mean 'well'"),
-        ({"act": {"ill": 1}}, "act 'act' has no cost for the level 'well'"),
+        ({"act": {"ill": 1}}, "action 'act' has no cost for the level 'well'"),
         ({}, "cost: wanted a matrix"),
     ):
         with pytest.raises(PofxError, match=told):
@@ -119,9 +122,9 @@ def test_mistakes_in_costs_and_targets(p, sick):
     with pytest.raises(PofxError, match="did you mean 'squared'"):
         p.decide(sick, "count", cost="square")
     with pytest.raises(PofxError, match="reject: wanted the cost of not deciding"):
-        p.decide(sick, "state", reject="no")
+        p.decide(sick, "state", reject_cost="no")
     with pytest.raises(PofxError, match="strange: wanted a probability"):
-        p.decide(sick, "state", reject=0.1, strange=2)
+        p.decide(sick, "state", reject_cost=0.1, outlier_level=2)
     with pytest.raises(PofxError, match="level: wanted a probability between 0 and 1"):
         p.interval(sick, "count", 1.0)
     with pytest.raises(PofxError, match="target: wanted a column of numbers"):
@@ -146,5 +149,5 @@ def test_the_absolute_cost_of_a_long_tail_is_whole():
     draws = p.sample(400_000, seed=1)["z"]
     wanted = np.abs(draws - np.median(draws))
     error = wanted.std() / np.sqrt(len(draws))
-    assert found.act[0] == pytest.approx(np.median(draws), rel=0.02)
+    assert found.action[0] == pytest.approx(np.median(draws), rel=0.02)
     assert abs(found.expected_cost[0] - wanted.mean()) < 4 * error + 1e-3 * wanted.mean()

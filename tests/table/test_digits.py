@@ -87,7 +87,7 @@ def test_answers_about_large_whole_numbers_are_those_about_small_ones(p, tmp_pat
 
 
 def test_a_refused_guess_of_a_large_whole_number_is_nan(p):
-    acts = p.predict({"id": IDS, "x": X}, "id", reject=0.0)
+    acts = p.predict({"id": IDS, "x": X}, "id", reject_cost=0.0)
     assert all(act != act for act in acts)
 
 

@@ -10,7 +10,7 @@ from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 
 import pofx
 from pofx.core.errors import PofxError, PofxWarning
-from pofx.table.text_embedding import embed
+from pofx.table.text_embedding import embed_text
 
 WORDS = [("one", "two"), ("small", "big"), ("blue", "red")]
 VOCABULARY = [word for pair in WORDS for word in pair]
@@ -28,7 +28,7 @@ def captioned(n, seed=0):
 
 def test_vectors_of_words_in_order():
     frame = captioned(20)
-    whole = embed(frame, {"caption": bag})
+    whole = embed_text(frame, {"caption": bag})
     assert list(whole) == list(frame)
     np.testing.assert_array_equal(whole["caption"], bag(list(frame["caption"])).toarray())
     np.testing.assert_array_equal(whole["size"], frame["size"])
@@ -37,7 +37,7 @@ def test_vectors_of_words_in_order():
 @pytest.mark.parametrize("kind", [pd.DataFrame, pl.DataFrame, dict])
 def test_a_missing_text_is_missing(kind):
     data = kind({"t": ["one red", None, "two"], "a": [1.0, 2.0, 3.0]})
-    whole = embed(data, {"t": HashingVectorizer(n_features=8).transform})
+    whole = embed_text(data, {"t": HashingVectorizer(n_features=8).transform})
     assert whole["t"].shape == (3, 8)
     assert np.isnan(whole["t"][1]).all()
     assert np.isfinite(whole["t"][[0, 2]]).all()
@@ -51,7 +51,7 @@ def test_the_function_sees_texts_and_each_row_its_own():
         seen.extend(texts)
         return np.array([[len(text)] for text in texts])
 
-    own = embed({"t": ["ccc", "a", "bb", "a"]}, {"t": lengths})["t"]
+    own = embed_text({"t": ["ccc", "a", "bb", "a"]}, {"t": lengths})["t"]
     assert seen == ["ccc", "a", "bb", "a"]
     assert own[:, 0].tolist() == [3, 1, 2, 1]
 
@@ -70,7 +70,7 @@ def test_the_function_sees_texts_and_each_row_its_own():
 )
 def test_mistakes_are_told(data, functions, told):
     with pytest.raises(PofxError, match=f"^{told}"):
-        embed(data, functions)
+        embed_text(data, functions)
 
 
 @pytest.mark.slow
@@ -86,8 +86,8 @@ def test_rows_follow_their_caption(tmp_path, model, options):
     if model == "flow":
         pytest.importorskip("flowjax")
     frame = captioned(2400)
-    data = embed(frame, {"caption": bag})
-    p = pofx.fit(data, model, on="caption", guide="independent", **options)
+    data = embed_text(frame, {"caption": bag})
+    p = pofx.fit(data, model, on="caption", proposal="independent", **options)
     assert p.schema.variable("caption").shape == (6,)
     p.save(tmp_path / "p.pofx")
     q = pofx.load(tmp_path / "p.pofx")
@@ -98,7 +98,7 @@ def test_rows_follow_their_caption(tmp_path, model, options):
             x = np.stack([new[name] for name in ("count", "size", "hue")], -1)
             assert np.abs(x.mean(0) - centre).max() < 0.35
             assert (np.sign(x) == centre).mean() > 0.95
-        both = embed({"caption": ["two small red"] * 2}, {"caption": bag})
+        both = embed_text({"caption": ["two small red"] * 2}, {"caption": bag})
         two = {"count": [1.0, -1.0], "size": [-1.0, -1.0], "hue": [1.0, 1.0]}
         right, wrong = q.log_prob({**both, **two}).value
     # A count of the other word lies 2 / 0.3 spreads away: 22 nats.

@@ -16,7 +16,8 @@ from pofx.core.abstract import Example
 from pofx.core.abstract_approximate import Density, Unnormalised, by_guide, reseeded
 from pofx.core.rows import rows
 from pofx.models.gaussian import Gaussian
-from pofx.models.importance_sampled import Guided
+from pofx.models.importance_sampled import ImportanceSampled
+from pofx.named.rows import encode_rows
 from pofx.queries.weight_diagnostics import reliability
 
 pytestmark = pytest.mark.slow
@@ -37,8 +38,8 @@ class Opaque(Density):
     def draw(self, key):
         return self.inner.sample(key)
 
-    def weighted(self, key, guide, x, observed):
-        return by_guide(key, guide, self.log_density, x, observed)
+    def weighted(self, key, proposal, x, observed):
+        return by_guide(key, proposal, self.log_density, x, observed)
 
     @classmethod
     def example(cls, key):
@@ -49,7 +50,7 @@ class Opaque(Density):
 class Own(Opaque):
     """One that proposes by itself."""
 
-    guided = False
+    needs_proposal = False
 
 
 class Energy(Unnormalised):
@@ -95,10 +96,10 @@ def data():
 
 @pytest.fixture(scope="module")
 def pair(data):
-    """The Gaussian, and what estimates it with a guide that knows no correlation."""
+    """The Gaussian, and what estimates it with a proposal that knows no correlation."""
     p = pofx.fit(data, "gaussian")
-    guide = pofx.fit(data, "gaussian", covariance="diagonal", schema=p.schema).model
-    model = Guided(Opaque(p.model), guide, jax.random.key_data(jax.random.key(1)))
+    proposal = pofx.fit(data, "gaussian", covariance="diagonal", schema=p.schema).model
+    model = ImportanceSampled(Opaque(p.model), proposal, jax.random.key_data(jax.random.key(1)))
     return p, replace(p, model=model)
 
 
@@ -163,7 +164,7 @@ def test_answers_cover_the_exact_ones(pair):
 
 
 def test_the_guide_is_not_the_model(pair, holes):
-    """Weights turn the guide's draws, which know no correlation, into the model's."""
+    """Weights turn the proposal's draws, which know no correlation, into the model's."""
     p, q = pair
     exact, found = p.impute(holes), q.impute(holes)
     assert np.abs(found["b"] - exact["b"]).max() < 0.35
@@ -180,10 +181,10 @@ def test_draws_and_given(pair):
 
 @pytest.fixture(scope="module")
 def far(pair, data):
-    """One whose guide is far off."""
+    """One whose proposal is far off."""
     _, q = pair
-    guide = pofx.fit(data * [1, 1, 1] + [0, 15, 0], "gaussian", schema=q.schema).model
-    return replace(q, model=replace(q.model, guide=guide))
+    proposal = pofx.fit(data * [1, 1, 1] + [0, 15, 0], "gaussian", schema=q.schema).model
+    return replace(q, model=replace(q.model, proposal=proposal))
 
 
 def test_a_guide_that_is_far_off_is_found_out(pair, data, holes, far):
@@ -193,7 +194,7 @@ def test_a_guide_that_is_far_off_is_found_out(pair, data, holes, far):
         lambda: far.given(a=3.0).sample(2),
         lambda: far.given(a=3.0).log_prob(data[["b", "c"]][:2]),
     ):
-        with pytest.warns(pofx.PofxWarning, match="of little worth.* try another guide="):
+        with pytest.warns(pofx.PofxWarning, match="of little worth.* try another proposal="):
             ask()
     own = replace(far, model=replace(far.model, model=Own(far.model.model.inner)))
     with pytest.warns(pofx.PofxWarning, match="of little worth.* try an exact model"):
@@ -205,8 +206,8 @@ def test_levels_of_a_poor_guide_are_doubted():
         {"s": ["u", "v"] * 20, "t": [1, 1, 0, 0] * 10, "x": [0.0, 5, 0.1, 5.1] * 10}
     )
     p = pofx.fit(same, "mixture", components=2)
-    guide = pofx.fit(same.assign(x=same["x"] + 40), "independent", schema=p.schema).model
-    model = Guided(Opaque(p.model), guide, jax.random.key_data(jax.random.key(1)))
+    proposal = pofx.fit(same.assign(x=same["x"] + 40), "independent", schema=p.schema).model
+    model = ImportanceSampled(Opaque(p.model), proposal, jax.random.key_data(jax.random.key(1)))
     for question in ("p(s)", "P(s = u)", "H(s)", "I(s; t)"):
         with pytest.warns(pofx.PofxWarning, match="of little worth"):
             replace(p, model=model).ask(question)
@@ -224,7 +225,7 @@ def test_what_needs_no_guide_is_not_doubted(far, data):
 
 def test_reliability_tells_what_weights_are_worth(pair, holes):
     _, q = pair
-    x = q._read(holes, "error")
+    x = encode_rows(q, holes, "error")
     own = reliability(q.model, rows(x))
     complete = ~np.isnan(x).any(1)
     assert own.effective[complete] == pytest.approx(1, abs=1e-3)
@@ -244,10 +245,10 @@ def test_rows_are_lost_where_their_weights_say_nothing(pair, shift, lost):
     """Weights exp(shift n - shift²/2), n normal, whose k of 64 has much noise."""
     p, q = pair
     seen = np.arange(3) < 2
-    guide = eqx.tree_at(lambda g: g.mean, p.model, p.model.mean)
+    proposal = eqx.tree_at(lambda g: g.mean, p.model, p.model.mean)
     var = np.linalg.inv(np.linalg.inv(np.asarray(p.model.covariance))[2:, 2:])[0, 0]
-    moved = guide.mean.at[2].add(shift * np.sqrt(var))
-    model = replace(q.model, guide=eqx.tree_at(lambda g: g.mean, guide, moved))
+    moved = proposal.mean.at[2].add(shift * np.sqrt(var))
+    model = replace(q.model, proposal=eqx.tree_at(lambda g: g.mean, proposal, moved))
     x = rows(np.where(seen, np.asarray(p.model.mean, np.float64), np.nan)[None])
     found = [reliability(reseeded(model, i), x) for i in range(100)]
     doubted = np.mean([own.lost[0] for own in found])
@@ -292,8 +293,10 @@ def classes():
     x = rng.normal(level[:, None], 1, (300, 2))
     data = pd.DataFrame({"y": np.array(["a", "b", "c"])[level], "u": x[:, 0], "v": x[:, 1]})
     p = pofx.fit(data, "mixture", components=3, restarts=1)
-    guide = pofx.fit(data, "independent", schema=p.schema).model
-    model = Guided(Opaque(p.model), guide, jax.random.key_data(jax.random.key(1)), 512)
+    proposal = pofx.fit(data, "independent", schema=p.schema).model
+    model = ImportanceSampled(
+        Opaque(p.model), proposal, jax.random.key_data(jax.random.key(1)), 512
+    )
     return p, replace(p, model=model), data
 
 
@@ -331,12 +334,12 @@ def test_rows_that_are_the_same_have_the_same_error(pair):
 
 def test_a_poor_guide_is_told_whatever_is_asked(pair, data):
     _, q = pair
-    far = eqx.tree_at(lambda m: m.guide.mean, q.model, q.model.guide.mean + 8)
+    far = eqx.tree_at(lambda m: m.proposal.mean, q.model, q.model.proposal.mean + 8)
     poor, some = replace(q, model=far), data[:20].assign(b=np.nan)
     for ask in (
         lambda: poor.predict(some, "b"),
         lambda: poor.interval(some, "b", 0.9),
-        lambda: poor.surprise(some),
+        lambda: poor.tail_probability(some),
         lambda: poor.entropy("a", max_draws=2048),
         lambda: poor.mutual_information("a", "b", max_draws=2048),
         lambda: poor.ask("p(b = 0.1)"),

@@ -15,6 +15,7 @@ from pofx import PofxError
 from pofx.joint.joint import Joint
 from pofx.models.gaussian import gaussian
 from pofx.models.independent import Independent
+from pofx.named.rows import entry_index
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:this model holds:pofx.PofxWarning", "ignore:EM had not converged:pofx.PofxWarning"
@@ -64,12 +65,16 @@ def test_a_column_far_out_says_nothing_of_an_independent_one(apart, a):
     assert float(apart.ask(f"p(b = 0.5 | a = {a})")) == pytest.approx(density, rel=1e-5)
 
 
-@pytest.mark.parametrize("model", ["chain", "chow_liu_tree", "mixture"])
+@pytest.mark.parametrize("model", ["class_conditional", "chow_liu_tree", "mixture"])
 def test_components_that_agree_on_a_column_are_not_told_apart_by_it(frame, model):
     """Where `a` has one distribution in all components, its value moves no posterior."""
-    options = {"chain": {"on": "c"}, "chow_liu_tree": {"states": 2}, "mixture": {"components": 2}}
+    options = {
+        "class_conditional": {"on": "c"},
+        "chow_liu_tree": {"states": 2},
+        "mixture": {"components": 2},
+    }
     p = pofx.fit(frame, model, **options[model])
-    place = p._place("a")
+    place = entry_index(p, "a")
 
     def alike(part):
         def same(family, places):

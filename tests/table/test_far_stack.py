@@ -10,6 +10,7 @@ import pytest
 import pofx
 from pofx.models.independent import Independent
 from pofx.models.stack import Stack
+from pofx.named.rows import entry_index
 from pofx.table.encoding import encode
 from tests.laws.explicit import explicit
 
@@ -29,8 +30,8 @@ def fits():
     return {
         "independent": pofx.fit(frame, "independent"),
         "chow_liu_tree": pofx.fit(frame, "chow_liu_tree", states=2),
-        "chain": pofx.fit(frame, "chain", on="c"),
-        "correlated": pofx.fit(frame, "chain", on="c", part="correlated"),
+        "class_conditional": pofx.fit(frame, "class_conditional", on="c"),
+        "correlated": pofx.fit(frame, "class_conditional", on="c", part="correlated"),
         "mixture": pofx.fit(frame, "mixture", components=2),
     }
 
@@ -60,10 +61,10 @@ def alike(model, family, place):
     return replace(model, parts=columns(model.parts))
 
 
-@pytest.mark.parametrize("other", ["chow_liu_tree", "chain"])
+@pytest.mark.parametrize("other", ["chow_liu_tree", "class_conditional"])
 def test_parts_that_agree_on_a_column_are_not_told_apart_by_it(fits, other):
     p = fits["independent"]
-    place = p._place("a")
+    place = entry_index(p, "a")
     family, i = next((f, q.index(place)) for f, q in zip(p.model.groups, p.model.places))
     family = jax.tree.map(lambda leaf: leaf[i : i + 1], family)
     q = stacked(p, p.model, alike(fits[other].model, family, place))
@@ -86,7 +87,7 @@ def test_parts_that_agree_on_a_column_are_not_told_apart_by_it(fits, other):
         assert float(q.ask(f"E[b | a = {a}, c = x]")) == pytest.approx(mean, rel=1e-9)
 
 
-@pytest.mark.parametrize("other", ["chow_liu_tree", "chain", "correlated", "mixture"])
+@pytest.mark.parametrize("other", ["chow_liu_tree", "class_conditional", "correlated", "mixture"])
 @pytest.mark.parametrize("a", [1e4, 1e6, 1e8])
 def test_the_posterior_is_that_of_extended_precision_or_an_estimate(fits, other, a):
     p = fits["independent"]

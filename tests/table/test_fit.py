@@ -64,7 +64,8 @@ def test_without_a_model_held_out_rows_choose(chosen):
     assert p.fit_info["model"] == "mixture"
     assert p.fit_info["options"]["components"] >= 2
     names = [
-        f"mixture(components={k}, part=independent)" for k in (1, 2, p.fit_info["options"]["components"])
+        f"mixture(components={k}, part=independent)"
+        for k in (1, 2, p.fit_info["options"]["components"])
     ]
     assert board[0]["name"] == names[0]
     assert {line["name"] for line in board} >= set(names)
@@ -114,8 +115,11 @@ def test_a_column_all_missing(birds):
         ({"component": 2}, "no option of model 'mixture': 'component'; did you mean 'components'"),
         ({"model": "mixture", "prior": np.nan}, "prior: wanted a number, at least 0, got nan"),
         ({"model": "mixture", "part": "gausian"}, "no .* 'gausian'; did you mean 'gaussian'"),
-        ({"model": "chain", "on": "specis"}, "no column 'specis'; did you mean 'species'"),
-        ({"model": "chain"}, "on: wanted the discrete column .* species, sex, eggs"),
+        (
+            {"model": "class_conditional", "on": "specis"},
+            "no column 'specis'; did you mean 'species'",
+        ),
+        ({"model": "class_conditional"}, "on: wanted the discrete column .* species, sex, eggs"),
         ({"model": "gaussian"}, "column 'species' is categorical"),
         ({"validation": 1.5}, "validation: wanted a share between 0 and 1, got 1.5"),
         ({"steps": 0}, "steps: wanted a whole number, at least 1; got 0"),
@@ -158,7 +162,7 @@ def test_each_level_of_a_column_gets_a_gaussian_where_rows_are_few_and_levels_se
 
     def classes(n):
         ladders = entries(schema, n)
-        return [e.options["on"] for own in ladders for e in own if e.model == "chain"]
+        return [e.options["on"] for own in ladders for e in own if e.model == "class_conditional"]
 
     assert classes(54) == ["d"]
     assert classes(15) == classes(4000) == []

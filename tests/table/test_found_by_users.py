@@ -241,12 +241,16 @@ def test_a_container_is_that_of_the_data_learned_from(frame):
 @pytest.mark.parametrize(
     ("model", "options", "message"),
     [
-        ("vae", {"guide": "nosuch"}, "no guide 'nosuch'; there are: chain, chow_liu_tree"),
-        ("vae", {"guide": "flow"}, "'flow' has none; there are: chain, chow_liu_tree"),
-        ("vae", {"guide": "gaussian"}, "guide: 'gaussian' carries real columns, and 'kind' is"),
-        ("independent", {"guide": "mixture"}, "guide: wanted a model that needs one"),
+        ("vae", {"proposal": "nosuch"}, "no proposal 'nosuch'; there are: chain, chow_liu_tree"),
+        ("vae", {"proposal": "flow"}, "'flow' has none; there are: chain, chow_liu_tree"),
+        (
+            "vae",
+            {"proposal": "gaussian"},
+            "proposal: 'gaussian' carries real columns, and 'kind' is",
+        ),
+        ("independent", {"proposal": "mixture"}, "proposal: wanted a model that needs one"),
         ("neural_energy", {"loss": "score"}, "with loss='score' carries real columns"),
-        ("chain", {"on": "kind", "part": "flow"}, "model='flow', on='y'"),
+        ("class_conditional", {"on": "kind", "part": "flow"}, "model='flow', on='y'"),
     ],
 )
 def test_what_cannot_be_learned_is_told_before_it_is_tried(frame, model, options, message):
@@ -262,7 +266,7 @@ def test_columns_of_a_context_depend_on_each_other():
     y = rng.integers(0, 2, 200)
     names = {"y": np.array(["u", "v"])[y], "w": np.array(["k", "l"])[y]}
     data = {**names, "a": y + 0.4 * rng.normal(size=200)}
-    p = pofx.fit(data, "flow", on="y, w", epochs=1, width=4, guide="independent")
+    p = pofx.fit(data, "flow", on="y, w", epochs=1, width=4, proposal="independent")
     assert p.predict_proba({"w": ["k"], "a": [np.nan]}, "y")["u"][0] > 0.9
     assert set(zip(*(p.sample(20)[name] for name in names))) == {("u", "k"), ("v", "l")}
 
@@ -282,7 +286,7 @@ def test_the_unit_of_fractional_weights_does_not_matter_and_whole_ones_repeat_ro
     data = {"x": x, "y": np.where(x + 0.5 * rng.normal(size=60) > 0, "up", "down")}
 
     def share(weights, data=data):
-        p = pofx.fit(data, "chain", on="y", weights=weights)
+        p = pofx.fit(data, "class_conditional", on="y", weights=weights)
         return np.stack(list(p.predict_proba({"x": [0.0, 1.0]}, "y").values()))
 
     plain = share(None)

@@ -188,7 +188,7 @@ def test_predictions(p):
     assert acts.dtype == np.dtype("datetime64[us]")
     assert abs((acts - DATA["at"]).mean()) < pd.Timedelta(days=10)
     assert p.predict(DATA, "wait").dtype.kind == "m"
-    assert np.isnat(p.predict(DATA, "at", reject=1e-9, strange=0)).all()
+    assert np.isnat(p.predict(DATA, "at", reject_cost=1e-9, outlier_level=0)).all()
     ends = p.interval(DATA, "berlin", 0.8)
     assert (ends.dtypes == DATA["berlin"].dtype).all()
     inside = DATA["berlin"].between(ends["low"], ends["high"])[DATA["berlin"].notna()]

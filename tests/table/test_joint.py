@@ -150,7 +150,7 @@ def test_a_missing_value_is_no_evidence(p):
 
 def test_evidence_of_probability_zero():
     a = np.tile([0, 1], 20)
-    sure = pofx.fit({"a": a, "b": a, "c": np.arange(40.0)}, "chain", on="a", prior=0.0)
+    sure = pofx.fit({"a": a, "b": a, "c": np.arange(40.0)}, "class_conditional", on="a", prior=0.0)
     with pytest.raises(PofxError, match="given: the evidence a=0, b=1 has probability zero"):
         sure.given(a=0, b=1)
 

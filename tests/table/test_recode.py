@@ -199,12 +199,14 @@ def test_levels_that_have_none_in_common():
 
 def test_beside_numbers_a_lacking_level_is_drawn_around():
     u = Z[:, 0]
-    p = fit({"k": np.where(u > 0, "a", "b"), "u": u}, "chain", on="k")
+    p = fit({"k": np.where(u > 0, "a", "b"), "u": u}, "class_conditional", on="k")
     level = np.where(OTHER["k"] == "c", "a", OTHER["k"])
     level[:30] = "c"
-    q = fit({"k": level, "u": u}, "chain", on="k")
+    q = fit({"k": level, "u": u}, "class_conditional", on="k")
     found = pofx.kl(p, q, stderr=0.02)
     assert found.kind == "estimate"
-    same = pofx.fit({"k": np.where(u > 0, "a", "b"), "u": u}, "chain", on="k", schema=q.schema)
+    same = pofx.fit(
+        {"k": np.where(u > 0, "a", "b"), "u": u}, "class_conditional", on="k", schema=q.schema
+    )
     assert abs(float(found) - float(pofx.kl(same, q))) < 5 * found.stderr + 0.1
     assert float(pofx.kl(q, p)) == np.inf

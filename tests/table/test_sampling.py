@@ -9,7 +9,7 @@ from pofx.named.diffusion_sampling import flow_log_prob, with_sampler
 
 pytestmark = pytest.mark.slow  # each compiles for seconds; the laws run quickly for some
 
-SMALL = {"width": 8, "depth": 1, "timesteps": 6, "epochs": 2, "guide": "independent"}
+SMALL = {"width": 8, "depth": 1, "timesteps": 6, "epochs": 2, "proposal": "independent"}
 
 
 def table(n=60):

@@ -24,7 +24,12 @@ def same(p, q, data):
     one, other = p.sample(3, seed=1), q.sample(3, seed=1)
     assert type(one) is type(other)
     assert str(one) == str(other)
-    assert (q.schema, q.evidence, q.fit_info, repr(q)) == (p.schema, p.evidence, p.fit_info, repr(p))
+    assert (q.schema, q.evidence, q.fit_info, repr(q)) == (
+        p.schema,
+        p.evidence,
+        p.fit_info,
+        repr(p),
+    )
 
 
 def test_a_mixture_with_spikes_and_levels(p, birds, tmp_path):
@@ -58,7 +63,7 @@ def test_models_of_numbers(numbers, tmp_path, model, options):
 
 
 def test_a_chain(birds, tmp_path):
-    p = pofx.fit(birds, "chain", on="species")
+    p = pofx.fit(birds, "class_conditional", on="species")
     same(p, again(p, tmp_path / "p.pofx"), birds)
 
 

@@ -74,7 +74,7 @@ def _closed(question: Question, own: Given, pair: Pair) -> Float[np.ndarray, "2 
         return _of_levels(question, own, pair)
     if a.discrete or b.discrete:
         return _of_both(question, own, *(pair if b.discrete else (b, a)))
-    q = own.joint([a.name, b.name], closed=True).model
+    q = own.marginal([a.name, b.name], closed=True).model
     rule = closed_forms.moments.find(q)
     found = _call(rule, q) if rule else None
     return None if found is None else np.asarray(found[1], np.float64)

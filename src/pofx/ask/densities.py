@@ -135,8 +135,15 @@ def _product(question: Question, density: Answer, inner: Given, own: Given) -> A
         # Both errors less by one factor, and so is that of the whole.
         less = 0.9 * question.precision.stderr / error
         *_, whole = found(*(less * a.stderr if a.stderr > 0 else None for a in (one, other)))
-    missed = question.precision.stderr is not None and _exponential(whole).stderr > question.precision.stderr
-    return replace(whole, method=f"asked for ± {question.precision.stderr:g}, budget spent") if missed else whole
+    missed = (
+        question.precision.stderr is not None
+        and _exponential(whole).stderr > question.precision.stderr
+    )
+    return (
+        replace(whole, method=f"asked for ± {question.precision.stderr:g}, budget spent")
+        if missed
+        else whole
+    )
 
 
 def _event(question: Question, own: Given, part: int, stderr: float | None) -> Answer:

@@ -20,11 +20,11 @@ from pofx.core.abstract import Queryable
 from pofx.core.abstract_approximate import estimates
 from pofx.core.column import Column
 from pofx.core.log_ratios import log_conditional
+from pofx.models.conditional import Conditional, condition
 from pofx.named.independence import unrelated_to
 from pofx.named.model import NamedModel
 from pofx.named.rows import entry_index
 from pofx.named.weight_warnings import warn_if_unreliable
-from pofx.models.conditional import Conditional, condition
 from pofx.notation.terms import Free, Interval, Members, Name, Point, Term, Unknown, Value
 from pofx.queries.events import Event, Pieces
 from pofx.table.encoding import in_data_units, log_scale

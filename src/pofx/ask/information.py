@@ -11,8 +11,9 @@ from pofx.ask.evidence import Given, check_levels, given
 from pofx.ask.question import Question
 from pofx.core.answer import Answer
 from pofx.core.errors import unknown_name_error
+from pofx.named import divergences
+from pofx.named import information as named_information
 from pofx.named.model import NamedModel
-from pofx.named import divergences, information as named_information
 from pofx.notation.queries import Divergence, Entropy, Information, Side, TotalCorrelation
 from pofx.notation.terms import Name
 from pofx.queries import event_marginals
@@ -98,7 +99,7 @@ def _summed(question: Question, own: Given, terms: Sequence[Term]) -> Answer | N
 
 
 def _put(question: Question, own: Given, groups: Sequence[Names]) -> tuple[NamedModel, Any]:
-    """The distribution that is asked, and the arguments: names of each group, and the given_names."""
+    """The distribution that is asked, and the names of each group and of what is given."""
     asked = [question.variable(own.p, n, array=True).name for group in groups for n in group]
     free = [question.variable(own.p, n, array=True).name for n in own.free]
     names = asked + free if own.observed.any() else own.p.schema.names

@@ -168,7 +168,9 @@ def _code(text: str, variable: Variable, value: Value) -> int:
         got = f"the levels of {variable.name!r} are text, got the number {value}{hint}"
         raise mistake(text, value.at, got)
     words = [str(level).lower() if isinstance(level, bool) else level for level in levels]
-    raise mistake(text, value.at, str(unknown_name_error(f"level of {variable.name!r}", content, words)))
+    raise mistake(
+        text, value.at, str(unknown_name_error(f"level of {variable.name!r}", content, words))
+    )
 
 
 def _levels(codes: Iterable[int]) -> Pieces:

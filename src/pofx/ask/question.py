@@ -79,7 +79,9 @@ class Question:
             return answer
         while answer.kind != "exact" and np.max(answer.stderr) > self.precision.stderr:
             if 2 * draws > self.precision.max_draws:
-                return replace(answer, method=f"asked for ± {self.precision.stderr:g}, budget spent")
+                return replace(
+                    answer, method=f"asked for ± {self.precision.stderr:g}, budget spent"
+                )
             # Errors fall with the root of the draws; powers of two, for each number is compiled.
             ratio = (float(np.max(answer.stderr)) / self.precision.stderr) ** 2
             while ratio > 1 and 2 * draws <= self.precision.max_draws:

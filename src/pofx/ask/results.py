@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -78,7 +78,7 @@ class Table(AbstractResult):
 
     __repr__ = __str__
 
-    def map_answers(self, function: Callable[..., Answer], *others: "Table") -> "Table":
+    def map_answers(self, function: Callable[..., Any], *others: Any) -> Self:
         columns = map_values(function, self.columns, *(other.columns for other in others))
         return replace(self, columns=columns)
 
@@ -130,7 +130,7 @@ class Summary(AbstractResult):
 
     __repr__ = __str__
 
-    def map_answers(self, function: Callable[..., Answer], *others: "Summary") -> "Summary":
+    def map_answers(self, function: Callable[..., Any], *others: Any) -> Self:
         return replace(
             self,
             mean=function(self.mean, *(other.mean for other in others)),
@@ -184,7 +184,7 @@ class Moments(AbstractResult):
 
     __repr__ = __str__
 
-    def map_answers(self, function: Callable[..., Answer], *others: "Moments") -> "Moments":
+    def map_answers(self, function: Callable[..., Any], *others: Any) -> Self:
         return replace(
             self,
             mean=function(self.mean, *(other.mean for other in others)),
@@ -220,7 +220,7 @@ class Mode(AbstractResult):
 
     __repr__ = __str__
 
-    def map_answers(self, function: Callable[..., Answer], *others: "Mode") -> "Mode":
+    def map_answers(self, function: Callable[..., Any], *others: Any) -> Self:
         probability = function(self.probability, *(other.probability for other in others))
         return replace(self, probability=probability)
 

@@ -23,7 +23,12 @@ def run(folder: Path) -> list[Path]:
     p = timed(
         "fit",
         lambda: pofx.fit(
-            train, "chain", on="label", part="ppca", latent=LATENT, schema={"label": "categorical"}
+            train,
+            "class_conditional",
+            on="label",
+            part="ppca",
+            latent=LATENT,
+            schema={"label": "categorical"},
         ),
     )
     print(f"{p.report()}\n{p.schema}")

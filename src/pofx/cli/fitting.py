@@ -11,7 +11,7 @@ from pofx.cli.arguments import ModelFile, Seed, Table, json_of, load, pairs
 from pofx.core.errors import PofxError
 from pofx.joint.fit_summary import FitSummary
 
-LEARNER_OPTIONS = {"restarts", "tolerance", "steps", "guide"}
+LEARNER_OPTIONS = {"restarts", "tolerance", "steps", "proposal"}
 """Arguments of `pofx.fit` that have no option of their own here."""
 
 

@@ -72,7 +72,7 @@ def _questions(p: Any, test: Any) -> None:
     )
     giant = test.dropna().head(1).assign(body_mass_g=12000)
     for name, rows in ((f"{len(test)} never seen", test), ("a giant of 12 kg", giant)):
-        print(f"{name:>20}: {p.decide(rows, 'species', reject=0.1)}")
+        print(f"{name:>20}: {p.decide(rows, 'species', reject_cost=0.1)}")
 
 
 def _picture(folder: Path, p: Any, data: Any) -> Path:

@@ -19,8 +19,8 @@ from pofx.cli.arguments import (
     load,
     pairs,
 )
-from pofx.core.answer import Answer
 from pofx.core.errors import PofxError
+from pofx.core.result import AbstractResult
 
 
 @app.command()
@@ -40,7 +40,6 @@ def ask(
     seed: Seed = 0,
 ) -> None:
     """Answer questions in the notation of textbooks (see docs/notation.md)."""
-    from pofx.ask import results
     from pofx.cli.output import table as show_table
 
     p = load(model)
@@ -48,7 +47,7 @@ def ask(
     others = {name: load(Path(path)) for name, path in pairs("with", beside, taken).items()}
     for question in questions:
         found = p.ask(question, unit=unit, stderr=stderr, seed=seed, **others)
-        if isinstance(found, Answer | results.Result):
+        if isinstance(found, AbstractResult):
             print(found)
         else:
             show_table(found, None)  # draws
@@ -61,19 +60,20 @@ def predict(
     target: Annotated[str, typer.Option("--target", "-t", help="The column to decide on.")],
     cost: Annotated[
         str | None,
-        typer.Option(help="JSON: a matrix, {act: {level: cost}}, 'squared' or 'absolute'."),
+        typer.Option(help="JSON: a matrix, {action: {level: cost}}, 'squared' or 'absolute'."),
     ] = None,
-    reject: Annotated[
-        float | None, typer.Option(help="The cost of not deciding; turns refusal on.")
+    reject_cost: Annotated[
+        float | None, typer.Option(help="The cost of not deciding; turns rejection on.")
     ] = None,
-    strange: Annotated[
-        float, typer.Option(help="Refuse rows whose surprise is below this probability.")
+    outlier_level: Annotated[
+        float,
+        typer.Option(help="Reject rows whose tail probability is below this level, if any are."),
     ] = 0.01,
     unseen: Unseen = "error",
     seed: Seed = 0,
     output: Out = None,
 ) -> None:
-    """Choose the act of least expected cost for each row, or refuse and say why."""
+    """Choose the action of least expected cost for each row, or reject it and say why."""
     from pofx.cli.output import print_error
     from pofx.cli.output import table as show_table
     from pofx.table.frames.files import read
@@ -83,8 +83,8 @@ def predict(
         read(table, p.schema),
         target,
         cost=None if cost is None else json_of("cost", cost),
-        reject=reject,
-        strange=strange,
+        reject_cost=reject_cost,
+        outlier_level=outlier_level,
         unseen=cast(Any, unseen),
         seed=seed,
     )

@@ -24,12 +24,12 @@ class Inexact(Distribution):
 
     `below` says whether E[w] may be less than p(x_O), so that answers are lower bounds however many
     the draws; `holes` whether it learns from rows with missing entries, which are else drawn from
-    the guide; `guided` whether the guide proposes, or the model by itself.
+    the guide; `needs_proposal` whether the guide proposes, or the model by itself.
     """
 
     below: ClassVar[bool] = False
     holes: ClassVar[bool] = True
-    guided: ClassVar[bool] = True
+    needs_proposal: ClassVar[bool] = True
 
     @abstractmethod
     def draw(self, key: PRNGKeyArray) -> Row:
@@ -37,7 +37,7 @@ class Inexact(Distribution):
 
     @abstractmethod
     def weighted(
-        self, key: PRNGKeyArray, guide: Tractable, x: Row, observed: Mask
+        self, key: PRNGKeyArray, proposal: Tractable, x: Row, observed: Mask
     ) -> tuple[Row, Float[Array, ""]]:
         """x with its missing entries drawn from a proposal, and log w, where E[w] = p(x_O).
 
@@ -106,9 +106,9 @@ class Unnormalised(Pointwise):
         return -self.energy(x) - self.log_z
 
     def weighted(
-        self, key: PRNGKeyArray, guide: Tractable, x: Row, observed: Mask
+        self, key: PRNGKeyArray, proposal: Tractable, x: Row, observed: Mask
     ) -> tuple[Row, Float[Array, ""]]:
-        return by_guide(key, guide, self.log_density, x, observed)
+        return by_guide(key, proposal, self.log_density, x, observed)
 
 
 class Bounded(Inexact):
@@ -159,23 +159,23 @@ class Estimated(Queryable):
 
 def by_guide(
     key: PRNGKeyArray,
-    guide: Tractable,
+    proposal: Tractable,
     log_p: Callable[[Row], Float[Array, ""]],
     x: Row,
     observed: Mask,
 ) -> tuple[Row, Float[Array, ""]]:
     """x completed by the guide, and log p(x_O, x_M) - log g(x_M | x_O)."""
-    whole = guide.sample(key, x, observed)
+    whole = proposal.sample(key, x, observed)
     own = log_p(whole)
     # What is impossible to the model may be so to the guide, of which -inf + inf is not a number.
-    return whole, jnp.where(own > -jnp.inf, own - proposed(guide, whole, observed), own)
+    return whole, jnp.where(own > -jnp.inf, own - proposed(proposal, whole, observed), own)
 
 
-def proposed(guide: Tractable, whole: Row, observed: Mask) -> Float[Array, ""]:
+def proposed(proposal: Tractable, whole: Row, observed: Mask) -> Float[Array, ""]:
     """log g(x_M | x_O) of the entries that the guide filled in; zero where it filled in none."""
 
     def density(whole):
-        return guide.log_prob(whole) - guide.log_prob(whole, observed)
+        return proposal.log_prob(whole) - proposal.log_prob(whole, observed)
 
     return jax.lax.cond(observed.all(), lambda whole: jnp.zeros((), whole.dtype), density, whole)
 

@@ -5,12 +5,12 @@ import operator
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from html import escape
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 
-from pofx.core.escaping import escaped
 from pofx.core.errors import PofxError
+from pofx.core.escaping import escaped
 from pofx.core.printing import array_text, number_text
 from pofx.core.result import AbstractResult
 from pofx.core.unrepresentable import (
@@ -28,7 +28,10 @@ AnswerKind = Literal["exact", "lower bound", "upper bound", "estimate"]
 MAX_CELLS = 8
 """Numbers of an array that are printed one by one if a float does not hold all of them."""
 
-_FLIPPED: dict[AnswerKind, AnswerKind] = {"lower bound": "upper bound", "upper bound": "lower bound"}
+_FLIPPED: dict[AnswerKind, AnswerKind] = {
+    "lower bound": "upper bound",
+    "upper bound": "lower bound",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +88,7 @@ class Answer(AbstractResult):
             return self.mean()
         raise _lossy(function.__name__)
 
-    def map_answers(self, function: Callable[..., Any], *others: "Answer") -> "Answer":
+    def map_answers(self, function: Callable[..., Any], *others: Any) -> Self:
         return function(self, *others)
 
     def with_note(self, note: str) -> "Answer":
@@ -185,7 +188,7 @@ class Answer(AbstractResult):
                 return self._unknown(value)
         # Of factors that differ the largest: too much rather than too little.
         common = self.shared_stderr * float(np.max(np.abs(factor)))
-        scaled = {"common": common, "spread": self.spread * float(np.max(np.abs(factor)))}
+        scaled = {"shared_stderr": common, "spread": self.spread * float(np.max(np.abs(factor)))}
         if flipped != self.kind and negative.any() and not negative.all():
             return self._with(value, math.nan, kind="estimate", **scaled)
         kind = flipped if negative.all() else self.kind

@@ -14,7 +14,7 @@ class AbstractResult(ABC):
     """
 
     @abstractmethod
-    def map_answers(self, function: Callable[..., Any], *others: Self) -> Self:
+    def map_answers(self, function: Callable[..., Any], *others: Any) -> Self:
         """The result with `function(answer, *those at its place in the others)` for each answer."""
 
     @abstractmethod

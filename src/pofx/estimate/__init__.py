@@ -12,4 +12,4 @@ I(x; y) = 0.43 ± 0.05 nats   estimate, KSG, 3 neighbours, 500 rows
 from pofx.estimate.information import entropy, mutual_information
 from pofx.estimate.permutation import IndependenceTest, independence_test
 
-__all__ = ["Test", "entropy", "independence_test", "mutual_information"]
+__all__ = ["IndependenceTest", "entropy", "independence_test", "mutual_information"]

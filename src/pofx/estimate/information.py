@@ -40,8 +40,8 @@ def entropy(
     column is continuous by "kozachenko-leonenko" (1987), from the distances to the nearest
     `neighbours`: a differential entropy in the data's units, which may be negative. Which columns
     are discrete is found by `pofx.estimate.input_samples.read`; `discrete` overrides it. Rows with
-    missing cells are dropped. `stderr` covers the sampling, not the bias; without it, it is NaN. Raises
-    PofxError for bad input, and for numbers that repeat so often that they have no density.
+    missing cells are dropped. `stderr` covers the sampling, not the bias; without it, it is NaN.
+    Raises PofxError for bad input, and for numbers that repeat so often that they have no density.
 
     >>> x = np.random.default_rng(0).normal(size=1000)
     >>> print(entropy(x))  # true: 1.419
@@ -126,7 +126,7 @@ def mutual_information(
         if method is not None:
             raise PofxError(f"method: expected None beside a model, got {method!r}; leave one out")
         found = under_model(samples, model, given=given is not None, seed=seed, stderr=stderr)
-        return _answer(found.value, found.stderr, what, _with_dropped(found.method, dropped), unit)
+        return _answer(found.value, found.stderr, what, _with_dropped(found.how, dropped), unit)
     method = _fitting(samples, method)
     if method in COUNTS:
         one, other, rest = (s.level for s in samples.values())

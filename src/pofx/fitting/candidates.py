@@ -163,7 +163,7 @@ def _each_level(columns: Sequence[Column], n: int, each: int) -> list[Entry]:
     names = [c.variable for c in columns]
     alone = [c for c in columns if c.levels > 1 and names.count(c.variable) == 1]
     of = sorted((c for c in alone if each * c.levels <= n), key=lambda c: c.levels)
-    return [Entry("chain", {"on": c.variable, "part": "correlated"}) for c in of]
+    return [Entry("class_conditional", {"on": c.variable, "part": "correlated"}) for c in of]
 
 
 def stacked(whole: Rows, weights: np.ndarray, fits: list[Fit]) -> Fit:

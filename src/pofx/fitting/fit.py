@@ -16,8 +16,9 @@ from pofx.core.errors import PofxError, recording_warnings, unknown_name_error
 from pofx.core.registry import named, snake
 from pofx.core.rows import Rows, rows
 from pofx.families.inflated import aligned
-from pofx.fitting import proposal as guides
+from pofx.fitting import proposal as proposals
 from pofx.fitting.candidates import Choice, choose
+from pofx.fitting.fit_warnings import warn_about_variance_floors
 from pofx.fitting.options import check, check_columns
 from pofx.fitting.ties import ties
 from pofx.joint.joint import Joint
@@ -27,9 +28,8 @@ from pofx.learn.learner import fit as learn
 from pofx.learn.progress_bar import watch
 from pofx.named.fit_record import plain
 from pofx.named.random_keys import key_of
-from pofx.table import column_statistics
-from pofx.fitting.fit_warnings import warn_about_variance_floors
 from pofx.queries.conditioning import needs_float64
+from pofx.table import column_statistics
 from pofx.table.data_warnings import warn_about_extremes
 from pofx.table.encoding import encode, log_scale
 from pofx.table.frames.reading import read_frame
@@ -57,7 +57,7 @@ def fit(
     steps: int = 1000,
     epochs: int = 0,
     checkpoint: str | Path | None = None,
-    guide: str | None = None,
+    proposal: str | None = None,
     progress: bool | None = None,
     **options: Any,
 ) -> Joint:
@@ -79,7 +79,7 @@ def fit(
     EM takes at most `steps` steps, to `tolerance` nats a row; batches and gradients pass over the
     rows at most `epochs` times (0: as is usual). A model trained by gradients writes its state into
     the file `checkpoint`, and goes on from there where it was interrupted. Beside a model whose
-    marginals are not closed an exact one is learned, `guide`, that proposes missing entries (by
+    marginals are not closed an exact one is learned, `proposal`, that proposes missing entries (by
     default a mixture of Gaussians for real columns, else a latent tree). `progress` shows a bar, by
     default on a terminal. Raises PofxError for bad input, one line; no convergence is a warning.
 
@@ -96,7 +96,7 @@ def fit(
         if not isinstance(value, Real) or not (value == np.inf or 0 <= value <= MAX_FLOAT):
             raise PofxError(f"{what}: wanted a number, at least 0; got {value!r}")
     _checkpoint(checkpoint, cls)
-    _guide(guide, cls)
+    _guide(proposal, cls)
     doubts: list[str] = []
     if not isinstance(schema, Schema):
         real = (lambda v: cls.carries(v, **options) == {"real"}) if cls else (lambda v: False)
@@ -121,7 +121,9 @@ def fit(
             if cls is None:
                 choice = choose(go, schema, rows(x, weight=weight), splits, plan, budget, options)
             else:
-                one = _named(key, cls, schema, options, rows(x, weight=weight), splits, plan, guide)
+                one = _named(
+                    key, cls, schema, options, rows(x, weight=weight), splits, plan, proposal
+                )
                 choice = Choice(name or "", options, one)
             model = choice.fit.model
             assert isinstance(model, Queryable)
@@ -175,9 +177,9 @@ def _named(
     whole: Rows,
     splits: list[tuple[Rows, Rows]],
     plan: Plan,
-    guide: str | None,
+    proposal: str | None,
 ) -> Fit:
-    """A model of this class, learned; an inexact one with its guide."""
+    """A model of this class, learned; an inexact one with its proposal."""
     stops = by_batches(cls, whole.count) and splits
     train, valid = splits[0] if stops else (whole, None)
     start = _start(cls, schema, options)
@@ -185,7 +187,7 @@ def _named(
         learned = learn(key, start, train, plan, valid)
         return learned if stops else refined(learned, whole)
     check_columns(snake(cls.__name__), schema, options)
-    return guides.fit(key, cls.holes, start, schema, (whole, train, valid), plan, guide)
+    return proposals.fit(key, cls.holes, start, schema, (whole, train, valid), plan, proposal)
 
 
 def _judged_units(schema: Schema, splits: list[tuple[Rows, Rows]]) -> float:
@@ -196,11 +198,11 @@ def _judged_units(schema: Schema, splits: list[tuple[Rows, Rows]]) -> float:
     return _units(schema, np.where(observed, x, np.nan), weight)
 
 
-def _guide(guide: str | None, cls: type | None) -> None:
-    if guide is not None and not (cls and issubclass(cls, Inexact)):
+def _guide(proposal: str | None, cls: type | None) -> None:
+    if proposal is not None and not (cls and issubclass(cls, Inexact)):
         told = snake(cls.__name__) if cls else "what fit chooses from"
         raise PofxError(
-            f"guide: wanted a model that needs one, as 'flow'; {told} has closed marginals, "
+            f"proposal: wanted a model that needs one, as 'flow'; {told} has closed marginals, "
             "leave it out"
         )
 

@@ -91,5 +91,5 @@ def _holes(cls: type[Learned]) -> str:
     if not issubclass(cls, Inexact):
         return "integrated out"
     if not cls.holes:
-        return "drawn from the guide"
+        return "drawn from the proposal"
     return "left out of a bound"

@@ -16,7 +16,7 @@ from pofx.core.rows import rows as make_rows
 from pofx.learn.em import Fit
 from pofx.learn.learner import USUAL, Plan, Start
 from pofx.learn.learner import fit as learn
-from pofx.models.importance_sampled import Guided
+from pofx.models.importance_sampled import ImportanceSampled
 from pofx.queries.imputation import complete
 from pofx.table.schema import Schema
 
@@ -59,21 +59,21 @@ def _exact(schema: Schema, name: str) -> type[Learned]:
     if not isinstance(name, str) or name not in exact:
         if name in models:
             why = f"wanted a model with exact conditionals, and {name!r} has none"
-            raise PofxError(f"guide: {why}; there are: {', '.join(exact)}")
-        raise unknown_name_error("guide", name, exact)
+            raise PofxError(f"proposal: {why}; there are: {', '.join(exact)}")
+        raise unknown_name_error("proposal", name, exact)
     cls: type[Learned] = exact[name]
     for variable in schema.variables:
         carried = cls.carries(variable.name)
         if variable.column.kind not in carried:
             raise PofxError(
-                f"guide: {name!r} carries {', '.join(sorted(carried))} columns, and "
+                f"proposal: {name!r} carries {', '.join(sorted(carried))} columns, and "
                 f"{variable.name!r} is {variable.column.kind}; leave it out, or try 'latent_tree'"
             )
     return cls
 
 
-def filled(key: jax.Array, guide: Tractable, rows: Rows) -> Rows:
-    """The rows with what is missing drawn from the guide.
+def filled(key: jax.Array, proposal: Tractable, rows: Rows) -> Rows:
+    """The rows with what is missing drawn from the proposal.
 
     What a model learns from that cannot leave entries out: an imputation, whose uncertainty its
     likelihood does not know.
@@ -81,7 +81,7 @@ def filled(key: jax.Array, guide: Tractable, rows: Rows) -> Rows:
     _, observed, weight = rows.flat()
     if observed.all():
         return rows
-    return make_rows(complete(key, guide, rows), weight=weight)
+    return make_rows(complete(key, proposal, rows), weight=weight)
 
 
 def fit(
@@ -93,28 +93,28 @@ def fit(
     plan: Plan,
     name: str | None,
 ) -> Fit:
-    """An inexact model learned beside its guide, which `name` names, and wrapped with it.
+    """An inexact model learned beside its proposal, which `name` names, and wrapped with it.
 
     `parts` are all rows, those learned from, and those held out; `holes` says whether the model
-    learns from rows with missing entries. The guide of one that proposes by itself is not asked,
+    learns from rows with missing entries. The proposal of one that proposes by itself is not asked,
     and so of independent columns. The last of the history is the mean log-probability of some of
-    the rows, of the model with its guide.
+    the rows, of the model with its proposal.
     """
     whole, train, valid = parts
     if name is not None:
         _exact(schema, name)
-    own, guide = jax.random.fold_in(key, 1), None
+    own, proposal = jax.random.fold_in(key, 1), None
     if not holes:
-        fill, guide = jax.random.fold_in(key, 2), learned(own, schema, whole, name)
+        fill, proposal = jax.random.fold_in(key, 2), learned(own, schema, whole, name)
         one, other = jax.random.split(fill)
-        train, valid = filled(one, guide, train), valid and filled(other, guide, valid)
+        train, valid = filled(one, proposal, train), valid and filled(other, proposal, valid)
     one = learn(key, start, train, plan, valid)
     assert isinstance(one.model, Inexact)
-    if guide is None:
-        usual = None if one.model.guided else "independent"
-        guide = learned(own, schema, whole, name or usual)
+    if proposal is None:
+        usual = None if one.model.needs_proposal else "independent"
+        proposal = learned(own, schema, whole, name or usual)
     seed = jax.random.key_data(jax.random.fold_in(key, 3))
-    model = Guided(model=one.model, guide=guide, seed=seed)
+    model = ImportanceSampled(model=one.model, proposal=proposal, seed=seed)
     most = int(np.clip(WEIGHED // (model.draws * model.size), FEWEST, SCORED))
     heavy = np.flatnonzero(whole.flat()[2])
     some = heavy[np.linspace(0, len(heavy) - 1, min(most, len(heavy))).astype(int)]

@@ -26,7 +26,7 @@ from pofx.joint import field_types
 from pofx.joint import file_header as headers
 from pofx.queries.conditioning import needs_float64
 
-FORMAT = 1
+FORMAT = 2
 """Grows when older versions cannot read what this one writes."""
 HEADER = "pofx"
 LARGEST_HEADER = 64 * 2**20

@@ -48,7 +48,7 @@ class AnyOrder(Bounded, Headed):
     heads: Heads
     net: Masked | Transformer
 
-    guided: ClassVar[bool] = False
+    needs_proposal: ClassVar[bool] = False
     one_draw: ClassVar[str] = "a pass a column"
     # The loss is noisy, and held-out rows go on gaining after epochs that gain nothing.
     pace: ClassVar[Mapping[str, Any]] = {"average": 0.995, "rate": 3e-3, "patience": 20}
@@ -75,7 +75,7 @@ class AnyOrder(Bounded, Headed):
         return x, total
 
     def weighted(
-        self, key: PRNGKeyArray, guide: Tractable | None, x: Row, observed: Mask
+        self, key: PRNGKeyArray, proposal: Tractable | None, x: Row, observed: Mask
     ) -> tuple[Row, Float[Array, ""]]:
         ordering, drawing = jax.random.split(key)
         u = jax.random.uniform(ordering, (self.size,))

@@ -65,14 +65,14 @@ class Autoregressive(Density, Direct, Headed, OnLoss):
         return jax.lax.scan(step, x, (keys, jnp.array(self.net.order)))[0]
 
     def weighted(
-        self, key: PRNGKeyArray, guide: Tractable, x: Row, observed: Mask
+        self, key: PRNGKeyArray, proposal: Tractable, x: Row, observed: Mask
     ) -> tuple[Row, Float[Array, ""]]:
         def first(x):
             whole = self.along(key, x, observed)
             return whole, self.heads.log_probs(self.raw(whole), whole, observed).sum()
 
         def others(x):
-            return by_guide(key, guide, self.log_density, x, observed)
+            return by_guide(key, proposal, self.log_density, x, observed)
 
         return jax.lax.cond(self.directly(observed), first, others, x)
 

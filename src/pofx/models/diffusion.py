@@ -121,9 +121,9 @@ class Diffusion(Bounded, Direct, Steered, Still, OnePhase):
     # -- draws and their weights
 
     def weighted(
-        self, key: PRNGKeyArray, guide: Tractable, x: Row, observed: Mask
+        self, key: PRNGKeyArray, proposal: Tractable, x: Row, observed: Mask
     ) -> tuple[Row, Float[Array, ""]]:
-        return self.context.weighted(key, guide, x, observed, self._weigh, self.draw_given)
+        return self.context.weighted(key, proposal, x, observed, self._weigh, self.draw_given)
 
     def directly(self, observed: Mask) -> Bool[Array, ""]:
         return self.context.open(observed)

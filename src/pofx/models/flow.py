@@ -71,12 +71,12 @@ class Flow(Density, Direct, OnLoss, Still, OnePhase):
         return self.context.put(row, own)
 
     def weighted(
-        self, key: PRNGKeyArray, guide: Tractable, x: Row, observed: Mask
+        self, key: PRNGKeyArray, proposal: Tractable, x: Row, observed: Mask
     ) -> tuple[Row, Float[Array, ""]]:
         def weigh(_, whole):
             return self.log_density(whole)
 
-        return self.context.weighted(key, guide, x, observed, weigh, self.draw_given)
+        return self.context.weighted(key, proposal, x, observed, weigh, self.draw_given)
 
     def directly(self, observed: Mask) -> Bool[Array, ""]:
         return self.context.open(observed)

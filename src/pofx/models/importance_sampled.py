@@ -1,4 +1,4 @@
-"""An inexact model with a guide: asked anything by importance sampling."""
+"""An inexact model with a proposal: asked anything by importance sampling."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,10 +18,10 @@ DRAWS = 64
 """Weighted draws behind a log-probability, and those of which a sample is one."""
 STEPS = 32
 """Steps of an energy's Markov chain from the draw picked, which begins there with no more to forget
-than what 64 draws left of the guide's error. They cost what the 64 do, or a few times that."""
+than what 64 draws left of the proposal's error. They cost what the 64 do, or a few times that."""
 
 
-class Guided(Estimated):
+class ImportanceSampled(Estimated):
     """An inexact model, and an exact one of the same rows that proposes what is missing.
 
     p(x_O) ≈ 1/S Σ_s w_s,  w_s = p(x_O, x_M^s) / g(x_M^s | x_O),  x_M^s ~ g(x_M | x_O)
@@ -33,19 +33,19 @@ class Guided(Estimated):
     One `seed` and row, one set of draws. Owen, "Monte Carlo theory, methods and examples" (2013),
     ch. 9.
 
-    >>> p = Guided.example(jax.random.key(0)).model
-    >>> type(p.model).__name__, type(p.guide).__name__, p.size
+    >>> p = ImportanceSampled.example(jax.random.key(0)).model
+    >>> type(p.model).__name__, type(p.proposal).__name__, p.size
     ('VAE', 'Independent', 4)
     """
 
     model: Inexact
-    guide: Tractable
+    proposal: Tractable
     seed: UInt[Array, "2"]
     draws: int = eqx.field(static=True, default=DRAWS)
 
     @property
     def size(self) -> int:
-        return self.guide.size
+        return self.proposal.size
 
     def weighted(
         self, key: PRNGKeyArray, x: Row, observed: Mask
@@ -59,7 +59,7 @@ class Guided(Estimated):
         key = self.noise(x, observed)
 
         def once(x):
-            return self.model.weighted(key, self.guide, x, observed)[1]
+            return self.model.weighted(key, self.proposal, x, observed)[1]
 
         def weighed(x):
             _, log_w = self._drawn(key, x, observed)
@@ -83,7 +83,7 @@ class Guided(Estimated):
     def _drawn(self, key, x, observed):
         """Completions by the proposal, and their log-weights."""
         keys = jax.random.split(key, self.draws)
-        return jax.vmap(lambda k: self.model.weighted(k, self.guide, x, observed))(keys)
+        return jax.vmap(lambda k: self.model.weighted(k, self.proposal, x, observed))(keys)
 
     def _sample(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
         def resampled(key):
@@ -93,7 +93,7 @@ class Guided(Estimated):
 
         def once(key):
             whole = x.astype(jnp.result_type(float))
-            return self.model.weighted(key, self.guide, whole, observed)[0]
+            return self.model.weighted(key, self.proposal, whole, observed)[0]
 
         def given(key):
             return self._direct(observed, once, resampled, key)
@@ -124,13 +124,13 @@ class Guided(Estimated):
     def example(cls, key: PRNGKeyArray) -> Example:
         from pofx.models.vae import VAE
 
-        guide, columns = Independent.example(key)
-        made = cls(model=VAE.example(key).model, guide=guide, seed=jax.random.key_data(key))
+        proposal, columns = Independent.example(key)
+        made = cls(model=VAE.example(key).model, proposal=proposal, seed=jax.random.key_data(key))
         return Example(made, columns)
 
 
-@closed_forms.expectation.register(Guided)
-def _expectation(p: Guided, x: Row, observed: Mask) -> Row:
+@closed_forms.expectation.register(ImportanceSampled)
+def _expectation(p: ImportanceSampled, x: Row, observed: Mask) -> Row:
     key = p.noise(x, observed)
     rows, log_w = p.weighted(key, x, observed)
     # Given nothing the model draws by itself, and its draws are the same for all such rows.

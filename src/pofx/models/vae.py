@@ -59,7 +59,7 @@ class VAE(Bounded, OnePhase):
     warmup: int = eqx.field(static=True)
 
     # The bound rises and falls while its KL warms up: patience would mistake that for the end.
-    guided: ClassVar[bool] = False
+    needs_proposal: ClassVar[bool] = False
     pace: ClassVar[Mapping[str, Any]] = {
         "epochs": 200,
         "rate": 3e-3,
@@ -86,7 +86,7 @@ class VAE(Bounded, OnePhase):
         return self.part.unconstrained(tuple(r.reshape(s) for r, s in zip(raw, self.shapes)))
 
     def weighted(
-        self, key: PRNGKeyArray, guide: Tractable, x: Row, observed: Mask
+        self, key: PRNGKeyArray, proposal: Tractable, x: Row, observed: Mask
     ) -> tuple[Row, Float[Array, ""]]:
         hidden, filling = jax.random.split(key)
         mean, spread = self.posterior(x, observed)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pofx.core.errors import PofxError, unknby_level_name_error
+from pofx.core.errors import PofxError, unknown_name_error
 from pofx.core.escaping import escaped
 from pofx.table.encoding import level_text
 from pofx.table.schema import Variable
@@ -59,8 +59,8 @@ class Decisions:
 def costs(cost: Any, variable: Variable) -> tuple[np.ndarray, np.ndarray]:
     """The actions, and the cost of each if each level is the truth, (actions, levels).
 
-    None is 0 for the right level and 1 for another. A matrix has a row for each level as an action. A
-    mapping goes from actions of any name to costs, in the order of the levels or by level. Raises
+    None is 0 for the right level and 1 for another. A matrix has a row for each level as an action.
+    A mapping goes from actions of any name to costs, in the order of the levels or by level. Raises
     PofxError for another shape, and for costs that are not finite.
 
     >>> coin = Variable("coin", "binary", levels=("head", "tail"))
@@ -83,9 +83,9 @@ def costs(cost: Any, variable: Variable) -> tuple[np.ndarray, np.ndarray]:
     if table.shape != (len(actions), len(levels)) or not len(actions):
         shape = f"shape {table.shape}" if table.size else f"{type(cost).__name__}"
         raise PofxError(
-            f"cost: wanted a matrix of shape ({len(levels)}, {len(levels)}), an action per row and a "
-            f"true level of {variable.name!r} per column ({_few(levels)}), or a mapping from actions to "
-            f"such rows; got {shape}"
+            f"cost: expected a matrix of shape ({len(levels)}, {len(levels)}), an action per row "
+            f"and a true level of {variable.name!r} per column ({_few(levels)}), or a mapping from "
+            f"actions to such rows; got {shape}"
         )
     if not np.isfinite(table).all():
         raise PofxError("cost: wanted finite numbers")
@@ -100,7 +100,7 @@ def _by_level(action: Any, row: Any, levels: Sequence[Any]) -> Any:
     by_level = {names.get(level, level): cost for level, cost in row.items()}
     for level in by_level:
         if level not in levels:
-            raise unknby_level_name_error(f"level in the costs of {action!r}:", level, levels)
+            raise unknown_name_error(f"level in the costs of {action!r}:", level, levels)
     missing = [level for level in levels if level not in by_level]
     if missing:
         raise PofxError(f"cost: action {action!r} has no cost for the level {missing[0]!r}")

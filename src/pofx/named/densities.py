@@ -49,9 +49,9 @@ def tail_probability_of_entries(
     """The same for rows of free entries."""
     key = key_of(*seed)
     if reference is None:
-        return expected_cost.surprise(key, p.model, rows(x), draws)
+        return expected_cost.tail_probability(key, p.model, rows(x), draws)
     reference_rows = rows(encode_rows(p, reference, unseen)[:, p.entries.free])
-    return expected_cost.surprise(key, p.model, rows(x), among=reference_rows)
+    return expected_cost.tail_probability(key, p.model, rows(x), reference=reference_rows)
 
 
 def _log_prob_of_entries(p: NamedModel, x: np.ndarray) -> Answer:

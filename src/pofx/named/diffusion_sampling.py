@@ -35,7 +35,7 @@ def with_sampler(
 
     >>> import pofx
     >>> data = {"a": np.linspace(-1, 1, 40), "b": np.arange(40) % 2}
-    >>> small = {"width": 4, "depth": 1, "timesteps": 4, "epochs": 1, "guide": "independent"}
+    >>> small = {"width": 4, "depth": 1, "timesteps": 4, "epochs": 1, "proposal": "independent"}
     >>> p = pofx.fit(data, "diffusion", on="b", **small)
     >>> q = with_sampler(p, "ode", timesteps=3, guidance=1.0)
     >>> q.fit_info["options"]["guidance"]

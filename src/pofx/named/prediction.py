@@ -39,9 +39,7 @@ def interval(
     ends = ((1 - level) / 2, (1 + level) / 2)
     quantiles = conditional_summary(p, data, target, unseen, ends, draws, seed).quantiles
     dtype = variable.dtype if variable.time else exact_dtype(variable) or "float64"
-    unit = replace(
-        Variable("", "real", dtype=dtype), shift=variable.shift, scale=variable.scale
-    )
+    unit = replace(Variable("", "real", dtype=dtype), shift=variable.shift, scale=variable.scale)
     return number_table(p, ["low", "high"], quantiles, data, unit)
 
 

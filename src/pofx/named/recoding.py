@@ -8,8 +8,8 @@ import numpy as np
 
 from pofx.core.abstract import Queryable
 from pofx.core.printing import names_text
-from pofx.named.model import NamedModel, P
 from pofx.models.recoded import Recoded
+from pofx.named.model import NamedModel, P
 from pofx.table.schema import Variable
 
 

@@ -51,7 +51,8 @@ def averaged_over_seeds(query: Callable[Q, Any]) -> Callable[Q, Any]:
     @wraps(query)
     def averaged(*arguments: Q.args, **options: Q.kwargs) -> Any:
         p, *others = arguments
-        return average_over_seeds(lambda q: query(q, *others, **options), p)
+        restricted: Callable[..., Any] = query
+        return average_over_seeds(lambda q: restricted(q, *others, **options), p)
 
     return averaged
 

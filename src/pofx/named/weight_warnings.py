@@ -54,7 +54,7 @@ def warn_of_weights(
     if not many_lost and not (single_draws and diagnostics.alone.any()):
         return
     model, _ = unwrap_conditionals(p, np.zeros((0, p.model.size)))
-    proposes_itself = isinstance(model, Estimated) and not model.model.guided
+    proposes_itself = isinstance(model, Estimated) and not model.model.needs_proposal
     bound = "a bound on log p" if diagnostics.below else "log p"
     hint = "an exact model" if proposes_itself else "another proposal=, or an exact model"
     effective = diagnostics.effective[lost] * diagnostics.draws

@@ -4,7 +4,7 @@ Each takes what it draws, mostly a `Joint` and maybe data, and `ax`, the axes to
 the figure is a fresh one that needs no display: `pofx.plot.marginal(p, "x").figure.savefig(path)`.
 """
 
-from pofx.plot.diagnostics import learning, reliability, surprise
+from pofx.plot.diagnostics import learning, reliability, tail_probability
 from pofx.plot.evidence import evidence
 from pofx.plot.images import completions, images
 from pofx.plot.information import bernoulli_entropy, information
@@ -30,5 +30,5 @@ __all__ = [
     "matrix",
     "reliability",
     "scatter",
-    "surprise",
+    "tail_probability",
 ]

@@ -46,7 +46,7 @@ def learning(p: Joint, *, ax: Any = None) -> Any:
     return plain(ax)
 
 
-def surprise(
+def tail_probability(
     p: Joint,
     data: Any,
     *,
@@ -65,7 +65,7 @@ def surprise(
     from scipy.stats import binom
 
     check_positive_int("bins", bins)
-    found = np.asarray(p.surprise(data, seed=seed).value)
+    found = np.asarray(p.tail_probability(data, seed=seed).value)
     n, edges = len(found), np.linspace(0, 1, bins + 1)
     ax = on(ax)
     low, high = np.array(binom.interval(BANDED, n, 1 / bins)) / n
@@ -77,7 +77,7 @@ def surprise(
     style = {"color": DATA, "edgecolor": "white", "linewidth": 0.4, "zorder": 0.5}
     ax.hist(found, edges, weights=weights, label=f"{n} rows", **style)
     if fresh:
-        own = np.asarray(p.surprise(p.sample(n, seed=seed + 1), seed=seed).value)
+        own = np.asarray(p.tail_probability(p.sample(n, seed=seed + 1), seed=seed).value)
         style = {"histtype": "step", "color": MODEL, "linewidth": 1.2, "zorder": 3}
         ax.hist(own, edges, weights=weights, label=f"{n} draws of the model", **style)
     ax.set(xlabel="tail probability of a row", ylabel=f"share of rows (bins of {1 / bins:.3g})")

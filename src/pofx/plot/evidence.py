@@ -28,7 +28,7 @@ def evidence(
     of levels, more than one row, and no cell.
 
     >>> import pofx
-    >>> p = pofx.fit({"a": ["x", "y"] * 10, "b": [0, 1] * 10}, "chain", on="a")
+    >>> p = pofx.fit({"a": ["x", "y"] * 10, "b": [0, 1] * 10}, "class_conditional", on="a")
     >>> ax = evidence(p, "a", {"b": 1})
     >>> [label.get_text() for label in ax.get_xticklabels()]
     ['prior', '+ b = 1']

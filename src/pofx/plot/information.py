@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from pofx.core.answer import Answer
 from pofx.core.errors import PofxError
 from pofx.joint.joint import Joint
-from pofx.named.information import in_nats, in_unit
+from pofx.named.precision import to_nats
 from pofx.plot.primitives import heat
 from pofx.plot.style import INK, MODEL, on, plain, words
 
@@ -36,7 +35,7 @@ def information(
 
     >>> import pofx
     >>> data = {"a": ["x", "y"] * 10, "b": [0, 0, 1, 1] * 5, "c": [0, 1] * 10}
-    >>> p = pofx.fit(data, "chain", on="a")
+    >>> p = pofx.fit(data, "class_conditional", on="a")
     >>> [label.get_text() for label in information(p).get_xticklabels()]
     ['b', 'c', 'a']
     """
@@ -48,7 +47,7 @@ def information(
     if order not in ORDERS:
         raise PofxError(f"order: wanted 'near' or 'given', got {order!r}")
     told = p.mutual_informations(*names, unit=unit, stderr=stderr, seed=seed)
-    nats = np.asarray(told.value) * in_nats(1.0, unit)
+    nats = np.asarray(told.value) * to_nats(1.0, unit)
     place = _near(nats) if order == "near" else np.arange(len(names))
     value = np.asarray(told.value)[np.ix_(place, place)]
     error = np.broadcast_to(told.stderr, value.shape)[np.ix_(place, place)]
@@ -105,7 +104,7 @@ def bernoulli_entropy(*, unit: str = "bits", ax: Any = None) -> Any:
     from scipy.special import entr
 
     p = np.linspace(0, 1, 401)
-    height = in_unit(Answer(entr(p) + entr(1 - p)), unit, "H").value
+    height = (entr(p) + entr(1 - p)) / to_nats(1.0, unit)
     ax, top = on(ax), height.max()
     ax.plot(p, height, color=MODEL)
     ax.plot([0.5, 0.5, 0], [0, top, top], color="#808080", linestyle=":", linewidth=1)

@@ -14,12 +14,12 @@ from pofx.queries import imputation
 DRAWS = 4096
 
 
-def surprise(
+def tail_probability(
     key: PRNGKeyArray,
     model: Queryable,
     rows: Rows,
     draws: int = DRAWS,
-    among: Rows | None = None,
+    reference: Rows | None = None,
 ) -> Answer:
     """P(log p(X_O) <= log p(x_O)) of each row, X a fresh draw of the model, or one of some rows.
 
@@ -30,11 +30,11 @@ def surprise(
     (Vovk, Gammerman and Shafer 2005); their own missing entries are drawn.
     """
     own = log_prob(model, rows)
-    if among is None:
+    if reference is None:
         fresh = _draw(model, jax.random.split(key, draws))
     else:
-        fresh = jnp.asarray(imputation.complete(key, model, among))
-        draws = among.count
+        fresh = jnp.asarray(imputation.complete(key, model, reference))
+        draws = reference.count
     _, observed, _ = rows.flat()
     patterns, owner = np.unique(observed, axis=0, return_inverse=True)
     owner, rank = owner.reshape(-1), np.empty(len(own))

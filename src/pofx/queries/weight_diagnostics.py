@@ -61,7 +61,9 @@ class Reliability(NamedTuple):
             return Answer(self.log_prob, method="closed form", unit="nats")
         kind = "lower bound" if self.below else "estimate"
         draws, how = (self.draws, "by weighted draws") if weighed else (0, "log Z estimated")
-        return Answer(self.log_prob, self.stderr, kind, draws, how, "nats", shared_stderr=self.shared_stderr)
+        return Answer(
+            self.log_prob, self.stderr, kind, draws, how, "nats", shared_stderr=self.shared_stderr
+        )
 
 
 def reliability(model: Estimated, rows: Rows) -> Reliability:

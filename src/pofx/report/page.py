@@ -211,7 +211,7 @@ def _calibration(
         f"On {told}. Rows that the model has learned from flatter it; rows held out do not."
     )
     asked = Asked(p=p, data=decode(p.schema, x), seed=seed)
-    drawn = {"log p(row) among draws of the model": ("surprise", asked)}
+    drawn = {"log p(row) among draws of the model": ("tail_probability", asked)}
     for name in targets:
         own = Asked(p=p, data=asked.data, target=name)
         drawn[f"p({name} | the other cells)"] = ("reliability", own)

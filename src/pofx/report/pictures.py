@@ -87,7 +87,9 @@ PICTURES = {
     "evidence": Picture(_evidence, (0, float("inf")), needs=("target", "given")),
     "images": Picture(_images, (1, 2), takes=("given",)),
     "learning": Picture(lambda a: plot.learning(a.p)),
-    "surprise": Picture(lambda a: plot.surprise(a.p, a.data, seed=a.seed), needs=("data",)),
+    "tail_probability": Picture(
+        lambda a: plot.tail_probability(a.p, a.data, seed=a.seed), needs=("data",)
+    ),
     "reliability": Picture(_reliability, needs=("data", "target")),
     "bernoulli_entropy": Picture(lambda a: plot.bernoulli_entropy(unit=a.unit), takes=("unit",)),
 }

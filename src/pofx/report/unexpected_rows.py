@@ -8,6 +8,7 @@ import numpy as np
 from pofx.core.float_width import in_model_width
 from pofx.core.rows import rows
 from pofx.joint.joint import Joint
+from pofx.named.completion import MEAN_DRAWS, conditional_means
 from pofx.named.random_keys import generator_of
 from pofx.queries import density
 from pofx.table.encoding import decode, encode
@@ -48,7 +49,7 @@ def least_expected(
     """
     data = decode(p.schema, x)
     log_prob = np.asarray(p.log_prob(data).value)
-    tail = np.asarray(p.surprise(data, seed=seed).value)
+    tail = np.asarray(p.tail_probability(data, seed=seed).value)
     worst = np.lexsort((log_prob, tail))[:many]
     own = excess(p, x, worst, seed)
     told = [[j for j in np.argsort(-e)[:cells] if e[j] > 0] for e in np.nan_to_num(own)]
@@ -97,7 +98,7 @@ def _expected(
     parts = [p.schema.slices[p.schema.variables[j].name] for _, j in places]
     for row, part in zip(holes, parts):
         row[part] = np.nan
-    free = p._expect(holes[:, p.entries.free], 100, seed)
+    free = conditional_means(p, holes[:, p.entries.free], MEAN_DRAWS, seed)
     guess = encode(p.schema, decode(p.schema, p.entries.whole(free)))
     variables = [p.schema.variables[j] for _, j in places]
     return {

@@ -24,7 +24,7 @@ class AnomalyDetector(OutlierMixin, Generative):
     The second term, the entropy of the observed columns under the model, makes rows with different
     missing cells comparable: rows of the model have s of mean zero whatever is missing of them.
     `contamination` is the share of the rows learned from that `predict` calls anomalies.
-    `joint_.surprise` tells the tail probability of a row instead. The other parameters are those of
+    `joint_.tail_probability` is another score of a row. The other parameters are those of
     `DensityEstimator`, but `unseen` is an "error" by default: a level never seen, taken as missing,
     would make its row look usual. Learned are `offset_`, the score below which a row is anomalous,
     and `joint_`.

@@ -20,18 +20,24 @@ TINY = np.finfo(np.float32).tiny
 class GenerativeClassifier(ClassifierMixin, Supervised):
     """p(y | x_O) = p(x_O, y) / Σ_y p(x_O, y), from p(x, y) of the inputs and the class together.
 
-    Whatever inputs are missing are integrated out, in learning and in predicting. `cost` is that of
-    acts (rows) where a class is the truth (columns), 0 or 1 by default. With `reject`, the cost of
-    not deciding, `predict` answers `refused` where the best act is expected to cost more (Chow
-    1970), or where p(x_O) is so low that a draw of the model is as unlikely with probability below
-    `strange` only; reject=inf refuses for the second reason alone, strange=0 for the first.
-    (`score` takes any `refused`; scikit-learn's other scores want one of the classes' type, as "?"
-    or -1.) With model="chain", p(y) p(x | y), the class is what it chains on. The other parameters
-    are those of `DensityEstimator`. Learned are `classes_`, `joint_` over inputs and class, and its
-    name there, `target_`.
+    Missing inputs are integrated out, in learning and in predicting.
+
+    Args:
+        cost: of each action (rows) if each class is the truth (columns); 0 or 1 by default.
+        reject_cost: the cost of not deciding: `predict` returns `rejected_label` if the best action
+            is expected to cost more (Chow 1970), and for rows of a small tail probability;
+            reject_cost=inf rejects for the second reason alone, outlier_level=0 for the first.
+        outlier_level: rows whose tail probability is below it are rejected, if any are.
+        rejected_label: any value. scikit-learn's other scores want one of the classes' type, such
+            as "?" or -1.
+
+    With model="class_conditional", p(y) p(x | y), the class is the column that it is `on`. The
+    other parameters are those of `DensityEstimator`. Learned are `classes_`, `joint_` over inputs
+    and class, and its name there, `target_`.
 
     >>> X, y = [[0.0], [0.2], [0.3], [2.0], [2.2], [2.3]], ["a", "a", "a", "b", "b", "b"]
-    >>> p = GenerativeClassifier("chain", options={"part": "gaussian"}, reject=0.1, refused="?")
+    >>> options = {"model": "class_conditional", "options": {"part": "gaussian"}}
+    >>> p = GenerativeClassifier(**options, reject_cost=0.1, rejected_label="?")
     >>> p.fit(X, y).predict([[0.1], [2.1], [float("nan")], [-9.0]]).tolist()
     ['a', 'b', '?', '?']
     """
@@ -45,9 +51,9 @@ class GenerativeClassifier(ClassifierMixin, Supervised):
         schema: Mapping[str, Any] | Schema | None = None,
         unseen: Unseen = "missing",
         cost: Any = None,
-        reject: float | None = None,
-        strange: float = 0.01,
-        refused: Any = None,
+        reject_cost: float | None = None,
+        outlier_level: float = 0.01,
+        rejected_label: Any = None,
         budget: float = 60.0,
         random_state: Any = None,
     ) -> None:
@@ -61,9 +67,9 @@ class GenerativeClassifier(ClassifierMixin, Supervised):
             random_state=random_state,
         )
         self.cost = cost
-        self.reject = reject
-        self.strange = strange
-        self.refused = refused
+        self.reject_cost = reject_cost
+        self.outlier_level = outlier_level
+        self.rejected_label = rejected_label
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "GenerativeClassifier":
         """Learns p(x, y) from inputs of shape (n, d) and classes of shape (n,)."""
@@ -78,7 +84,7 @@ class GenerativeClassifier(ClassifierMixin, Supervised):
         columns = {**self._columns(table), self.target_: y}
         kind = "binary" if len(levels) == 2 else "categorical"
         known[self.target_] = {"kind": kind, "levels": levels}
-        on = {"on": self.target_} if self.model == "chain" else {}
+        on = {"on": self.target_} if self.model == "class_conditional" else {}
         self.joint_ = self._learn(columns, weight, known, **on)
         if set(self._levels) != set(levels):
             raise PofxError(
@@ -116,23 +122,25 @@ class GenerativeClassifier(ClassifierMixin, Supervised):
         return float(np.average(right, weights=sample_weight))
 
     def predict(self, X: Any) -> np.ndarray:
-        """The act of least expected cost in each row, the likeliest class by default, or a refusal.
+        """The action of least expected cost for each row, by default the most probable class.
 
-        Of the type of `classes_`; where refusals are asked for and `refused` is not of that type,
-        an array of objects.
+        Its type is that of `classes_`; an array of objects if rows may be rejected and
+        `rejected_label` is of another type.
         """
         inputs = self._inputs(X)
         decided = self.joint_.decide(
             inputs,
-            **self._asked(cost=self._costs(), reject=self.reject, strange=self.strange),
+            **self._asked(
+                cost=self._costs(), reject_cost=self.reject_cost, outlier_level=self.outlier_level
+            ),
             seed=self.seed_,
         )
-        if self.reject is None and not isinstance(self.cost, Mapping):
-            return decided.act.astype(self.classes_.dtype)
-        act = decided.act.astype(object)
-        act[decided.refused] = self.refused
-        numbers = isinstance(self.refused, Number) and self.classes_.dtype.kind in "iuf"
-        text = isinstance(self.refused, str) and self.classes_.dtype.kind == "U"
+        if self.reject_cost is None and not isinstance(self.cost, Mapping):
+            return decided.action.astype(self.classes_.dtype)
+        act = decided.action.astype(object)
+        act[decided.rejected] = self.rejected_label
+        numbers = isinstance(self.rejected_label, Number) and self.classes_.dtype.kind in "iuf"
+        text = isinstance(self.rejected_label, str) and self.classes_.dtype.kind == "U"
         return np.array(act.tolist()) if numbers or text else act
 
     def _costs(self) -> Any:

@@ -67,7 +67,7 @@ class GenerativeImputer(OneToOneFeatureMixin, TransformerMixin, Generative):
         """The rows with their missing cells filled in."""
         table = self._rows(X)[0]
         if self.strategy == "completion":
-            return self._asked_for(self.joint_.complete(table, unseen=self.unseen))
+            return self._asked_for(self.joint_.most_probable(table, unseen=self.unseen))
         draws = 1 if self.strategy == "draw" else None
         found = self.joint_.impute(table, draws=draws, unseen=self.unseen, seed=self.seed_)
         return self._asked_for(found[0] if draws else found)

@@ -16,13 +16,18 @@ from pofx.table.schema import Schema
 class GenerativeRegressor(RegressorMixin, Supervised):
     """p(y | x_O) of a number y, from p(x, y) of the inputs and the number together.
 
-    Whatever inputs are missing are integrated out, in learning and in predicting. `cost` is
-    "squared" (the guess is the mean, its expected cost the variance) or "absolute" (the median, the
-    mean absolute deviation). With `reject`, the cost of not guessing, `predict` answers `refused`
-    where the guess is expected to cost more, or where p(x_O) is so low that a draw of the model is
-    as unlikely with probability below `strange` only. The other parameters are those of
-    `DensityEstimator`; `schema` may say of the target, "y" or the name that y has, that it is a
-    count or positive. Learned are `joint_` over inputs and target, and its name there, `target_`.
+    Missing inputs are integrated out, in learning and in predicting.
+
+    Args:
+        cost: "squared" (the guess is the mean, its expected cost the variance) or "absolute" (the
+            median, the mean absolute deviation).
+        reject_cost: the cost of not guessing: `predict` returns `rejected_label` if the guess is
+            expected to cost more, and for rows of a small tail probability.
+        outlier_level: rows whose tail probability is below it are rejected, if any are.
+        schema: it may say that the target, "y" or the name that y has, is a count or positive.
+
+    The other parameters are those of `DensityEstimator`. Learned are `joint_` over inputs and
+    target, and its name there, `target_`.
 
     >>> X = np.linspace(0, 1, 50)[:, None]
     >>> p = GenerativeRegressor("gaussian").fit(X, 2 * X[:, 0] + 0.1 * np.sin(99 * X[:, 0]))
@@ -40,9 +45,9 @@ class GenerativeRegressor(RegressorMixin, Supervised):
         schema: Mapping[str, Any] | Schema | None = None,
         unseen: Unseen = "missing",
         cost: str = "squared",
-        reject: float | None = None,
-        strange: float = 0.01,
-        refused: float = np.nan,
+        reject_cost: float | None = None,
+        outlier_level: float = 0.01,
+        rejected_label: float = np.nan,
         budget: float = 60.0,
         random_state: Any = None,
     ) -> None:
@@ -56,9 +61,9 @@ class GenerativeRegressor(RegressorMixin, Supervised):
             random_state=random_state,
         )
         self.cost = cost
-        self.reject = reject
-        self.strange = strange
-        self.refused = refused
+        self.reject_cost = reject_cost
+        self.outlier_level = outlier_level
+        self.rejected_label = rejected_label
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "GenerativeRegressor":
         """Learns p(x, y) from inputs of shape (n, d) and numbers of shape (n,)."""
@@ -76,9 +81,9 @@ class GenerativeRegressor(RegressorMixin, Supervised):
         With `return_std` the standard deviation of p(y | x_O) beside it, (n,).
         """
         inputs = self._inputs(X)
-        refusal = {"reject": self.reject, "strange": self.strange}
+        refusal = {"reject_cost": self.reject_cost, "outlier_level": self.outlier_level}
         decided = self._decide(inputs, self.cost, **refusal)
-        guess = np.where(decided.refused, self.refused, decided.act.astype(np.float64))
+        guess = np.where(decided.rejected, self.rejected_label, decided.action.astype(np.float64))
         if not return_std:
             return guess
         squared = decided if self.cost == "squared" else self._decide(inputs, "squared")
@@ -86,10 +91,10 @@ class GenerativeRegressor(RegressorMixin, Supervised):
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """R² over the rows that are not refused; NaN where fewer than two are left."""
-        if self.reject is None:
+        if self.reject_cost is None:
             return super().score(X, y, sample_weight)
         guess, y = self.predict(X), np.asarray(y, np.float64)
-        kept = ~np.isclose(guess, self.refused, rtol=0, atol=0, equal_nan=True)
+        kept = ~np.isclose(guess, self.rejected_label, rtol=0, atol=0, equal_nan=True)
         weight = None if sample_weight is None else np.asarray(sample_weight)[kept]
         if kept.sum() < 2:
             return float("nan")

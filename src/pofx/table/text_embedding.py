@@ -10,7 +10,7 @@ from pofx.core.errors import PofxError, unknown_name_error
 from pofx.table.frames.reading import read_frame
 
 
-def embed(data: Any, functions: Mapping[str, Callable[[list[str]], Any]]) -> dict[str, Any]:
+def embed_text(data: Any, functions: Mapping[str, Callable[[list[str]], Any]]) -> dict[str, Any]:
     """The data as a mapping, its columns of text turned into numbers by your own functions.
 
     The function of a column is given a list of texts, and gives as many rows of m numbers, an array
@@ -22,7 +22,7 @@ def embed(data: Any, functions: Mapping[str, Callable[[list[str]], Any]]) -> dic
 
     >>> def count(texts):
     ...     return [[text.split().count(word) for word in ("big", "red")] for text in texts]
-    >>> embed({"caption": ["a big red dot", "a dot"], "size": [3.1, 0.2]}, {"caption": count})
+    >>> embed_text({"caption": ["a big red dot", "a dot"], "size": [3.1, 0.2]}, {"caption": count})
     {'caption': array([[1., 1.],
            [0., 0.]]), 'size': [3.1, 0.2]}
     """

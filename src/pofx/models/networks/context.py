@@ -67,7 +67,7 @@ class Context(eqx.Module):
     def weighted(
         self,
         key: PRNGKeyArray,
-        guide: Tractable,
+        proposal: Tractable,
         row: Row,
         observed: Mask,
         weigh: Callable[[PRNGKeyArray, Row], Float[Array, ""]],
@@ -80,8 +80,8 @@ class Context(eqx.Module):
         """
         first, second = jax.random.split(key)
 
-        def guided(row):
-            return by_guide(first, guide, lambda whole: weigh(second, whole), row, observed)
+        def needs_proposal(row):
+            return by_guide(first, proposal, lambda whole: weigh(second, whole), row, observed)
 
         def by_itself(row):
             whole = draw(second, self.draw(first, row, observed))
@@ -90,8 +90,8 @@ class Context(eqx.Module):
             return whole, self.prior.log_prob(row[place], observed[place]).astype(row.dtype)
 
         if self.prior is None:
-            return guided(row)
-        return jax.lax.cond(self.open(observed), by_itself, guided, row)
+            return needs_proposal(row)
+        return jax.lax.cond(self.open(observed), by_itself, needs_proposal, row)
 
     def open(self, observed: Mask) -> Bool[Array, ""]:
         """Whether nothing of x is observed, and some of c may be."""

@@ -42,7 +42,7 @@ from pofx.models.mixture import Mixture
 FEW = 5
 
 
-class Chain(Statistical):
+class ClassConditional(Statistical):
     """p(y) p(x | y) for a discrete column y: a generative classifier, a generator by class.
 
     log p(x_O, y) = log p(y) + log p(x_O | y); where y is missing, the sum over y of its exponential
@@ -51,7 +51,7 @@ class Chain(Statistical):
     `on` is the place of y. A row without y counts for each level by its posterior probability, so
     learning is semi-supervised (Nigam et al. 2000). `prior` is a number of pseudo-rows a level.
 
-    >>> p = Chain.example(jax.random.key(0)).model
+    >>> p = ClassConditional.example(jax.random.key(0)).model
     >>> p.size, p.on
     (4, 1)
     """
@@ -106,10 +106,10 @@ class Chain(Statistical):
         own = part_statistics(self.parts, shares, self._others(x), self._others(observed))
         return (shares.sum(1), own), log_likelihood
 
-    def maximise(self, statistics: Any) -> "Chain":
+    def maximise(self, statistics: Any) -> "ClassConditional":
         shares, own = statistics
         log_prior = log_weights(shares, self.prior, self.log_prior)
-        return Chain(log_prior, maximised(self.parts, own), self.on, self.prior)
+        return ClassConditional(log_prior, maximised(self.parts, own), self.on, self.prior)
 
     def log_prior_density(self) -> Float[Array, ""]:
         return log_prior_density(self.log_prior, self.prior, self.parts)
@@ -134,7 +134,7 @@ class Chain(Statistical):
         part: str = "independent",
         prior: float = 1.0,
         **options: Any,
-    ) -> "Chain":
+    ) -> "ClassConditional":
         """Each level's part started on the rows of that level.
 
         Parts of unlike structure, as trees, cannot be one batch: then one start from all rows.
@@ -188,10 +188,10 @@ def _place(columns: Sequence[Column], on: str | None) -> int:
     return names.index(on)
 
 
-@closed_forms.condition.register(Chain)
+@closed_forms.condition.register(ClassConditional)
 def _condition(
-    p: Chain, x: Row, observed: Bool[np.ndarray, "d"], keep: Bool[np.ndarray, "d"]
-) -> Chain | Mixture | Tractable | None:
+    p: ClassConditional, x: Row, observed: Bool[np.ndarray, "d"], keep: Bool[np.ndarray, "d"]
+) -> ClassConditional | Mixture | Tractable | None:
     rule = closed_forms.condition.find(p.parts)
     if rule is None or keep.sum() == keep[p.on]:
         return None
@@ -204,12 +204,12 @@ def _condition(
     if parts is None:
         return None
     if keep[p.on]:
-        return Chain(log_prior, parts, int(keep[: p.on].sum()), p.prior)
+        return ClassConditional(log_prior, parts, int(keep[: p.on].sum()), p.prior)
     return Mixture(log_prior, parts, p.prior)
 
 
-@closed_forms.entropy.register(Chain)
-def _entropy(p: Chain, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""] | None:
+@closed_forms.entropy.register(ClassConditional)
+def _entropy(p: ClassConditional, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""] | None:
     # H(x, y) = H(y) + Σ_y p(y) H(x | y); without y it is a mixture's, which is not closed.
     rule, others = closed_forms.entropy.find(p.parts), np.delete(asked, p.on)
     if rule is None or not asked[p.on]:
@@ -219,8 +219,10 @@ def _entropy(p: Chain, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""] | None:
     return None if given is None else entr(prior).sum() + prior @ given
 
 
-@closed_forms.kl.register(Chain, Chain)
-def _kl(p: Chain, q: Chain, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""] | None:
+@closed_forms.kl.register(ClassConditional, ClassConditional)
+def _kl(
+    p: ClassConditional, q: ClassConditional, asked: Bool[np.ndarray, "d"]
+) -> Float[Array, ""] | None:
     # KL(p(x, y) || q(x, y)) = KL(p(y) || q(y)) + Σ_y p(y) KL(p(x | y) || q(x | y))
     rule, others = closed_forms.kl.find(p.parts, q.parts), np.delete(asked, p.on)
     if rule is None or p.on != q.on or not asked[p.on]:
@@ -234,8 +236,8 @@ def _kl(p: Chain, q: Chain, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""] | 
     return of_levels + jnp.where(prior > 0, prior * jnp.where(prior > 0, given, 0), 0).sum()
 
 
-@closed_forms.moments.register(Chain)
-def _moments(p: Chain) -> tuple[Row, Float[Array, "d d"]] | None:
+@closed_forms.moments.register(ClassConditional)
+def _moments(p: ClassConditional) -> tuple[Row, Float[Array, "d d"]] | None:
     rule = closed_forms.moments.find(p.parts)
     own = over_components(rule)(p.parts) if rule else None
     if own is None:
@@ -246,17 +248,17 @@ def _moments(p: Chain) -> tuple[Row, Float[Array, "d d"]] | None:
     return mixed_moments(p.log_prior, mean, covariance)
 
 
-@closed_forms.column.register(Chain)
-def _column(p: Chain, x: Row, observed: Mask, j: int) -> Atoms | None:
+@closed_forms.column.register(ClassConditional)
+def _column(p: ClassConditional, x: Row, observed: Mask, j: int) -> Atoms | None:
     if j == p.on:
         return None
     others = p._others(x), p._others(observed)
     return mixed_column(p._posterior(x, observed), p.parts, *others, j - (j > p.on))
 
 
-@closed_forms.box.register(Chain)
+@closed_forms.box.register(ClassConditional)
 def _box(
-    p: Chain,
+    p: ClassConditional,
     x: Row,
     observed: Mask,
     place: tuple[int, ...],
@@ -275,22 +277,22 @@ def _box(
     return mixed_box(weights, p.parts, p._others(x), p._others(observed), place, low, high, before)
 
 
-@closed_forms.terms.register(Chain)
-def _terms(p: Chain, x: Row, observed: Mask, fine: bool) -> Double:
+@closed_forms.terms.register(ClassConditional)
+def _terms(p: ClassConditional, x: Row, observed: Mask, fine: bool) -> Double:
     own = mixed_terms(p._prior(x, observed), p._terms(x, observed, fine))
     return Double(*(jnp.insert(a, p.on, 0) for a in own))
 
 
-@closed_forms.expectation.register(Chain)
-def _expectation(p: Chain, x: Row, observed: Mask) -> Row | None:
+@closed_forms.expectation.register(ClassConditional)
+def _expectation(p: ClassConditional, x: Row, observed: Mask) -> Row | None:
     posterior = p._posterior(x, observed)
     own = mixed_expectation(posterior, p.parts, p._others(x), p._others(observed))
     levels = jnp.arange(len(posterior), dtype=x.dtype)
     return None if own is None else jnp.insert(own, p.on, jnp.exp(posterior) @ levels)
 
 
-@closed_forms.completion.register(Chain)
-def _completion(p: Chain, x: Row, observed: Mask) -> tuple[Row, Float[Array, ""]] | None:
+@closed_forms.completion.register(ClassConditional)
+def _completion(p: ClassConditional, x: Row, observed: Mask) -> tuple[Row, Float[Array, ""]] | None:
     weights = p._prior(x, observed)
     # The level rides along as one more entry of its part's row.
     rule = closed_forms.completion.find(p.parts)

@@ -10,7 +10,7 @@ import pofx
 from pofx.core.column import Column
 from pofx.core.errors import PofxError
 from pofx.core.rows import rows
-from pofx.models.chain import Chain
+from pofx.models.class_conditional import ClassConditional
 from pofx.models.conditional import Conditional, condition
 from pofx.models.gaussian import Gaussian
 from pofx.models.mixture import Mixture
@@ -37,7 +37,7 @@ def table(n=150, seed=0, levels=3):
 def test_a_column_hardly_seen_of_a_level_keeps_the_spread_it_has_elsewhere(part, seen):
     x = table() * [50, 1, 1]
     x[np.flatnonzero(x[:, 1] == 0)[seen:], 0] = np.nan
-    p = learn(Chain, x, COLUMNS, on="y", part=part).model
+    p = learn(ClassConditional, x, COLUMNS, on="y", part=part).model
     own = draws(p, 6000)
     own = own[own[:, 1] == 0, 0]
     elsewhere = np.nanstd(x[:, 0])
@@ -46,7 +46,7 @@ def test_a_column_hardly_seen_of_a_level_keeps_the_spread_it_has_elsewhere(part,
 
 def test_it_classifies_as_bayes_rule_by_hand():
     x = table()
-    fit = learn(Chain, x, COLUMNS, on="y", part="gaussian", prior=0.0)
+    fit = learn(ClassConditional, x, COLUMNS, on="y", part="gaussian", prior=0.0)
     assert len(fit.history) <= 3
     others, y = x[:, [0, 2]], x[:, 1]
     joint = []
@@ -66,8 +66,10 @@ def test_it_classifies_as_bayes_rule_by_hand():
 def test_rows_without_y_teach_too():
     few, many, fresh = table(12, 1), table(1500, 2), table(2000, 3)
     many[:, 1] = np.nan
-    alone = learn(Chain, few, COLUMNS, on="y", part="gaussian", prior=1.0).model
-    fit = learn(Chain, np.concatenate([few, many]), COLUMNS, on="y", part="gaussian", prior=1.0)
+    alone = learn(ClassConditional, few, COLUMNS, on="y", part="gaussian", prior=1.0).model
+    fit = learn(
+        ClassConditional, np.concatenate([few, many]), COLUMNS, on="y", part="gaussian", prior=1.0
+    )
     assert (np.diff(fit.history) > -1e-9).all()
     assert scores(fit.model, fresh).mean() > scores(alone, fresh).mean() + 0.1
     guess = posterior(fit.model, rows(fresh), 1, 3).argmax(1)
@@ -78,7 +80,7 @@ def test_rows_without_y_teach_too():
 @pytest.mark.parametrize("prior", [0.0, 1.0])
 def test_a_level_with_no_rows(prior):
     x = table(40, 4, levels=2)
-    fit = learn(Chain, x, COLUMNS, on="y", part="gaussian", prior=prior)
+    fit = learn(ClassConditional, x, COLUMNS, on="y", part="gaussian", prior=prior)
     assert np.isfinite(fit.history).all()
     share = posterior(fit.model, rows(x), 1, 3)
     assert np.isfinite(share).all()
@@ -96,8 +98,8 @@ def test_a_mixture_for_each_level():
     side = rng.choice([-1, 1], 300)
     x = np.stack([np.where(y, 4 * side, 0) + rng.normal(size=300), y], axis=1)
     columns = (COLUMNS[0], Column("y", "binary", levels=2, family="bernoulli"))
-    fit = learn(Chain, x, columns, on="y", part="mixture", components=2, prior=0.0)
-    one = learn(Chain, x, columns, on="y", part="independent", prior=0.0)
+    fit = learn(ClassConditional, x, columns, on="y", part="mixture", components=2, prior=0.0)
+    one = learn(ClassConditional, x, columns, on="y", part="independent", prior=0.0)
     assert isinstance(fit.model.parts, Mixture)
     assert fit.log_likelihood > one.log_likelihood + 0.2
     # y = 1 lies on both sides of y = 0, which no single density for each level can say.
@@ -107,10 +109,10 @@ def test_a_mixture_for_each_level():
 
 @pytest.mark.slow
 def test_conditionals_are_closed_and_equal_the_product_rule():
-    p = Chain.example(jax.random.key(1)).model
+    p = ClassConditional.example(jax.random.key(1)).model
     x = jnp.array([0.7, 1.0, -1.0, 0.2])
     cases = {
-        "class hidden and kept": ([1, 0, 0, 0], [0, 1, 1, 1], Chain),
+        "class hidden and kept": ([1, 0, 0, 0], [0, 1, 1, 1], ClassConditional),
         "class given": ([0, 1, 0, 1], [1, 0, 1, 0], Gaussian),
         "class summed out": ([0, 0, 1, 0], [1, 0, 0, 1], Mixture),
         "class alone": ([1, 0, 0, 0], [0, 1, 0, 0], Conditional),
@@ -135,8 +137,8 @@ def test_trees_for_each_level_share_a_skeleton():
     names = ("y", "a", "b", "c")
     columns = tuple(Column(name, "binary", levels=2, family="bernoulli") for name in names)
     x = np.stack([y, a, b, c], 1).astype(float)
-    fit = learn(Chain, x, columns, on="y", part="chow_liu_tree", prior=0.0)
-    one = learn(Chain, x, columns, on="y", part="independent", prior=0.0)
+    fit = learn(ClassConditional, x, columns, on="y", part="chow_liu_tree", prior=0.0)
+    one = learn(ClassConditional, x, columns, on="y", part="independent", prior=0.0)
     assert fit.log_likelihood > one.log_likelihood + 0.2
     states = np.array(list(np.ndindex(2, 2, 2, 2)), float)
     assert np.exp(scores(fit.model, states)).sum() == pytest.approx(1)
@@ -155,7 +157,7 @@ def test_trees_for_each_level_share_a_skeleton():
 def test_mistakes_are_told_in_one_line(options, told):
     x, columns = (table()[:, [1]], (Y,)) if options.pop("only", None) else (table(), COLUMNS)
     with pytest.raises(PofxError, match=told):
-        learn(Chain, x, columns, **options)
+        learn(ClassConditional, x, columns, **options)
 
 
 @pytest.mark.slow
@@ -165,9 +167,15 @@ def test_a_part_has_a_part_of_its_own():
     x = rng.normal(size=(120, 4)) @ rng.normal(size=(4, 4)) + 3 * y[:, None]
     table = {"y": y, **{f"x{i}": x[:, i] for i in range(4)}}
     p = pofx.fit(
-        table, "chain", on="y", part="mixture.factor_analysis", components=2, latent=1, restarts=1
+        table,
+        "class_conditional",
+        on="y",
+        part="mixture.factor_analysis",
+        components=2,
+        latent=1,
+        restarts=1,
     )
     assert type(p.model.parts.parts).__name__ == "FactorAnalysis"
     assert np.isfinite(p.log_prob(table).value).all()
     with pytest.raises(pofx.PofxError, match="no model 'gausian'"):
-        pofx.fit(table, "chain", on="y", part="mixture.gausian")
+        pofx.fit(table, "class_conditional", on="y", part="mixture.gausian")
