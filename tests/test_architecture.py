@@ -103,12 +103,16 @@ def test_no_files_import_each_other_in_a_circle():
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
-        raise AssertionError(" -> ".join(str(p.relative_to(SOURCE)) for p in error.args[1])) from None
+        raise AssertionError(
+            " -> ".join(str(p.relative_to(SOURCE)) for p in error.args[1])
+        ) from None
 
 
 def test_models_shows_models_only():
     shown = {path.stem for path in (SOURCE / "models").glob("*.py")} - {"__init__"}
-    models = {cls.__module__.split(".")[2] for cls in discover("pofx.models", Distribution).values()}
+    models = {
+        cls.__module__.split(".")[2] for cls in discover("pofx.models", Distribution).values()
+    }
     assert shown <= models
 
 

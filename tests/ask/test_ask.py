@@ -10,7 +10,7 @@ from pofx import PofxError
 from pofx.ask.ask import ask
 from pofx.ask.results import Table
 
-from .test_ask_cells import COVARIANCE, KINDS, cells_of_farm, counts, farm, normal
+from .test_cells import COVARIANCE, KINDS, cells_of_farm, counts, farm, normal
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from pofx.models.gaussian import gaussian
 from pofx.notation.errors import NotationError
 from pofx.table.schema import Schema, Variable
 
-from .test_ask_cells import farm, normal
+from .test_cells import farm, normal
 
 MISTAKES = [
     # names

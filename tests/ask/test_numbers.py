@@ -10,7 +10,7 @@ from scipy.stats import multivariate_normal, norm, poisson
 from pofx import Answer, PofxError, PofxWarning
 from pofx.ask.question import Question
 
-from .test_ask_cells import COVARIANCE, KINDS, cells_of_farm, counts, farm, normal
+from .test_cells import COVARIANCE, KINDS, cells_of_farm, counts, farm, normal
 
 pytestmark = pytest.mark.slow
 """Minutes of compilation; the quick tests ask and draw a few of each."""
