@@ -60,9 +60,9 @@ def forests(
     parts = [train, test]
     holes = [np.isnan(part) for part in parts]
     full = [np.where(h, _centre(train, cells), part) for h, part in zip(holes, parts)]
-    wanted = np.flatnonzero(holes[0].any(0) | holes[1].any(0))
+    expected = np.flatnonzero(holes[0].any(0) | holes[1].any(0))
     for i in range(rounds):
-        for j in sorted(wanted, key=lambda j: holes[0][:, j].sum()):
+        for j in sorted(expected, key=lambda j: holes[0][:, j].sum()):
             shared = {"max_features": "sqrt", "random_state": i, "n_jobs": -1}
             kind = RandomForestClassifier if cells.levels[j] else RandomForestRegressor
             least = 1 if cells.levels[j] else 5

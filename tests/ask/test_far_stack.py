@@ -94,11 +94,11 @@ def test_the_posterior_is_that_of_extended_precision_or_an_estimate(fits, other,
     q = stacked(p, p.model, fits[other].model)
     x = encode(p.schema, {"a": [a] * 3, "b": [3.0] * 3, "c": ["x", "y", "z"]})
     joint = explicit(q.model).log_prob(x, np.ones(3, bool))
-    wanted = np.exp(joint - joint.max()) / np.exp(joint - joint.max()).sum()
+    expected = np.exp(joint - joint.max()) / np.exp(joint - joint.max()).sum()
     found = q.ask(f"p(c | a = {a}, b = 3)")
     # Extended precision holds a log-density of 1e15 itself to no more than 1e-3.
     error = np.asarray(found.answer.stderr) + (1e-9 if a < 1e5 else 1e-5 if a < 1e7 else 1e-2)
-    np.testing.assert_array_less(np.abs(found.probabilities - wanted), 4 * error)
+    np.testing.assert_array_less(np.abs(found.probabilities - expected), 4 * error)
 
 
 @pytest.mark.parametrize("a", [1e5, 1e6, 1e7])
@@ -110,10 +110,10 @@ def test_one_marginal_by_two_formulas_is_not_told_apart_by_their_rounding(a):
     q = stacked(p, p.model, other.model)
     row = encode(p.schema, {"a": [a], "b": [0.0]})
     joint = explicit(q.model).joint(row, np.array([True, False]))[0]
-    wanted = float(1 / (1 + np.exp(joint[0] - joint[1])))
+    expected = float(1 / (1 + np.exp(joint[0] - joint[1])))
     # Far below the conditional mean of the one, far above the mean of the other.
     found = q.ask(f"P(b > {a / 4} | a = {a})")
-    assert float(found) == pytest.approx(wanted, rel=1e-5)
+    assert float(found) == pytest.approx(expected, rel=1e-5)
     assert found.kind == "exact"
 
 
@@ -123,10 +123,10 @@ def test_a_range_given_so_far_out_that_its_probability_has_no_digits(fits, model
     p = fits[model]
     found = p.ask(f"P(b > 1 | a > {a})")
     # Farther out one component or state is as sure, and its tail as near to its end.
-    wanted = float(p.ask("P(b > 1 | a > 1e4)"))
+    expected = float(p.ask("P(b > 1 | a > 1e4)"))
     assert found.kind == "estimate"
     assert float(found.stderr) < 0.01
-    assert float(found) == pytest.approx(wanted, abs=1e-6 + 5 * float(found.stderr))
+    assert float(found) == pytest.approx(expected, abs=1e-6 + 5 * float(found.stderr))
     outside = float(p.ask(f"P(b in [0, 1] | a > {a})") + p.ask(f"P(b < 0 | a > {a})"))
     assert float(found) + outside == pytest.approx(1, abs=1e-6)
     level = p.ask(f"P(c = x | a > {a})")

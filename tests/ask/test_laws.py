@@ -49,14 +49,14 @@ def test_the_levels_of_a_table_are_the_answers_one_by_one(p):
 def test_a_name_within_a_range_of_its_own(p):
     draws = p.sample(200_000, seed=2)["x"]
     some = draws[draws > 3]
-    for text, wanted in (
+    for text, expected in (
         ("E[x | x > 3]", some.mean()),
         ("SD[x | x > 3]", some.std()),
         ("Q[0.9](x | x > 3)", np.quantile(some, 0.9)),
     ):
         found = p.ask(text)
         assert found.kind == "estimate"
-        assert abs(float(found) - wanted) < 5 * found.stderr + 0.01
+        assert abs(float(found) - expected) < 5 * found.stderr + 0.01
     assert (np.asarray(p.ask("sample[50](x | x > 3)")["x"]) > 3).all()
     assert float(p.ask("P(x > 4 | x > 3)")) == pytest.approx((some > 4).mean(), abs=0.01)
 
@@ -64,5 +64,5 @@ def test_a_name_within_a_range_of_its_own(p):
 def test_draws_agree(p):
     draws = p.sample(200_000, seed=1)
     some = draws["x"] > 3
-    wanted = (draws["y"][some] == "b").mean()
-    assert float(p.ask("P(y = b | x > 3)")) == pytest.approx(wanted, abs=0.005)
+    expected = (draws["y"][some] == "b").mean()
+    assert float(p.ask("P(y = b | x > 3)")) == pytest.approx(expected, abs=0.005)

@@ -77,7 +77,7 @@ def test_a_gaussian_answers_as_its_formulas(abc):
 
 def test_moments_given_ranges(abc, drawn_abc):
     c, d = drawn_abc.c, drawn_abc.d
-    for question, wanted in {
+    for question, expected in {
         "E[c | a > 0.5, b < 5]": c.mean(),
         "Var[c | a > 0.5, b < 5]": c.var(),
         "SD[c | a > 0.5, b < 5]": c.std(),
@@ -87,7 +87,7 @@ def test_moments_given_ranges(abc, drawn_abc):
     }.items():
         answer = abc.ask(question)
         assert answer.kind == "estimate"
-        assert abs(float(answer) - wanted) < 4 * np.hypot(answer.stderr, 1.5 / np.sqrt(len(c)))
+        assert abs(float(answer) - expected) < 4 * np.hypot(answer.stderr, 1.5 / np.sqrt(len(c)))
         assert answer.stderr < 0.05
     spent = abc.ask("E[c | a > 0.5, b < 5]", stderr=1e-9, max_draws=4096)
     assert "budget spent" in spent.method
@@ -112,10 +112,10 @@ def test_an_estimate_goes_on_to_the_error_asked_for():
 @pytest.mark.parametrize("pair", ["size, gain", "year, size", "good, year"])
 def test_covariance_of_all_kinds(p, cells, pair):
     a, b = pair.split(", ")
-    answer, wanted = p.ask(f"Cov[{pair}]"), cells.covariance(a, b)
-    assert float(answer) == pytest.approx(wanted, rel=2e-3)
+    answer, expected = p.ask(f"Cov[{pair}]"), cells.covariance(a, b)
+    assert float(answer) == pytest.approx(expected, rel=2e-3)
     assert answer.kind == "exact"
-    ratio = wanted / np.sqrt(cells.variance(a) * cells.variance(b))
+    ratio = expected / np.sqrt(cells.variance(a) * cells.variance(b))
     assert value(p, f"Corr[{b}, {a}]") == pytest.approx(ratio, rel=5e-3)
 
 
@@ -128,8 +128,8 @@ def test_covariance_of_all_kinds(p, cells, pair):
 def test_quantiles(p, cells, name, level):
     answer = value(p, f"Q[{level}]({name})")
     x, mass = cells.marginal(name)
-    wanted = x[np.searchsorted(np.cumsum(mass), level)]
-    assert answer == pytest.approx(wanted, rel=6e-3, abs=1e-6)
+    expected = x[np.searchsorted(np.cumsum(mass), level)]
+    assert answer == pytest.approx(expected, rel=6e-3, abs=1e-6)
 
 
 def test_moments_and_quantiles_of_a_count():
@@ -195,11 +195,11 @@ def test_levels_and_numbers_together(p):
 
 
 def test_draws_given_values(p):
-    wanted = value(p, "p(kind = cat | year = 2008)")
+    expected = value(p, "p(kind = cat | year = 2008)")
     frame = p.ask("sample[250](size, kind | year = 2008)", seed=1)
     assert list(frame) == ["kind", "size"]
     assert frame.dtypes.astype(str).tolist() == ["object", "float64"]
-    assert (frame.kind == "cat").mean() == pytest.approx(wanted, abs=0.15)
+    assert (frame.kind == "cat").mean() == pytest.approx(expected, abs=0.15)
     assert frame.equals(p.ask("SAMPLE[250](size, kind | year = 2008)", seed=1))
 
 
@@ -225,14 +225,14 @@ def entropy(table, *axes):
 def test_information_of_levels_is_summed(p):
     table = p.ask("p(kind, good, year)").probabilities
     h = lambda *axes: entropy(table, *axes)  # noqa: E731
-    for question, wanted in {
+    for question, expected in {
         "H(kind, good)": h(0, 1),
         "H(kind | year)": h(0, 2) - h(2),
         "I(kind; good | year)": h(0, 2) + h(1, 2) - h(0, 1, 2) - h(2),
         "TC(kind, good, year)": h(0) + h(1) + h(2) - h(0, 1, 2),
     }.items():
         answer = p.ask(question)
-        assert float(answer) == pytest.approx(wanted, abs=1e-5)
+        assert float(answer) == pytest.approx(expected, abs=1e-5)
         assert (answer.kind, answer.unit, answer.question) == ("exact", "nats", question)
     assert value(p, "H(kind, good)", unit="bits") == pytest.approx(h(0, 1) / np.log(2), rel=1e-5)
 
@@ -242,22 +242,22 @@ def test_information_given_values_and_sets(p):
     for given, years in {"year = 2008": [1], "year != 2008": [0, 2]}.items():
         some = table[:, :, years] / table[:, :, years].sum()
         h = lambda *axes: entropy(some, *axes)  # noqa: E731, B023
-        for question, wanted in {
+        for question, expected in {
             f"H(kind | good, {given})": h(0, 1) - h(1),
             f"I(kind; good | {given})": h(0) + h(1) - h(0, 1),
             f"TC(kind, good | {given})": h(0) + h(1) - h(0, 1),
         }.items():
             answer = p.ask(question)
-            assert float(answer) == pytest.approx(wanted, abs=1e-5)
+            assert float(answer) == pytest.approx(expected, abs=1e-5)
             assert (answer.kind, answer.question) == ("exact", question)
 
 
 def test_what_numbers_tell_is_closed_where_the_model_is(abc):
     assert value(abc, "I(a; b)") == pytest.approx(-0.5 * np.log(1 - 0.8**2), rel=1e-4)
     entropy = abc.ask("H(b | a = 0.2)")
-    wanted = 0.5 * np.log(2 * np.pi * np.e * (1 - 0.8**2)) + np.log(0.01)
+    expected = 0.5 * np.log(2 * np.pi * np.e * (1 - 0.8**2)) + np.log(0.01)
     assert entropy.kind == "exact"
-    assert float(entropy) == pytest.approx(wanted, rel=1e-5)
+    assert float(entropy) == pytest.approx(expected, rel=1e-5)
     spread = value(abc, "KL(p(b | a = 0) || p(b | a = 1))")
     assert spread == pytest.approx(0.8**2 / 2 / (1 - 0.8**2), rel=1e-5)
 
@@ -266,14 +266,14 @@ def test_divergences_of_levels(p):
     one, other = (p.ask(f"p(kind, good | year = {y})").probabilities for y in (2008, 2009))
     middle = (one + other) / 2
     kl = lambda a, b: (a * np.log(a / b))[a > 1e-9].sum()  # noqa: E731
-    for kind, wanted in {
+    for kind, expected in {
         "KL": kl(one, other),
         "JS": (kl(one, middle) + kl(other, middle)) / 2,
         "CE": kl(one, other) + entropy(one, 0, 1),
     }.items():
         question = f"{kind}(p(kind, good | year = 2008) || q(good, kind | year = 2009))"
         answer = p.ask(question, q=p)
-        assert float(answer) == pytest.approx(wanted, abs=1e-4)
+        assert float(answer) == pytest.approx(expected, abs=1e-4)
         assert answer.question == question
     assert value(p, "KL(p(kind) || p(kind))") == 0
     with pytest.raises(PofxError, match="same variables"):

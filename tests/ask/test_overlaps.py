@@ -46,14 +46,14 @@ def p():
 )
 def test_what_levels_tell_about_themselves_is_exact(p, question, same):
     found = p.ask(question)
-    wanted = 0.0 if same is None else float(p.ask(same))
+    expected = 0.0 if same is None else float(p.ask(same))
     assert (found.kind, found.question) == ("exact", question)
-    assert float(found) == pytest.approx(wanted, abs=1e-9)
+    assert float(found) == pytest.approx(expected, abs=1e-9)
 
 
 def test_of_counts_it_is_their_entropy(p):
-    found, wanted = p.ask("I(n; n, u)"), p.ask("H(n)")
-    assert abs(float(found - wanted)) <= 5 * (found - wanted).stderr + 1e-9
+    found, expected = p.ask("I(n; n, u)"), p.ask("H(n)")
+    assert abs(float(found - expected)) <= 5 * (found - expected).stderr + 1e-9
 
 
 @pytest.mark.parametrize("question", ["I(u; u)", "I(a, u; u)", "I(a, u; u, c | n = 2)"])

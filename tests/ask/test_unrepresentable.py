@@ -103,8 +103,8 @@ def test_moments_of_columns_of_extreme_scales(model, scale):
             assert " = 0 " not in str(variance)
     covariance = p.ask("Cov[x, y]")
     if scale > 1:
-        wanted = float(usual.ask("Cov[x, y]"))
-        assert float(covariance) / scale / scale == pytest.approx(wanted, rel=1e-4)
+        expected = float(usual.ask("Cov[x, y]"))
+        assert float(covariance) / scale / scale == pytest.approx(expected, rel=1e-4)
     else:
         assert (covariance.kind, covariance.method) == ("estimate", "beyond floats")
     exact = p.ask("p(x)")

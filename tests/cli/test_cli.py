@@ -65,8 +65,8 @@ def test_sample_given(run, folder, p):
     line = ["sample", "p.pofx", "-n", "4", "--given", "kind=red, bright", "--given", "year=2008"]
     code, out, _ = run(line)
     assert code == 0
-    wanted = p.given(kind="red, bright", year=2008).sample(4, seed=0)
-    assert table(out, folder).to_pydict() == wanted.to_pydict()
+    expected = p.given(kind="red, bright", year=2008).sample(4, seed=0)
+    assert table(out, folder).to_pydict() == expected.to_pydict()
 
 
 def test_sample_given_nothing(run):
@@ -82,10 +82,10 @@ def test_sample_into_a_file(run, folder, p, name):
 
 def test_score(run, folder, p):
     code, out, err = run("score p.pofx holes.csv")
-    wanted = np.asarray(p.log_prob(read(folder / "holes.csv")))
+    expected = np.asarray(p.log_prob(read(folder / "holes.csv")))
     assert code == 0
-    np.testing.assert_array_equal(table(out, folder)["log_prob"].to_numpy(), wanted)
-    assert f"{wanted.mean():.2f} ± " in err
+    np.testing.assert_array_equal(table(out, folder)["log_prob"].to_numpy(), expected)
+    assert f"{expected.mean():.2f} ± " in err
     assert "over 40 rows" in err
 
 

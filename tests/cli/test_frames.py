@@ -50,4 +50,4 @@ def test_commands(run, folder, learned, ending):
     assert out.splitlines()[1].startswith("2020-")
     assert run(["sample", "days.pofx", "--given", "day=2020-03-05"])[1].count("spring") > 8
     code, _, err = run(["sample", "days.pofx", "--given", "day=soon"])
-    assert (code, "wanted dates or times as 2020-01-31" in err) == (2, True)
+    assert (code, "expected dates or times as 2020-01-31" in err) == (2, True)

@@ -45,10 +45,10 @@ def test_predict_tells_acts_costs_and_refusals(run, folder, p):
     code, out, err = run("predict p.pofx holes.csv -t kind --reject 0.3 -o acts.csv")
     assert (code, out) == (0, "")
     assert "decisions on kind of 40 rows" in err
-    wanted = p.decide(read(folder / "holes.csv"), "kind", reject_cost=0.3)
+    expected = p.decide(read(folder / "holes.csv"), "kind", reject_cost=0.3)
     found = read(folder / "acts.csv")
-    assert [a or None for a in found["kind"].to_pylist()] == wanted.action.tolist()
-    assert [r or "" for r in found["rejected"].to_pylist()] == wanted.reason.tolist()
+    assert [a or None for a in found["kind"].to_pylist()] == expected.action.tolist()
+    assert [r or "" for r in found["rejected"].to_pylist()] == expected.reason.tolist()
 
 
 def test_predict_a_number(run, folder, p):
@@ -63,10 +63,10 @@ def test_predict_a_number(run, folder, p):
     [
         ("predict p.pofx whole.csv -t kid", "no column 'kid'; did you mean 'kind'"),
         ("predict p.pofx whole.csv", "Missing option '--target'"),
-        ("predict p.pofx whole.csv -t kind --cost [[1]]", "cost: wanted a matrix of shape"),
+        ("predict p.pofx whole.csv -t kind --cost [[1]]", "cost: expected a matrix of shape"),
         ("predict p.pofx whole.csv -t size --cost squre", "did you mean 'squared'"),
-        ("ask p.pofx p(kind) --with q", "--with: wanted NAME=VALUE, got 'q'"),
-        ("ask p.pofx p(kind) --unit nat", "unit: wanted 'nats' or 'bits', got 'nat'"),
+        ("ask p.pofx p(kind) --with q", "--with: expected NAME=VALUE, got 'q'"),
+        ("ask p.pofx p(kind) --unit nat", "unit: expected 'nats' or 'bits', got 'nat'"),
         ("ask absent.pofx p(kind)", "absent.pofx: cannot be read"),
     ],
 )

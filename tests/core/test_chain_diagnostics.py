@@ -50,6 +50,6 @@ def test_against_a_reference(rho):
     other = pytest.importorskip("blackjax").diagnostics
     x = autoregressive(rho, n=501, chains=4) ** 3
     own = split_rhat(x), effective_size(x)
-    wanted = other.rhat(x.T), other.ess_bulk(x.T)
-    assert own[0] == pytest.approx(float(wanted[0]), rel=2e-3)
-    assert own[1] == pytest.approx(float(wanted[1]), rel=0.03)
+    expected = other.rhat(x.T), other.ess_bulk(x.T)
+    assert own[0] == pytest.approx(float(expected[0]), rel=2e-3)
+    assert own[1] == pytest.approx(float(expected[1]), rel=0.03)

@@ -19,9 +19,9 @@ def test_what_rounding_takes_is_kept(wide):
         eps = Fraction(float(np.finfo(dtype).eps))
         exact = [[Fraction(float(v)) for v in c] for c in (a, b)]
 
-        def check(found, wanted, slack):
+        def check(found, expected, slack):
             high, low = (np.asarray(v, np.float64) for v in found)
-            for h, r, w in zip(high.ravel(), low.ravel(), wanted):
+            for h, r, w in zip(high.ravel(), low.ravel(), expected):
                 assert abs(Fraction(float(h)) + Fraction(float(r)) - w) <= slack * abs(w)
 
         every = zip(*exact)

@@ -54,9 +54,9 @@ def stated(dtype, *numbers):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_entropy_of_poisson(wide, dtype):
     (m,) = stated(dtype, MEANS)
-    wanted = [brute(stats.poisson(float(a)), lambda x, log_p: -log_p) for a in m]
+    expected = [brute(stats.poisson(float(a)), lambda x, log_p: -log_p) for a in m]
     got = entropy(Poisson(jnp.asarray(m)))
-    np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-5 if dtype == np.float32 else 1e-8)
+    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5 if dtype == np.float32 else 1e-8)
 
 
 def test_entropy_and_divergence_of_negative_binomial(wide):
@@ -69,11 +69,11 @@ def test_entropy_and_divergence_of_negative_binomial(wide):
         np.testing.assert_allclose(answers(p, p)[1], 0, atol=1e-6)
     peers = [(negative_binomial(*a), negative_binomial(*b)) for a, b in zip(zip(m, r), zip(n, s))]
     peers = peers[: len(LAWS)]
-    wanted = (
+    expected = (
         [brute(a, lambda x, log_p: -log_p) for a, _ in peers],
         [brute(a, lambda x, log_p: log_p - b.logpmf(x)) for a, b in peers],  # noqa: B023
     )
-    for narrow, broad, exact in zip(*both, wanted):
+    for narrow, broad, exact in zip(*both, expected):
         np.testing.assert_allclose(broad[: len(LAWS)], exact, rtol=1e-8, atol=1e-8)
         np.testing.assert_allclose(narrow, broad, rtol=2e-6, atol=1e-5)
     # A gamma law much wider than a count has nearly the entropy of its counts.
@@ -92,12 +92,12 @@ def test_sums_over_counts_batch_over_components_and_have_gradients(wide):
     stacked = jax.jit(jax.vmap(lambda f: f.entropy()))
     np.testing.assert_allclose(stacked(NegativeBinomial(rate, size)).ravel(), value, rtol=1e-12)
     h = 1e-4
-    for name, wanted in (("rate", slope.rate), ("size", slope.size)):
+    for name, expected in (("rate", slope.rate), ("size", slope.size)):
         moves = jnp.array([[1 + h], [1 - h]])
         fields = {"rate": one.rate + 0 * moves, "size": one.size + 0 * moves}
         up, down = stacked(NegativeBinomial(**fields | {name: fields[name] * moves}))
         found = (up - down) / (2 * h * getattr(one, name))
-        np.testing.assert_allclose(wanted, found, rtol=1e-4, atol=1e-9)
+        np.testing.assert_allclose(expected, found, rtol=1e-4, atol=1e-9)
 
 
 @pytest.mark.parametrize("m", [1e-3, 3.0, 1e3, 1e6])
@@ -110,5 +110,5 @@ def test_single_counts_have_the_probability_of_their_log_prob(m):
         x = jnp.asarray(np.minimum(peer.ppf(u), 1.6e7), jnp.float32)
         exact = np.asarray(x, np.float64)
         np.testing.assert_allclose(inside(family, x - 1, x), peer.pmf(exact), rtol=3e-5)
-        wanted = [peer.pmf(np.arange(a, a + 40)).sum() for a in exact]
-        np.testing.assert_allclose(inside(family, x - 0.5, x + 39.5), wanted, rtol=3e-5)
+        expected = [peer.pmf(np.arange(a, a + 40)).sum() for a in exact]
+        np.testing.assert_allclose(inside(family, x - 0.5, x + 39.5), expected, rtol=3e-5)

@@ -76,8 +76,8 @@ def test_log_prob_is_the_derivative_or_the_jump_of_the_cdf(case):
     for at in columns[0].spikes:
         mass = np.exp(log_prob(family, np.full_like(grid, at))[0])
         reached += np.where((at > low) & (at <= high), mass, 0)
-    wanted = cdf(family, grid)[-1] - cdf(family, grid)[0]
-    np.testing.assert_allclose(reached, wanted, atol=3e-3)
+    expected = cdf(family, grid)[-1] - cdf(family, grid)[0]
+    np.testing.assert_allclose(reached, expected, atol=3e-3)
 
 
 def test_quantile_inverts_the_cdf(case):
@@ -142,9 +142,9 @@ def test_expected_is_the_mean_of_statistics_of_draws(case, draws):
     raw = 0.5 * jax.random.normal(jax.random.key(5), (2, size(type(family), columns)))
     other = unconstrained(family, raw)
     x = [draws(other, key) for key in jax.random.split(jax.random.key(6), 5)]
-    drawn, wanted = row_statistics(family, jnp.concatenate(x)), expected(family, other)
-    assert jax.tree.structure(drawn) == jax.tree.structure(wanted)
-    for rows, mean in zip(jax.tree.leaves(drawn), jax.tree.leaves(wanted), strict=True):
+    drawn, mean_statistics = row_statistics(family, jnp.concatenate(x)), expected(family, other)
+    assert jax.tree.structure(drawn) == jax.tree.structure(mean_statistics)
+    for rows, mean in zip(jax.tree.leaves(drawn), jax.tree.leaves(mean_statistics), strict=True):
         rows = np.asarray(rows, np.float64)
         assert rows.shape[1:] == mean.shape
         error = rows.std(0) / len(rows) ** 0.5
@@ -241,9 +241,9 @@ def test_gradients_are_finite_inside_and_outside(case):
     assert (value[: len(outside)] == -jnp.inf).all()
     assert jnp.isfinite(value[len(outside) :]).all()
     if not columns[0].discrete and not columns[0].spikes and name not in COUNTING:
-        wanted = (log_prob(family, x * 1.01) - log_prob(family, x * 0.99)) / (0.02 * x)
+        expected = (log_prob(family, x * 1.01) - log_prob(family, x * 0.99)) / (0.02 * x)
         inside = slice(len(outside), None)
-        np.testing.assert_allclose(by_x[inside], wanted[inside], rtol=0.05, atol=0.01)
+        np.testing.assert_allclose(by_x[inside], expected[inside], rtol=0.05, atol=0.01)
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])

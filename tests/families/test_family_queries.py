@@ -93,11 +93,11 @@ def test_moments_entropy_and_divergence_are_their_sums(case, wide, widen, dtype)
     close = {"rtol": 1e-7, "atol": 1e-8} if dtype == jnp.float64 else {"rtol": 1e-5, "atol": 5e-6}
     np.testing.assert_allclose(mass.sum(0), 1, rtol=1e-6)
     np.testing.assert_allclose(mean, (mass * x).sum(0), **close)
-    wanted = (mass * (x - (mass * x).sum(0)) ** 2).sum(0)
-    np.testing.assert_allclose(variance, wanted, **close)
+    expected = (mass * (x - (mass * x).sum(0)) ** 2).sum(0)
+    np.testing.assert_allclose(variance, expected, **close)
     np.testing.assert_allclose(entropy, (mass * surprise).sum(0), **close)
-    wanted = (mass * (-surprise - np.where(some, log_q, 0))).sum(0)
-    np.testing.assert_allclose(kl, wanted, **close)
+    expected = (mass * (-surprise - np.where(some, log_q, 0))).sum(0)
+    np.testing.assert_allclose(kl, expected, **close)
     assert (kl > 0).all()
     np.testing.assert_allclose(answers(p, p)[-1], 0, atol=1e-7)
     if counting(family):
@@ -135,9 +135,9 @@ def test_the_tails_and_the_pieces_of_the_line_sum_to_one(case, wide, dtype):
         low = np.concatenate([x[:1], x])
         high = low + np.abs(low) * np.asarray(1e-4, dtype)
     _, _, piece, log_prob = pieces(family, low, high)
-    wanted = np.exp(log_prob) * (high - low)
+    expected = np.exp(log_prob) * (high - low)
     smooth = ~np.isin(low, columns[0].spikes)
-    np.testing.assert_allclose(piece[smooth], wanted[smooth], rtol=1e-4)
+    np.testing.assert_allclose(piece[smooth], expected[smooth], rtol=1e-4)
 
 
 @jax.jit
@@ -191,8 +191,8 @@ def test_point_masses_beside_a_density_decide_mode_and_divergence():
     np.testing.assert_allclose(answers(p, dry)[-1], [np.inf, np.log(2)], rtol=1e-6)
     # Beside the mass at zero the base's tail loses nothing.
     low, high = jnp.array([[0.0, 2.5]]), jnp.array([[2.5, 2.6]])
-    wanted = [[0.9 * 2.866516e-7, 3.138459e-5]]
-    np.testing.assert_allclose(pieces(p, low, high)[2], wanted, rtol=1e-4)
+    expected = [[0.9 * 2.866516e-7, 3.138459e-5]]
+    np.testing.assert_allclose(pieces(p, low, high)[2], expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("q_points", [[0.0, 4.0], [4.0, 0.0], [0.0, 7.0]])

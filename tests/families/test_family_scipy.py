@@ -160,9 +160,9 @@ def test_absent_levels_stay_impossible():
     weight = np.where(np.isnan(x), 0.0, 1.0)
     start = Categorical.start(columns, x, weight)
     third, quarter = 1 / 3, 1 / 4
-    wanted = [[(1 + third) / 3, third / 3, (1 + third) / 3, 0],
+    expected = [[(1 + third) / 3, third / 3, (1 + third) / 3, 0],
               [quarter / 4, (1 + quarter) / 4, quarter / 4, (2 + quarter) / 4]]  # fmt: skip
-    np.testing.assert_allclose(start.probabilities, wanted, rtol=1e-6)
+    np.testing.assert_allclose(start.probabilities, expected, rtol=1e-6)
     filled = jnp.where(weight > 0, x, 0)
     fitted = start.maximise(start.statistics(filled, jnp.asarray(weight)))
     np.testing.assert_allclose(fitted.probabilities, [[0.5, 0, 0.5, 0], [0, 1 / 3, 0, 2 / 3]])

@@ -34,8 +34,8 @@ def single(x):
 def test_poisson(m):
     x, exact = single(stats.poisson.ppf(U, m))
     m, mean = single(np.full(6, m))
-    wanted = stats.poisson.logpmf(exact, mean)
-    np.testing.assert_allclose(log_poisson(x, m), wanted, rtol=1e-5, atol=2e-5)
+    expected = stats.poisson.logpmf(exact, mean)
+    np.testing.assert_allclose(log_poisson(x, m), expected, rtol=1e-5, atol=2e-5)
     both = sp.gammaincc(exact + 1, mean), sp.gammainc(exact + 1, mean)
     np.testing.assert_allclose(poisson_tails(x, m), both, rtol=3e-5, atol=5e-7)
     np.testing.assert_allclose(poisson_slope(x, m), exact / mean - 1, rtol=1e-4, atol=1e-6)
@@ -57,9 +57,9 @@ def test_negative_binomial(r, m):
     r, size = single(np.full(6, r))
     m, mean = single(np.full(6, m))
     x, exact = single(stats.nbinom.ppf(U, size, size / (size + mean)))
-    wanted = stats.nbinom.logpmf(exact, size, size / (size + mean))
+    expected = stats.nbinom.logpmf(exact, size, size / (size + mean))
     log = log_negative_binomial(x, m, r)
-    np.testing.assert_allclose(log, wanted, rtol=1e-5, atol=5e-5)
+    np.testing.assert_allclose(log, expected, rtol=1e-5, atol=5e-5)
     both = (f(size, exact + 1, size / (size + mean)) for f in (sp.betainc, sp.betaincc))
     ours = negative_binomial_tails(x, m, r)
     np.testing.assert_allclose(ours, tuple(both), rtol=3e-5, atol=5e-7)
@@ -73,8 +73,8 @@ def test_negative_binomial(r, m):
 def test_excess_keeps_its_digits():
     t, exact = single([1e-6, -1e-3, 0.19, 0.21, -0.3, 50.0])
     series = exact**2 / 2 - exact**3 / 3 + exact**4 / 4
-    wanted = np.where(abs(exact) < 1e-2, series, exact - np.log1p(exact))
-    np.testing.assert_allclose(special_functions.excess(t), wanted, rtol=4e-6)
+    expected = np.where(abs(exact) < 1e-2, series, exact - np.log1p(exact))
+    np.testing.assert_allclose(special_functions.excess(t), expected, rtol=4e-6)
 
 
 def test_log_minus_digamma_and_its_slope():
@@ -94,5 +94,5 @@ def test_large_counts_keep_their_digits_through_the_family():
     family = Poisson.start([Column("a", "count")], x, np.ones_like(x))
     family = family.maximise(family.statistics(jnp.asarray(x), jnp.ones((2, 1))))
     assert float(family.rate[0]) == 1000001.5
-    wanted = stats.poisson.logpmf(x[0], 1000001.5)
-    np.testing.assert_allclose(family.log_prob(jnp.asarray(x[0])), wanted, atol=1e-5)
+    expected = stats.poisson.logpmf(x[0], 1000001.5)
+    np.testing.assert_allclose(family.log_prob(jnp.asarray(x[0])), expected, atol=1e-5)

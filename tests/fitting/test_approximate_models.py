@@ -243,7 +243,7 @@ def test_an_interrupted_fit_goes_on_to_the_same_bits(tmp_path, monkeypatch, fitt
     np.testing.assert_array_equal(one, other)
     draws = (plain(p.sample, 5, seed=3) for p in (straight, resumed))
     np.testing.assert_array_equal(*draws)
-    with pytest.raises(PofxError, match="checkpoint: wanted a file of this run"):
+    with pytest.raises(PofxError, match="checkpoint: expected a file of this run"):
         quick(data[:100], name, checkpoint=path)
 
 

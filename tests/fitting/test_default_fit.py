@@ -85,10 +85,10 @@ def test_rows_held_out_may_be_given():
     p = pofx.fit(data, budget=0, validation=held)
     line = p.fit_info["leaderboard"][0]
     own = pofx.fit(data, "independent", schema=p.schema)
-    wanted = own.log_prob(held).value
+    expected = own.log_prob(held).value
     # A trial without time may end a little before its EM has converged.
-    assert line["log_likelihood"] == pytest.approx(wanted.mean(), abs=5e-3)
-    assert line["stderr"] == pytest.approx(wanted.std(ddof=1) / np.sqrt(len(held)), rel=0.015)
+    assert line["log_likelihood"] == pytest.approx(expected.mean(), abs=5e-3)
+    assert line["stderr"] == pytest.approx(expected.std(ddof=1) / np.sqrt(len(held)), rel=0.015)
     assert p.fit_info["rows"] == 60
 
 
@@ -132,11 +132,11 @@ def test_mistakes_about_a_stack_are_told_in_one_line(pair):
     p, q = pair
     data = frame(20)
     cases = [
-        ([], data, "models: wanted fitted distributions"),
-        ([p, "q"], data, "models: wanted fitted distributions"),
-        ([p, q.given(kind="p")], data, "models: wanted fits of one schema and without evidence"),
-        ([p, pofx.fit(frame(50), "independent")], data, "models: wanted fits of one schema"),
-        ([p, q], data.head(0), "data: wanted rows to weigh the models by, got none"),
+        ([], data, "models: expected fitted distributions"),
+        ([p, "q"], data, "models: expected fitted distributions"),
+        ([p, q.given(kind="p")], data, "models: expected fits of one schema and without evidence"),
+        ([p, pofx.fit(frame(50), "independent")], data, "models: expected fits of one schema"),
+        ([p, q], data.head(0), "data: expected rows to weigh the models by, got none"),
         ([p, q], data[["x"]], "data: no column 'kind'"),
     ]
     for models, held, message in cases:
@@ -233,7 +233,7 @@ def test_an_interrupted_fit_goes_on_to_the_same_bits(tmp_path, monkeypatch, at):
     assert len(calls) > 0
     np.testing.assert_array_equal(resumed.log_prob(data), straight.log_prob(data))
     assert resumed.fit_info["history"] == straight.fit_info["history"]
-    with pytest.raises(PofxError, match="checkpoint: wanted a file of this run") as told:
+    with pytest.raises(PofxError, match="checkpoint: expected a file of this run") as told:
         pofx.fit(data.head(50), "continuous_mixture", checkpoint=path, **how)
     assert "\n" not in str(told.value)
 
@@ -244,18 +244,21 @@ def test_an_interrupted_fit_goes_on_to_the_same_bits(tmp_path, monkeypatch, at):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"budget": -1}, "budget: wanted a number, at least 0; got -1"),
-        ({"budget": float("nan")}, "budget: wanted a number, at least 0; got nan"),
-        ({"budget": "long"}, "budget: wanted a number, at least 0; got 'long'"),
-        ({"epochs": -1}, "epochs: wanted a whole number, at least 0; got -1"),
-        ({"epochs": 0.5}, "epochs: wanted a whole number, at least 0; got 0.5"),
-        ({"validation": 2}, "validation: wanted a share between 0 and 1, got 2"),
-        ({"validation": 0}, "validation: wanted a share between 0 and 1, got 0"),
+        ({"budget": -1}, "budget: expected a number, at least 0; got -1"),
+        ({"budget": float("nan")}, "budget: expected a number, at least 0; got nan"),
+        ({"budget": "long"}, "budget: expected a number, at least 0; got 'long'"),
+        ({"epochs": -1}, "epochs: expected a whole number, at least 0; got -1"),
+        ({"epochs": 0.5}, "epochs: expected a whole number, at least 0; got 0.5"),
+        ({"validation": 2}, "validation: expected a share between 0 and 1, got 2"),
+        ({"validation": 0}, "validation: expected a share between 0 and 1, got 0"),
         ({"validation": {"x": []}}, "no column 'kind'"),
-        ({"model": "latent_tree", "states": 0}, "states: wanted at least 1, got 0"),
-        ({"model": "latent_tree", "prior": 0.0}, "prior: wanted at least 1e-09 .* with 16 states"),
-        ({"model": "continuous_mixture", "latent": 30000}, "latent: wanted at most 21201"),
-        ({"model": "latent_tree", "states": 1.5}, "states: wanted a whole number, got 1.5"),
+        ({"model": "latent_tree", "states": 0}, "states: expected at least 1, got 0"),
+        (
+            {"model": "latent_tree", "prior": 0.0},
+            "prior: expected at least 1e-09 .* with 16 states",
+        ),
+        ({"model": "continuous_mixture", "latent": 30000}, "latent: expected at most 21201"),
+        ({"model": "latent_tree", "states": 1.5}, "states: expected a whole number, got 1.5"),
         ({"model": "latent_tree", "state": 2}, "'state'; did you mean 'states'"),
         ({"model": "continuous_mixture", "part": "gaussian"}, "no part 'gaussian'; there are"),
         ({"model": "continuous_mixture", "states": 3}, "no option .* 'states'"),
@@ -269,7 +272,7 @@ def test_bad_values_are_told_in_one_line(options, message):
 
 
 def test_no_row_held_out():
-    with pytest.raises(PofxError, match=r"validation: wanted .* got no row"):
+    with pytest.raises(PofxError, match=r"validation: expected .* got no row"):
         pofx.fit(frame(20), validation=frame(20).head(0))
 
 
@@ -291,13 +294,19 @@ def test_a_checkpoint_of_a_later_phase_alone_is_another_runs(tmp_path):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"checkpoint": "c"}, "checkpoint: wanted a model that gradients train"),
-        ({"model": "independent", "checkpoint": "c"}, "checkpoint: wanted a model that gradients"),
-        ({"model": "continuous_mixture", "checkpoint": 3}, "checkpoint: wanted the name of a file"),
-        ({"model": "continuous_mixture", "points": 33}, "points: wanted a power of two"),
-        ({"model": "continuous_mixture", "points": 0}, "points: wanted at least 1"),
-        ({"model": "continuous_mixture", "depth": -1}, "depth: wanted at least 0"),
-        ({"model": "chow_liu_tree", "states": 0}, "states: wanted at least 1"),
+        ({"checkpoint": "c"}, "checkpoint: expected a model that gradients train"),
+        (
+            {"model": "independent", "checkpoint": "c"},
+            "checkpoint: expected a model that gradients",
+        ),
+        (
+            {"model": "continuous_mixture", "checkpoint": 3},
+            "checkpoint: expected the name of a file",
+        ),
+        ({"model": "continuous_mixture", "points": 33}, "points: expected a power of two"),
+        ({"model": "continuous_mixture", "points": 0}, "points: expected at least 1"),
+        ({"model": "continuous_mixture", "depth": -1}, "depth: expected at least 0"),
+        ({"model": "chow_liu_tree", "states": 0}, "states: expected at least 1"),
     ],
 )
 def test_sizes_and_checkpoints_that_cannot_be_are_told(options, told):
@@ -310,5 +319,5 @@ def test_one_row_held_out_weighs_no_stack():
     data = pd.DataFrame({"a": np.arange(60) % 2, "b": np.arange(60) % 3})
     p = pofx.fit(data, budget=2.0, validation=data.head(1))
     assert "stack" not in [line["name"] for line in p.report().leaderboard]
-    with pytest.raises(PofxError, match="models: wanted fitted distributions"):
+    with pytest.raises(PofxError, match="models: expected fitted distributions"):
         pofx.stack(p, data)

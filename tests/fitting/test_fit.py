@@ -108,34 +108,34 @@ def test_a_column_all_missing(birds):
     [
         ({"model": "mixtur"}, "no model 'mixtur'; did you mean 'mixture'"),
         ({"model": ""}, "no model ''; there are: "),
-        ({"model": "mixture", "components": 61}, "components: wanted 1 to 60.*rows; got 61"),
-        ({"components": 0}, "components: wanted 1 to 60"),
-        ({"components": "many"}, "components: wanted a whole number, got 'many'"),
-        ({"components": 2.5}, "components: wanted a whole number, got 2.5"),
+        ({"model": "mixture", "components": 61}, "components: expected 1 to 60.*rows; got 61"),
+        ({"components": 0}, "components: expected 1 to 60"),
+        ({"components": "many"}, "components: expected a whole number, got 'many'"),
+        ({"components": 2.5}, "components: expected a whole number, got 2.5"),
         ({"component": 2}, "no option of model 'mixture': 'component'; did you mean 'components'"),
-        ({"model": "mixture", "prior": np.nan}, "prior: wanted a number, at least 0, got nan"),
+        ({"model": "mixture", "prior": np.nan}, "prior: expected a number, at least 0, got nan"),
         ({"model": "mixture", "part": "gausian"}, "no .* 'gausian'; did you mean 'gaussian'"),
         (
             {"model": "class_conditional", "on": "specis"},
             "no column 'specis'; did you mean 'species'",
         ),
-        ({"model": "class_conditional"}, "on: wanted the discrete column .* species, sex, eggs"),
+        ({"model": "class_conditional"}, "on: expected the discrete column .* species, sex, eggs"),
         ({"model": "gaussian"}, "column 'species' is categorical"),
-        ({"validation": 1.5}, "validation: wanted a share between 0 and 1, got 1.5"),
-        ({"steps": 0}, "steps: wanted a whole number, at least 1; got 0"),
-        ({"restarts": 0}, "restarts: wanted a whole number, at least 1; got 0"),
-        ({"tolerance": -1}, "tolerance: wanted a number, at least 0; got -1"),
-        ({"seed": 0.5}, "seed: wanted a whole number of 64 bits, got 0.5"),
-        ({"schema": "ordinal"}, "schema: wanted a mapping from columns to kinds.* got str"),
+        ({"validation": 1.5}, "validation: expected a share between 0 and 1, got 1.5"),
+        ({"steps": 0}, "steps: expected a whole number, at least 1; got 0"),
+        ({"restarts": 0}, "restarts: expected a whole number, at least 1; got 0"),
+        ({"tolerance": -1}, "tolerance: expected a number, at least 0; got -1"),
+        ({"seed": 0.5}, "seed: expected a whole number of 64 bits, got 0.5"),
+        ({"schema": "ordinal"}, "schema: expected a mapping from columns to kinds.* got str"),
         ({"schema": {"mas": "real"}}, "no column 'mas'; did you mean 'mass'"),
         ({"schema": {"mass": {"family": "poisson"}}}, "mass: family 'poisson' does not carry real"),
         ({"weights": "mas"}, "no column 'mas'; did you mean 'mass'"),
-        ({"weights": "sex"}, "weights: wanted finite numbers >= 0"),
-        ({"weights": "mass"}, "weights: wanted finite numbers >= 0"),
-        ({"weights": ["a"] * 60}, "weights: wanted finite numbers >= 0"),
+        ({"weights": "sex"}, "weights: expected finite numbers >= 0"),
+        ({"weights": "mass"}, "weights: expected finite numbers >= 0"),
+        ({"weights": ["a"] * 60}, "weights: expected finite numbers >= 0"),
         ({"weights": np.zeros(60)}, "weights: .* not all of them zero"),
-        ({"weights": -np.ones(60)}, "weights: wanted finite numbers >= 0"),
-        ({"weights": np.ones(3)}, "weights: wanted one a row, 60; got 3"),
+        ({"weights": -np.ones(60)}, "weights: expected finite numbers >= 0"),
+        ({"weights": np.ones(3)}, "weights: expected one a row, 60; got 3"),
     ],
 )
 def test_bad_request(birds, options, message):
@@ -150,7 +150,7 @@ def test_weights_by_name_of_an_array(numbers):
 
 
 def test_nothing_beside_the_weights():
-    with pytest.raises(PofxError, match="wanted a column beside the weights 'w'"):
+    with pytest.raises(PofxError, match="expected a column beside the weights 'w'"):
         pofx.fit({"w": [1.0, 2.0]}, weights="w")
 
 

@@ -160,7 +160,7 @@ def _plain(frame):
 
 @pytest.mark.parametrize("mistake", [{"part": 3}, {"part": ["gaussian"]}])
 def test_a_part_that_is_no_text_is_one_line(frame, mistake):
-    with pytest.raises(pofx.PofxError, match="part: wanted text"):
+    with pytest.raises(pofx.PofxError, match="part: expected text"):
         pofx.fit(frame, "mixture", **mistake)
     with pytest.raises(pofx.PofxError, match="model"):
         pofx.fit(frame, ["mixture"])
@@ -171,10 +171,10 @@ def test_files_that_are_no_csv_are_told(tmp_path, frame):
 
     for name, separator in (("a", ";"), ("b", "\t"), ("c", "|")):
         frame.to_csv(tmp_path / f"{name}.csv", sep=separator, index=False)
-        with pytest.raises(pofx.PofxError, match="wanted commas"):
+        with pytest.raises(pofx.PofxError, match="expected commas"):
             read(tmp_path / f"{name}.csv")
     frame.to_csv(tmp_path / "d.csv", index=False, encoding="utf-16")
-    with pytest.raises(pofx.PofxError, match="wanted text in UTF-8"):
+    with pytest.raises(pofx.PofxError, match="expected text in UTF-8"):
         read(tmp_path / "d.csv")
     frame[["kind"]].to_csv(tmp_path / "e.csv", index=False)
     assert read(tmp_path / "e.csv").column_names == ["kind"]
@@ -248,7 +248,7 @@ def test_a_container_is_that_of_the_data_learned_from(frame):
             {"proposal": "gaussian"},
             "proposal: 'gaussian' carries real columns, and 'kind' is",
         ),
-        ("independent", {"proposal": "mixture"}, "proposal: wanted a model that needs one"),
+        ("independent", {"proposal": "mixture"}, "proposal: expected a model that needs one"),
         ("neural_energy", {"loss": "score"}, "with loss='score' carries real columns"),
         ("class_conditional", {"on": "kind", "part": "flow"}, "model='flow', on='y'"),
     ],

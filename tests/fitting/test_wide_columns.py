@@ -53,9 +53,9 @@ def test_positive_numbers_over_decades_lose_nothing(name, large, monkeypatch):
         monkeypatch.setattr(float_width, "LARGE_TABLE", 0)
     x = DECADES[name]
     p, logs = fit(x, family="log_normal"), np.log(x)
-    wanted = (stats.norm(logs.mean(), logs.std()).logpdf(logs) - logs).mean()
+    expected = (stats.norm(logs.mean(), logs.std()).logpdf(logs) - logs).mean()
     # One pseudo-row moves the fit a little.
-    np.testing.assert_allclose(float(p.log_prob({"x": x}).mean()), wanted, atol=1e-3)
+    np.testing.assert_allclose(float(p.log_prob({"x": x}).mean()), expected, atol=1e-3)
     drawn = p.sample(2000, seed=0)["x"]
     assert (drawn > 0).all()
     np.testing.assert_allclose(np.log(drawn).std(), logs.std(), rtol=0.1)
@@ -142,7 +142,7 @@ def test_entries_of_a_positive_column_stay_positive_both_ways():
 
 
 @pytest.mark.parametrize(
-    ("x", "wanted"),
+    ("x", "expected"),
     [
         (RNG.normal(size=500), False),
         (np.exp(2 * RNG.normal(size=500)), False),
@@ -156,5 +156,5 @@ def test_entries_of_a_positive_column_stay_positive_both_ways():
         (-0.1 + 1e-9 * RNG.normal(size=50), True),
     ],
 )
-def test_what_float32_would_lose(x, wanted):
-    assert needs_float64(np.c_[RNG.normal(size=len(x)), x]) is wanted
+def test_what_float32_would_lose(x, expected):
+    assert needs_float64(np.c_[RNG.normal(size=len(x)), x]) is expected

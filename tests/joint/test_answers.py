@@ -26,11 +26,11 @@ def test_predict_proba_is_bayes_rule(p, birds):
 
 
 def test_predict_proba_does_not_look_at_the_target(p, birds):
-    wanted = p.predict_proba(birds, "species")
+    expected = p.predict_proba(birds, "species")
     other = birds.assign(species="Emperor")
-    np.testing.assert_array_equal(p.predict_proba(other, "species"), wanted)
+    np.testing.assert_array_equal(p.predict_proba(other, "species"), expected)
     absent = birds.drop(columns="species")
-    np.testing.assert_array_equal(p.predict_proba(absent, "species"), wanted)
+    np.testing.assert_array_equal(p.predict_proba(absent, "species"), expected)
 
 
 def test_predict_is_the_most_probable_level(p, birds):
@@ -41,9 +41,9 @@ def test_predict_is_the_most_probable_level(p, birds):
 
 def test_predict_of_a_number_is_its_conditional_mean(gaussian, numbers):
     slope = np.cov(numbers.T)[0, 1] / numbers.v.var()
-    wanted = numbers.u.mean() + slope * (numbers.v - numbers.v.mean())
+    expected = numbers.u.mean() + slope * (numbers.v - numbers.v.mean())
     guess = gaussian.predict(numbers[["v"]], "u")
-    np.testing.assert_allclose(guess, wanted, rtol=1e-4)
+    np.testing.assert_allclose(guess, expected, rtol=1e-4)
 
 
 def test_predict_of_an_image(drawn):
@@ -60,14 +60,14 @@ def test_posterior_of_an_array_is_an_array():
 
 
 def test_a_mean_of_no_draws(gaussian, numbers):
-    with pytest.raises(PofxError, match="draws: wanted a whole number, at least 1; got 0"):
+    with pytest.raises(PofxError, match="draws: expected a whole number, at least 1; got 0"):
         gaussian.predict(numbers, "u", draws=0)
 
 
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ("mass", "target: wanted a column of levels, and 'mass' is real"),
+        ("mass", "target: expected a column of levels, and 'mass' is real"),
         ("specis", "no column 'specis'; did you mean 'species'"),
     ],
 )
@@ -129,7 +129,7 @@ def test_a_level_never_seen_stays(p, birds):
 
 
 def test_no_draws(p, birds):
-    with pytest.raises(PofxError, match="draws: wanted a whole number, at least 1; got 0"):
+    with pytest.raises(PofxError, match="draws: expected a whole number, at least 1; got 0"):
         p.impute(birds, draws=0)
 
 
@@ -166,8 +166,8 @@ def test_mutual_information_of_levels(discrete):
     joint = table_of(discrete)
     a, c, ac = joint.sum((1, 2)), joint.sum((0, 1)), joint.sum(1)
     one = discrete.mutual_information("a", "c")
-    wanted = entropy_of(a) + entropy_of(c) - entropy_of(ac)
-    assert (one.kind, float(one)) == ("exact", pytest.approx(wanted, abs=1e-5))
+    expected = entropy_of(a) + entropy_of(c) - entropy_of(ac)
+    assert (one.kind, float(one)) == ("exact", pytest.approx(expected, abs=1e-5))
     assert float(discrete.mutual_information("c", "a")) == pytest.approx(float(one), abs=1e-6)
     more = discrete.mutual_information("a", "c", given="b")
     assert str(more).startswith("I(a; c | b) = ")
@@ -176,8 +176,8 @@ def test_mutual_information_of_levels(discrete):
 
 @pytest.mark.parametrize("b", ["a", ["b", "a"]])
 def test_information_of_a_column_about_itself_is_its_entropy(discrete, b):
-    found, wanted = discrete.mutual_information("a", b), discrete.entropy("a")
-    assert (found.kind, float(found)) == ("exact", pytest.approx(float(wanted), abs=1e-9))
+    found, expected = discrete.mutual_information("a", b), discrete.entropy("a")
+    assert (found.kind, float(found)) == ("exact", pytest.approx(float(expected), abs=1e-9))
     assert str(found).startswith("I(a; a) = " if b == "a" else "I(a; b, a) = ")
 
 
@@ -192,19 +192,19 @@ def test_entropy_is_told_in_the_units_of_the_data(gaussian, numbers):
 
 
 def test_information_has_no_units(gaussian, numbers):
-    wanted = -0.5 * np.log1p(-(numbers.corr().iloc[0, 1] ** 2))
-    assert float(gaussian.mutual_information("u", "v")) == pytest.approx(wanted, abs=1e-4)
+    expected = -0.5 * np.log1p(-(numbers.corr().iloc[0, 1] ** 2))
+    assert float(gaussian.mutual_information("u", "v")) == pytest.approx(expected, abs=1e-4)
 
 
 def test_entropy_with_a_spike(p):
     grid = np.exp(np.linspace(-15, 15, 4001))
     gain = p.marginal("gain")
     log_p, mass = np.asarray(gain.log_prob({"gain": grid})), gain.log_prob({"gain": [0.0]})[0]
-    wanted = -np.trapezoid(np.exp(log_p) * log_p, grid) - float(mass) * np.exp(float(mass))
+    expected = -np.trapezoid(np.exp(log_p) * log_p, grid) - float(mass) * np.exp(float(mass))
     answer = p.entropy("gain", stderr=0.02)
     assert answer.kind == "estimate"
     assert answer.stderr <= 0.02
-    assert float(answer) == pytest.approx(wanted, abs=0.08)
+    assert float(answer) == pytest.approx(expected, abs=0.08)
 
 
 def test_a_request_that_the_budget_does_not_meet_is_marked(p):
@@ -238,11 +238,11 @@ def test_kl_of_equals_is_zero(discrete, gaussian, p):
 
 def test_kl_of_gaussians_is_exact(gaussian, numbers):
     q = pofx.fit(numbers, "gaussian", schema=gaussian.schema, covariance="diagonal")
-    wanted = gaussian.mutual_information("u", "v")
+    expected = gaussian.mutual_information("u", "v")
     answer = pofx.kl(gaussian, q)
-    assert (answer.kind, float(answer)) == ("exact", pytest.approx(float(wanted), abs=1e-4))
+    assert (answer.kind, float(answer)) == ("exact", pytest.approx(float(expected), abs=1e-4))
 
 
 def test_kl_of_other_columns(gaussian, discrete):
-    with pytest.raises(PofxError, match="kl: wanted two distributions of the same variables"):
+    with pytest.raises(PofxError, match="kl: expected two distributions of the same variables"):
         pofx.kl(gaussian, discrete)

@@ -22,14 +22,14 @@ def test_log_prob_is_an_exact_answer_in_nats(p, birds):
 
 def test_log_prob_is_a_density_in_the_units_of_the_data(gaussian, numbers):
     reference = multivariate_normal(numbers.mean(), np.cov(numbers.T, bias=True))
-    wanted = reference.logpdf(numbers)
-    np.testing.assert_allclose(gaussian.log_prob(numbers), wanted, rtol=1e-4, atol=1e-4)
+    expected = reference.logpdf(numbers)
+    np.testing.assert_allclose(gaussian.log_prob(numbers), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_a_missing_cell_takes_no_unit(gaussian, numbers):
     holes = numbers.assign(v=np.nan)
-    wanted = multivariate_normal(numbers.u.mean(), numbers.u.var(ddof=0)).logpdf(numbers.u)
-    np.testing.assert_allclose(gaussian.log_prob(holes), wanted, rtol=1e-4, atol=1e-4)
+    expected = multivariate_normal(numbers.u.mean(), numbers.u.var(ddof=0)).logpdf(numbers.u)
+    np.testing.assert_allclose(gaussian.log_prob(holes), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_a_row_without_cells_is_certain(p, birds):
@@ -58,8 +58,8 @@ def test_unseen_level(p, birds):
     new = birds.head(3).assign(species="Emperor")
     with pytest.raises(PofxError, match=r"column 'species' in row 0 .*: no level 'Emperor'"):
         p.log_prob(new)
-    wanted = p.log_prob(birds.head(3).assign(species=None))
-    np.testing.assert_array_equal(p.log_prob(new, unseen="missing"), wanted)
+    expected = p.log_prob(birds.head(3).assign(species=None))
+    np.testing.assert_array_equal(p.log_prob(new, unseen="missing"), expected)
 
 
 def test_draws_have_the_form_of_the_data(p, birds):
@@ -103,10 +103,10 @@ def test_equal_seeds_equal_draws(p):
 @pytest.mark.parametrize(
     ("ask", "message"),
     [
-        (lambda p: p.sample(0), "n: wanted a whole number, at least 1; got 0"),
-        (lambda p: p.sample(2.5), "n: wanted a whole number, at least 1; got 2.5"),
-        (lambda p: p.sample(1, seed="a"), "seed: wanted a whole number of 64 bits, got 'a'"),
-        (lambda p: p.marginal(), "marginal: wanted at least one column"),
+        (lambda p: p.sample(0), "n: expected a whole number, at least 1; got 0"),
+        (lambda p: p.sample(2.5), "n: expected a whole number, at least 1; got 2.5"),
+        (lambda p: p.sample(1, seed="a"), "seed: expected a whole number of 64 bits, got 'a'"),
+        (lambda p: p.marginal(), "marginal: expected at least one column"),
         (lambda p: p.marginal("mas"), "no column 'mas'; did you mean 'mass'"),
         (lambda p: p.given(mas=1), "no column 'mas'; did you mean 'mass'"),
     ],

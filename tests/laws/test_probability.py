@@ -143,9 +143,9 @@ def test_compiled_and_plain_agree(case):
 
 
 def test_wrong_shape_raises(case):
-    with pytest.raises(ValueError, match=rf"wanted shape \({case.size},\)"):
+    with pytest.raises(ValueError, match=rf"expected shape \({case.size},\)"):
         case.model.log_prob(jnp.zeros(case.size + 1))
-    with pytest.raises(ValueError, match="observed: wanted shape"):
+    with pytest.raises(ValueError, match="observed: expected shape"):
         case.model.sample(jax.random.key(0), jnp.zeros(case.size), jnp.zeros((1,) * 2, bool))
 
 

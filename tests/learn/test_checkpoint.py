@@ -206,7 +206,7 @@ def test_the_file_of_another_run_is_refused(path):
         with pytest.raises(PofxError) as error:
             run(path, **{"epochs": 2, **options})
         assert str(error.value) == (
-            f"checkpoint: wanted a file of this run, got {path} of one with another {name}; "
+            f"checkpoint: expected a file of this run, got {path} of one with another {name}; "
             "give another path, or delete it to begin anew"
         )
     assert path.read_bytes() == before
@@ -224,9 +224,9 @@ def test_a_damaged_file_is_refused(path, tmp_path):
     cut = (good[:i] for i in range(0, len(good), 5))
     for bad in (*flipped, *cut, good + b"\0", b"a model", bytes(100)):
         path.write_bytes(bad)
-        with pytest.raises(PofxError, match=r"^checkpoint: wanted a whole file .* delete it to"):
+        with pytest.raises(PofxError, match=r"^checkpoint: expected a whole file .* delete it to"):
             read(path, like, {"key": "k"})
-    with pytest.raises(PofxError, match=r"^checkpoint: wanted a whole file of this learner"):
+    with pytest.raises(PofxError, match=r"^checkpoint: expected a whole file of this learner"):
         read(tmp_path, like, {"key": "k"})
     path.write_bytes(good)
     assert read(path, like, {"key": "k"}) is not None

@@ -85,7 +85,7 @@ def test_running_out_of_time_is_one_too(overlapping):
 
 
 def test_steps_must_be_some(overlapping):
-    with pytest.raises(PofxError, match="steps: wanted at least 1, got 0"):
+    with pytest.raises(PofxError, match="steps: expected at least 1, got 0"):
         em(mixture(3)(KEY, overlapping), overlapping, steps=0)
 
 

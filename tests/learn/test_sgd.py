@@ -325,18 +325,18 @@ def test_time_ends_training_after_an_epoch():
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"batch": 0}, "batch: wanted an integer of at least 1, got 0"),
-        ({"batch": 1.5}, "batch: wanted an integer of at least 1, got 1.5"),
-        ({"epochs": 0}, "epochs: wanted an integer of at least 1, got 0"),
-        ({"rate": 0.0}, "rate: wanted a finite number above 0, got 0.0"),
-        ({"rate": "fast"}, "rate: wanted a finite number above 0, got 'fast'"),
-        ({"warmup": 1.0}, "warmup: wanted a share from 0 to below 1, got 1.0"),
-        ({"final": 2}, "final: wanted a share from 0 to 1, got 2"),
-        ({"clip": -1.0}, "clip: wanted a finite number of at least 0, got -1.0"),
-        ({"decay": float("nan")}, "decay: wanted a finite number of at least 0, got nan"),
-        ({"average": 1.0}, "average: wanted a share from 0 to below 1, got 1.0"),
-        ({"patience": -1}, "patience: wanted an integer of at least 0, got -1"),
-        ({"seconds": 0.0}, "seconds: wanted a number above 0, got 0.0"),
+        ({"batch": 0}, "batch: expected an integer of at least 1, got 0"),
+        ({"batch": 1.5}, "batch: expected an integer of at least 1, got 1.5"),
+        ({"epochs": 0}, "epochs: expected an integer of at least 1, got 0"),
+        ({"rate": 0.0}, "rate: expected a finite number above 0, got 0.0"),
+        ({"rate": "fast"}, "rate: expected a finite number above 0, got 'fast'"),
+        ({"warmup": 1.0}, "warmup: expected a share from 0 to below 1, got 1.0"),
+        ({"final": 2}, "final: expected a share from 0 to 1, got 2"),
+        ({"clip": -1.0}, "clip: expected a finite number of at least 0, got -1.0"),
+        ({"decay": float("nan")}, "decay: expected a finite number of at least 0, got nan"),
+        ({"average": 1.0}, "average: expected a share from 0 to below 1, got 1.0"),
+        ({"patience": -1}, "patience: expected an integer of at least 0, got -1"),
+        ({"seconds": 0.0}, "seconds: expected a number above 0, got 0.0"),
     ],
 )
 def test_settings_out_of_range_are_told(options, told):
@@ -347,8 +347,8 @@ def test_settings_out_of_range_are_told(options, told):
 
 def test_rows_that_do_not_fit_are_told():
     data, one = rows(table()[0]), np.ones((2, 2))
-    with pytest.raises(PofxError, match="valid: wanted 2 columns, got 3"):
+    with pytest.raises(PofxError, match="valid: expected 2 columns, got 3"):
         train(KEY, normals(), data, valid=rows(np.ones((4, 3))))
     for weight in ([0.0, 0.0], [1.0, -1.0], [1.0, np.inf], [1.0, np.nan]):
-        with pytest.raises(PofxError, match="rows: wanted finite weights"):
+        with pytest.raises(PofxError, match="rows: expected finite weights"):
             train(KEY, normals(), rows(one, weight=np.array(weight)))

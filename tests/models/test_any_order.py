@@ -80,30 +80,30 @@ PATTERNS = [[True, True, True], [True, False, True], [False, True, False]]
 @pytest.mark.parametrize("observed", PATTERNS)
 def test_weights_are_densities_along_orders(model, observed):
     observed, x = np.array(observed), table(1, 1)[0].astype(np.float32)
-    wanted = every(model, x, observed)
+    expected = every(model, x, observed)
     filled = jnp.asarray(np.where(observed, x, 0))
     whole, log_w = _weighted(model, jax.random.split(KEY, 600), filled, jnp.asarray(observed))
     log_w = np.asarray(log_w, np.float64)
-    off = np.abs(log_w[:, None] - wanted)
+    off = np.abs(log_w[:, None] - expected)
     assert off.min(1).max() < 1e-4, "a weight that is of no order"
     assert off.min(0).max() < 1e-4, "an order that never came"
     assert np.array_equal(np.asarray(whole)[:, observed], np.tile(x[observed], (600, 1)))
     # The mean of the weights is that over orders, and the mean of their logarithms lies below.
     w = np.exp(log_w)
-    assert w.mean() == pytest.approx(np.exp(wanted).mean(), abs=5 * w.std() / np.sqrt(600) + 1e-6)
+    assert w.mean() == pytest.approx(np.exp(expected).mean(), abs=5 * w.std() / np.sqrt(600) + 1e-6)
     if observed.sum() > 1:
-        assert np.ptp(wanted) > 1e-2, "orders that agree test nothing"
+        assert np.ptp(expected) > 1e-2, "orders that agree test nothing"
         assert log_w.mean() < np.log(w.mean()) - 1e-5
 
 
 def test_orders_tell_how_they_spread(model):
     x, observed = jnp.asarray(table(1, 2)[0], jnp.float32), jnp.array([True, False, True])
-    wanted = every(model, np.asarray(x), np.asarray(observed))
+    expected = every(model, np.asarray(x), np.asarray(observed))
     for row in (x, x.at[1].set(jnp.nan)):
         own = np.asarray(eqx.filter_jit(model.orders)(KEY, row, observed, 40))
         assert own.shape == (40,)
-        assert np.abs(own[:, None] - wanted).min(1).max() < 1e-4
-        assert np.ptp(own) == pytest.approx(np.ptp(wanted), abs=1e-4)
+        assert np.abs(own[:, None] - expected).min(1).max() < 1e-4
+        assert np.ptp(own) == pytest.approx(np.ptp(expected), abs=1e-4)
 
 
 @pytest.mark.usefixtures("float64")
@@ -156,8 +156,8 @@ def test_the_loss_is_the_mean_over_orders(model, observed):
     holes = np.where(observed, x, np.nan)
     batch = (jnp.tile(holes, (n, 1)), jnp.tile(observed, (n, 1)))
     loss = np.asarray(eqx.filter_jit(model.loss)(KEY, *batch), np.float64)
-    wanted = -every(model, x, observed).mean()
-    assert loss.mean() == pytest.approx(wanted, abs=5 * loss.std() / np.sqrt(n) + 1e-4)
+    expected = -every(model, x, observed).mean()
+    assert loss.mean() == pytest.approx(expected, abs=5 * loss.std() / np.sqrt(n) + 1e-4)
     # Sizes of what is seen are equally likely.
     if observed.all():
         alike = eqx.filter_jit(model.loss)(KEY, batch[0], jnp.asarray(observed))

@@ -192,10 +192,13 @@ def test_draws_of_one_column_follow_its_density(heads, j):
     p = density(np.arange(levels))[:levels]
     assert p.sum() == pytest.approx(1, abs=1e-2 if MIXED[j].kind == "count" else 1e-5)
     often = p > 20 / len(x)
-    seen, wanted = np.bincount(x.astype(int), minlength=levels)[often], len(x) * p[often]
-    seen, wanted = np.append(seen, len(x) - seen.sum()), np.append(wanted, len(x) - wanted.sum())
-    keep = wanted > 5
-    score = ((seen - wanted)[keep] ** 2 / wanted[keep]).sum()
+    seen, expected = np.bincount(x.astype(int), minlength=levels)[often], len(x) * p[often]
+    seen, expected = (
+        np.append(seen, len(x) - seen.sum()),
+        np.append(expected, len(x) - expected.sum()),
+    )
+    keep = expected > 5
+    score = ((seen - expected)[keep] ** 2 / expected[keep]).sum()
     assert stats.chi2.sf(score, max(keep.sum() - 1, 1)) > 1e-3
 
 
@@ -257,16 +260,16 @@ def test_a_column_of_thousands_of_levels():
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"net": "mlp"}, "net: wanted one of made, transformer; got 'mlp'"),
+        ({"net": "mlp"}, "net: expected one of made, transformer; got 'mlp'"),
         (
             {"order": "any"},
-            "order: wanted one of given, random; got 'any'; for all orders fit 'any_",
+            "order: expected one of given, random; got 'any'; for all orders fit 'any_",
         ),
-        ({"depth": 0}, "depth: wanted at least 1, got 0"),
-        ({"components": 0}, "components: wanted at least 1, got 0"),
+        ({"depth": 0}, "depth: expected at least 1, got 0"),
+        ({"components": 0}, "components: expected at least 1, got 0"),
         (
             {"net": "transformer", "width": 10, "heads": 4},
-            "heads: wanted a divisor of the width 10",
+            "heads: expected a divisor of the width 10",
         ),
     ],
 )

@@ -147,8 +147,8 @@ def test_trees_for_each_level_share_a_skeleton():
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"only": True, "on": "y"}, "on: wanted columns beside 'y'"),
-        ({}, "on: wanted the discrete column"),
+        ({"only": True, "on": "y"}, "on: expected columns beside 'y'"),
+        ({}, "on: expected the discrete column"),
         ({"on": "yy"}, "did you mean 'y'"),
         ({"on": "a"}, "'a' is not"),
         ({"on": "y", "part": "gausian"}, "did you mean 'gaussian'"),

@@ -58,11 +58,11 @@ def test_it_is_its_own_quadrature(model):
             at += size
         assert at == len(numbers)
         each.append(scores(model.part.unconstrained(tuple(raw)), x))
-    wanted = np.logaddexp.reduce(each) - np.log(len(each))
-    np.testing.assert_allclose(scores(model, x), wanted, rtol=1e-5, atol=1e-5)
+    expected = np.logaddexp.reduce(each) - np.log(len(each))
+    np.testing.assert_allclose(scores(model, x), expected, rtol=1e-5, atol=1e-5)
     compiled = model.mixture()
     assert isinstance(compiled, Mixture)
-    np.testing.assert_allclose(scores(compiled, x), wanted, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(scores(compiled, x), expected, rtol=1e-5, atol=1e-5)
     assert np.ptp(np.asarray(each), axis=0).max() > 0.01, "points that all decode alike"
 
 

@@ -105,7 +105,7 @@ def test_entropies_are_closed():
 
 
 def test_it_wants_a_number():
-    with pytest.raises(PofxError, match="wanted one of real or positive numbers"):
+    with pytest.raises(PofxError, match="expected one of real or positive numbers"):
         learn(Correlated, table()[:, [1]], COLUMNS[1:2])
 
 

@@ -227,7 +227,7 @@ def test_scale_is_a_jacobian(scale):
 
 @pytest.mark.parametrize(("option", "value"), [("timesteps", 0), ("width", 0), ("depth", 0)])
 def test_options_out_of_range(option, value):
-    with pytest.raises(PofxError, match=f"^{option}: wanted at least 1, got {value}$"):
+    with pytest.raises(PofxError, match=f"^{option}: expected at least 1, got {value}$"):
         Diffusion.start(KEY, rows(np.eye(2)), real(2), **{**SMALL, option: value})
 
 

@@ -240,8 +240,8 @@ def test_the_flow_of_two_modes_has_their_density(modes):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"sampler": "euler"}, "sampler: wanted one of ancestral, ode; got 'euler'"),
-        ({"guidance": 1.0}, "guidance: wanted columns to be guided by, as in on='species'"),
+        ({"sampler": "euler"}, "sampler: expected one of ancestral, ode; got 'euler'"),
+        ({"guidance": 1.0}, "guidance: expected columns to be guided by, as in on='species'"),
         ({"on": "z"}, "no column 'z'"),
     ],
 )

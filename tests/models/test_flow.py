@@ -93,11 +93,11 @@ def test_tails_go_on_beyond_the_spline():
 def test_refuses_levels_and_says_what_carries_them():
     with pytest.raises(pofx.PofxError, match="these carry it: any_order"):
         pofx.fit({"a": ["x", "y"] * 10, "b": np.arange(20.0)}, "flow")
-    with pytest.raises(pofx.PofxError, match="transform: wanted one of spline, affine"):
+    with pytest.raises(pofx.PofxError, match="transform: expected one of spline, affine"):
         flow(transform="cubic")
-    with pytest.raises(pofx.PofxError, match="tail: wanted a number of scales above 0, got 0"):
+    with pytest.raises(pofx.PofxError, match="tail: expected a number of scales above 0, got 0"):
         flow(tail=0.0)
-    with pytest.raises(pofx.PofxError, match="knots: wanted at least 1, got 0"):
+    with pytest.raises(pofx.PofxError, match="knots: expected at least 1, got 0"):
         flow(knots=0)
 
 

@@ -145,11 +145,11 @@ def test_a_mixture_of_mixtures_is_a_mixture():
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"components": 21}, "components: wanted 1 to 20, the number of rows; got 21"),
+        ({"components": 21}, "components: expected 1 to 20, the number of rows; got 21"),
         ({"components": 0}, "got 0"),
         ({"part": "gausian"}, "no part 'gausian'; did you mean 'gaussian'?"),
         ({"part": "gaussian", "covariance": "ful"}, "did you mean 'full'?"),
-        ({"init": "kmeans"}, "init: wanted one of"),
+        ({"init": "kmeans"}, "init: expected one of"),
     ],
 )
 def test_mistakes_are_told_in_one_line(options, told):

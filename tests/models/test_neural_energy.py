@@ -82,8 +82,8 @@ def test_it_starts_at_its_reference():
     own = np.asarray(p.reference.mean), np.asarray(p.reference.covariance)
     np.testing.assert_allclose(own[0], x.mean(0), rtol=1e-4)
     np.testing.assert_allclose(own[1], np.cov(x.T, bias=True), rtol=1e-3)
-    wanted = stats.multivariate_normal(*own).logpdf(x[:5])
-    np.testing.assert_allclose(-energies(p, x[:5]), wanted, rtol=1e-4)
+    expected = stats.multivariate_normal(*own).logpdf(x[:5])
+    np.testing.assert_allclose(-energies(p, x[:5]), expected, rtol=1e-4)
 
 
 @pytest.mark.slow
@@ -259,8 +259,8 @@ def test_an_energy_that_explodes_is_told():
     ("columns", "options", "told"),
     [
         (real(1), {"loss": "mle"}, "no loss 'mle'"),
-        (real(1), {"ratio": 0}, "ratio: wanted at least 1, got 0"),
-        (real(1), {"noise": 0.0}, "noise: wanted a number above 0, got 0.0"),
+        (real(1), {"ratio": 0}, "ratio: expected at least 1, got 0"),
+        (real(1), {"noise": 0.0}, "noise: expected a number above 0, got 0.0"),
         (real(1), {"reference": "gausian"}, "did you mean 'gaussian'"),
         ((LEVELS,), {"loss": "score"}, "column 'c' is categorical, and loss='score'"),
         ((Column("c", "real", spikes=(1.0,)),), {"loss": "score"}, "real with point masses"),

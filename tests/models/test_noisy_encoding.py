@@ -67,9 +67,9 @@ def test_a_category_is_found_by_bayes():
     codes = one(LEVELS["categorical"][0], [0, 1, 2], s)
     y = np.array([0.9, -0.6, -1.3], np.float32)
     centre = 2 * np.eye(3) - 1
-    wanted = np.exp(-((y - centre) ** 2).sum(1) / (2 * s**2))
+    expected = np.exp(-((y - centre) ** 2).sum(1) / (2 * s**2))
     mass = np.exp(log_probs(codes, [0, 1, 2], y))
-    np.testing.assert_allclose(mass, wanted / wanted.sum(), rtol=1e-4)
+    np.testing.assert_allclose(mass, expected / expected.sum(), rtol=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["real", "positive"])
@@ -129,8 +129,8 @@ def guessed(codes, y, s, told):
 def test_two_levels_are_guessed_by_their_odds(s):
     codes = one(LEVELS["binary"][0], [0, 1, 1])
     weight = np.exp(-((0.4 - np.array([-1, 1])) ** 2) / (2 * s**2) + 0.7 * np.array([-1, 1]))
-    wanted = (weight[1] - weight[0]) / weight.sum()
-    assert guessed(codes, 0.4, s, 0.7)[0] == pytest.approx(wanted, rel=1e-5)
+    expected = (weight[1] - weight[0]) / weight.sum()
+    assert guessed(codes, 0.4, s, 0.7)[0] == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["count", "ordinal"])
@@ -145,8 +145,8 @@ def test_levels_are_guessed_among_their_neighbours(kind):
         for s in (0.1 * gap, 0.5 * gap):
             m = (y - 0.5 * s * np.sqrt(1 + s**2)) / (1 + s**2)
             weight = np.exp(-((m - c) ** 2) / (2 * s**2))
-            wanted = (weight * c).sum() / weight.sum()
-            assert guessed(codes, y, s, 0.5)[0] == pytest.approx(wanted, abs=1e-4)
+            expected = (weight * c).sum() / weight.sum()
+            assert guessed(codes, y, s, 0.5)[0] == pytest.approx(expected, abs=1e-4)
         # Of much noise the levels do not show.
         s = 3 * gap
         smooth = (y - 0.5 * s * np.sqrt(1 + s**2)) / (1 + s**2)
@@ -178,8 +178,8 @@ def test_large_counts_in_float32(count):
         return (np.log1p(np.float64(k) / knee) - shift) / scale
 
     high, low = straight(count + 0.5), straight(count - 0.5) if count else -np.inf
-    wanted = np.log(norm.cdf((high - float(y[0])) / s) - norm.cdf((low - float(y[0])) / s))
-    assert log_probs(codes, [count], y)[0] == pytest.approx(wanted, rel=1e-3, abs=1e-3)
+    expected = np.log(norm.cdf((high - float(y[0])) / s) - norm.cdf((low - float(y[0])) / s))
+    assert log_probs(codes, [count], y)[0] == pytest.approx(expected, rel=1e-3, abs=1e-3)
 
 
 def test_gradients_are_finite():

@@ -111,9 +111,9 @@ def test_z_over_hidden_units_is_z_over_rows():
     assert np.exp(-np.asarray(energies(own, bits(10))) - float(own.log_z)).sum() == pytest.approx(1)
     # More hidden units than are summed over, but few columns.
     wide = machine(4, 0, 20)
-    wanted = logsumexp([-brute_wide(wide, x) for x in bits(4)])
+    expected = logsumexp([-brute_wide(wide, x) for x in bits(4)])
     found = partition(wide)
-    assert float(found.log_z) == pytest.approx(wanted, rel=1e-12)
+    assert float(found.log_z) == pytest.approx(expected, rel=1e-12)
     assert float(found.stderr) == 0
 
 
@@ -256,12 +256,12 @@ def test_the_risk_of_binary_rows_is_the_pseudo_likelihood():
     p = machine(5, 0, 3)
     x, probability = table(p)
     log_p = np.log(probability)
-    wanted = []
+    expected = []
     for row in range(len(x)):
         flipped = [row ^ (1 << (4 - j)) for j in range(5)]
-        wanted.append(sum(np.logaddexp(0, log_p[f] - log_p[row]) for f in flipped))
+        expected.append(sum(np.logaddexp(0, log_p[f] - log_p[row]) for f in flipped))
     risk = risks(p, KEY, x)
-    np.testing.assert_allclose(risk, wanted, rtol=1e-4)
+    np.testing.assert_allclose(risk, expected, rtol=1e-4)
 
 
 @pytest.mark.usefixtures("uncountable")
@@ -320,8 +320,8 @@ def test_it_starts_at_the_columns_own_distributions():
     [
         ((Column("c", "count", family="poisson"),), {}, "column 'c' is count"),
         ((Column("c", "real", spikes=(0.0,)),), {}, "column 'c' is real with point masses"),
-        (binary(1), {"hidden": 0}, "hidden: wanted at least 1, got 0"),
-        (binary(1), {"chains": 0}, "chains: wanted at least 1, got 0"),
+        (binary(1), {"hidden": 0}, "hidden: expected at least 1, got 0"),
+        (binary(1), {"chains": 0}, "chains: expected at least 1, got 0"),
     ],
 )
 def test_what_it_refuses(columns, options, told):

@@ -102,7 +102,7 @@ def test_a_cluster_without_rows_starts_from_all():
 
 def test_components_out_of_range():
     for k in (0, 31):
-        with pytest.raises(PofxError, match=f"components: wanted 1 to 30, .* got {k}"):
+        with pytest.raises(PofxError, match=f"components: expected 1 to 30, .* got {k}"):
             Stack.start(KEY, rows(table(30)), COLUMNS, components=k)
     with pytest.raises(PofxError, match="no part 'tree'"):
         Stack.start(KEY, rows(table(30)), COLUMNS, part="tree")
@@ -113,10 +113,10 @@ def test_a_column_of_the_stack_is_a_mixture_of_those_of_its_parts(mixed):
     atoms = closed_forms.column.find(mixed)(mixed, x, seen, 1)
     at = np.linspace(-4, 4, 7)
     rows_ = np.column_stack([np.full(7, 1.5), at, np.ones(7)])
-    wanted = scores(mixed, rows_) - scores(mixed, np.array([[1.5, np.nan, 1.0]]))
+    expected = scores(mixed, rows_) - scores(mixed, np.array([[1.5, np.nan, 1.0]]))
     log_w = jax.nn.log_softmax(atoms.log_weights)
     found = [jax.nn.logsumexp(log_w + atoms.family.log_prob(jnp.full(3, v))) for v in at]
-    np.testing.assert_allclose(np.array(found), wanted, atol=2e-4)
+    np.testing.assert_allclose(np.array(found), expected, atol=2e-4)
 
 
 def test_the_expectation_is_that_of_the_parts_by_their_posterior(mixed):
@@ -162,7 +162,9 @@ def test_parts_that_only_answer_cannot_be_learned():
     p = Stack(jnp.zeros(2), (model, model))
     x = draws(p, 10)
     np.testing.assert_allclose(scores(p, x), scores(model, x), rtol=1e-4, atol=1e-5)
-    with pytest.raises(PofxError, match="parts: wanted models that are learned from sums") as told:
+    with pytest.raises(
+        PofxError, match="parts: expected models that are learned from sums"
+    ) as told:
         step(p, rows(x))
     assert "\n" not in str(told.value)
     assert len(columns) == p.size

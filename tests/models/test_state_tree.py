@@ -107,8 +107,8 @@ def test_log_prob_of_known_states(near):
 def test_many_states_are_looked_up_as_few_are():
     even = jnp.log(jax.random.dirichlet(jax.random.key(0), jnp.ones(12), (3, 12)))
     tree, s = StateTree(even, (-1, 0, 0)), jnp.array([3, 11, 0])
-    wanted = even[0, 0, 3] + even[1, 3, 11] + even[2, 3, 0]
-    assert float(log_prob(tree, s)) == pytest.approx(float(wanted), abs=1e-5)
+    expected = even[0, 0, 3] + even[1, 3, 11] + even[2, 3, 0]
+    assert float(log_prob(tree, s)) == pytest.approx(float(expected), abs=1e-5)
 
 
 def test_a_state_does_not_underflow_beside_a_likelier_one_that_cannot_be():
@@ -184,9 +184,9 @@ def test_products_are_expectations_of_pairs(near):
     tree = forest()
     m = np.random.default_rng(2).normal(size=(len(LEVELS), K))
     of = m[np.arange(len(LEVELS)), STATES]
-    wanted = of.T @ (np.exp(log_probs(tree))[:, None] * of)
-    np.fill_diagonal(wanted, 0)
-    np.testing.assert_allclose(products(tree, jnp.asarray(m)), wanted, **near)
+    expected = of.T @ (np.exp(log_probs(tree))[:, None] * of)
+    np.fill_diagonal(expected, 0)
+    np.testing.assert_allclose(products(tree, jnp.asarray(m)), expected, **near)
 
 
 def test_nothing_possible_is_log_zero_and_has_no_slope(near):
@@ -223,13 +223,13 @@ def test_a_chain_of_300_nodes_neither_underflows_nor_compiles_for_long():
     forward = np.log(t[0, 0]) + log_e[0]
     for j in range(1, d):
         forward = np.logaddexp.reduce(forward[:, None] + np.log(t[j]), axis=0) + log_e[j]
-    wanted = np.logaddexp.reduce(forward)
-    assert wanted < -10_000, "would underflow, were it a product"
+    expected = np.logaddexp.reduce(forward)
+    assert expected < -10_000, "would underflow, were it a product"
     began = time.perf_counter()
     value, share = jax.jit(jax.value_and_grad(tree.log_evidence))(jnp.asarray(log_e))
     share.block_until_ready()
     assert time.perf_counter() - began < 20
-    np.testing.assert_allclose(value, wanted, rtol=1e-5)
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
     np.testing.assert_allclose(share.sum(1), 1, rtol=1e-3)
 
 

@@ -83,17 +83,17 @@ def test_mutual_informations_are_those_of_scikit_learn(table):
 def test_weights_repeat_rows(table):
     weight = np.random.default_rng(0).integers(0, 4, len(table)).astype(float)
     found = informations(table, COLUMNS, weight)
-    wanted = by_sklearn(table, weight)
-    np.testing.assert_allclose(off_diagonal(found), off_diagonal(wanted), atol=2e-6)
+    expected = by_sklearn(table, weight)
+    np.testing.assert_allclose(off_diagonal(found), off_diagonal(expected), atol=2e-6)
 
 
 def test_pairs_are_judged_by_the_rows_that_have_both(table):
     rng = np.random.default_rng(1)
     x = np.where(rng.random(table.shape) < 0.4, np.nan, table)
     weight = rng.integers(0, 3, len(x)).astype(float)
-    found, wanted = informations(x, COLUMNS, weight), by_sklearn(x, weight)
-    np.testing.assert_allclose(off_diagonal(found), off_diagonal(wanted), atol=2e-6)
-    assert abs(off_diagonal(wanted) - off_diagonal(by_sklearn(table))).max() > 0.01
+    found, expected = informations(x, COLUMNS, weight), by_sklearn(x, weight)
+    np.testing.assert_allclose(off_diagonal(found), off_diagonal(expected), atol=2e-6)
+    assert abs(off_diagonal(expected) - off_diagonal(by_sklearn(table))).max() > 0.01
 
 
 def test_smoothing_adds_rows_spread_evenly(table):

@@ -69,7 +69,7 @@ def test_trees_of_one_size_are_one_program(tree):
     for plain, loose in ((p, one), (q, other)):
         score = eqx.filter_jit(lambda m, x: jax.vmap(m.log_prob)(x, ~jnp.isnan(x)))
         np.testing.assert_allclose(score(loose, x), score(plain, x), rtol=1e-5)
-        (new, value), (wanted, known) = (step(m, data) for m in (loose, plain))
+        (new, value), (expected, known) = (step(m, data) for m in (loose, plain))
         np.testing.assert_allclose(value, known, rtol=1e-5)
-        got, want = (np.exp(m.tree.log_transition) for m in (new, wanted))
+        got, want = (np.exp(m.tree.log_transition) for m in (new, expected))
         np.testing.assert_allclose(got, want, atol=1e-5)

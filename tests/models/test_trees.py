@@ -105,7 +105,7 @@ def test_impossible_pairs_of_many_states_are_refused(kind):
         Column(f"c{k}", "categorical", levels=k, family="categorical") for k in (10, 12)
     )
     more = {"states": 9} if kind == "latent" else {}
-    with pytest.raises(PofxError, match="prior: wanted at least 1e-09 pseudo-rows with"):
+    with pytest.raises(PofxError, match="prior: expected at least 1e-09 pseudo-rows with"):
         TREES[kind].start(jax.random.key(0), rows(x), columns, prior=0.0, **more)
     TREES[kind].start(jax.random.key(0), rows(x), columns, prior=1e-6, **more)
 
@@ -241,9 +241,9 @@ def test_given_marginals_and_posteriors_agree_with_the_enumeration(named):
     found = np.exp(np.asarray(q.log_prob(rest.drop(columns="b"))))
     np.testing.assert_allclose(found, own[cells.b == "y"], atol=1e-5)
     alone = p.marginal("c", "a")
-    wanted = pd.Series(share).groupby([cells.a, cells.c]).sum()
-    asked = wanted.index.to_frame(index=False)
-    np.testing.assert_allclose(np.exp(np.asarray(alone.log_prob(asked))), wanted, atol=1e-5)
+    expected = pd.Series(share).groupby([cells.a, cells.c]).sum()
+    asked = expected.index.to_frame(index=False)
+    np.testing.assert_allclose(np.exp(np.asarray(alone.log_prob(asked))), expected, atol=1e-5)
     posterior = np.asarray(p.predict_proba(pd.DataFrame({"a": [0, 1], "c": [1, 1]}), "b"))
     for row, a in zip(posterior, (0, 1)):
         joint = share[(cells.a == a) & (cells.c == 1)]

@@ -125,9 +125,9 @@ def test_the_loss_is_the_bound(linear):
         tight = _with_samples(model, k)
         one = -np.asarray(risk(tight, jax.random.split(jax.random.key(3), 2000)), np.float64)
         groups = log_w.reshape(len(x), -1, k)
-        wanted = logsumexp(groups, axis=2) - np.log(k)
-        error = np.hypot(one.std(0) / np.sqrt(2000), wanted.std(1) / np.sqrt(wanted.shape[1]))
-        assert (np.abs(one.mean(0) - wanted.mean(1)) < 4 * error).all()
+        expected = logsumexp(groups, axis=2) - np.log(k)
+        error = np.hypot(one.std(0) / np.sqrt(2000), expected.std(1) / np.sqrt(expected.shape[1]))
+        assert (np.abs(one.mean(0) - expected.mean(1)) < 4 * error).all()
 
 
 @eqx.filter_jit
@@ -286,10 +286,10 @@ def test_dead_latent_numbers_are_counted(linear):
     model, _ = linear
     x = np.random.default_rng(0).normal(size=(100, 3)) * [1, 2, 3] + [0, 5, -5]
     means = np.array([model.posterior(jnp.asarray(row), jnp.ones(3, bool))[0] for row in x])
-    wanted = means.var(0)
+    expected = means.var(0)
     for factor, alive in ((0.9, [True, True]), (1.1, [False, True])):
         # One of the two is brought to the limit's either side.
-        size = np.sqrt(np.array([0.01 / factor, 1, 1, 1]) / [*wanted, 1, 1])[:, None]
+        size = np.sqrt(np.array([0.01 / factor, 1, 1, 1]) / [*expected, 1, 1])[:, None]
         near = eqx.tree_at(lambda p: p.encoder.weights[0], model, model.encoder.weights[0] * size)
         assert near.active(rows(x)).tolist() == alive
         assert near.active(rows(x, weight=np.arange(100) == 0)).tolist() == [False, False]
@@ -342,7 +342,7 @@ def test_scale_does_no_harm(scale):
     [("latent", 0), ("width", 0), ("depth", -1), ("samples", 0), ("warmup", -1)],
 )
 def test_options_out_of_range(option, value):
-    with pytest.raises(PofxError, match=f"^{option}: wanted at least .*, got {value}$"):
+    with pytest.raises(PofxError, match=f"^{option}: expected at least .*, got {value}$"):
         started(np.eye(3), **{option: value})
 
 

@@ -29,8 +29,8 @@ def test_the_act_of_least_expected_cost(p, sick):
     posterior = p.predict_proba(sick, "state")
     treat = {"treat": {"ill": 0, "well": 1}, "wait": {"ill": 10, "well": 0}}
     found = p.decide(sick, "state", cost=treat)
-    wanted = np.where(posterior["well"] < 10 * posterior["ill"], "treat", "wait")
-    assert (found.action == wanted).all()
+    expected = np.where(posterior["well"] < 10 * posterior["ill"], "treat", "wait")
+    assert (found.action == expected).all()
     cost = np.minimum(posterior["well"], 10 * posterior["ill"])
     np.testing.assert_allclose(found.expected_cost, cost, atol=1e-6)
     # Costs as a matrix: its rows are the levels, in order.
@@ -108,26 +108,26 @@ def test_a_number_is_decided_by_mean_or_median_and_refused_where_it_is_vague():
 
 def test_mistakes_in_costs_and_targets(p, sick):
     for cost, told in (
-        ([[0, 1]], r"cost: wanted a matrix of shape \(2, 2\).* got shape \(1, 2\)"),
-        ("squared", "cost: wanted a matrix"),
-        ([[0, np.inf], [1, 0]], "cost: wanted finite numbers"),
+        ([[0, 1]], r"cost: expected a matrix of shape \(2, 2\).* got shape \(1, 2\)"),
+        ("squared", "cost: expected a matrix"),
+        ([[0, np.inf], [1, 0]], "cost: expected finite numbers"),
         ({"act": {"ill": 1, "wel": 2}}, "did you mean 'well'"),
         ({"act": {"ill": 1}}, "action 'act' has no cost for the level 'well'"),
-        ({}, "cost: wanted a matrix"),
+        ({}, "cost: expected a matrix"),
     ):
         with pytest.raises(PofxError, match=told):
             p.decide(sick, "state", cost=cost)
-    with pytest.raises(PofxError, match="cost: wanted 'squared' or 'absolute'"):
+    with pytest.raises(PofxError, match="cost: expected 'squared' or 'absolute'"):
         p.decide(sick, "count", cost=[[0, 1], [1, 0]])
     with pytest.raises(PofxError, match="did you mean 'squared'"):
         p.decide(sick, "count", cost="square")
-    with pytest.raises(PofxError, match="reject: wanted the cost of not deciding"):
+    with pytest.raises(PofxError, match="reject: expected the cost of not deciding"):
         p.decide(sick, "state", reject_cost="no")
-    with pytest.raises(PofxError, match="strange: wanted a probability"):
+    with pytest.raises(PofxError, match="strange: expected a probability"):
         p.decide(sick, "state", reject_cost=0.1, outlier_level=2)
-    with pytest.raises(PofxError, match="level: wanted a probability between 0 and 1"):
+    with pytest.raises(PofxError, match="level: expected a probability between 0 and 1"):
         p.interval(sick, "count", 1.0)
-    with pytest.raises(PofxError, match="target: wanted a column of numbers"):
+    with pytest.raises(PofxError, match="target: expected a column of numbers"):
         p.interval(sick, "state")
     one = pofx.fit({"y": ["a"] * 9, "x": np.arange(9.0)}, "independent")
     with pytest.raises(PofxError, match="has one level, 'a'; there is nothing to decide"):
@@ -147,7 +147,7 @@ def test_the_absolute_cost_of_a_long_tail_is_whole():
     p = pofx.fit({"z": np.exp(2 * rng.normal(size=800)), "w": np.arange(800.0)}, "independent")
     found = p.decide({"z": [np.nan], "w": [np.nan]}, "z", cost="absolute")
     draws = p.sample(400_000, seed=1)["z"]
-    wanted = np.abs(draws - np.median(draws))
-    error = wanted.std() / np.sqrt(len(draws))
+    expected = np.abs(draws - np.median(draws))
+    error = expected.std() / np.sqrt(len(draws))
     assert found.action[0] == pytest.approx(np.median(draws), rel=0.02)
-    assert abs(found.expected_cost[0] - wanted.mean()) < 4 * error + 1e-3 * wanted.mean()
+    assert abs(found.expected_cost[0] - expected.mean()) < 4 * error + 1e-3 * expected.mean()

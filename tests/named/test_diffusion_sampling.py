@@ -69,14 +69,14 @@ def test_the_density_of_the_flow_is_in_the_data_s_units(p):
 def test_mistakes_are_told(p):
     plain = pofx.fit(table(), "independent")
     for call, told in (
-        (lambda: with_sampler(plain, "ode"), "p: wanted a diffusion"),
-        (lambda: with_sampler(p, "euler"), "sampler: wanted one of ancestral, ode"),
-        (lambda: with_sampler(p, timesteps=0), "timesteps: wanted a whole number, at least 1"),
-        (lambda: with_sampler(p, guidance=-1), "guidance: wanted a number, at least 0"),
-        (lambda: flow_log_prob(plain, table()), "p: wanted a diffusion of all columns"),
-        (lambda: flow_log_prob(p.given(y="no"), table()), "p: wanted a diffusion of all columns"),
-        (lambda: flow_log_prob(p, table(), draws=1), "draws: wanted at least 2"),
-        (lambda: flow_log_prob(p, {"a": [np.nan], "y": ["no"]}), "data: wanted rows without"),
+        (lambda: with_sampler(plain, "ode"), "p: expected a diffusion"),
+        (lambda: with_sampler(p, "euler"), "sampler: expected one of ancestral, ode"),
+        (lambda: with_sampler(p, timesteps=0), "timesteps: expected a whole number, at least 1"),
+        (lambda: with_sampler(p, guidance=-1), "guidance: expected a number, at least 0"),
+        (lambda: flow_log_prob(plain, table()), "p: expected a diffusion of all columns"),
+        (lambda: flow_log_prob(p.given(y="no"), table()), "p: expected a diffusion of all columns"),
+        (lambda: flow_log_prob(p, table(), draws=1), "draws: expected at least 2"),
+        (lambda: flow_log_prob(p, {"a": [np.nan], "y": ["no"]}), "data: expected rows without"),
     ):
         with pytest.raises(PofxError, match=f"^{told}"):
             call()

@@ -36,7 +36,7 @@ def test_bits_are_nats_over_log_two(p):
     # In bits too, the error asked for is in bits.
     near = p.mutual_information("a", "m", unit="bits", stderr=0.004, seed=1)
     assert near.stderr <= 0.004
-    with pytest.raises(PofxError, match="unit: wanted 'nats' or 'bits', got 'byte'"):
+    with pytest.raises(PofxError, match="unit: expected 'nats' or 'bits', got 'byte'"):
         p.entropy("a", unit="byte")
 
 
@@ -46,7 +46,7 @@ def test_total_correlation_is_information_of_two_and_more_of_more(p):
     three = p.total_correlation("a", "b", "c")
     assert float(three) > float(two)
     assert str(three).startswith("TC(a, b, c) = ")
-    with pytest.raises(PofxError, match="wanted two columns or more, got a"):
+    with pytest.raises(PofxError, match="expected two columns or more, got a"):
         p.total_correlation("a")
     with pytest.raises(PofxError, match="'a' is on both sides"):
         p.total_correlation("a", "b", "a")

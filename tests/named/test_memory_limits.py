@@ -16,15 +16,15 @@ def p():
 
 @pytest.mark.parametrize("n", [10**12, 10**30, 10**5000], ids=["12", "30", "5000"])
 def test_rows_without_room_are_refused(p, n):
-    with pytest.raises(PofxError, match=r"^n: wanted at most \d+, for which .* got (\d+|more)"):
+    with pytest.raises(PofxError, match=r"^n: expected at most \d+, for which .* got (\d+|more)"):
         p.sample(n)
-    with pytest.raises(PofxError, match=r"^draws: wanted at most \d+, for which"):
+    with pytest.raises(PofxError, match=r"^draws: expected at most \d+, for which"):
         p.impute({"a": [0.0], "b": [np.nan]}, draws=n)
 
 
 @pytest.mark.parametrize("given", ["", " | b = 0", " | b > 0"])
 def test_questions_refuse_them_too(p, given):
-    with pytest.raises(PofxError, match=r"^ask: sample\[n\]: wanted at most \d+, for which"):
+    with pytest.raises(PofxError, match=r"^ask: sample\[n\]: expected at most \d+, for which"):
         p.ask(f"sample[{10**11}](a{given})")
 
 
@@ -35,10 +35,10 @@ def test_the_limit_is_that_of_the_memory(p, monkeypatch):
         lambda: 2 * memory_limits.CELL_BYTES * 100 / memory_limits.SHARE,
     )
     assert len(p.sample(100)["a"]) == 100
-    with pytest.raises(PofxError, match="n: wanted at most 100, "):
+    with pytest.raises(PofxError, match="n: expected at most 100, "):
         p.sample(101)
 
 
 def test_the_distribution_asked_keeps_its_name(p):
-    with pytest.raises(PofxError, match="p: wanted another name"):
+    with pytest.raises(PofxError, match="p: expected another name"):
         p.ask("KL(p || q)", p=p, q=p)

@@ -42,5 +42,5 @@ def test_draws_of_a_table_differ():
     "seed", [2**63, -(2**63) - 1, 1.0, "1", None, 10**5000], ids=lambda s: type(s).__name__
 )
 def test_what_is_no_seed_is_one_line(seed):
-    with pytest.raises(PofxError, match=r"^seed: wanted a whole number of 64 bits, got .{1,50}$"):
+    with pytest.raises(PofxError, match=r"^seed: expected a whole number of 64 bits, got .{1,50}$"):
         key_of(seed)

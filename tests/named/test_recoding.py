@@ -118,7 +118,7 @@ def test_a_column_that_only_one_has_may_be_left_out(pair):
     q = fit({**RIGHT, "w": Z[:, 0] ** 3})
     assert float(pofx.kl(p, q, "u")) == pytest.approx(gaussian_kl(LEFT, RIGHT, ["u"]), rel=2e-4)
     with pytest.raises(
-        PofxError, match=r"^kl: wanted .* same variables .* only the second has 'w'$"
+        PofxError, match=r"^kl: expected .* same variables .* only the second has 'w'$"
     ):
         pofx.kl(p, q)
     with pytest.raises(PofxError, match="no column 'w'"):
@@ -186,9 +186,9 @@ def test_of_the_middle_all_levels_are_possible(few_and_many):
     p, q = few_and_many
     one, other = shares(p), shares(q)
     middle = {k: (one.get(k, 0.0) + other.get(k, 0.0)) / 2 for k in other}
-    wanted = (divergence(one, middle) + divergence(other, middle)) / 2
+    expected = (divergence(one, middle) + divergence(other, middle)) / 2
     for pair in ((p, q), (q, p)):
-        assert float(pofx.jensen_shannon(*pair, "k")) == pytest.approx(wanted, abs=1e-6)
+        assert float(pofx.jensen_shannon(*pair, "k")) == pytest.approx(expected, abs=1e-6)
 
 
 def test_levels_that_have_none_in_common():

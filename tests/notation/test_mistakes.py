@@ -173,7 +173,7 @@ def test_the_longest_text():
 
 
 def test_what_is_no_text():
-    with pytest.raises(PofxError, match="ask: wanted text, got int"):
+    with pytest.raises(PofxError, match="ask: expected text, got int"):
         parse(3)
 
 

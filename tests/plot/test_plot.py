@@ -284,8 +284,8 @@ def test_every_picture_draws_on_the_axes_it_is_given(p, q, name):
         (lambda p: plot.evidence(p, "kind", {"side": "left"}, ["x"]), "no 'x' to add"),
         (lambda p: plot.images(p, "x"), "a plain column"),
         (lambda p: plot.reliability({"a": [1.0]}, ["b"]), "no level of the probabilities 'b'"),
-        (lambda p: plot.reliability({"a": [1.0]}, ["a", "a"]), "wanted 1 levels"),
-        (lambda p: plot.tail_probability(p, DATA, bins=0), "bins: wanted a whole number"),
+        (lambda p: plot.reliability({"a": [1.0]}, ["a", "a"]), "expected 1 levels"),
+        (lambda p: plot.tail_probability(p, DATA, bins=0), "bins: expected a whole number"),
     ],
 )
 def test_mistakes(p, picture, told):
@@ -299,7 +299,7 @@ def test_mistakes(p, picture, told):
         (lambda q: plot.marginal(q, "image"), "a plain column.*plot.images"),
         (lambda q: plot.images(q, "image", by="image"), "plain column"),
         (lambda q: plot.completions(q, "image", IMAGES, np.ones((3, 2))), "holes: .*\\(2, 3\\)"),
-        (lambda q: plot.completions(q, "image", IMAGES[:, :1], np.ones((2, 3))), "data: wanted"),
+        (lambda q: plot.completions(q, "image", IMAGES[:, :1], np.ones((2, 3))), "data: expected"),
         (lambda q: plot.learning(pofx.Joint(q.model, q.schema, q.fixed)), "does not know"),
     ],
 )

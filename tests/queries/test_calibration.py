@@ -67,7 +67,7 @@ def test_a_standard_error_is_that_of_repetition():
         (np.zeros((0, 2)), [], {}, "shape"),
         ([[0.5, 0.5]], [2], {}, "0 to 1"),
         ([[0.5, 0.5]], ["a"], {}, "codes"),
-        ([[0.5, 0.5]], [0, 1], {}, "wanted 1 codes"),
+        ([[0.5, 0.5]], [0, 1], {}, "expected 1 codes"),
         ([0.5], [1], {"bins": 0}, "at least 1"),
         ([0.5], [1], {"equal": "widht"}, "did you mean 'width'"),
     ],

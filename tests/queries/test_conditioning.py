@@ -18,8 +18,8 @@ def test_latent_linear_models_have_that_of_their_correlations(cls):
     p = cls.example(jax.random.key(0)).model
     covariance = np.asarray(p.loading @ p.loading.T + jnp.eye(p.size) * p.noise)
     unit = np.sqrt(np.diag(covariance))
-    wanted = np.linalg.cond(covariance / np.outer(unit, unit))
-    assert condition_number(p) == pytest.approx(wanted, rel=1e-4)
+    expected = np.linalg.cond(covariance / np.outer(unit, unit))
+    assert condition_number(p) == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_worst_part_of_a_mixture_counts():

@@ -181,8 +181,8 @@ def test_what_is_gaussian_by_another_name_has_closed_divergences():
     t = (other @ other.T + np.diag(np.asarray(q.noise, float)))[np.ix_([0, 2], [0, 2])]
     off = (np.asarray(q.mean) - np.asarray(p.mean))[[0, 2]]
     dets = np.linalg.slogdet(t)[1] - np.linalg.slogdet(s)[1]
-    wanted = 0.5 * (np.trace(np.linalg.solve(t, s)) + off @ np.linalg.solve(t, off) - 2 + dets)
-    assert float(found) == pytest.approx(wanted, rel=1e-4)
+    expected = 0.5 * (np.trace(np.linalg.solve(t, s)) + off @ np.linalg.solve(t, off) - 2 + dets)
+    assert float(found) == pytest.approx(expected, rel=1e-4)
     # Its marginal mixture of one component too.
     one = Mixture(jnp.zeros(1), stack([p]))
     assert divergence.kl(KEY, one, q, columns, EVERY).kind == "exact"

@@ -149,10 +149,10 @@ def test_without_data(p, tmp_path):
 def test_mistakes(p, data, tmp_path):
     report, bad = p.report(), tmp_path / "r.html"
     for path, arguments, message in (
-        ("r.pdf", {}, "wanted a file .html, got '.pdf'"),
-        (bad, {"data": data[:0]}, "data: wanted at least one row"),
+        ("r.pdf", {}, "expected a file .html, got '.pdf'"),
+        (bad, {"data": data[:0]}, "data: expected at least one row"),
         (bad, {"data": data.drop(columns="mass")}, "no column 'mass'"),
-        (bad, {"target": "mass"}, "target: wanted a column of levels"),
+        (bad, {"target": "mass"}, "target: expected a column of levels"),
         (bad, {"target": "mas"}, "did you mean 'mass'"),
     ):
         with pytest.raises(PofxError, match=message):

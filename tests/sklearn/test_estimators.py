@@ -137,9 +137,9 @@ def test_medians_intervals_and_refusals_of_numbers(line):
     model = GenerativeRegressor("gaussian", random_state=0).fit(X, y)
     mean, deviation = model.predict(X, return_std=True)
     low, high = model.predict_interval(X, 0.8).T
-    wanted = norm.ppf([0.1, 0.9])
-    np.testing.assert_allclose((low - mean) / deviation, wanted[0], atol=1e-2)
-    np.testing.assert_allclose((high - mean) / deviation, wanted[1], atol=1e-2)
+    expected = norm.ppf([0.1, 0.9])
+    np.testing.assert_allclose((low - mean) / deviation, expected[0], atol=1e-2)
+    np.testing.assert_allclose((high - mean) / deviation, expected[1], atol=1e-2)
     # The median of a normal is its mean; its deviation is no other for that.
     other = model.set_params(cost="absolute")
     np.testing.assert_allclose(other.predict([[np.nan, np.nan]]), y.mean(), atol=1e-3)
@@ -263,9 +263,9 @@ def test_factor_scores_become_columns(line):
 @pytest.mark.parametrize(
     ("estimator", "message"),
     [
-        (AnomalyDetector("gaussian", contamination=0.7), "contamination: wanted a share"),
+        (AnomalyDetector("gaussian", contamination=0.7), "contamination: expected a share"),
         (GenerativeImputer("gaussian", strategy="mean"), "no strategy 'mean'"),
-        (DensityEstimator("gaussian", n_components=2), "n_components: wanted 1 or None"),
+        (DensityEstimator("gaussian", n_components=2), "n_components: expected 1 or None"),
         (DensityEstimator("gausian"), "did you mean 'gaussian'"),
         (LatentTransformer("independent"), "no hidden variables"),
         (GenerativeClassifier("class_conditional"), "one class"),
@@ -302,7 +302,7 @@ def test_classes_keep_their_order_where_a_schema_gives_another(birds, species):
     )
     assert set(free.predict(birds)) == {turned[1]}
     own["species"] |= {"kind": "categorical", "levels": [*turned, "Emu"]}
-    with pytest.raises(PofxError, match="wanted the classes of y"):
+    with pytest.raises(PofxError, match="expected the classes of y"):
         GenerativeClassifier("class_conditional", schema=own).fit(birds, species)
 
 

@@ -60,8 +60,8 @@ def test_frames_go_through_pipelines_and_columns(imputer, birds, species):
         ]
     ).set_output(transform="pandas")
     found = both.fit_transform(birds)
-    wanted = [*(f"whole__{c}" for c in birds), "hidden__component0", "hidden__component1"]
-    assert list(found.columns) == wanted
+    expected = [*(f"whole__{c}" for c in birds), "hidden__component0", "hidden__component1"]
+    assert list(found.columns) == expected
     assert found["whole__sex"].dtype == "category"
     assert found.index.equals(birds.index)
     hidden = LatentTransformer(n_components=2, options=ONE, random_state=0)
@@ -172,5 +172,5 @@ def test_other_frames_become_pandas_with_their_dtypes(birds, kind):
 @pytest.mark.parametrize("estimator", [GenerativeClassifier, GenerativeRegressor])
 def test_times_are_no_target(hills, estimator):
     y = np.where(hills[1] > 0, np.datetime64("2020-01-01"), np.datetime64("2021-01-01"))
-    with pytest.raises(ValueError, match="wanted classes or numbers, got times"):
+    with pytest.raises(ValueError, match="expected classes or numbers, got times"):
         estimator("independent").fit(hills[0], y)

@@ -72,15 +72,15 @@ def test_other_containers_and_types_say_the_same():
         "alive": [1, 0],
         "mass": [4500, None],
     }
-    wanted = encode(some, rows)
-    np.testing.assert_array_equal(wanted, [[0, 2, 1, 1], [np.nan, 0, 0, np.nan]])
+    expected = encode(some, rows)
+    np.testing.assert_array_equal(expected, [[0, 2, 1, 1], [np.nan, 0, 0, np.nan]])
     frames = [pd.DataFrame(rows), pl.DataFrame(rows), pa.table(rows)]
     frames.append(pd.DataFrame(rows).astype({"species": "category", "year": "category"}))
     frames.append([list(row) for row in zip(*rows.values())])
     frames.append(np.array(list(zip(*rows.values())), dtype=object))
     frames.append(pd.DataFrame(rows).assign(when=pd.Timestamp("2020-01-01")))
     for data in frames:
-        np.testing.assert_array_equal(encode(some, data), wanted)
+        np.testing.assert_array_equal(encode(some, data), expected)
     blank = pa.table({"species": pa.nulls(1), "year": pa.array([None], pa.string())})
     assert np.isnan(encode(some, blank, require=[])).all()
     assert encode(some, pd.DataFrame(rows).iloc[:0]).shape == (0, 4)
@@ -91,19 +91,19 @@ def test_other_containers_and_types_say_the_same():
     [
         ({"species": "Emperor"}, "column 'species': no level 'Emperor'.*unseen='missing'"),
         ({"species": "Adele"}, "did you mean 'Adelie'"),
-        ({"species": 3}, "column 'species': wanted text such as 'Adelie', got the number 3"),
+        ({"species": 3}, "column 'species': expected text such as 'Adelie', got the number 3"),
         ({"year": 2010}, "column 'year': no level '2010'"),
-        ({"year": "2007"}, "column 'year': wanted numbers, got the text '2007'"),
-        ({"mass": "4000"}, "column 'mass': wanted numbers, got the text '4000'"),
-        ({"mass": np.inf}, "column 'mass': wanted finite numbers"),
-        ({"gain": -1}, "column 'gain': wanted numbers > 0 or 0 .*got -1"),
-        ({"eggs": -1}, "column 'eggs': wanted whole numbers >= 0 .*got -1"),
-        ({"eggs": 1.5}, "column 'eggs': wanted whole numbers >= 0 .*got 1.5"),
+        ({"year": "2007"}, "column 'year': expected numbers, got the text '2007'"),
+        ({"mass": "4000"}, "column 'mass': expected numbers, got the text '4000'"),
+        ({"mass": np.inf}, "column 'mass': expected finite numbers"),
+        ({"gain": -1}, "column 'gain': expected numbers > 0 or 0 .*got -1"),
+        ({"eggs": -1}, "column 'eggs': expected whole numbers >= 0 .*got -1"),
+        ({"eggs": 1.5}, "column 'eggs': expected whole numbers >= 0 .*got 1.5"),
         (
             {"image": np.zeros((3, 2))},
-            r"column 'image': wanted cells of shape \(2, 2\), got \(3, 2",
+            r"column 'image': expected cells of shape \(2, 2\), got \(3, 2",
         ),
-        ({"mass": [1, 2]}, r"column 'mass': wanted cells of shape \(\), got \(2,\)"),
+        ({"mass": [1, 2]}, r"column 'mass': expected cells of shape \(\), got \(2,\)"),
         ({"mss": 1}, "no column 'mss'; did you mean 'mass'"),
     ],
 )
@@ -124,7 +124,7 @@ def test_bad_cell_is_told_by_its_row():
     assert np.isnan(encode(words, {"species": ["Adelie", "Emperor"]}, unseen="missing")[1])
     with pytest.raises(PofxError, match="got the number"):
         encode(words, {"species": [1, 2]}, unseen="missing")
-    with pytest.raises(PofxError, match="unseen: wanted 'error' or 'missing', got 'ignore'"):
+    with pytest.raises(PofxError, match="unseen: expected 'error' or 'missing', got 'ignore'"):
         encode(words, {"species": ["Adelie"]}, unseen="ignore")
 
 
@@ -154,9 +154,9 @@ def test_parse_value(name, text, value):
     ("name", "text", "message"),
     [
         ("species", "Adele", "no level of 'species' 'Adele'; did you mean 'Adelie'"),
-        ("mass", "heavy", "column 'mass': wanted a number, got 'heavy'"),
+        ("mass", "heavy", "column 'mass': expected a number, got 'heavy'"),
         ("year", "2010", "no level of 'year' '2010'"),
-        ("year", "last", "column 'year': wanted a number, got 'last'"),
+        ("year", "last", "column 'year': expected a number, got 'last'"),
         ("alive", "2", "no level of 'alive' '2'"),
         ("image", "1", "column 'image': an array cannot be given as text"),
     ],
@@ -189,7 +189,7 @@ def test_decode_rounds_and_clips():
     assert back["eggs"].tolist() == [2.0]
     whole = Schema((Variable("a", "positive", scale=2.0, dtype="int64"),), "mapping")
     assert decode(whole, np.array([[0.01]]))["a"].tolist() == [1]
-    with pytest.raises(PofxError, match=r"x: wanted shape \(rows, 10\), got \(1, 3\)"):
+    with pytest.raises(PofxError, match=r"x: expected shape \(rows, 10\), got \(1, 3\)"):
         decode(SCHEMA, np.zeros((1, 3)))
 
 
@@ -209,8 +209,8 @@ def test_log_scale():
     x = np.array([ENCODED, ENCODED])
     x[1] = np.nan
     x[1, 4] = 0.0
-    wanted = [0, 0, 0, np.log(500), np.log(8), 0, *[np.log(2)] * 4]
-    np.testing.assert_allclose(log_scale(SCHEMA, x), [wanted, np.zeros(10)])
+    expected = [0, 0, 0, np.log(500), np.log(8), 0, *[np.log(2)] * 4]
+    np.testing.assert_allclose(log_scale(SCHEMA, x), [expected, np.zeros(10)])
 
 
 def test_log_scale_is_the_jacobian():

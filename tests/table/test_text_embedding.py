@@ -60,12 +60,12 @@ def test_the_function_sees_texts_and_each_row_its_own():
     ("data", "functions", "told"),
     [
         ({"t": ["a"]}, {"s": bag}, "no column 's'"),
-        ({"t": ["a"]}, {"t": 3}, "functions: 't': wanted a function of texts, got 3"),
-        ({"t": [1.0, 2.0]}, {"t": bag}, "column 't': wanted text, a cell a row"),
-        ({"t": ["a"]}, {"t": lambda _: [1.0]}, "functions: 't': wanted an array of shape"),
-        ({"t": ["a"]}, {"t": lambda _: [[np.nan]]}, "functions: 't': wanted finite numbers"),
-        ({"t": ["a"]}, {"t": lambda _: [["b"]]}, "functions: 't': wanted finite numbers"),
-        (np.zeros((2, 2)), {"t": bag}, "data: wanted a frame or a mapping"),
+        ({"t": ["a"]}, {"t": 3}, "functions: 't': expected a function of texts, got 3"),
+        ({"t": [1.0, 2.0]}, {"t": bag}, "column 't': expected text, a cell a row"),
+        ({"t": ["a"]}, {"t": lambda _: [1.0]}, "functions: 't': expected an array of shape"),
+        ({"t": ["a"]}, {"t": lambda _: [[np.nan]]}, "functions: 't': expected finite numbers"),
+        ({"t": ["a"]}, {"t": lambda _: [["b"]]}, "functions: 't': expected finite numbers"),
+        (np.zeros((2, 2)), {"t": bag}, "data: expected a frame or a mapping"),
     ],
 )
 def test_mistakes_are_told(data, functions, told):

@@ -138,8 +138,8 @@ def _time(text: str, variable: Variable, value: Value) -> Value:
         return Value(parse(value.content, variable.dtype), value.at)
     except ValueError as error:
         why = str(error) if "zone" in str(error) else f"got {quoted(value.content)}"
-        wanted = f"{variable.name!r} holds {TIMES[variable.time]}, as {FORMS[variable.time]}"
-        raise mistake(text, value.at, f"{wanted}; {why}") from None
+        expected = f"{variable.name!r} holds {TIMES[variable.time]}, as {FORMS[variable.time]}"
+        raise mistake(text, value.at, f"{expected}; {why}") from None
 
 
 def _timed(text: str, variable: Variable, term: Interval) -> Interval:

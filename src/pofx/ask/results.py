@@ -57,7 +57,7 @@ class Table(AbstractResult):
         """The first number of a line, by the level of each name; PofxError for another level."""
         own = level if isinstance(level, tuple) else (level,)
         if len(own) != len(self.names):
-            raise PofxError(f"{self.question}: wanted a level of each of {', '.join(self.names)}")
+            raise PofxError(f"{self.question}: expected a level of each of {', '.join(self.names)}")
         for one, name, levels in zip(own, self.names, self.levels):
             if one not in levels:
                 raise unknown_name_error(f"level of {name!r}", one, levels)

@@ -44,9 +44,9 @@ def pairs(option: str, texts: list[str] | None, taken: Collection[str] = ()) -> 
     for text in texts or ():
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
-            raise PofxError(f"--{option}: wanted NAME=VALUE, got {text!r}")
+            raise PofxError(f"--{option}: expected NAME=VALUE, got {text!r}")
         if name.strip() in taken:
-            raise PofxError(f"--{option}: wanted another name, {name.strip()!r} is taken")
+            raise PofxError(f"--{option}: expected another name, {name.strip()!r} is taken")
         if name.strip() in found:
             raise PofxError(f"--{option}: {name.strip()!r} is given twice")
         found[name.strip()] = value
@@ -60,7 +60,9 @@ def json_of(option: str, text: str) -> Any:
     except json.JSONDecodeError:
         return text
     except ValueError:  # Python reads no longer numbers
-        raise PofxError(f"--{option}: wanted numbers of fewer digits, got {_brief(text)}") from None
+        raise PofxError(
+            f"--{option}: expected numbers of fewer digits, got {_brief(text)}"
+        ) from None
     except RecursionError:
         raise _too_deep(option, text) from None
     if _depth(value) > DEEPEST:
@@ -69,7 +71,7 @@ def json_of(option: str, text: str) -> Any:
 
 
 def _too_deep(option: str, text: str) -> PofxError:
-    return PofxError(f"--{option}: wanted JSON at most {DEEPEST} deep, got {_brief(text)}")
+    return PofxError(f"--{option}: expected JSON at most {DEEPEST} deep, got {_brief(text)}")
 
 
 def _depth(value: Any) -> int:

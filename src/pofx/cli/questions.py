@@ -153,7 +153,9 @@ def impute(
         show(filled, output)
         return
     if output is None:
-        raise PofxError("--output: wanted a file name for --draws; each table is numbered after it")
+        raise PofxError(
+            "--output: expected a file name for --draws; each table is numbered after it"
+        )
     ending = "".join(output.suffixes[-2:]) if output.suffix == ".gz" else output.suffix
     for i, one in enumerate(filled, 1):
         name = output.with_name(f"{output.name.removesuffix(ending)}.{i}{ending}")

@@ -86,7 +86,7 @@ class Queryable(Distribution):
         for name, array in (("x", x), ("observed", observed)):
             if array.shape != (self.size,):
                 raise ValueError(
-                    f"{name}: wanted shape ({self.size},), got {array.shape}; "
+                    f"{name}: expected shape ({self.size},), got {array.shape}; "
                     "for many rows use jax.vmap"
                 )
         # Not a number times zero is not zero: missing entries are filled before any arithmetic,

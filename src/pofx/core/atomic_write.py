@@ -27,7 +27,7 @@ def write_whole(path: str | os.PathLike[str], fill: Callable[[BinaryIO], object]
     directly. Raises PofxError if that cannot be done, and then a regular file is as it was.
     """
     if not isinstance(path, str | os.PathLike) or not Path(path).name:
-        raise PofxError(f"path: wanted the name of a file, got {str(path)!r}")
+        raise PofxError(f"path: expected the name of a file, got {str(path)!r}")
     try:
         before = _status(path)
         if before is None or stat.S_ISREG(before.st_mode):

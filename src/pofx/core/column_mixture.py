@@ -142,13 +142,13 @@ def _cut(family, share, low, high):
     """
     low, high = low[None], high[None]
     whole, start = log_between(family, low, high), family.cdf(low)
-    wanted = whole + jnp.log(share)
+    expected = whole + jnp.log(share)
     plain = jnp.clip(family.quantile(start + share * (family.cdf(high) - start)), low, high)
 
     def halve(_, ends):
         first, last = ends
         x = middle(first, last)
-        enough = log_between(family, low, x) >= wanted
+        enough = log_between(family, low, x) >= expected
         return jnp.where(enough, first, x), jnp.where(enough, x, last)
 
     largest = jnp.finfo(plain.dtype).max

@@ -1,4 +1,4 @@
-"""Errors that help: one line that names the argument, what was wanted, what came, what to try."""
+"""Errors that help: one line that names the argument, what was expected, what came, what to try."""
 
 import sys
 import warnings
@@ -19,10 +19,10 @@ _RECORD: ContextVar[list[str] | None] = ContextVar("record", default=None)
 class PofxError(ValueError):
     """A mistake in what was asked, told in one line.
 
-    >>> raise PofxError("components: wanted at least 1, got 0")
+    >>> raise PofxError("components: expected at least 1, got 0")
     Traceback (most recent call last):
     ...
-    pofx.core.errors.PofxError: components: wanted at least 1, got 0
+    pofx.core.errors.PofxError: components: expected at least 1, got 0
     """
 
     def __init__(self, message: object = "") -> None:
@@ -80,11 +80,11 @@ def check_at_least(least: int, **sizes: float) -> None:
     >>> check_at_least(1, width=8, depth=0)
     Traceback (most recent call last):
     ...
-    pofx.core.errors.PofxError: depth: wanted at least 1, got 0
+    pofx.core.errors.PofxError: depth: expected at least 1, got 0
     """
     for name, size in sizes.items():
         if not size >= least:
-            raise PofxError(f"{name}: wanted at least {least}, got {size}")
+            raise PofxError(f"{name}: expected at least {least}, got {size}")
 
 
 def unknown_name_error(what: str, name: object, known: Iterable[object]) -> PofxError:

@@ -184,7 +184,7 @@ def _differential(sample: Sample, neighbours: int, seed: int, stderr: bool) -> t
     lost = int(np.isnan(surprises).sum())
     if lost:
         raise PofxError(
-            f"x: wanted a density, and {lost} rows are the same as {neighbours} others, or alone "
+            f"x: expected a density, and {lost} rows are the same as {neighbours} others, or alone "
             "with their levels; try discrete=True, or more neighbours"
         )
 
@@ -205,7 +205,7 @@ def _error(
 def _check(neighbours: Any, seed: Any, unit: Any) -> None:
     for name, number, least in (("neighbours", neighbours, 1), ("seed", seed, 0)):
         if not isinstance(number, Integral) or number < least:
-            raise PofxError(f"{name}: wanted a whole number, at least {least}; got {number!r}")
+            raise PofxError(f"{name}: expected a whole number, at least {least}; got {number!r}")
     if unit not in tuple(UNITS):
         raise unknown_name_error("unit", unit, UNITS)
 
@@ -213,7 +213,7 @@ def _check(neighbours: Any, seed: Any, unit: Any) -> None:
 def _enough(rows: int, neighbours: int) -> None:
     if rows < neighbours + 2:
         raise PofxError(
-            f"neighbours: wanted at most rows - 2, and {rows} rows came for {neighbours} "
+            f"neighbours: expected at most rows - 2, and {rows} rows came for {neighbours} "
             "neighbours; try fewer, or more rows"
         )
 

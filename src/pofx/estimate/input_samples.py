@@ -73,12 +73,12 @@ def read(variables: Mapping[str, Any], discrete: Any = None) -> tuple[dict[str, 
     rows = {name: len(own[0].values) for name, own in columns.items() if own}
     if len(set(rows.values())) > 1:
         told = ", ".join(f"{name} has {n}" for name, n in rows.items())
-        raise PofxError(f"{told} rows: wanted as many of each; columns go side by side, (n, d)")
+        raise PofxError(f"{told} rows: expected as many of each; columns go side by side, (n, d)")
     missing = [np.isnan(c.values) for own in columns.values() for c in own]
     whole = ~np.logical_or.reduce(missing)
     if whole.sum() < 2:
         raise PofxError(
-            f"{', '.join(rows)}: wanted at least two rows without missing cells, got "
+            f"{', '.join(rows)}: expected at least two rows without missing cells, got "
             f"{whole.sum()} of {len(whole)}"
         )
     asked = _asked(discrete, list(variables))
@@ -112,7 +112,7 @@ def _sample(name: str, columns: list[_Column], whole: np.ndarray, asked: Any) ->
     fine = all(flag is None or isinstance(flag, bool | np.bool_) for flag in flags)
     if len(flags) != len(columns) or not fine:
         raise PofxError(
-            f"discrete: wanted True, False or None for {name}, or one for each of its "
+            f"discrete: expected True, False or None for {name}, or one for each of its "
             f"{len(columns)} columns; got {asked!r}"
         )
     cells: list[np.ndarray] = []
@@ -123,7 +123,9 @@ def _sample(name: str, columns: list[_Column], whole: np.ndarray, asked: Any) ->
         elif column.text:
             raise PofxError(f"discrete: {name} holds text, which is not continuous; leave it out")
         elif not np.isfinite(values).all():
-            raise PofxError(f"{name}: wanted finite numbers, got {values[~np.isfinite(values)][0]}")
+            raise PofxError(
+                f"{name}: expected finite numbers, got {values[~np.isfinite(values)][0]}"
+            )
         else:
             cells.append(values)
     numbers = [values for values in cells if values.dtype == np.float64]
@@ -149,7 +151,7 @@ def _columns(name: str, value: Any) -> list[_Column]:
         array = _array(name, value)
         columns = [_column(name, cells) for cells in array.reshape(len(array), -1).T]
     if not columns:
-        raise PofxError(f"{name}: wanted at least one column, got none")
+        raise PofxError(f"{name}: expected at least one column, got none")
     if str(getattr(value, "dtype", "")) == "category":
         columns = [_Column(c.values, True, c.text) for c in columns]
     return columns
@@ -163,14 +165,14 @@ def _array(name: str, value: Any) -> np.ndarray:
     try:
         array = np.asarray(value)
     except ValueError:
-        raise PofxError(f"{name}: wanted rows of one length, got lists that differ") from None
+        raise PofxError(f"{name}: expected rows of one length, got lists that differ") from None
     if array.dtype.kind in "US" and not isinstance(value, np.ndarray):
         # numpy makes text of what stands beside text, of NaN too
         array = np.asarray(value, dtype=object)
     if array.ndim == 0:
-        raise PofxError(f"{name}: wanted one value a row, got the single value {value!r}")
+        raise PofxError(f"{name}: expected one value a row, got the single value {value!r}")
     if not len(array):
-        raise PofxError(f"{name}: wanted rows, got none")
+        raise PofxError(f"{name}: expected rows, got none")
     return array
 
 
@@ -179,7 +181,7 @@ def _column(name: str, cells: np.ndarray) -> _Column:
         return _Column(cells.astype(np.float64), cells.dtype.kind == "b")
     if cells.dtype.kind not in "OUST":
         raise PofxError(
-            f"{name}: wanted numbers or levels, got dtype {cells.dtype}; try .astype(float)"
+            f"{name}: expected numbers or levels, got dtype {cells.dtype}; try .astype(float)"
         )
     values = [None if _is_missing(cell) else cell for cell in cells.tolist()]
     present = [v for v in values if v is not None]
@@ -189,7 +191,7 @@ def _column(name: str, cells: np.ndarray) -> _Column:
         codes = {level: float(code) for code, level in enumerate(dict.fromkeys(present))}
     except TypeError:
         got = next(type(v).__name__ for v in present if not isinstance(v, Hashable))
-        raise PofxError(f"{name}: wanted numbers or levels, got {got}") from None
+        raise PofxError(f"{name}: expected numbers or levels, got {got}") from None
     text = any(isinstance(level, str | bytes) for level in codes)
     return _Column(np.array(list(_coded(values, codes))), True, text)
 

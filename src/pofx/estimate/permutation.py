@@ -72,7 +72,7 @@ def independence_test(
     p = 0.005   199 permutations
     """
     if not isinstance(permutations, Integral) or permutations < 1:
-        raise PofxError(f"permutations: wanted a whole number, at least 1; got {permutations!r}")
+        raise PofxError(f"permutations: expected a whole number, at least 1; got {permutations!r}")
     samples, _ = read({"x": x, "y": y, "given": given}, discrete)
     if neighbours is None:
         neighbours = int(np.clip(samples["x"].rows // SHARE, FEWEST, MOST))

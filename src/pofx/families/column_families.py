@@ -48,7 +48,7 @@ def family_class(column: Column) -> type[Family]:
         return base
     inflated = named(_PACKAGE, Family, "family", _INFLATED)
     if column.kind not in inflated.kinds:
-        raise PofxError(f"{column.variable}: wanted no spikes for {column.kind} values")
+        raise PofxError(f"{column.variable}: expected no spikes for {column.kind} values")
     return inflated
 
 

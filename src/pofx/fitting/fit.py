@@ -40,7 +40,7 @@ MAX_COUNT = 2**31 - 1
 """The most restarts, steps and epochs: what loops count to."""
 MAX_FLOAT = float(np.finfo(np.float64).max)
 JUDGES, FOLDS = 200, 5
-"""Held-out rows wanted to choose by, and the most splits made to come by them."""
+"""Held-out rows expected to choose by, and the most splits made to come by them."""
 
 
 def fit(
@@ -94,7 +94,7 @@ def fit(
     for what, value in (("tolerance", tolerance), ("budget", budget)):
         # A whole number may be longer than any float.
         if not isinstance(value, Real) or not (value == np.inf or 0 <= value <= MAX_FLOAT):
-            raise PofxError(f"{what}: wanted a number, at least 0; got {value!r}")
+            raise PofxError(f"{what}: expected a number, at least 0; got {value!r}")
     _checkpoint(checkpoint, cls)
     _guide(proposal, cls)
     doubts: list[str] = []
@@ -107,10 +107,10 @@ def fit(
     if isinstance(weights, str):
         schema = schema.select(n for n in schema.names if n != weights)
         if not schema.names:
-            raise PofxError(f"data: wanted a column beside the weights {weights!r}")
+            raise PofxError(f"data: expected a column beside the weights {weights!r}")
     weight, x = _weights(data, weights), encode(schema, data)
     if weight is not None and len(weight) != len(x):
-        raise PofxError(f"weights: wanted one a row, {len(x)}; got {len(weight)}")
+        raise PofxError(f"weights: expected one a row, {len(x)}; got {len(weight)}")
     with float_width.float64(_in_float64(cls, x)):
         key, units = key_of(seed), _units(schema, x, weight)
         shuffle, go = jax.random.split(key)
@@ -164,7 +164,7 @@ def _in_float64(cls: type[Learned] | None, x: np.ndarray) -> bool:
     """Whether a table is learned in float64: no network, and no large table that float32 holds."""
     if not float_width.preferred() or (cls is not None and issubclass(cls, Inexact)):
         return False
-    # What gradients train narrows itself; what is compiled from it is wanted in float64.
+    # What gradients train narrows itself; what is compiled from it is expected in float64.
     trained = cls is not None and issubclass(cls, Trained)
     return trained or x.size < float_width.LARGE_TABLE or column_statistics.needs_float64(x)
 
@@ -202,7 +202,7 @@ def _guide(proposal: str | None, cls: type | None) -> None:
     if proposal is not None and not (cls and issubclass(cls, Inexact)):
         told = snake(cls.__name__) if cls else "what fit chooses from"
         raise PofxError(
-            f"proposal: wanted a model that needs one, as 'flow'; {told} has closed marginals, "
+            f"proposal: expected a model that needs one, as 'flow'; {told} has closed marginals, "
             "leave it out"
         )
 
@@ -211,18 +211,18 @@ def _checkpoint(checkpoint: Any, cls: type[Learned] | None) -> None:
     if checkpoint is None:
         return
     if not isinstance(checkpoint, str | Path):
-        raise PofxError(f"checkpoint: wanted the name of a file, got {checkpoint!r}")
+        raise PofxError(f"checkpoint: expected the name of a file, got {checkpoint!r}")
     if cls is None or not issubclass(cls, Trained):
-        raise PofxError("checkpoint: wanted a model that gradients train, as continuous_mixture")
+        raise PofxError("checkpoint: expected a model that gradients train, as continuous_mixture")
 
 
 def _check_numbers(**values: Any) -> None:
     for what, value in values.items():
         least = 0 if what == "epochs" else 1
         if not isinstance(value, Integral) or value < least:
-            raise PofxError(f"{what}: wanted a whole number, at least {least}; got {value!r}")
+            raise PofxError(f"{what}: expected a whole number, at least {least}; got {value!r}")
         if int(value) > MAX_COUNT:
-            raise PofxError(f"{what}: wanted at most {MAX_COUNT}, got a number beyond it")
+            raise PofxError(f"{what}: expected at most {MAX_COUNT}, got a number beyond it")
 
 
 def _splits(
@@ -236,10 +236,10 @@ def _splits(
     if not isinstance(validation, Real):
         held = encode(schema, validation)
         if not len(held):
-            raise PofxError("validation: wanted a share between 0 and 1, or rows; got no row")
+            raise PofxError("validation: expected a share between 0 and 1, or rows; got no row")
         return [(rows(x, weight=weight), rows(held))]
     if not 0 < float(validation) < 1:
-        raise PofxError(f"validation: wanted a share between 0 and 1, got {validation!r}")
+        raise PofxError(f"validation: expected a share between 0 and 1, got {validation!r}")
     order = np.asarray(jax.random.permutation(key, len(x)))
     if weight is not None:
         order = order[weight[order] > 0]
@@ -288,7 +288,7 @@ def _weights(data: Any, weights: str | Any | None) -> np.ndarray | None:
     except (TypeError, ValueError):
         weight = np.zeros(0)
     if weight.ndim != 1 or not np.isfinite(weight).all() or (weight < 0).any() or not weight.sum():
-        raise PofxError("weights: wanted finite numbers >= 0, one a row, not all of them zero")
+        raise PofxError("weights: expected finite numbers >= 0, one a row, not all of them zero")
     return weight if (weight == np.rint(weight)).all() else _effective(weight)
 
 

@@ -26,7 +26,7 @@ def options_of(model: str, part: Any = None) -> dict[str, inspect.Parameter]:
         return own
     part = own["part"].default if part is None else part
     if not isinstance(part, str):
-        raise PofxError(f"part: wanted text, got {part!r}")
+        raise PofxError(f"part: expected text, got {part!r}")
     name, _, inner = part.partition(".")
     return own | options_of(name, inner or None) | own if name != model else own
 
@@ -37,15 +37,15 @@ def check(model: str, options: Mapping[str, Any]) -> None:
     >>> check("mixture", {"components": "many"})
     Traceback (most recent call last):
     ...
-    pofx.core.errors.PofxError: components: wanted a whole number, got 'many'
+    pofx.core.errors.PofxError: components: expected a whole number, got 'many'
     """
     known = options_of(model, options.get("part"))
     for name, value in options.items():
         if name not in known:
             raise unknown_name_error(f"option of model {model!r}:", name, known)
-        wanted = _wanted(known[name].default, value)
-        if wanted:
-            raise PofxError(f"{name}: wanted {wanted}, got {value!r}")
+        expected = _wanted(known[name].default, value)
+        if expected:
+            raise PofxError(f"{name}: expected {expected}, got {value!r}")
 
 
 def check_columns(model: str, schema: Schema, options: Mapping[str, Any]) -> None:

@@ -58,7 +58,7 @@ def _exact(schema: Schema, name: str) -> type[Learned]:
     exact: dict[str, Any] = {n: cls for n, cls in models.items() if issubclass(cls, Tractable)}
     if not isinstance(name, str) or name not in exact:
         if name in models:
-            why = f"wanted a model with exact conditionals, and {name!r} has none"
+            why = f"expected a model with exact conditionals, and {name!r} has none"
             raise PofxError(f"proposal: {why}; there are: {', '.join(exact)}")
         raise unknown_name_error("proposal", name, exact)
     cls: type[Learned] = exact[name]

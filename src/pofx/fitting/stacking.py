@@ -38,16 +38,16 @@ def stack(models: Sequence[Joint], data: Any) -> Joint:
         or not models
         or not all(isinstance(p, Joint) for p in models)
     ):
-        raise PofxError("models: wanted fitted distributions, as from pofx.fit")
+        raise PofxError("models: expected fitted distributions, as from pofx.fit")
     first = models[0]
     for p in models:
         if p.schema != first.schema or p.evidence:
             raise PofxError(
-                "models: wanted fits of one schema and without evidence; pass schema= of the first"
+                "models: expected fits of one schema without evidence; pass schema= of the first"
             )
     x = encode(first.schema, data)
     if not len(x):
-        raise PofxError("data: wanted rows to weigh the models by, got none")
+        raise PofxError("data: expected rows to weigh the models by, got none")
     with float64(is_float64(*(p.model for p in models))):
         held = rows(x)
         scores = np.stack([log_prob(p.model, held) for p in models])

@@ -63,7 +63,7 @@ def read(path: Path, like: Any, run: Mapping[str, str]) -> tuple[Any, dict[str, 
     except Exception as error:  # whatever a file of another kind breaks
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise PofxError(
-            f"checkpoint: wanted a whole file of this learner, got {path} ({reason}); "
+            f"checkpoint: expected a whole file of this learner, got {path} ({reason}); "
             "delete it to begin anew, or give another path"
         ) from None
     leaves, structure = jax.tree.flatten(like)
@@ -76,7 +76,7 @@ def read(path: Path, like: Any, run: Mapping[str, str]) -> tuple[Any, dict[str, 
         differ = differ or ["version of pofx"]
     if differ:
         raise PofxError(
-            f"checkpoint: wanted a file of this run, got {path} of one with another "
+            f"checkpoint: expected a file of this run, got {path} of one with another "
             f"{' and '.join(differ)}; give another path, or delete it to begin anew"
         )
     return jax.tree.unflatten(structure, map(jax.numpy.asarray, stored)), header["record"]

@@ -96,7 +96,7 @@ def _step(model: Statistical, rows: Rows) -> Statistical:
 
 
 def refined(learned: Fit, rows: Rows) -> Fit:
-    """What EM learned in float32, one step further in float64 if answers are wanted in that.
+    """What EM learned in float32, one step further in float64 if answers are expected in that.
 
     Its parameters then are as sure, and its probabilities sum to one as nearly, as float64 allows.
     """
@@ -130,7 +130,7 @@ def _by_gradients(
     settings, path = _settings(model, rows, plan), plan.checkpoint
     if path and not Path(path).exists() and Path(f"{path}.1").exists():
         raise PofxError(
-            f"checkpoint: wanted {path}.1 beside {path}, which is absent: it is of another run; "
+            f"checkpoint: expected {path}.1 beside {path}, which is absent: it is of another run; "
             "delete it, or give another path"
         )
     phases: list[Training] = []

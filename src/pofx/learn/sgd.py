@@ -282,9 +282,9 @@ def _data(model: Trained, rows: Rows, name: str) -> Data:
     """The rows that weigh something, on the host."""
     x, observed, weight = rows.flat()
     if x.shape[1] != model.size:
-        raise PofxError(f"{name}: wanted {model.size} columns, got {x.shape[1]}")
+        raise PofxError(f"{name}: expected {model.size} columns, got {x.shape[1]}")
     if not (np.isfinite(weight) & (weight >= 0)).all() or not weight.any():
-        raise PofxError(f"{name}: wanted finite weights of at least 0 and one above, got others")
+        raise PofxError(f"{name}: expected finite weights of at least 0 and one above, got others")
     x, observed, weight = (a[weight > 0] for a in (x, observed, weight))
     complete = observed.all()
     return Data(np.where(observed, x, 0), None if complete else observed, weight)

@@ -59,8 +59,8 @@ def checked(settings: Settings) -> Settings:
     plain: dict[str, Any] = {}
     for name, value in settings._asdict().items():
         kind = type(getattr(STANDARD, name))
-        wanted, holds = RANGES[name]
+        expected, holds = RANGES[name]
         if not issubclass(type(value), Integral if kind is int else Real) or not holds(value):
-            raise PofxError(f"{name}: wanted {wanted}, got {value!r}")
+            raise PofxError(f"{name}: expected {expected}, got {value!r}")
         plain[name] = kind(value)
     return Settings(**plain)

@@ -54,7 +54,7 @@ def stepwise(
     batches as they were met, in nats a unit of weight.
     """
     if pace.epochs < 1 or pace.batch < 1:
-        raise PofxError(f"pace: wanted at least 1 epoch and 1 row a batch, got {pace}")
+        raise PofxError(f"pace: expected at least 1 epoch and 1 row a batch, got {pace}")
     began = time.perf_counter()
     x, observed, weight = map(jnp.asarray, rows.flat())
     observed = observed[0] if bool(observed.all()) else observed

@@ -179,12 +179,12 @@ class AnyOrder(Bounded, Headed):
         agree = np.array([((states == s) | ~m).all(1) * joint for s, m in patterns])
         ones, zeros = agree @ states, agree @ (1 - states)
         odds = np.log(np.where(seen, 1, ones)) - np.log(np.where(seen, 1, zeros))
-        wanted = odds - np.asarray(blank.heads.families[0].log_odds)
+        expected = odds - np.asarray(blank.heads.families[0].log_odds)
 
         def hidden(x, seen):
             return blank.net.hidden(*blank.tokens(jnp.where(seen, x, 0.0)), seen)
 
         h = np.asarray(jax.vmap(hidden)(jnp.asarray(x), jnp.asarray(seen)), np.float64)
-        last = jnp.asarray(np.linalg.lstsq(h, wanted, rcond=1e-7)[0].T)
+        last = jnp.asarray(np.linalg.lstsq(h, expected, rcond=1e-7)[0].T)
         made = eqx.tree_at(lambda p: p.net.weights[-1], blank, last)
         return Example(made, columns)

@@ -111,7 +111,7 @@ class Autoregressive(Density, Direct, Headed, OnLoss):
         """Near independent columns. Of width 0 a network is as wide as is usual: 256, or 64."""
         if order not in ORDERS:
             hint = "; for all orders fit 'any_order'" if order == "any" else ""
-            raise PofxError(f"order: wanted one of {', '.join(ORDERS)}; got {order!r}{hint}")
+            raise PofxError(f"order: expected one of {', '.join(ORDERS)}; got {order!r}{hint}")
         shuffle, key = jax.random.split(key)
         sigma = np.arange(len(columns))
         if order == "random":

@@ -143,7 +143,7 @@ class ClassConditional(Statistical):
         levels = columns[place].levels
         others = [c for j, c in enumerate(columns) if j != place]
         if not others:
-            raise PofxError(f"on: wanted columns beside {on!r}, and there are none")
+            raise PofxError(f"on: expected columns beside {on!r}, and there are none")
         x, observed, weight = rows.flat()
         model, options = part_class(part, options)
         y, seen = x[:, place], observed[:, place]
@@ -177,14 +177,14 @@ def _place(columns: Sequence[Column], on: str | None) -> int:
     discrete = [c.variable for c in columns if c.discrete]
     if on is None:
         raise PofxError(
-            "on: wanted the discrete column y of p(y) p(x | y), as in on='species'; there are: "
+            "on: expected the discrete column y of p(y) p(x | y), as in on='species'; there are: "
             + (", ".join(dict.fromkeys(discrete)) or "none")
         )
     names = [c.variable for c in columns]
     if on not in names:
         raise unknown_name_error("column", on, dict.fromkeys(names))
     if discrete.count(on) != 1:
-        raise PofxError(f"on: wanted one discrete column, and {on!r} is not")
+        raise PofxError(f"on: expected one discrete column, and {on!r} is not")
     return names.index(on)
 
 

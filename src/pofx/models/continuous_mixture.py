@@ -150,9 +150,9 @@ class ContinuousMixture(Tractable, OnLoss, Still):
         check_at_least(1, latent=latent, points=points, width=width)
         check_at_least(0, depth=depth)
         if latent > Sobol.MAXDIM:
-            raise PofxError(f"latent: wanted at most {Sobol.MAXDIM}, got {latent}")
+            raise PofxError(f"latent: expected at most {Sobol.MAXDIM}, got {latent}")
         if points & (points - 1):
-            raise PofxError(f"points: wanted a power of two, as Sobol sequences do, got {points}")
+            raise PofxError(f"points: expected a power of two, as Sobol sequences do, got {points}")
         seed, inner, net = jax.random.split(key, 3)
         model = named("pofx.models", Parametric, "part", part)
         one = _learned(model.start(inner, rows, columns, prior=prior), rows)

@@ -145,7 +145,7 @@ class Correlated(Statistical):
         others = [j for j in range(len(columns)) if j not in place]
         if not place:
             raise PofxError(
-                "columns: wanted one of real or positive numbers without point masses, and there "
+                "columns: expected one of real or positive numbers without point masses, and there "
                 "is none; use model='independent', or a mixture of that"
             )
         x, observed, weight = rows.flat()

@@ -158,9 +158,9 @@ class Diffusion(Bounded, Direct, Steered, Still, OnePhase):
         sampler = self.sampler if sampler is None else sampler
         guidance = self.guidance if guidance is None else guidance
         if sampler not in SAMPLERS:
-            raise PofxError(f"sampler: wanted one of {', '.join(SAMPLERS)}; got {sampler!r}")
+            raise PofxError(f"sampler: expected one of {', '.join(SAMPLERS)}; got {sampler!r}")
         if guidance and not self.context.size:
-            raise PofxError("guidance: wanted columns to be guided by, as in on='species'")
+            raise PofxError("guidance: expected columns to be guided by, as in on='species'")
         residue = self.residue if timesteps is None else self._residue(timesteps)
         return replace(self, sampler=sampler, guidance=float(guidance), residue=residue)
 

@@ -125,11 +125,11 @@ class Flow(Density, Direct, OnLoss, Still, OnePhase):
         """Near the identity on columns of mean zero and scale one."""
         for name, value, known in (("kind", kind, LAYERS), ("transform", transform, TRANSFORMS)):
             if value not in known:
-                raise PofxError(f"{name}: wanted one of {', '.join(known)}; got {value!r}")
+                raise PofxError(f"{name}: expected one of {', '.join(known)}; got {value!r}")
         check_at_least(1, layers=layers, width=width, knots=knots)
         check_at_least(0, depth=depth)
         if not 0 < tail < np.inf:
-            raise PofxError(f"tail: wanted a number of scales above 0, got {tail:g}")
+            raise PofxError(f"tail: expected a number of scales above 0, got {tail:g}")
         inner, outer = jax.random.split(key)
         context = Context.near(inner, rows, columns, on)
         own = [columns[j] for j in context.rest]

@@ -119,7 +119,7 @@ class Mixture(Statistical):
         """One part for all rows, then one maximisation of each part for the rows of a cluster."""
         if not 1 <= components <= rows.count:
             raise PofxError(
-                f"components: wanted 1 to {rows.count}, the number of rows; got {components}"
+                f"components: expected 1 to {rows.count}, the number of rows; got {components}"
             )
         seed, inner = jax.random.split(key)
         one, options = part_class(part, options)

@@ -197,7 +197,7 @@ class NeuralEnergy(Unnormalised, OnLoss, Still, OnePhase):
         check_at_least(1, ratio=ratio, width=width, chains=chains, temperatures=temperatures)
         check_at_least(0, depth=depth)
         if not noise > 0:
-            raise PofxError(f"noise: wanted a number above 0, got {noise!r}")
+            raise PofxError(f"noise: expected a number above 0, got {noise!r}")
         moves = plain(columns)
         if loss == "score" and len(moves) < len(columns):
             other = next(c for j, c in enumerate(columns) if j not in moves)

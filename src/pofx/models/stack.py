@@ -116,7 +116,7 @@ class Stack(Statistical):
         """One part for each cluster of the rows, started on the rows of that cluster."""
         if not 1 <= components <= rows.count:
             raise PofxError(
-                f"components: wanted 1 to {rows.count}, the number of rows; got {components}"
+                f"components: expected 1 to {rows.count}, the number of rows; got {components}"
             )
         seed, *keys = jax.random.split(key, components + 1)
         owner = clusters(seed, rows, columns, components, "k-means++")
@@ -142,7 +142,7 @@ class Stack(Statistical):
 def _learned(parts: tuple[Queryable, ...]) -> list[Statistical]:
     learned = [part for part in parts if isinstance(part, Statistical)]
     if len(learned) < len(parts):
-        raise PofxError("parts: wanted models that are learned from sums over rows")
+        raise PofxError("parts: expected models that are learned from sums over rows")
     return learned
 
 

@@ -88,7 +88,7 @@ def costs(cost: Any, variable: Variable) -> tuple[np.ndarray, np.ndarray]:
             f"actions to such rows; got {shape}"
         )
     if not np.isfinite(table).all():
-        raise PofxError("cost: wanted finite numbers")
+        raise PofxError("cost: expected finite numbers")
     return actions, table
 
 

@@ -42,11 +42,11 @@ def with_sampler(
     1.0
     """
     if not _steered(p):
-        raise PofxError(f"p: wanted a diffusion, got {p!r}")
+        raise PofxError(f"p: expected a diffusion, got {p!r}")
     if timesteps is not None:
         check_positive_int("timesteps", timesteps)
     if guidance is not None and (not isinstance(guidance, Real) or not 0 <= guidance < np.inf):
-        raise PofxError(f"guidance: wanted a number, at least 0; got {guidance!r}")
+        raise PofxError(f"guidance: expected a number, at least 0; got {guidance!r}")
 
     def otherwise(leaf: Any) -> Any:
         return leaf.steered(sampler, timesteps, guidance) if _is_steered(leaf) else leaf
@@ -72,13 +72,13 @@ def flow_log_prob(p: NamedModel, data: Any, *, draws: int = 4, seed: int = 0) ->
     """
     found = _steered(p)
     if len(found) != 1 or p.evidence or p.model.size != found[0].size:
-        raise PofxError(f"p: wanted a diffusion of all columns, as pofx.fit gives it; got {p!r}")
+        raise PofxError(f"p: expected a diffusion of all columns, as pofx.fit gives it; got {p!r}")
     check_positive_int("draws", draws)
     if not isinstance(draws, Integral) or draws < 2:
-        raise PofxError(f"draws: wanted at least 2, got {draws!r}")
+        raise PofxError(f"draws: expected at least 2, got {draws!r}")
     x = encode(p.schema, data)
     if not len(x) or np.isnan(x).any():
-        raise PofxError("data: wanted rows without missing cells; log_prob integrates them out")
+        raise PofxError("data: expected rows without missing cells; log_prob integrates them out")
     keys = jax.random.key_data(jax.random.split(key_of(seed), draws))
     log_w = per_row(_flowed, (found[0], keys), rows(x)).astype(np.float64)
     top = log_w.max(1, keepdims=True)

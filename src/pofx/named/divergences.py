@@ -177,7 +177,7 @@ def compare(p: NamedModel, q: NamedModel, data: Any) -> Answer:
     """
     if reason := difference(p, q):
         raise PofxError(
-            f"compare: wanted two distributions whose densities compare; {reason}; "
+            f"compare: expected two distributions whose densities compare; {reason}; "
             "fit one with schema= of the other"
         )
     gains = log_prob(p, data, "error") - log_prob(q, data, "error")

@@ -40,6 +40,6 @@ def check_room(name: str, number: int, cells: int) -> None:
         # More digits than anyone reads are no number to show.
         got = f"{number}" if number < 10**20 else "more than 10^20"
         raise PofxError(
-            f"{name}: wanted at most {most}, for which {memory / 2**30:.3g} GiB of memory have "
+            f"{name}: expected at most {most}, for which {memory / 2**30:.3g} GiB of memory have "
             f"room, got {got}; ask for fewer at a time, under several seeds"
         )

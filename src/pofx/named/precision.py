@@ -1,4 +1,4 @@
-"""How precisely an information is wanted, and in which unit."""
+"""How precisely an information is expected, and in which unit."""
 
 import math
 from dataclasses import dataclass, replace

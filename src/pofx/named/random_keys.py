@@ -41,5 +41,5 @@ def _checked(seed: Any) -> int:
     if not isinstance(seed, Integral) or not -(2**63) <= int(seed) < 2**63:
         # More digits than Python writes out are no number to show.
         shown = repr(seed) if not isinstance(seed, int) or abs(seed) < 10**40 else "a longer one"
-        raise PofxError(f"seed: wanted a whole number of 64 bits, got {shown}")
+        raise PofxError(f"seed: expected a whole number of 64 bits, got {shown}")
     return int(seed)

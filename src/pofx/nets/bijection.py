@@ -101,7 +101,7 @@ def _built(key: PRNGKeyArray, plan: Plan) -> Any:
         from flowjax.bijections import RationalQuadraticSpline
         from flowjax.distributions import StandardNormal
     except ImportError:
-        raise PofxError("flow: wanted the extra of flows; try pip install 'pofx[flow]'") from None
+        raise PofxError("flow: expected the extra of flows; try pip install 'pofx[flow]'") from None
     spline = RationalQuadraticSpline(knots=plan.knots, interval=plan.tail)
     make = {
         "autoregressive": flows.masked_autoregressive_flow,

@@ -31,7 +31,7 @@ def transported(
         import diffrax
     except ImportError:
         raise PofxError(
-            "diffusion: wanted the extra of diffusion; try pip install 'pofx[diffusion]'"
+            "diffusion: expected the extra of diffusion; try pip install 'pofx[diffusion]'"
         ) from None
     probes = jnp.eye(len(z), dtype=z.dtype)
     if len(z) > EXACT:

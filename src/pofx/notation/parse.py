@@ -34,7 +34,7 @@ def parse(text: str) -> Query:
            ^
     """
     if not isinstance(text, str):
-        raise PofxError(f"ask: wanted text, got {type(text).__name__}")
+        raise PofxError(f"ask: expected text, got {type(text).__name__}")
     if len(text) > LONGEST:
         raise mistake(text, LONGEST, f"{len(text)} characters; at most {LONGEST} are read")
     check_function(text)

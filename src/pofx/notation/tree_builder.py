@@ -123,9 +123,9 @@ class Builder(Transformer[Token, Any]):
 
     def expectation(self, kind: Token, names: Names, given: Given | None) -> Expectation:
         moment = MOMENTS[kind.lower()]
-        wanted = 2 if moment in ("Cov", "Corr") else 1
-        if len(names) != wanted:
-            words = "two names" if wanted == 2 else "one name"
+        expected = 2 if moment in ("Cov", "Corr") else 1
+        if len(names) != expected:
+            words = "two names" if expected == 2 else "one name"
             raise self._wrong(kind, f"{moment} is of {words}, got {len(names)}")
         return Expectation(moment, names, self._apart(names, given))
 

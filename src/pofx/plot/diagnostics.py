@@ -143,7 +143,7 @@ def _coded(probabilities: Any, truth: Any) -> tuple[Any, Any]:
     known = ~cells.missing
     table, values = probabilities_of(probabilities), cells.values[known]
     if len(table) != len(known):
-        raise PofxError(f"truth: wanted {len(table)} levels, one a row; got {len(known)}")
+        raise PofxError(f"truth: expected {len(table)} levels, one a row; got {len(known)}")
     distinct, place = np.unique(values, return_inverse=True)
     found = [float(v) if cells.levels is None else cells.levels[int(v)] for v in distinct]
     return table[known], np.array([_code(v, names) for v in found])[place]

@@ -40,7 +40,7 @@ def evidence(
         if name not in cells:
             raise PofxError(f"order: the row has no {name!r} to add")
     if not order:
-        raise PofxError("row: wanted at least one cell beside the target")
+        raise PofxError("row: expected at least one cell beside the target")
     posterior = _posteriors(p, target, {name: cells[name] for name in order})
     ax = on(ax, (1.8 + 0.55 * (len(order) + 1), 4.3))
     names = plot_data.level_names(p.schema.variable(target))
@@ -70,7 +70,7 @@ def _cells(p: Joint, target: str, row: Any) -> dict[str, Any]:
         row = {k: [v] if np.ndim(v) == len(shapes[k]) else v for k, v in row.items()}
     frame = read_frame(row, p.schema.names)
     if frame.rows != 1:
-        raise PofxError(f"row: wanted one row, got {frame.rows}")
+        raise PofxError(f"row: expected one row, got {frame.rows}")
     known = {k: c for k, c in frame.cells.items() if k != target and not c.missing.all()}
     return {k: c.values[0] if c.values[0].ndim else c.value(0) for k, c in known.items()}
 

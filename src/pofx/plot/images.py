@@ -35,7 +35,7 @@ def images(
     else:
         variable = plot_data.plain_variable(p, by)
         if not variable.discrete:
-            raise PofxError(f"by: wanted a column of levels, and {by!r} is {variable.kind}")
+            raise PofxError(f"by: expected a column of levels, and {by!r} is {variable.kind}")
         q = p.marginal(name, by)
         drawn = [q.given({by: k}).sample(n, seed=seed)[name] for k in variable.levels]
         labels = [f"{word(by)} = {level}" for level in plot_data.level_names(variable)]
@@ -72,7 +72,7 @@ def completions(
     whole = _pixels(data, name, shape)
     holes = np.asarray(holes, bool)
     if holes.shape not in (shape, whole.shape):
-        raise PofxError(f"holes: wanted the shape {shape} or {whole.shape}, got {holes.shape}")
+        raise PofxError(f"holes: expected the shape {shape} or {whole.shape}, got {holes.shape}")
     given = np.where(holes, np.nan, whole)
     filled = [table[name] for table in q.impute({name: given}, draws=draws, seed=seed)]
     sheet = np.stack([whole, given, *filled], axis=1)
@@ -91,7 +91,7 @@ def _image(p: Joint, name: str) -> tuple[int, ...]:
     if len(variable.shape) != 2 or text:
         told = f"of shape {variable.shape}" if variable.shape else "a plain column"
         told += " that holds text" if text else ""
-        raise PofxError(f"{name!r}: wanted images of numbers, height x width; it is {told}")
+        raise PofxError(f"{name!r}: expected images of numbers, height x width; it is {told}")
     return variable.shape
 
 
@@ -99,7 +99,7 @@ def _pixels(data: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
     """The images in data, or data that are images themselves."""
     found = np.asarray(data[name] if isinstance(data, dict) and name in data else data)
     if found.dtype.kind not in "biuf" or found.ndim != 3 or found.shape[1:] != shape:
-        raise PofxError(f"data: wanted images {name!r} of shape {shape}, got {found.shape}")
+        raise PofxError(f"data: expected images {name!r} of shape {shape}, got {found.shape}")
     return found.astype(np.float64)
 
 

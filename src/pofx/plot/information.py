@@ -42,10 +42,10 @@ def information(
     names = list(p.schema.names if names is None else names)
     if len(names) < 2:
         raise PofxError(
-            f"information: wanted two columns or more, got {', '.join(names) or 'none'}"
+            f"information: expected two columns or more, got {', '.join(names) or 'none'}"
         )
     if order not in ORDERS:
-        raise PofxError(f"order: wanted 'near' or 'given', got {order!r}")
+        raise PofxError(f"order: expected 'near' or 'given', got {order!r}")
     told = p.mutual_informations(*names, unit=unit, stderr=stderr, seed=seed)
     nats = np.asarray(told.value) * to_nats(1.0, unit)
     place = _near(nats) if order == "near" else np.arange(len(names))

@@ -26,7 +26,7 @@ def plain_variable(p: Joint, name: str) -> Variable:
     variable = p.schema.variable(name)
     if variable.shape:
         raise PofxError(
-            f"{name!r}: wanted a plain column, and its cells have the shape {variable.shape}; "
+            f"{name!r}: expected a plain column, and its cells have the shape {variable.shape}; "
             "try plot.images"
         )
     return variable
@@ -44,8 +44,8 @@ def columns(
     schema = p.schema if whole else p.schema.select(dict.fromkeys([*names, *(given or ())]))
     x = encode(schema, data, unseen="missing", require=schema.names)
     if given:
-        wanted = encode_values(schema, given)
-        same = ((x == wanted) | np.isnan(wanted)).all(1)
+        expected = encode_values(schema, given)
+        same = ((x == expected) | np.isnan(expected)).all(1)
         if not same.any():
             told = ", ".join(k if np.ndim(v) else f"{k} = {v}" for k, v in given.items())
             raise PofxError(f"data: no row has {told}, as given; leave the data out")
@@ -53,7 +53,7 @@ def columns(
     entries = [schema.slices[name].start for name in names]
     x = x[~np.isnan(x[:, entries]).any(1)]
     if not len(x):
-        raise PofxError(f"data: wanted at least one row with {' and '.join(names)}, got none")
+        raise PofxError(f"data: expected at least one row with {' and '.join(names)}, got none")
     own = [schema.variable(name) for name in names]
     return [x[:, j] * v.scale + v.shift for j, v in zip(entries, own)]
 

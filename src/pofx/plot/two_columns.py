@@ -49,9 +49,9 @@ def joint(
     """
     one, other = plot_data.plain_variable(p, a), plot_data.plain_variable(p, b)
     if a == b:
-        raise PofxError(f"joint: wanted two columns, got {a!r} twice; plot.marginal draws one")
+        raise PofxError(f"joint: expected two columns, got {a!r} twice; plot.marginal draws one")
     if len(slices) and (one.discrete or other.discrete):
-        raise PofxError("slices: wanted two columns of numbers; plot.marginal takes given=")
+        raise PofxError("slices: expected two columns of numbers; plot.marginal takes given=")
     q = (p.given(given) if given else p).marginal(a, b)
     seen = None if data is None else plot_data.columns(p, [a, b], data, given)
     if one.discrete and other.discrete:

@@ -54,7 +54,7 @@ def calibration(
     """
     table, codes = _checked(probabilities, truth)
     if not isinstance(bins, int | np.integer) or isinstance(bins, bool) or bins < 1:
-        raise PofxError(f"bins: wanted a whole number, at least 1; got {bins!r}")
+        raise PofxError(f"bins: expected a whole number, at least 1; got {bins!r}")
     if equal not in EQUAL:
         raise unknown_name_error("kind of bins", equal, EQUAL)
     # The softmax of float32 may end a rounding above one.
@@ -93,17 +93,17 @@ def _checked(probabilities: Any, truth: Any) -> tuple[np.ndarray, np.ndarray]:
     if table.ndim == 1:
         table = np.stack([1 - table, table], axis=1)
     if table.ndim != 2 or not table.size:
-        raise PofxError(f"probabilities: wanted shape (rows, levels), got {table.shape}")
+        raise PofxError(f"probabilities: expected shape (rows, levels), got {table.shape}")
     sums = table.sum(1)
     bad = ~((table > -1e-6).all(1) & (np.abs(sums - 1) < 1e-3))
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         raise PofxError(
-            f"probabilities: wanted numbers from 0 to 1 that sum to 1 in each row; row {row} "
+            f"probabilities: expected numbers from 0 to 1 that sum to 1 in each row; row {row} "
             f"(counted from 0) sums to {sums[row]:.4g}"
         )
     if codes.shape != (len(table),):
-        raise PofxError(f"truth: wanted {len(table)} codes, one a row; got shape {codes.shape}")
+        raise PofxError(f"truth: expected {len(table)} codes, one a row; got shape {codes.shape}")
     if codes.dtype.kind not in "biuf" or not np.isin(codes, np.arange(table.shape[1])).all():
-        raise PofxError(f"truth: wanted codes of levels, 0 to {table.shape[1] - 1}")
+        raise PofxError(f"truth: expected codes of levels, 0 to {table.shape[1] - 1}")
     return table, codes.astype(int)

@@ -88,9 +88,9 @@ def log_monte_carlo(
 def check_request(stderr: float | None, max_draws: int, unit: str) -> None:
     """Raises PofxError for an error or a budget that nothing can meet."""
     if not isinstance(max_draws, Integral) or max_draws < 2:
-        raise PofxError(f"max_draws: wanted a whole number, at least 2; got {max_draws!r}")
+        raise PofxError(f"max_draws: expected a whole number, at least 2; got {max_draws!r}")
     if stderr is not None and not (isinstance(stderr, Real) and stderr > 0):
-        raise PofxError(f"stderr: wanted a number > 0, in {unit or 'its units'}; got {stderr!r}")
+        raise PofxError(f"stderr: expected a number > 0, in {unit or 'its units'}; got {stderr!r}")
 
 
 class _Sums:

@@ -76,7 +76,7 @@ def write_report(
     given to.
     """
     if Path(path).suffix.lower() not in (".html", ".htm"):
-        raise PofxError(f"{path}: wanted a file .html, got {Path(path).suffix or 'no ending'!r}")
+        raise PofxError(f"{path}: expected a file .html, got {Path(path).suffix or 'no ending'!r}")
     text = page(p, data, target=target, seed=seed)
     write_whole(path, lambda file: file.write(text.encode()))
 
@@ -85,7 +85,7 @@ def page(p: Joint, data: Any = None, *, target: str | None = None, seed: int = 0
     """The page of `write_report`: equal arguments give equal pages."""
     if data is not None and p.evidence:
         raise PofxError(
-            "data: wanted a distribution that no evidence was given to, for rows to be compared "
+            "data: expected a distribution that no evidence was given to, for rows to be compared "
             f"with; got {p!r}"
         )
     targets = _targets(p, target)
@@ -95,7 +95,7 @@ def page(p: Joint, data: Any = None, *, target: str | None = None, seed: int = 0
         parts.append(_section("What columns tell of each other", *_information(p, seed)))
     x = None if data is None else encode(p.schema, data, unseen="missing")
     if x is not None and not len(x):
-        raise PofxError("data: wanted at least one row, got no rows")
+        raise PofxError("data: expected at least one row, got no rows")
     parts.append(_section("Columns", *_columns(p, data)))
     if x is not None:
         some = x[np.sort(generator_of(seed).permutation(len(x))[:ROWS])]
@@ -110,7 +110,7 @@ def _targets(p: Joint, target: str | None) -> list[str]:
     if target is None:
         return own[:TARGETS]
     if p.schema.variable(target).name not in own:
-        raise PofxError(f"target: wanted a column of levels, and {target!r} is none")
+        raise PofxError(f"target: expected a column of levels, and {target!r} is none")
     return [target]
 
 

@@ -119,7 +119,7 @@ def draw(
         raise unknown_name_error("picture", what, PICTURES)
     output = Path(output)
     if output.suffix.lower() not in FORMATS:
-        raise PofxError(f"{output}: wanted a file {', '.join(FORMATS)}, got {output.suffix!r}")
+        raise PofxError(f"{output}: expected a file {', '.join(FORMATS)}, got {output.suffix!r}")
     options = {"data": data, "given": given, "target": target, "at": at, "unit": unit}
     told = {k: v for k, v in options.items() if v is not None and (k == "data" or len(v))}
     _check(what, names, told)
@@ -141,11 +141,11 @@ def _check(what: str, names: Sequence[str], told: Mapping[str, Any]) -> None:
     picture = PICTURES[what]
     least, most = picture.names
     if not least <= len(names) <= most:
-        wanted = " or ".join(COUNTS[int(n)] for n in dict.fromkeys([least, most]))
-        raise PofxError(f"plot {what}: wanted {wanted}, got {', '.join(names) or 'none'}")
+        expected = " or ".join(COUNTS[int(n)] for n in dict.fromkeys([least, most]))
+        raise PofxError(f"plot {what}: expected {expected}, got {', '.join(names) or 'none'}")
     for option in picture.needs:
         if option not in told:
-            raise PofxError(f"plot {what}: wanted --{option}")
+            raise PofxError(f"plot {what}: expected --{option}")
     for option in told:
         if option not in picture.needs + picture.takes:
             raise PofxError(f"plot {what}: has no use for --{option}")

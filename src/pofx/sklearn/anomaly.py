@@ -61,7 +61,7 @@ class AnomalyDetector(OutlierMixin, Generative):
         """Learns p(x) from rows of shape (n, d), and how low the lowest of them lie."""
         share = self.contamination
         if not isinstance(share, Real) or not 0 < share <= 0.5:
-            raise PofxError(f"contamination: wanted a share, above 0 to 0.5; got {share!r}")
+            raise PofxError(f"contamination: expected a share, above 0 to 0.5; got {share!r}")
         table, known = self._rows(X, learning=True)
         table, weight = weighed(table, sample_weight)
         self.joint_ = self._learn(table, weight, known)

@@ -101,7 +101,7 @@ class Generative(BaseEstimator):
         known = options_of(self.model or "mixture", part)
         own = next((size for size in SIZES if size in known), None)
         if own is None and number != 1:
-            raise PofxError(f"n_components: wanted 1 or None for {self.model!r}, got {number!r}")
+            raise PofxError(f"n_components: expected 1 or None for {self.model!r}, got {number!r}")
         return {own: number} if own else {}
 
     def _rows(self, X: Any, learning: bool = False) -> tuple[Any, dict[str, Any]]:
@@ -166,7 +166,9 @@ class Supervised(Generative):
             self.target_ += "_"
         y = _check_y(y, estimator=self, **how)
         if y.dtype.kind in "mM":
-            raise PofxError("y: wanted classes or numbers, got times; make text or numbers of them")
+            raise PofxError(
+                "y: expected classes or numbers, got times; make text or numbers of them"
+            )
         return y
 
     def _inputs(self, X: Any) -> dict[str, Any]:

@@ -79,7 +79,7 @@ class GenerativeClassifier(ClassifierMixin, Supervised):
         self.classes_ = np.unique(y)
         levels = self.classes_.tolist()
         if len(levels) < 2:
-            raise PofxError(f"y: wanted two classes or more, got one class, {levels[0]!r}")
+            raise PofxError(f"y: expected two classes or more, got one class, {levels[0]!r}")
         table, weight, y = weighed(table, sample_weight, y)
         columns = {**self._columns(table), self.target_: y}
         kind = "binary" if len(levels) == 2 else "categorical"
@@ -88,7 +88,7 @@ class GenerativeClassifier(ClassifierMixin, Supervised):
         self.joint_ = self._learn(columns, weight, known, **on)
         if set(self._levels) != set(levels):
             raise PofxError(
-                f"schema: wanted the classes of y, {levels}, as the levels of {self.target_!r}, "
+                f"schema: expected the classes of y, {levels}, as the levels of {self.target_!r}, "
                 f"got {list(self._levels)}; leave them out"
             )
         return self

@@ -54,7 +54,7 @@ def encode(
            [ 0.]])
     """
     if unseen not in ("error", "missing"):
-        raise PofxError(f"unseen: wanted 'error' or 'missing', got {unseen!r}")
+        raise PofxError(f"unseen: expected 'error' or 'missing', got {unseen!r}")
     frame = read_frame(data, schema.names)
     needed = schema.names if require is None else [schema.variable(n).name for n in require]
     for name in needed:
@@ -67,7 +67,7 @@ def encode(
         variable = schema.variable(name)
         if cells.values.shape[1:] != variable.shape:
             raise PofxError(
-                f"column {name!r}: wanted cells of shape {variable.shape}, "
+                f"column {name!r}: expected cells of shape {variable.shape}, "
                 f"got {cells.values.shape[1:]}"
             )
         cells = in_units(variable, cells)
@@ -123,8 +123,10 @@ def parse_value(variable: Variable, text: str) -> str | int | float | bool | Non
     try:
         number = int(stripped) if INTEGER.fullmatch(stripped) else float(stripped)
     except ValueError:
-        wanted = wanted_time(variable.time) if variable.time else "a number"
-        raise PofxError(f"column {variable.name!r}: wanted {wanted}, got {stripped!r}") from None
+        expected = wanted_time(variable.time) if variable.time else "a number"
+        raise PofxError(
+            f"column {variable.name!r}: expected {expected}, got {stripped!r}"
+        ) from None
     if variable.discrete and number not in variable.levels:
         raise unknown_name_error(f"level of {variable.name!r}", stripped, names)
     if variable.discrete:
@@ -148,7 +150,7 @@ def decode(schema: Schema, x: np.ndarray, *, like: Any = None, index: Any = None
     """
     x = np.asarray(x, dtype=np.float64)
     if x.ndim != 2 or x.shape[1] != schema.size:
-        raise PofxError(f"x: wanted shape (rows, {schema.size}), got {x.shape}")
+        raise PofxError(f"x: expected shape (rows, {schema.size}), got {x.shape}")
     frame = None if like is None else read_frame(like, schema.names)
     drawn = {name: np.ones(len(x), bool) for name in schema.names}
     if frame is not None:
@@ -257,9 +259,9 @@ def _nearest_code(levels: tuple[Any, ...], cells: Cells) -> np.ndarray:
 def _check_type(variable: Variable, cells: Cells, value: object, row: int) -> None:
     text = isinstance(variable.levels[0], str) if variable.discrete else False
     if isinstance(value, str) != text:
-        wanted = example(variable)
+        expected = example(variable)
         got = f"the text {value!r}" if not text else f"the number {value!r}"
-        raise PofxError(f"column {variable.name!r}: wanted {wanted}, got {got}{at(cells, row)}")
+        raise PofxError(f"column {variable.name!r}: expected {expected}, got {got}{at(cells, row)}")
 
 
 def _scaled(variable: Variable, cells: Cells, unseen: Unseen) -> np.ndarray:
@@ -273,10 +275,10 @@ def _scaled(variable: Variable, cells: Cells, unseen: Unseen) -> np.ndarray:
     bad = _outside(variable, values)
     if bad.any() and unseen == "error":
         row = first(bad)
-        wanted = "whole numbers >= 0" if variable.kind == "count" else "numbers > 0"
+        expected = "whole numbers >= 0" if variable.kind == "count" else "numbers > 0"
         others = "".join(f" or {spike:g}" for spike in variable.spikes)
         raise PofxError(
-            f"column {variable.name!r}: wanted {wanted}{others} (it is of kind "
+            f"column {variable.name!r}: expected {expected}{others} (it is of kind "
             f"{variable.kind!r}), got {values[bad].flat[0]:g}{at(cells, row)}; override "
             f"the column's kind and fit again, or {INTEGRATED}"
         )

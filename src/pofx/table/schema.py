@@ -59,11 +59,11 @@ class Variable:
     dtype: str = ""
 
     def __post_init__(self) -> None:
-        def check(holds: bool, field: str, wanted: str) -> None:
+        def check(holds: bool, field: str, expected: str) -> None:
             if not holds:
                 got = _short(getattr(self, field))
                 raise PofxError(
-                    f"variable {_short(self.name)}: {field}: wanted {wanted}, got {got}"
+                    f"variable {_short(self.name)}: {field}: expected {expected}, got {got}"
                 )
 
         check(isinstance(self.name, str), "name", "text")
@@ -71,10 +71,12 @@ class Variable:
         check(_tuple_of(self.shape, int) and min(self.shape, default=1) > 0, "shape", "sizes > 0")
         check(self.size <= MAX_ENTRIES, "shape", f"at most {MAX_ENTRIES} entries")
         check(_levels(self.levels), "levels", "distinct values, all text, all numbers or all bool")
-        wanted = "exactly 2" if self.kind == "binary" else "at least 1" if self.discrete else "none"
+        expected = (
+            "exactly 2" if self.kind == "binary" else "at least 1" if self.discrete else "none"
+        )
         many = len(self.levels)
         right = many == 2 if self.kind == "binary" else (many > 0) == self.discrete
-        check(right, "levels", f"{wanted} for kind {self.kind!r}")
+        check(right, "levels", f"{expected} for kind {self.kind!r}")
         check(_tuple_of(self.spikes, float), "spikes", "finite numbers")
         check(all(a < b for a, b in pairwise(self.spikes)), "spikes", "distinct values, in order")
         check(not (self.discrete and self.spikes), "spikes", f"none for kind {self.kind!r}")
@@ -193,8 +195,8 @@ class Schema:
 
     def __post_init__(self) -> None:
         if self.container not in CONTAINERS:
-            wanted = ", ".join(CONTAINERS)
-            raise PofxError(f"container: wanted one of {wanted}, got {_short(self.container)}")
+            expected = ", ".join(CONTAINERS)
+            raise PofxError(f"container: expected one of {expected}, got {_short(self.container)}")
         if len(set(self.names)) < len(self.names):
             twice = next(name for name in self.names if self.names.count(name) > 1)
             raise PofxError(f"two columns are named {_short(twice)}; rename one")
@@ -283,9 +285,9 @@ class Schema:
             data = {key: value for key, value in data.items() if key not in ties}
         given = _with_fields("schema", data, {"container", "variables"})
         if type(given["variables"]) not in (list, tuple) or type(given["container"]) is not str:
-            raise PofxError("schema: wanted a list of variables and the name of a container")
+            raise PofxError("schema: expected a list of variables and the name of a container")
         if len(given["variables"]) > MAX_ENTRIES:
-            raise PofxError(f"schema: wanted at most {MAX_ENTRIES} variables")
+            raise PofxError(f"schema: expected at most {MAX_ENTRIES} variables")
         variables = tuple(_variable(v) for v in given["variables"])
         return Schema(variables, given["container"], relations, bijections)
 
@@ -308,14 +310,16 @@ def _variable(data: object) -> Variable:
     given = _with_fields("variable", data, {one.name for one in fields(Variable)})
     for key in ("shape", "levels", "spikes"):
         if type(given[key]) not in (list, tuple):
-            raise PofxError(f"variable: {key}: wanted a list, got {_short(given[key])}")
+            raise PofxError(f"variable: {key}: expected a list, got {_short(given[key])}")
         given[key] = tuple(given[key])
     return Variable(**given)
 
 
-def _with_fields(what: str, data: object, wanted: set[str]) -> dict[str, Any]:
-    if not isinstance(data, Mapping) or set(data) != wanted:
-        raise PofxError(f"{what}: wanted fields {', '.join(sorted(wanted))}, got {_short(data)}")
+def _with_fields(what: str, data: object, expected: set[str]) -> dict[str, Any]:
+    if not isinstance(data, Mapping) or set(data) != expected:
+        raise PofxError(
+            f"{what}: expected fields {', '.join(sorted(expected))}, got {_short(data)}"
+        )
     return dict(data)
 
 
@@ -323,10 +327,10 @@ def _finite(value: object) -> bool:
     return type(value) in (int, float) and abs(value) <= sys.float_info.max  # type: ignore[arg-type]
 
 
-def _tuple_of(values: object, wanted: type) -> bool:
+def _tuple_of(values: object, expected: type) -> bool:
     if type(values) is not tuple:
         return False
-    return all(_finite(v) if wanted is float else type(v) is wanted for v in values)
+    return all(_finite(v) if expected is float else type(v) is expected for v in values)
 
 
 def _levels(values: object) -> bool:

@@ -67,7 +67,7 @@ def infer(
     _check_size(frame)
     if overrides is not None and not isinstance(overrides, Mapping):
         raise PofxError(
-            "schema: wanted a mapping from columns to kinds, or another fit's schema, got "
+            "schema: expected a mapping from columns to kinds, or another fit's schema, got "
             f"{type(overrides).__name__}"
         )
     given = {name: _override(name, value, frame) for name, value in (overrides or {}).items()}
@@ -78,10 +78,10 @@ def infer(
 def _check_size(frame: Frame) -> None:
     if not frame.names or not frame.rows:
         what = "rows" if frame.names else "columns"
-        raise PofxError(f"data: wanted at least one row and one column, got no {what}")
+        raise PofxError(f"data: expected at least one row and one column, got no {what}")
     for name, cells in frame.cells.items():
         if not cells.values.size:
-            raise PofxError(f"column {name!r}: wanted cells, got shape {cells.values.shape}")
+            raise PofxError(f"column {name!r}: expected cells, got shape {cells.values.shape}")
 
 
 def _override(name: str, value: Any, frame: Frame) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def _override(name: str, value: Any, frame: Frame) -> dict[str, Any]:
     given = {"kind": value} if isinstance(value, str) else value
     if not isinstance(given, Mapping):
         got = type(value).__name__
-        raise PofxError(f"schema: column {name!r}: wanted a kind or a mapping, got {got}")
+        raise PofxError(f"schema: column {name!r}: expected a kind or a mapping, got {got}")
     for field in given:
         if field not in FIELDS:
             raise unknown_name_error(f"field of column {name!r}", field, FIELDS)
@@ -99,11 +99,13 @@ def _override(name: str, value: Any, frame: Frame) -> dict[str, Any]:
     for field in ("levels", "spikes"):
         if field in given and not isinstance(given[field], list | tuple | np.ndarray):
             got = type(given[field]).__name__
-            raise PofxError(f"schema: column {name!r}: {field}: wanted a list, got {got}")
+            raise PofxError(f"schema: column {name!r}: {field}: expected a list, got {got}")
     for field in ("spikes", "resolution"):
         for value in np.ravel(given.get(field, ())).tolist():
             if type(value) not in (int, float):
-                raise PofxError(f"schema: column {name!r}: {field}: wanted numbers, got {value!r}")
+                raise PofxError(
+                    f"schema: column {name!r}: {field}: expected numbers, got {value!r}"
+                )
     return dict(given)
 
 
@@ -219,7 +221,7 @@ def _levels(name: str, kind: Kind, cells: Cells, given: dict[str, Any]) -> tuple
     lost = [v for i, v in enumerate(seen) if v not in levels and _used(cells, i)]
     if lost:
         raise PofxError(
-            f"schema: column {name!r}: levels: wanted all that the data hold, "
+            f"schema: column {name!r}: levels: expected all that the data hold, "
             f"{lost[0]!r} is not among them"
         )
     return tuple(levels)

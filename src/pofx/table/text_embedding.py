@@ -31,7 +31,7 @@ def embed_text(data: Any, functions: Mapping[str, Callable[[list[str]], Any]]) -
         if name not in columns:
             raise unknown_name_error("column", name, columns)
         if not callable(function):
-            raise PofxError(f"functions: {name!r}: wanted a function of texts, got {function!r}")
+            raise PofxError(f"functions: {name!r}: expected a function of texts, got {function!r}")
         columns[name] = _embedded(name, columns[name], function)
     return columns
 
@@ -41,7 +41,7 @@ def _columns(data: Any) -> dict[str, Any]:
     if isinstance(data, Mapping):
         return dict(data)
     if isinstance(data, np.ndarray | list | tuple):
-        raise PofxError("data: wanted a frame or a mapping; columns of an array have no names")
+        raise PofxError("data: expected a frame or a mapping; columns of an array have no names")
     names = read_frame(data, []).names
     table = nw.from_native(data, eager_only=True)
     return {name: table[name].to_native() for name in names}
@@ -50,17 +50,17 @@ def _columns(data: Any) -> dict[str, Any]:
 def _embedded(name: str, column: Any, function: Callable[[list[str]], Any]) -> np.ndarray:
     cells = read_frame({name: column}).cells[name]
     if cells.levels is None or not cells.text or cells.values.ndim > 1:
-        raise PofxError(f"column {name!r}: wanted text, a cell a row")
+        raise PofxError(f"column {name!r}: expected text, a cell a row")
     some = ~cells.missing
     texts = [str(cells.levels[int(code)]) for code in cells.values[some]]
     found = function(texts)
     found = np.asarray(found.toarray() if hasattr(found, "toarray") else found)
     if found.ndim != 2 or len(found) != len(texts) or not found.shape[1]:
         raise PofxError(
-            f"functions: {name!r}: wanted an array of shape ({len(texts)}, m), got {found.shape}"
+            f"functions: {name!r}: expected an array of shape ({len(texts)}, m), got {found.shape}"
         )
     if found.dtype.kind not in "biuf" or not np.isfinite(found).all():
-        raise PofxError(f"functions: {name!r}: wanted finite numbers, got others")
+        raise PofxError(f"functions: {name!r}: expected finite numbers, got others")
     out = np.full((len(some), found.shape[1]), np.nan)
     out[some] = found
     return out

@@ -10,20 +10,20 @@ from pofx.table.schema import Variable
 
 def in_units(variable: Variable, cells: Cells) -> Cells:
     """Cells of a variable of times as numbers in its unit; PofxError where they are not times."""
-    wanted, got, name = variable.time, cells.time, variable.name
-    if cells.missing.all() or not (wanted or got):
+    expected, got, name = variable.time, cells.time, variable.name
+    if cells.missing.all() or not (expected or got):
         return cells
-    if not wanted:
+    if not expected:
         hint = "convert the column to what was learned from, as text with .astype(str)"
-        raise PofxError(f"column {name!r}: wanted {example(variable)}, got times; {hint}")
+        raise PofxError(f"column {name!r}: expected {example(variable)}, got times; {hint}")
     if cells.text:
-        return _parsed(variable, cells, wanted)
-    if got and got != wanted:
-        raise PofxError(f"column {name!r}: wanted {TIMES[wanted]}, got {TIMES[got]}")
+        return _parsed(variable, cells, expected)
+    if got and got != expected:
+        raise PofxError(f"column {name!r}: expected {TIMES[expected]}, got {TIMES[got]}")
     own, zone = zone_of(cells.dtype), zone_of(variable.dtype)
     if own and not zone:
         raise PofxError(
-            f"column {name!r}: wanted times without a zone, as learned from, got times in {own}; "
+            f"column {name!r}: expected times without a zone, as learned from, got times in {own}; "
             "drop the zone, as by .dt.tz_localize(None)"
         )
     if got == "instant" and zone and not own:
@@ -74,7 +74,7 @@ def _parsed(variable: Variable, cells: Cells, sort: Sort) -> Cells:
             why = str(error) if "zone" in str(error) else f"got {level!r}"
             raise PofxError(
                 f"column {variable.name!r}{at(cells, first(cells.values == code))}: "
-                f"wanted {wanted_time(sort)}, {why}"
+                f"expected {wanted_time(sort)}, {why}"
             ) from None
     numbers = np.array([*found, np.nan])
     return Cells(numbers[np.where(cells.missing, -1, cells.values).astype(int)], None, "")

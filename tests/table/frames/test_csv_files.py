@@ -20,7 +20,7 @@ def column(cells, kind=""):
 
 
 @pytest.mark.parametrize(
-    ("cells", "kind", "wanted"),
+    ("cells", "kind", "expected"),
     [
         (["01001", "90210"], "", ["01001", "90210"]),
         (["007", "NA", "7"], "", ["007", None, "7"]),
@@ -40,8 +40,8 @@ def column(cells, kind=""):
         (["05:30", "06:30"], "", [pa.scalar(v, pa.time32("s")).as_py() for v in (19800, 23400)]),
     ],
 )
-def test_a_code_is_text_and_a_number_a_number(cells, kind, wanted):
-    assert column(cells, kind).to_pylist() == wanted
+def test_a_code_is_text_and_a_number_a_number(cells, kind, expected):
+    assert column(cells, kind).to_pylist() == expected
 
 
 def test_a_model_says_how_its_columns_are_read(tmp_path):

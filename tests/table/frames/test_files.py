@@ -118,7 +118,7 @@ BAD = {
     "blank.csv": (lambda path: path.write_text("\n\n"), "the file is empty"),
     "ragged.csv": (lambda path: path.write_text("a,b\n1,2\n3\n"), "Expected 2 columns, got 1"),
     "junk.csv": (junk, "junk.csv"),
-    "latin.csv": (lambda path: path.write_bytes(b"a\n\xe9\xe8\n"), "wanted text in UTF-8"),
+    "latin.csv": (lambda path: path.write_bytes(b"a\n\xe9\xe8\n"), "expected text in UTF-8"),
     "not.csv.gz": (junk, "cannot be read as csv.gz: Not a gzipped file"),
     "cut.csv.gz": (
         lambda path: path.write_bytes(gzip.compress(b"a\n1\n" * 99)[:-9]),
@@ -126,7 +126,7 @@ BAD = {
     ),
     "not.parquet": (junk, "cannot be read as parquet"),
     "none.parquet": (lambda path: path.touch(), "cannot be read as parquet"),
-    "table.xlsx": (junk, r"wanted a file .csv, .* got '.xlsx'"),
+    "table.xlsx": (junk, r"expected a file .csv, .* got '.xlsx'"),
     "table": (junk, "got 'no ending'"),
 }
 

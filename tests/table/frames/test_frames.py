@@ -246,7 +246,7 @@ def test_only_what_is_asked_for_is_read():
 
 def test_array_takes_the_names_in_order():
     assert list(read_frame(np.zeros((2, 2)), ["u", "v"]).cells) == ["u", "v"]
-    with pytest.raises(PofxError, match=r"wanted an array of 1 columns \(u\), got 2"):
+    with pytest.raises(PofxError, match=r"expected an array of 1 columns \(u\), got 2"):
         read_frame(np.zeros((2, 2)), ["u"])
 
 

@@ -151,13 +151,13 @@ def test_the_same_time_however_it_is_told():
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"day": ["soon"]}, "column 'day': wanted dates or times as 2020-01-31 .*, got 'soon'"),
+        ({"day": ["soon"]}, "column 'day': expected dates or times as 2020-01-31 .*, got 'soon'"),
         ({"day": ["2020-01-31T00:00+01:00"]}, "it has a time zone, the column none"),
         ({"day": [pd.Timestamp("2020", tz="UTC")]}, "got times in UTC; drop the zone"),
-        ({"day": [timedelta(1)]}, "wanted dates or times, got durations"),
-        ({"wait": [date(2020, 1, 1)]}, "wanted durations, got dates or times"),
-        ({"open": ["25:00"]}, "wanted times of day as 18:30, got '25:00'"),
-        ({"x": [date(2020, 1, 1)]}, "column 'x': wanted numbers, got times"),
+        ({"day": [timedelta(1)]}, "expected dates or times, got durations"),
+        ({"wait": [date(2020, 1, 1)]}, "expected durations, got dates or times"),
+        ({"open": ["25:00"]}, "expected times of day as 18:30, got '25:00'"),
+        ({"x": [date(2020, 1, 1)]}, "column 'x': expected numbers, got times"),
     ],
 )
 def test_mistakes(row, message):
@@ -168,7 +168,7 @@ def test_mistakes(row, message):
 
 def test_text_learned_and_dates_given():
     schema = Schema((Variable("day", "categorical", levels=("2020-01-01",)),), "mapping")
-    with pytest.raises(PofxError, match="wanted text such as '2020-01-01', got times"):
+    with pytest.raises(PofxError, match="expected text such as '2020-01-01', got times"):
         encode(schema, {"day": [date(2020, 1, 1)]})
 
 
@@ -178,7 +178,7 @@ def test_values_from_a_command_line():
     assert parse_value(at, " 2020-01-31 12:00 ") == "2020-01-31 12:00"
     assert parse_value(at, "18292.5") == 18292.5
     assert parse_value(wait, "?") is None
-    with pytest.raises(PofxError, match=r"wanted dates or times as 2020-01-31 .*, got 'soon'"):
+    with pytest.raises(PofxError, match=r"expected dates or times as 2020-01-31 .*, got 'soon'"):
         parse_value(at, "soon")
 
 

@@ -28,7 +28,7 @@ def clusters(
     Vassilvitskii 2007).
     """
     if init not in STARTS:
-        raise PofxError(f"init: wanted one of {', '.join(STARTS)}; got {init!r}")
+        raise PofxError(f"init: expected one of {', '.join(STARTS)}; got {init!r}")
     if components == 1:
         return np.zeros(rows.count, int)
     from sklearn.cluster import KMeans

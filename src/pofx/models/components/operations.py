@@ -25,7 +25,7 @@ def part_class(part: str, options: dict[str, Any]) -> tuple[type[Statistical], d
     known = discover("pofx.models", Statistical)
     if name not in known and name in discover("pofx.models", Learned):
         raise PofxError(
-            f"part: wanted a model that is learned by sums over rows, and {name!r} is not; there "
+            f"part: expected a model that is learned by sums over rows, and {name!r} is not; there "
             f"are: {', '.join(known)}; a flow or a diffusion of each class is model='flow', on='y'"
         )
     cls = named("pofx.models", Statistical, "part", name)

@@ -155,7 +155,7 @@ def blackjax() -> Any:
         import blackjax
     except ImportError:
         hint = "try pip install 'pofx[energy]'"
-        raise PofxError(f"neural_energy: wanted the extra of energies; {hint}") from None
+        raise PofxError(f"neural_energy: expected the extra of energies; {hint}") from None
     return blackjax
 
 

@@ -86,7 +86,7 @@ class Posterior(NamedTuple):
 def check_latent(latent: int, columns: int) -> None:
     """Raises PofxError unless 1 <= latent < columns."""
     if not 1 <= latent < columns:
-        raise PofxError(f"latent: wanted 1 to {columns - 1}, below the columns; got {latent}")
+        raise PofxError(f"latent: expected 1 to {columns - 1}, below the columns; got {latent}")
 
 
 def principal(

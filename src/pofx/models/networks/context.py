@@ -108,7 +108,7 @@ class Context(eqx.Module):
         place = [j for j, c in enumerate(columns) if c.variable in names]
         rest = [j for j, c in enumerate(columns) if c.variable not in names]
         if not rest:
-            raise PofxError(f"on: wanted columns beside {on!r}, and there are none")
+            raise PofxError(f"on: expected columns beside {on!r}, and there are none")
         if not place:
             return cls(None, None, (), tuple(rest))
         x, observed, weight = rows.flat()

@@ -176,12 +176,12 @@ def begun(
 ) -> tuple[Tokens, Heads, Masked | Transformer]:
     """Tokens, heads and a network near the data; without an order, one for all orders."""
     if net not in WIDTHS:
-        raise PofxError(f"net: wanted one of {', '.join(WIDTHS)}; got {net!r}")
+        raise PofxError(f"net: expected one of {', '.join(WIDTHS)}; got {net!r}")
     check_at_least(0, width=width)
     check_at_least(1, depth=depth, heads=heads, components=components)
     width = width or WIDTHS[net]
     if net == "transformer" and width % heads:
-        raise PofxError(f"heads: wanted a divisor of the width {width}, got {heads}")
+        raise PofxError(f"heads: expected a divisor of the width {width}, got {heads}")
     inner, outer = jax.random.split(key)
     x, observed, weight = rows.flat()
     tokens = Tokens.near(columns, x, observed * weight[:, None])

@@ -264,8 +264,8 @@ def check_prior(prior: float, states: int) -> None:
     """
     if states > FEW and prior < LEAST:
         raise PofxError(
-            f"prior: wanted at least {LEAST:g} pseudo-rows with {states} states (more than {FEW}), "
-            f"got {prior:g}; a small one, as 1e-6, changes next to nothing"
+            f"prior: expected at least {LEAST:g} pseudo-rows with {states} states (more than {FEW}"
+            f"), got {prior:g}; a small one, as 1e-6, changes next to nothing"
         )
 
 

@@ -127,7 +127,7 @@ def as_array(name: str, value: Any) -> np.ndarray:
         return np.asarray(value, dtype=object) if _made_text(array, value) else array
     except ValueError:
         raise PofxError(
-            f"{name}: wanted rows of one shape, got lists of different lengths"
+            f"{name}: expected rows of one shape, got lists of different lengths"
         ) from None
 
 
@@ -141,7 +141,9 @@ def read_values(name: str, value: Any) -> Cells:
         return read_series(name, series, "mapping")
     array = as_array(f"column {name!r}", value)
     if array.ndim == 0:
-        raise PofxError(f"column {name!r}: wanted one value a row, got the single value {value!r}")
+        raise PofxError(
+            f"column {name!r}: expected one value a row, got the single value {value!r}"
+        )
     if array.dtype.kind in "biuf":
         known = known_dtype(array.dtype.name)
         levels = (False, True) if array.dtype.kind == "b" else None
@@ -213,7 +215,7 @@ def _none(value: object) -> bool:
 
 def _refused(name: str, what: str) -> PofxError:
     return PofxError(
-        f"column {name!r}: wanted numbers, booleans, text or times, got {what}; "
+        f"column {name!r}: expected numbers, booleans, text or times, got {what}; "
         "convert the column to one of them, or drop it"
     )
 
@@ -291,7 +293,7 @@ def _checked(name: str, values: np.ndarray) -> np.ndarray:
         where = np.argwhere(bad)[0]
         at = f" in row {where[0]} (counted from 0)" if len(values) > 1 else ""
         raise PofxError(
-            f"column {name!r}: wanted finite numbers of size up to {LARGEST:g}, got "
+            f"column {name!r}: expected finite numbers of size up to {LARGEST:g}, got "
             f"{values[tuple(where)]:g}{at}; "
             "set such cells to missing, or rescale"
         )

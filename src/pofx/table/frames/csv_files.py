@@ -49,7 +49,7 @@ def read_csv(path: Path, text: bytes, separator: str, how: Reading) -> pa.Table:
     _check(path, text, separator)
     table = _parsed(text, separator, null_values=MISSING, strings_can_be_null=True)
     if any(pa.types.is_binary(kind) for kind in table.schema.types):
-        raise PofxError(f"{path}: wanted text in UTF-8, got other bytes")
+        raise PofxError(f"{path}: expected text in UTF-8, got other bytes")
     if not any(map(_may_be_code, table.schema.types)):
         return table
     names = dict.fromkeys(table.column_names, pa.string())
@@ -112,13 +112,13 @@ def write_csv(table: pa.Table, file: Any, separator: str) -> None:
 
 def _check(path: Path, text: bytes, separator: str) -> None:
     if not text.strip():
-        raise PofxError(f"{path}: the file is empty; wanted a line of column names and rows")
+        raise PofxError(f"{path}: the file is empty; expected a line of column names and rows")
     head = text.split(b"\n", 1)[0]
     if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in text[:4096]:
-        raise PofxError(f"{path}: wanted text in UTF-8, got other bytes")
+        raise PofxError(f"{path}: expected text in UTF-8, got other bytes")
     if separator == "," and b"," not in head and (other := re.search(rb"[;\t|]", head)):
         raise PofxError(
-            f"{path}: wanted commas between the column names, and there is {other[0].decode()!r}; "
+            f"{path}: expected commas between the column names, got {other[0].decode()!r}; "
             "write the file anew with commas, or with tabs as .tsv"
         )
 

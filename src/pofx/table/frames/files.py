@@ -42,7 +42,7 @@ def read(
     path = Path(path)
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "there is no such file"
-        raise PofxError(f"{path}: wanted a file {FORMATS}; {what}")
+        raise PofxError(f"{path}: expected a file {FORMATS}; {what}")
     kind = _kind(path)
     try:
         if kind == "parquet":
@@ -107,7 +107,7 @@ def _kind(path: Path) -> str:
     for kind in ("csv", "csv.gz", "tsv", "tsv.gz", "parquet", *ARROW):
         if name.endswith(f".{kind}"):
             return kind
-    raise PofxError(f"{path}: wanted a file {FORMATS}, got {path.suffix or 'no ending'!r}")
+    raise PofxError(f"{path}: expected a file {FORMATS}, got {path.suffix or 'no ending'!r}")
 
 
 def _separator(kind: str) -> str:

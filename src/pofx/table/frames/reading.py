@@ -46,10 +46,10 @@ def read_frame(data: Any, names: Sequence[str] | None = None) -> Frame:
     found = tuple(table.columns)
     for name in found:
         _check_name(name)
-    wanted = found if names is None else [name for name in names if name in found]
+    expected = found if names is None else [name for name in names if name in found]
     backend = table.implementation
     container = "pandas" if backend.is_pandas() else "polars" if backend.is_polars() else "pyarrow"
-    cells = {name: read_series(name, table[name], container) for name in wanted}
+    cells = {name: read_series(name, table[name], container) for name in expected}
     return Frame(container, table.shape[0], found, cells)
 
 
@@ -65,7 +65,7 @@ def opened(data: Any) -> nw.DataFrame[Any]:
         raise PofxError(f"data: two columns are named {twice!r}; rename or drop one") from None
     if levels := [name for name in names if isinstance(name, tuple)]:
         raise PofxError(
-            f"data: wanted one name a column, got {levels[0]}; "
+            f"data: expected one name a column, got {levels[0]}; "
             "try data.columns = ['_'.join(map(str, c)) for c in data.columns]"
         )
     return table
@@ -78,13 +78,13 @@ def _not_a_frame(data: object) -> PofxError:
         "str": "; read a file with pofx.table.frames.files.read(path)",
     }
     what = type(data).__name__
-    return PofxError(f"data: wanted {ACCEPTED}; got {what}{hints.get(what, '')}")
+    return PofxError(f"data: expected {ACCEPTED}; got {what}{hints.get(what, '')}")
 
 
 def _check_name(name: object) -> None:
     if not isinstance(name, str):
         raise PofxError(
-            f"column {name!r}: wanted text as the name, got {type(name).__name__}; "
+            f"column {name!r}: expected text as the name, got {type(name).__name__}; "
             "try data.columns = [str(c) for c in data.columns]"
         )
 
@@ -92,14 +92,14 @@ def _check_name(name: object) -> None:
 def _read_mapping(data: Mapping[Any, Any], names: Sequence[str] | None) -> Frame:
     for name in data:
         _check_name(name)
-    wanted = data if names is None else [name for name in names if name in data]
-    cells = {name: read_values(name, data[name]) for name in wanted}
+    expected = data if names is None else [name for name in names if name in data]
+    cells = {name: read_values(name, data[name]) for name in expected}
     lengths = {name: len(c.values) for name, c in cells.items()}
     first = next(iter(lengths), "")
     for name, length in lengths.items():
         if length != lengths[first]:
             raise PofxError(
-                f"data: wanted as many rows in each column, got {lengths[first]} in {first!r} "
+                f"data: expected as many rows in each column, got {lengths[first]} in {first!r} "
                 f"and {length} in {name!r}"
             )
     other = next(iter(data.values()), ())
@@ -111,7 +111,7 @@ def _read_array(data: Any, names: Sequence[str] | None) -> Frame:
     array = as_array("data", data)
     if isinstance(data, list | tuple) and array.ndim != 2:
         raise PofxError(
-            f"data: wanted {ACCEPTED}; got a {type(data).__name__} of "
+            f"data: expected {ACCEPTED}; got a {type(data).__name__} of "
             f"{type(data[0]).__name__ if len(data) else 'nothing'}; a list of rows of equal length "
             "is taken as an array, a list of dicts as pandas.DataFrame(data)"
         )
@@ -119,15 +119,15 @@ def _read_array(data: Any, names: Sequence[str] | None) -> Frame:
         raise PofxError("data: got a structured array; try {name: data[name] for name in ...}")
     if array.ndim not in (1, 2):
         raise PofxError(
-            f"data: wanted an array of 1 or 2 dimensions, got shape {array.shape}; a variable that "
-            "is itself an array is passed by name, as {'image': data}"
+            f"data: expected an array of 1 or 2 dimensions, got shape {array.shape}; a variable "
+            "that is itself an array is passed by name, as {'image': data}"
         )
     container, table = ("vector", array[:, None]) if array.ndim == 1 else ("numpy", array)
     width = table.shape[1]
     found = tuple(f"x{i}" for i in range(width)) if names is None else tuple(names)
     if len(found) != width:
         raise PofxError(
-            f"data: wanted an array of {len(found)} columns ({', '.join(found[:5])}"
+            f"data: expected an array of {len(found)} columns ({', '.join(found[:5])}"
             f"{', ...' if len(found) > 5 else ''}), got {width}"
         )
     cells = {name: read_values(name, table[:, i]) for i, name in enumerate(found)}
