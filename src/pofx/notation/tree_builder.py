@@ -85,7 +85,7 @@ class Builder(Transformer[Token, Any]):
     def point(self, name: Name, value: Value) -> Point:
         return Point(name, value)
 
-    def unknown_name_error(self, name: Name) -> Unknown:
+    def unknown(self, name: Name) -> Unknown:
         return Unknown(name)
 
     def unlike(self, name: Name, value: Value) -> Members:
