@@ -50,7 +50,7 @@ def halves(folder, name, target):
 
 def classes(folder):
     """Posteriors of every table, and the codes of the truth, with and without holes."""
-    pooled = {"all cells": ([], []), "half of them": ([], [])}
+    sum_over_components = {"all cells": ([], []), "half of them": ([], [])}
     print(f"{'class':<26} {'model':<34} {'cells':<13} {'right':>6} {'ECE':>15} {'chance':>7}")
     for name, (target, options) in CLASSES.items():
         train, test = halves(folder, name, target)
@@ -73,9 +73,9 @@ def classes(folder):
                 flush=True,
             )
             top = posterior.max(1)
-            pooled[cells][0].append(top)
-            pooled[cells][1].append(posterior.argmax(1) == codes)
-    return {k: tuple(map(np.concatenate, v)) for k, v in pooled.items()}
+            sum_over_components[cells][0].append(top)
+            sum_over_components[cells][1].append(posterior.argmax(1) == codes)
+    return {k: tuple(map(np.concatenate, v)) for k, v in sum_over_components.items()}
 
 
 def numbers(folder):
@@ -103,10 +103,10 @@ def main():
     folder = sys.argv[1]
     picture = Path(sys.argv[2] if len(sys.argv) > 2 else "reliability.png")
     print(machine("pofx"))
-    pooled = classes(folder)
+    sum_over_components = classes(folder)
     numbers(folder)
     drawn, axes = plot.figure(1, 2)
-    for ax, (cells, (confidence, right)) in zip(axes[0], pooled.items()):
+    for ax, (cells, (confidence, right)) in zip(axes[0], sum_over_components.items()):
         # As two levels, the one that was held most probable and the others together.
         table = np.stack([confidence, 1 - confidence], 1)
         plot.reliability(table, 1 - right.astype(int), ax=ax)

@@ -113,7 +113,7 @@ class Columns(TransformerMixin, BaseEstimator):
         return np.hstack(out)
 
 
-class Codes(TransformerMixin, BaseEstimator):
+class NoisyEncoding(TransformerMixin, BaseEstimator):
     """Numbers as they are and levels as pandas categories, what boosting takes natively."""
 
     def __init__(self, levels: Sequence[str]):
@@ -161,10 +161,10 @@ def peers(holes: bool) -> list[Peer]:
         Peer(
             "logistic, iterative", lambda levels: make_pipeline(Columns(levels), regressed), linear
         ),
-        Peer("boosting", Codes, trees),
+        Peer("boosting", NoisyEncoding, trees),
         Peer("k nearest", lambda levels: make_pipeline(Columns(levels), nearest), near),
     ]
-    return [*listed, Peer(SHOWN, Codes, trees, True)] if holes else listed
+    return [*listed, Peer(SHOWN, NoisyEncoding, trees, True)] if holes else listed
 
 
 class Choice(NamedTuple):

@@ -23,8 +23,8 @@ from spflow.zoo.cms.continuous_mixtures import learn_continuous_mixture_cltree
 from timing import in_turn, machine
 
 from pofx.core.column import Column
-from pofx.core.rows import log_prob, rows
-from pofx.learn.sgd import Settings, train
+from pofx.core.rows import log_prob, make_rows
+from pofx.learn.sgd import SGDConfig, train
 from pofx.models.continuous_mixture import ContinuousMixture
 from pofx.queries import imputation
 
@@ -54,13 +54,13 @@ def main() -> None:
 
     key = jax.random.key(0)
     columns = [Column(f"x{j}", "binary", levels=2, family="bernoulli") for j in range(d)]
-    own_rows = rows(train_x)
-    start = ContinuousMixture.start(key, own_rows, columns, points=given.points, depth=2)
+    own_rows = make_rows(train_x)
+    start = ContinuousMixture.from_data(key, own_rows, columns, points=given.points, depth=2)
     data = torch.tensor(train_x)
     models = {}
 
     def ours(epochs):
-        done = train(key, start, own_rows, settings=Settings(epochs=epochs))
+        done = train(key, start, own_rows, settings=SGDConfig(epochs=epochs))
         models["pofx"] = done.model.mixture()
 
     def theirs(epochs):
@@ -82,7 +82,7 @@ def main() -> None:
     drawn = test[:DRAWN]
     one = np.broadcast_to(rng.random(d) < 0.5, drawn.shape)
     each = rng.random(drawn.shape) < 0.5
-    whole, tensor = rows(test), torch.tensor(test)
+    whole, tensor = make_rows(test), torch.tensor(test)
 
     def score():
         with torch.no_grad():
@@ -94,13 +94,13 @@ def main() -> None:
     )
     for name, holes in (("one pattern", one), ("a pattern a row", each)):
         holed = np.where(holes, np.nan, drawn)
-        some = rows(holed)
+        some = make_rows(holed)
 
         def draw(holed=holed):
             with torch.no_grad():
                 models["spflow"].sample_with_evidence(evidence=torch.tensor(holed))
 
-        works = {"pofx": lambda some=some: imputation.complete(key, models["pofx"], some)}
+        works = {"pofx": lambda some=some: imputation.draw_missing(key, models["pofx"], some)}
         report(f"drawing half of {DRAWN} rows, {name}", in_turn({**works, "spflow": draw}, 3))
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from timing import in_turn, machine
 
 from pofx.core.component_axis import stack
-from pofx.core.rows import rows
+from pofx.core.rows import make_rows
 from pofx.learn.em import step
 from pofx.models.gaussian import gaussian
 from pofx.models.mixture import Mixture
@@ -43,7 +43,7 @@ def data(n, d, k, seed=0):
 def ours(x, means, covariances):
     k = len(means)
     parts = stack([gaussian(jnp.asarray(m), jnp.asarray(c)) for m, c in zip(means, covariances)])
-    return Mixture(jnp.full(k, -jnp.log(k)), parts), rows(x)
+    return Mixture(jnp.full(k, -jnp.log(k)), parts), make_rows(x)
 
 
 def sklearn_mixture(x, means, covariances):

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from timing import in_turn, machine
 
-from pofx.core.rows import rows
+from pofx.core.rows import make_rows
 from pofx.models.gaussian import gaussian
 from pofx.queries.density import log_prob
 
@@ -37,13 +37,13 @@ def main():
         "five patterns": np.where(few, np.nan, x),
         "complete": x,
     }
-    grouped = {name: rows(table) for name, table in tables.items()}
+    grouped = {name: make_rows(table) for name, table in tables.items()}
     works = {
         f"{name}{stage}": work
         for name in tables
         for stage, work in (
             ("", lambda name=name: log_prob(model, grouped[name])),
-            (", with grouping", lambda name=name: log_prob(model, rows(tables[name]))),
+            (", with grouping", lambda name=name: log_prob(model, make_rows(tables[name]))),
         )
     }
     seconds = in_turn(works, a.rounds)

@@ -177,7 +177,7 @@ def share(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return _over_columns(sums / np.maximum(counts, 1), counts)
 
 
-def pooled(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def sum_over_components(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """The share of all cells."""
     return sums.sum(-1) / counts.sum(-1)
 
@@ -271,7 +271,8 @@ def covered(task: Task, p: pofx.Joint) -> tuple[Score, Score]:
     inside = (below < 95) & (below + ties >= 5)
     rank = below + np.random.default_rng(0).integers(0, ties + 1)
     return tuple(
-        score(_spread(own, removed), pooled) for own in (inside, (rank >= 5) & (rank < 95))
+        score(_spread(own, removed), sum_over_components)
+        for own in (inside, (rank >= 5) & (rank < 95))
     )
 
 

@@ -37,7 +37,7 @@ from sklearn.datasets import load_digits
 from timing import machine
 
 import pofx
-from pofx.core.abstract_approximate import Estimated
+from pofx.core.abstract_approximate import AbstractImportanceSampled
 from pofx.core.answer import mean_over_rows
 
 MODELS = (
@@ -61,7 +61,7 @@ REAL = {
     "banknote": ("banknote_authentication", ("4",)),  # a class
     "housing": ("california_housing", ()),
 }
-MIXED = {
+RHAT_THRESHOLD = {
     "titanic": ("TitanicSurvival", ()),
     "pbc": ("pbc", ("id",)),
     "airquality": ("airquality", ()),
@@ -146,7 +146,7 @@ def text(column: pd.Series) -> bool:
 
 def tasks(folder: Path, rows: int, gpu: bool, copies: int) -> dict[str, Any]:
     own = {"digits": digits, "mnist": lambda: mnist(folder, rows, gpu, copies)}
-    for sets, real in ((REAL, True), (MIXED, False)):
+    for sets, real in ((REAL, True), (RHAT_THRESHOLD, False)):
         for name, (file, without) in sets.items():
             own[name] = lambda file=file, without=without, real=real: table(
                 folder, file, without, real
@@ -171,7 +171,7 @@ def judged(task: Task, name: str, gpu: bool) -> Result:
     began = time.perf_counter()
     p = pofx.fit(task.train, name, schema=task.schema, progress=False, **options)
     fitted = time.perf_counter()
-    if task.image and isinstance(p.model, Estimated) and name in DRAWS:
+    if task.image and isinstance(p.model, AbstractImportanceSampled) and name in DRAWS:
         p = replace(p, model=replace(p.model, draws=DRAWS[name]))
     answer = p.log_prob(task.test) / task.share
     own = mean_over_rows(answer)

@@ -27,8 +27,8 @@ from flowjax.train.train_utils import step as flowjax_step
 from timing import machine
 
 from pofx.core.column import Column
-from pofx.core.rows import rows
-from pofx.learn.sgd import Settings, train
+from pofx.core.rows import make_rows
+from pofx.learn.sgd import SGDConfig, train
 from pofx.models.autoregressive import Autoregressive
 from pofx.models.flow import Flow
 
@@ -42,8 +42,8 @@ def ours(model, x, batch):
     train(
         jax.random.key(1),
         model,
-        rows(x),
-        settings=Settings(batch=batch, epochs=EPOCHS),
+        make_rows(x),
+        settings=SGDConfig(batch=batch, epochs=EPOCHS),
         report=lambda _: at.append(time.perf_counter()),
     )
     return np.diff(at) / (len(x) // batch)
@@ -91,7 +91,7 @@ def pytorch(module, loss, x, batch):
     return np.diff(at) / len(batches)
 
 
-class Masked(torch.nn.Linear):
+class MADE(torch.nn.Linear):
     """A linear map of which some weights are held at zero."""
 
     def __init__(self, mask):
@@ -105,8 +105,8 @@ class Masked(torch.nn.Linear):
 def made(d, width):
     """Germain et al. (2015), one hidden layer, natural order."""
     order, hidden = np.arange(d), np.arange(width) % (d - 1)
-    first = Masked(hidden[:, None] >= order)
-    last = Masked(order[:, None] > hidden)
+    first = MADE(hidden[:, None] >= order)
+    last = MADE(order[:, None] > hidden)
     return torch.nn.Sequential(first, torch.nn.ReLU(), last)
 
 
@@ -127,8 +127,14 @@ def main():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(512 * STEPS, 8)).astype(np.float32)
     columns = [Column(f"x{j}", "real", family="normal") for j in range(8)]
-    flow = Flow.start(
-        jax.random.key(0), rows(x), columns, layers=LAYERS, width=WIDTH, depth=DEPTH, knots=BINS
+    flow = Flow.from_data(
+        jax.random.key(0),
+        make_rows(x),
+        columns,
+        layers=LAYERS,
+        width=WIDTH,
+        depth=DEPTH,
+        knots=BINS,
     )
     peer = zuko.flows.NSF(8, transforms=LAYERS, bins=BINS, hidden_features=(WIDTH,) * DEPTH)
     report(
@@ -141,7 +147,7 @@ def main():
     )
     x = (rng.random((128 * STEPS, 784)) < 0.3).astype(np.float32)
     columns = [Column(f"x{j}", "binary", levels=2, family="bernoulli") for j in range(784)]
-    own = Autoregressive.start(jax.random.key(0), rows(x), columns, width=500, depth=1)
+    own = Autoregressive.from_data(jax.random.key(0), make_rows(x), columns, width=500, depth=1)
     net = made(784, 500)
 
     def loss(rows):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import pofx
-from pofx.core.memory_maps import spare_maps
+from pofx.core.memory_maps import clear_caches_if_maps_run_out
 
 settings.register_profile(
     "repeatable",
@@ -27,7 +27,7 @@ def _room():
     """Thousands of tests in one process compile more than the kernel has maps for."""
     yield
     if next(_done) % 25 == 0:
-        spare_maps()
+        clear_caches_if_maps_run_out()
 
 
 def _birds(seed=0, n=60):

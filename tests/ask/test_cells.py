@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pofx.core.rows import rows
+from pofx.core.rows import make_rows
 from pofx.joint.joint import Joint
 from pofx.models.class_conditional import ClassConditional
 from pofx.models.gaussian import gaussian
@@ -50,9 +50,9 @@ def farm():
         "good": rng.random(n) < 0.3 + 0.2 * which,
     }
     schema = Schema(VARIABLES, "pandas")
-    x = rows(encode(schema, table))
+    x = make_rows(encode(schema, table))
     # What learning starts from is a model too, and compiles in no time.
-    model = ClassConditional.start(jax.random.key(0), x, schema.columns, on="kind")
+    model = ClassConditional.from_data(jax.random.key(0), x, schema.columns, on="kind")
     return Joint(model, schema, np.full(5, np.nan))
 
 
@@ -61,9 +61,9 @@ def counts():
     """Visits by a Poisson law of mean 3, which is slow to compile, beside nothing else."""
     column = Variable("visits", "count", family="poisson", dtype="int64")
     schema = Schema((column,), "pandas")
-    x = rows(np.arange(7.0)[:, None])
+    x = make_rows(np.arange(7.0)[:, None])
     return Joint(
-        Independent.start(jax.random.key(0), x, schema.columns), schema, np.full(1, np.nan)
+        Independent.from_data(jax.random.key(0), x, schema.columns), schema, np.full(1, np.nan)
     )
 
 

@@ -8,12 +8,12 @@ import threading
 
 import pytest
 
-from pofx.core.atomic_write import write_whole
+from pofx.core.atomic_write import write_atomically
 from pofx.core.errors import PofxError
 
 
 def put(path, content=b"new"):
-    write_whole(path, lambda file: file.write(content))
+    write_atomically(path, lambda file: file.write(content))
 
 
 def broken(file):
@@ -56,7 +56,7 @@ def test_a_pipe_is_written_to_directly(tmp_path):
     pipe, got = tmp_path / "pipe", []
     os.mkfifo(pipe)
     reader = threading.Thread(target=lambda: got.append(pipe.read_bytes()))
-    reader.start()
+    reader.from_data()
     put(pipe)
     reader.join()
     assert got == [b"new"]
@@ -96,7 +96,7 @@ def test_what_fails_leaves_the_file_and_no_part(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes(b"old")
     with pytest.raises(PofxError, match="cannot be written: no more"):
-        write_whole(path, broken)
+        write_atomically(path, broken)
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["a.csv"]
 

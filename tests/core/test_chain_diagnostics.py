@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pofx.core.chain_diagnostics import MIXED, effective_size, split_rhat
+from pofx.core.chain_diagnostics import RHAT_THRESHOLD, effective_size, split_rhat
 
 
 def autoregressive(rho, n=2000, chains=8, seed=0):
@@ -36,7 +36,7 @@ def test_chains_that_agree_have_mixed():
     ids=["location", "scale", "drift", "heavy tails"],
 )
 def test_chains_that_differ_are_found(change):
-    assert split_rhat(change(autoregressive(0.5))) > MIXED
+    assert split_rhat(change(autoregressive(0.5))) > RHAT_THRESHOLD
 
 
 def test_values_all_alike_are_no_quarrel():

@@ -7,7 +7,7 @@ import pytest
 from scipy import integrate, stats
 
 from pofx.core.column import Column
-from pofx.core.column_mixture import Atoms, flattened
+from pofx.core.column_mixture import ColumnMixture, flatten
 from pofx.families.inflated import Inflated
 from pofx.families.normal import Normal
 from pofx.families.poisson import Poisson
@@ -19,7 +19,7 @@ def normals(centres, spreads=None, weights=None):
     c = jnp.asarray(centres, float)
     v = jnp.ones(len(c)) if spreads is None else jnp.square(jnp.asarray(spreads, float))
     w = jnp.zeros(len(c)) if weights is None else jnp.log(jnp.asarray(weights, float))
-    return Atoms(w, Normal(c, v, 1e-6 * v))
+    return ColumnMixture(w, Normal(c, v, 1e-6 * v))
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def normals(centres, spreads=None, weights=None):
 def test_draws_from_within_an_interval_keep_to_it_however_far_out(low, high):
     p = normals([0.0, 0.5])
     keys = jax.random.split(jax.random.key(0), 2000)
-    cut = jax.jit(jax.vmap(p.truncated, (0, None, None)))
+    cut = jax.jit(jax.vmap(p.sample_truncated, (0, None, None)))
     x, log_mass = cut(keys, jnp.array([low]), jnp.array([high]))
     x = np.asarray(x, np.float64)
     assert ((x >= low) & (x <= high)).all()
@@ -55,7 +55,7 @@ def test_quantiles_of_a_mixture():
 
 @pytest.mark.slow
 def test_quantiles_at_jumps_are_the_values_themselves():
-    counts = Atoms(jnp.zeros(2), Poisson(jnp.array([2.0, 9.0])))
+    counts = ColumnMixture(jnp.zeros(2), Poisson(jnp.array([2.0, 9.0])))
     for u in (0.05, 0.5, 0.77):
         found = float(counts.quantile(jnp.asarray(u), COUNT))
         law = (stats.poisson.cdf(np.arange(40), 2) + stats.poisson.cdf(np.arange(40), 9)) / 2
@@ -64,7 +64,7 @@ def test_quantiles_at_jumps_are_the_values_themselves():
         jnp.zeros((1, 1)), jnp.array([[0.4, 0.6]]), Normal(*jnp.array([[0.0], [1.0], [1e-6]]))
     )
     column = Column("x", "real", spikes=(0.0,))
-    p = Atoms(jnp.zeros(1), spiked)
+    p = ColumnMixture(jnp.zeros(1), spiked)
     assert float(p.quantile(jnp.asarray(0.5), column)) == 0
     assert (
         float(p.quantile(jnp.asarray(0.29), column))
@@ -84,7 +84,7 @@ def test_the_mode_may_lie_between_the_components():
 
 def test_moments_of_mixtures_of_mixtures():
     inner = jax.tree.map(lambda *a: jnp.stack(a), normals([0.0, 1.0]), normals([5.0, 7.0]))
-    p = flattened(jnp.log(jnp.array([0.25, 0.75])), inner)
+    p = flatten(jnp.log(jnp.array([0.25, 0.75])), inner)
     w, centres = np.array([0.125, 0.125, 0.375, 0.375]), np.array([0, 1, 5, 7])
     assert float(p.mean()) == pytest.approx(w @ centres)
     assert float(p.variance()) == pytest.approx(1 + w @ centres**2 - (w @ centres) ** 2, rel=1e-5)

@@ -7,7 +7,7 @@ import pytest
 
 import pofx
 from pofx.core import float_width
-from pofx.core.rows import Rows, rows
+from pofx.core.rows import Rows, make_rows
 
 
 @pytest.fixture(scope="module")
@@ -116,5 +116,5 @@ def _total(table):
 
 
 def test_an_infinite_term_stays_infinite():
-    table = rows(np.array([[1.0], [np.inf], [3.0]] * 40))
+    table = make_rows(np.array([[1.0], [np.inf], [3.0]] * 40))
     assert float(table.sum(lambda x, observed, weight: x.sum())) == np.inf

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pofx.core.importance_weights import pareto_smoothed, trusted
+from pofx.core.importance_weights import pareto_k_threshold, pareto_smoothed
 
 pytestmark = pytest.mark.slow
 
@@ -57,4 +57,4 @@ def test_large_weights_do_not_overflow():
 
 @pytest.mark.parametrize(("draws", "k"), [(64, 0.4463), (1000, 2 / 3), (10**6, 0.7)])
 def test_more_draws_carry_heavier_tails(draws, k):
-    assert trusted(draws) == pytest.approx(k, abs=1e-3)
+    assert pareto_k_threshold(draws) == pytest.approx(k, abs=1e-3)

@@ -2,10 +2,10 @@ import inspect
 
 import pytest
 
-from pofx.core.abstract import Distribution
+from pofx.core.abstract import AbstractDistribution
 from pofx.core.errors import PofxError
-from pofx.core.family import Family
-from pofx.core.registry import discover, named, snake
+from pofx.core.family import AbstractFamily
+from pofx.core.registry import class_by_name, discover, snake_case
 
 
 @pytest.mark.parametrize(
@@ -18,18 +18,18 @@ from pofx.core.registry import discover, named, snake
     ],
 )
 def test_snake(name, text):
-    assert snake(name) == text
+    assert snake_case(name) == text
 
 
 @pytest.mark.parametrize(
-    ("package", "base"), [("pofx.models", Distribution), ("pofx.families", Family)]
+    ("package", "base"), [("pofx.models", AbstractDistribution), ("pofx.families", AbstractFamily)]
 )
 def test_what_is_found(package, base):
     found = discover(package, base)
     assert found
     assert list(found) == sorted(found)
     for name, cls in found.items():
-        assert name == snake(cls.__name__)
+        assert name == snake_case(cls.__name__)
         assert cls.__module__.startswith(f"{package}.")
         assert not inspect.isabstract(cls)
 
@@ -41,6 +41,6 @@ def test_names_of_classes_are_unique():
 
 
 def test_named():
-    assert named("pofx.families", Family, "family", "normal").__name__ == "Normal"
+    assert class_by_name("pofx.families", AbstractFamily, "family", "normal").__name__ == "Normal"
     with pytest.raises(PofxError, match="no family 'norml'; did you mean 'normal'"):
-        named("pofx.families", Family, "family", "norml")
+        class_by_name("pofx.families", AbstractFamily, "family", "norml")

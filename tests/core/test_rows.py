@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pofx.core.rows import BATCHED, CHUNKS, alike, per_row, rows
+from pofx.core.rows import BATCHED, CHUNKS, make_rows, per_row, with_common_shape
 
 many = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -31,8 +31,8 @@ def tables(draw):
 @given(tables())
 def test_what_goes_in_comes_out_in_order(table):
     x, mask, weight = table
-    r = rows(np.where(mask, x, np.nan), weight=weight)
-    flat, observed, own = r.flat()
+    r = make_rows(np.where(mask, x, np.nan), weight=weight)
+    flat, observed, own = r.to_arrays()
     np.testing.assert_array_equal(observed, mask)
     np.testing.assert_array_equal(flat, np.where(mask, x, 0))
     np.testing.assert_array_equal(own, weight)
@@ -50,7 +50,10 @@ def test_what_goes_in_comes_out_in_order(table):
 @given(tables())
 def test_a_mask_says_what_nan_says(table):
     x, mask, weight = table
-    by_nan, by_mask = rows(np.where(mask, x, np.nan), weight=weight), rows(x, mask, weight)
+    by_nan, by_mask = (
+        make_rows(np.where(mask, x, np.nan), weight=weight),
+        make_rows(x, mask, weight),
+    )
     for a, b in zip(jax.tree.leaves(by_nan), jax.tree.leaves(by_mask), strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -59,7 +62,7 @@ def test_a_mask_says_what_nan_says(table):
 @given(tables())
 def test_the_sum_over_chunks_is_the_sum_over_rows(table):
     x, mask, weight = table
-    r = rows(x, mask, weight)
+    r = make_rows(x, mask, weight)
 
     def f(x, observed, weight, more):
         seen = jnp.where(observed, x, 0)
@@ -81,7 +84,7 @@ def test_per_row_answers_in_order(share):
     x = rng.normal(size=(600, 12))
     x[:, 3] = np.where(np.arange(600) % 3, x[:, 3], np.nan)
     x[rng.random(x.shape) < share] = np.nan
-    r = rows(x)
+    r = make_rows(x)
     assert (r.observed.ndim == 3) == (share > 0)
     number = np.arange(600)
     out = per_row(told, jnp.asarray(2.0), r, r.split(number))
@@ -96,7 +99,7 @@ def test_rows_of_a_large_model_go_a_few_at_a_time(share, monkeypatch):
     x = rng.normal(size=(603, 7))
     x[:, 3] = np.where(np.arange(603) % 3, x[:, 3], np.nan)
     x[rng.random(x.shape) < share] = np.nan
-    r, number, model = rows(x), np.arange(603), jnp.ones(10)
+    r, number, model = make_rows(x), np.arange(603), jnp.ones(10)
     usual = per_row(_at_a_time, model, r, r.split(number))
     # Of ten numbers a row, three rows at once; the rest of a chunk is no whole batch.
     monkeypatch.setattr("pofx.core.rows.SHARED", 39)
@@ -119,18 +122,18 @@ def test_few_patterns_share_a_chunk_and_many_do_not():
     rng = np.random.default_rng(1)
     x = rng.normal(size=(5000, 20))
     five = rng.random((5, 20)) < 0.7
-    shared = rows(x, five[rng.integers(0, 5, 5000)])
+    shared = make_rows(x, five[rng.integers(0, 5, 5000)])
     assert shared.observed.shape == (len(shared.x), 20)
     # Five patterns take little more room than one.
     assert shared.x.shape[0] * shared.x.shape[1] < 1.3 * 5000
     assert len(np.unique(np.asarray(shared.observed), axis=0)) == 5
-    own = rows(x, rng.random(x.shape) < 0.7)
+    own = make_rows(x, rng.random(x.shape) < 0.7)
     assert own.observed.shape == (len(own.x), BATCHED, 20)
 
 
 @pytest.mark.parametrize("n", [1, 16, 17, 64, 1000, 1025, 5000])
 def test_padding_is_bounded(n):
-    r = rows(np.ones((n, 3)))
+    r = make_rows(np.ones((n, 3)))
     size = r.x.shape[0] * r.x.shape[1]
     assert r.x.shape[1] in CHUNKS
     assert size <= 4 * max(n, min(CHUNKS))
@@ -138,45 +141,45 @@ def test_padding_is_bounded(n):
 
 
 def test_edges():
-    one = rows(np.array([1.0, np.nan]))
+    one = make_rows(np.array([1.0, np.nan]))
     assert one.count == 1
-    assert one.flat()[1].tolist() == [[True, False]]
-    blank = rows(np.full((3, 2), np.nan))
+    assert one.to_arrays()[1].tolist() == [[True, False]]
+    blank = make_rows(np.full((3, 2), np.nan))
     assert float(blank.x.sum()) == 0
-    assert not blank.flat()[1].any()
-    empty = rows(np.zeros((4, 3)), np.array([[True, False, True]] * 4))
-    assert empty.flat()[1].sum(0).tolist() == [4, 0, 4]
-    assert rows(np.ones((2, 1)), weight=np.array([0.0, 0.0])).total == 0
-    none = rows(np.zeros((0, 3)))
+    assert not blank.to_arrays()[1].any()
+    empty = make_rows(np.zeros((4, 3)), np.array([[True, False, True]] * 4))
+    assert empty.to_arrays()[1].sum(0).tolist() == [4, 0, 4]
+    assert make_rows(np.ones((2, 1)), weight=np.array([0.0, 0.0])).total == 0
+    none = make_rows(np.zeros((0, 3)))
     assert none.count == 0
-    assert none.flat()[0].shape == (0, 3)
+    assert none.to_arrays()[0].shape == (0, 3)
 
 
 def test_rows_without_columns():
-    r = rows(np.zeros((5, 0)), weight=np.arange(5.0))
+    r = make_rows(np.zeros((5, 0)), weight=np.arange(5.0))
     assert r.count == 5
-    assert r.flat()[0].shape == (5, 0)
-    np.testing.assert_array_equal(r.flat()[2], np.arange(5.0))
+    assert r.to_arrays()[0].shape == (5, 0)
+    np.testing.assert_array_equal(r.to_arrays()[2], np.arange(5.0))
 
 
 def test_rows_take_the_float_type_of_the_day():
     x = np.array([[9999.123456789]])
-    assert rows(x).x.dtype == jnp.float32
+    assert make_rows(x).x.dtype == jnp.float32
     with jax.enable_x64(True):
-        assert float(rows(x).x[0, 0, 0]) == x[0, 0]
+        assert float(make_rows(x).x[0, 0, 0]) == x[0, 0]
 
 
 def test_rows_made_alike_are_the_same_rows():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(400, 3))
     x[::7, 1] = np.nan
-    parts = [rows(x[:n], weight=rng.random(n)) for n in (150, 300, 400)]
-    for one, other in zip(parts, alike(parts), strict=True):
-        for own, same in zip(one.flat(), other.flat(), strict=True):
+    parts = [make_rows(x[:n], weight=rng.random(n)) for n in (150, 300, 400)]
+    for one, other in zip(parts, with_common_shape(parts), strict=True):
+        for own, same in zip(one.to_arrays(), other.to_arrays(), strict=True):
             np.testing.assert_array_equal(own, same)
         assert other.count == one.count
         assert float(other.total) == float(one.total)
         number = np.arange(one.count)
         np.testing.assert_array_equal(other.join(np.asarray(other.split(number))), number)
     assert len({p.x.shape for p in parts}) > 1
-    assert len({p.x.shape for p in alike(parts)}) == 1
+    assert len({p.x.shape for p in with_common_shape(parts)}) == 1

@@ -11,7 +11,7 @@ from scipy.stats import norm, poisson
 
 from pofx.core.errors import PofxError
 from pofx.estimate import entropy, mutual_information
-from pofx.estimate.neighbour_counts import Balls, nearest
+from pofx.estimate.neighbour_counts import NeighbourCounter, nearest
 
 N = 1500
 
@@ -32,7 +32,9 @@ def test_balls_are_those_of_all_pairs(d):
     points = np.random.default_rng(d).normal(size=(300, d))
     radius = np.abs(np.random.default_rng(1).normal(size=300))
     pairs = cdist(points, points, "chebyshev") if d else np.zeros((300, 300))
-    assert (Balls(points).count(points, radius) == (pairs <= radius[:, None]).sum(1)).all()
+    assert (
+        NeighbourCounter(points).count(points, radius) == (pairs <= radius[:, None]).sum(1)
+    ).all()
     if d:
         assert np.array_equal(nearest(points, 4), np.sort(pairs, axis=1)[:, :5])
 

@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import pytest
 
 from pofx.core.column import Column
-from pofx.core.family import Family
+from pofx.core.family import AbstractFamily
 from pofx.core.registry import discover
 from pofx.families import Inflated
 
-FOUND = discover("pofx.families", Family)
+FOUND = discover("pofx.families", AbstractFamily)
 INFLATED = {"inflated_" + base: base for base in ("normal", "poisson")}
 
 

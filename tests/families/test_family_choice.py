@@ -7,7 +7,7 @@ import pytest
 
 from pofx.core.column import DEFAULT_FAMILY, KINDS, Column
 from pofx.core.errors import PofxError
-from pofx.core.family import Family
+from pofx.core.family import AbstractFamily
 from pofx.core.registry import discover
 from pofx.families import Categorical, Inflated, Normal, family_class, stack, start
 
@@ -16,7 +16,7 @@ def test_every_kind_has_a_default_that_carries_it():
     for kind in KINDS:
         column = Column("a", kind, levels=2)
         assert kind in family_class(column).kinds
-        assert kind in discover("pofx.families", Family)[DEFAULT_FAMILY[kind]].kinds
+        assert kind in discover("pofx.families", AbstractFamily)[DEFAULT_FAMILY[kind]].kinds
 
 
 @pytest.mark.parametrize(
@@ -72,9 +72,9 @@ def test_start_covers_all_columns_near_their_data():
     assert sorted(i for indices, _ in families for i in indices) == list(range(len(COLUMNS)))
     for indices, family in families:
         columns = [COLUMNS[i] for i in indices]
-        size = type(family).raw_size(columns[0])
-        assert {type(family).raw_size(c) for c in columns} == {size}
-        moved = family.unconstrained(jnp.zeros((len(indices), size)))
+        size = type(family).num_raw(columns[0])
+        assert {type(family).num_raw(c) for c in columns} == {size}
+        moved = family.from_unconstrained(jnp.zeros((len(indices), size)))
         assert jax.tree.map(jnp.shape, moved) == jax.tree.map(jnp.shape, family)
         np.testing.assert_allclose(family.mean(), x[:, list(indices)].mean(0), rtol=0.2, atol=0.2)
         row = jnp.asarray(x[0, list(indices)])

@@ -15,7 +15,7 @@ quantile = jax.jit(lambda family, u: jax.vmap(family.quantile, 1, 1)(u))
 tails = jax.jit(lambda family, x: (family.cdf(x), family.survival(x)))
 learn_long = jax.jit(
     lambda family, x: jax.lax.fori_loop(
-        0, 400, lambda _, f: f.maximise(f.statistics(x, jnp.ones_like(x))), family
+        0, 400, lambda _, f: f.m_step(f.statistics(x, jnp.ones_like(x))), family
     )
 )
 
@@ -59,7 +59,7 @@ def test_huge_counts_agree_with_scipy(wide, mean, size):
 
 def test_negative_binomial_learns_counts_beyond_32_bits(wide):
     x = np.random.default_rng(0).negative_binomial(2.0, 1e-11, (500, 1)).astype(float)
-    start = NegativeBinomial.start([Column("a", "count")], x, np.ones_like(x))
+    start = NegativeBinomial.from_data([Column("a", "count")], x, np.ones_like(x))
     family = learn_long(start, jnp.asarray(x))
     best = optimize.minimize_scalar(
         lambda r: -stats.nbinom.logpmf(x, r, r / (r + x.mean())).sum(), bounds=(0.5, 8)
@@ -100,12 +100,12 @@ def test_positive_numbers_over_many_decades_are_learned(wide, decades):
     logs = np.random.default_rng(0).uniform(*decades, (400, 1)) * np.log(10)
     logs -= logs.mean()
     x, columns = np.exp(logs), [Column("a", "positive")]
-    normal = LogNormal.start(columns, x, np.ones_like(x))
+    normal = LogNormal.from_data(columns, x, np.ones_like(x))
     normal = learn_long(normal, jnp.asarray(x))
     np.testing.assert_allclose(normal.log.dispersion, logs.var(), rtol=1e-9)
     score = np.mean(jax.vmap(normal.log_prob)(jnp.asarray(x)))
     np.testing.assert_allclose(score, stats.norm(0, logs.std()).logpdf(logs).mean(), rtol=1e-9)
-    gamma = learn_long(Gamma.start(columns, x, np.ones_like(x)), jnp.asarray(x))
+    gamma = learn_long(Gamma.from_data(columns, x, np.ones_like(x)), jnp.asarray(x))
     # At its maximum, log mean - mean log = log shape - psi(shape).
     shape = optimize.brentq(
         lambda a: np.log(x.mean()) - logs.mean() - np.log(a) + special.digamma(a),

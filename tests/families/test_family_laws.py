@@ -26,9 +26,9 @@ log_prob = jax.jit(lambda family, x: jax.vmap(family.log_prob)(x))
 cdf = jax.jit(lambda family, x: jax.vmap(family.cdf)(x))
 quantile = jax.jit(lambda family, u: jax.vmap(family.quantile)(u))
 statistics = jax.jit(lambda family, x, weight: family.statistics(x, weight))
-expected = jax.jit(lambda family, other: family.expected(other))
-maximise = jax.jit(lambda family, statistics: family.maximise(statistics))
-unconstrained = jax.jit(lambda family, raw: family.unconstrained(raw))
+expected = jax.jit(lambda family, other: family.expected_statistics(other))
+m_step = jax.jit(lambda family, statistics: family.m_step(statistics))
+from_unconstrained = jax.jit(lambda family, raw: family.from_unconstrained(raw))
 
 
 def before(x):
@@ -37,7 +37,7 @@ def before(x):
 
 
 def size(cls, columns):
-    return cls.raw_size(columns[0])
+    return cls.num_raw(columns[0])
 
 
 def close(a, b, rtol=1e-4, atol=1e-3):
@@ -113,13 +113,13 @@ def test_cells_of_weight_zero_count_for_nothing(case):
     _, family, columns, x = case
     x = x[:100]
     weight = jnp.ones_like(x).at[::3, 0].set(0)
-    filled = x.at[::3, 0].set(family.inside)
+    filled = x.at[::3, 0].set(family.support_point)
     close(statistics(family, x, weight), statistics(family, filled, weight))
     kept = statistics(family, x, jnp.ones_like(x))
     assert not np.allclose(*(jax.tree.leaves(s)[0] for s in (kept, statistics(family, x, weight))))
     holes = np.where(weight > 0, x, np.nan)
-    start = type(family).start(columns, holes, weight)
-    close(start, type(family).start(columns, filled, weight), rtol=1e-6, atol=0)
+    start = type(family).from_data(columns, holes, weight)
+    close(start, type(family).from_data(columns, filled, weight), rtol=1e-6, atol=0)
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(start))
 
 
@@ -140,7 +140,7 @@ def row_statistics(family, x):
 def test_expected_is_the_mean_of_statistics_of_draws(case, draws):
     _, family, columns, _ = case
     raw = 0.5 * jax.random.normal(jax.random.key(5), (2, size(type(family), columns)))
-    other = unconstrained(family, raw)
+    other = from_unconstrained(family, raw)
     x = [draws(other, key) for key in jax.random.split(jax.random.key(6), 5)]
     drawn, mean_statistics = row_statistics(family, jnp.concatenate(x)), expected(family, other)
     assert jax.tree.structure(drawn) == jax.tree.structure(mean_statistics)
@@ -160,15 +160,15 @@ def test_learning_climbs_to_the_maximum(case, wide, widen):
     @jax.jit
     def learn(family):
         def step(family, _):
-            better = family.maximise(family.statistics(x, weight))
+            better = family.m_step(family.statistics(x, weight))
             return better, total(family)
 
         def total(family):
             return (weight * jax.vmap(family.log_prob)(x)).sum(0)
 
-        best, trace = jax.lax.scan(step, family.unconstrained(raw), None, 300)
+        best, trace = jax.lax.scan(step, family.from_unconstrained(raw), None, 300)
         moves = 0.05 * jnp.concatenate([jnp.eye(raw.shape[1]), -jnp.eye(raw.shape[1])])
-        around = jax.lax.map(lambda move: total(best.unconstrained(move + 0 * raw)), moves)
+        around = jax.lax.map(lambda move: total(best.from_unconstrained(move + 0 * raw)), moves)
         return trace, total(best), around
 
     trace, reached, around = learn(family)
@@ -182,20 +182,20 @@ def test_learning_climbs_to_the_maximum(case, wide, widen):
 def test_an_empty_component_stays_as_it_was(case):
     _, family, _, x = case
     empty = statistics(family, x[:100], jnp.zeros_like(x[:100]))
-    close(maximise(family, empty), family, rtol=0, atol=0)
+    close(m_step(family, empty), family, rtol=0, atol=0)
 
 
 def test_prior_rows_pull_towards_the_prior(case):
     _, family, _, x = case
     once = statistics(family, x[:100], jnp.ones_like(x[:100]))
     prior = jax.tree.map(lambda leaf: 1e6 * leaf, expected(family, family))
-    pulled = maximise(family, jax.tree.map(jnp.add, once, prior))
+    pulled = m_step(family, jax.tree.map(jnp.add, once, prior))
     close(pulled, family, rtol=5e-3, atol=2e-3)
 
 
 def test_raw_zero_is_the_family_itself(case):
     _, family, columns, _ = case
-    same = unconstrained(family, jnp.zeros((2, size(type(family), columns))))
+    same = from_unconstrained(family, jnp.zeros((2, size(type(family), columns))))
     close(same, family, rtol=1e-5, atol=1e-6)
 
 
@@ -203,7 +203,7 @@ def test_raw_zero_is_the_family_itself(case):
 def scored(family, raw, x):
     def loss(raw):
         # What is impossible for every family of the kind (absent levels) is not asked about.
-        return family.unconstrained(raw).log_prob(x).sum()
+        return family.from_unconstrained(raw).log_prob(x).sum()
 
     return jax.value_and_grad(loss)(raw)
 
@@ -263,9 +263,9 @@ def test_floats_keep_their_width(case, wide, dtype):
             *parts,
             *whole,
             sums,
-            f.expected(f),
-            f.maximise(sums),
-            f.unconstrained(raw),
+            f.expected_statistics(f),
+            f.m_step(sums),
+            f.from_unconstrained(raw),
         )
 
     out = jax.tree.leaves(jax.eval_shape(everything, family, rows))
@@ -280,9 +280,9 @@ def test_constant_and_missing_columns_have_an_answer(case):
         weight = np.ones_like(one)
         weight[:, 1] = 0
         one[:, 1] = np.nan
-        start = cls.start(columns, one, weight)
-        filled = np.where(weight > 0, one, np.float32(cls.inside))
-        fitted = maximise(start, statistics(start, filled, weight))
+        start = cls.from_data(columns, one, weight)
+        filled = np.where(weight > 0, one, np.float32(cls.support_point))
+        fitted = m_step(start, statistics(start, filled, weight))
         for f in (start, fitted):
             tall = np.broadcast_to(filled[:1], x.shape)
             assert jnp.isfinite(log_prob(f, tall)).all()

@@ -73,8 +73,8 @@ def cast(family, dtype):
 
 
 def other(family, columns):
-    raw = 0.4 * jax.random.normal(jax.random.key(5), (2, type(family).raw_size(columns[0])))
-    return family.unconstrained(raw)
+    raw = 0.4 * jax.random.normal(jax.random.key(5), (2, type(family).num_raw(columns[0])))
+    return family.from_unconstrained(raw)
 
 
 @WIDTHS

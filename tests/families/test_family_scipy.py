@@ -26,13 +26,13 @@ PEERS = {
     "negative_binomial": lambda f: stats.nbinom(f.size, f.size / (f.size + f.rate)),
     "bernoulli": lambda f: stats.bernoulli(1 / (1 + np.exp(-f.log_odds))),
 }
-learn = jax.jit(lambda family, x: family.maximise(family.statistics(x, jnp.ones_like(x))))
+learn = jax.jit(lambda family, x: family.m_step(family.statistics(x, jnp.ones_like(x))))
 log_prob = jax.jit(lambda family, x: family.log_prob(x))
 quantile = jax.jit(lambda family, u: family.quantile(u))
 tails = jax.jit(lambda family, x: (jax.vmap(family.cdf)(x), jax.vmap(family.survival)(x)))
 learn_long = jax.jit(
     lambda family, x: jax.lax.fori_loop(
-        0, 500, lambda _, f: f.maximise(f.statistics(x, jnp.ones_like(x))), family
+        0, 500, lambda _, f: f.m_step(f.statistics(x, jnp.ones_like(x))), family
     )
 )
 U = np.array([[0.001, 0.01], [0.3, 0.5], [0.7, 0.9], [0.99, 0.999]])
@@ -84,10 +84,10 @@ def test_normal_far_from_zero_is_what_float64_gives(wide):
     columns = [Column("a", "real")]
 
     def fitted(dtype):
-        family = Normal.start(columns, x, np.ones_like(x))
+        family = Normal.from_data(columns, x, np.ones_like(x))
         family = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), family)
         rows = jnp.asarray(x, dtype)
-        return family.maximise(family.statistics(rows, jnp.ones_like(rows)))
+        return family.m_step(family.statistics(rows, jnp.ones_like(rows)))
 
     narrow, broad = fitted(jnp.float32), fitted(jnp.float64)
     assert narrow.dispersion.dtype == jnp.float32
@@ -99,7 +99,7 @@ def test_no_density_is_narrower_than_rounding():
     x = np.array([[10.0, 20.0]] * 3 + [[10.0, 20.5]])
     for cls, kind in ((Normal, "real"), (LogNormal, "positive"), (Gamma, "positive")):
         columns = [Column(n, kind, resolution=r) for n, r in (("a", 0.6), ("b", 0.5))]
-        start = cls.start(columns, x, np.ones_like(x))
+        start = cls.from_data(columns, x, np.ones_like(x))
         # All weight on equal rows: a density without a floor would be a spike.
         family = learn(start, jnp.asarray(x[:3]))
         deviation = np.asarray(
@@ -134,7 +134,7 @@ def test_negative_binomial_converges_to_the_maximum(wide):
 @pytest.mark.parametrize("mean", [3.5, 1e6])
 def test_counts_that_are_not_spread_have_the_variance_of_a_poisson_law(mean):
     x = mean + np.array([[-0.5], [0.5], [-0.5], [0.5]])
-    start = NegativeBinomial.start([Column("a", "count")], x, np.ones_like(x))
+    start = NegativeBinomial.from_data([Column("a", "count")], x, np.ones_like(x))
     family = learn(start, jnp.asarray(x))
     np.testing.assert_allclose(family.size, 1e4 * mean, rtol=0.01)
     np.testing.assert_allclose(family.variance(), mean, rtol=2e-4)
@@ -144,7 +144,7 @@ def test_counts_that_are_not_spread_have_the_variance_of_a_poisson_law(mean):
 
 def test_certain_codes_have_log_probability_zero_and_gradients():
     family = Bernoulli(jnp.array([jnp.inf, -jnp.inf]))
-    family = family.maximise((jnp.array([0.0, 5.0]), jnp.array([5.0, 0.0])))
+    family = family.m_step((jnp.array([0.0, 5.0]), jnp.array([5.0, 0.0])))
     assert family.log_odds.tolist() == [jnp.inf, -jnp.inf]
     assert family.log_prob(jnp.array([1.0, 0.0])).tolist() == [0, 0]
     assert family.log_prob(jnp.array([0.0, 1.0])).tolist() == [-jnp.inf, -jnp.inf]
@@ -158,15 +158,15 @@ def test_absent_levels_stay_impossible():
     columns = [Column("a", "categorical", levels=3), Column("b", "ordinal", levels=4)]
     x = np.array([[0.0, 3.0], [2.0, 3.0], [np.nan, 1.0]])
     weight = np.where(np.isnan(x), 0.0, 1.0)
-    start = Categorical.start(columns, x, weight)
+    start = Categorical.from_data(columns, x, weight)
     third, quarter = 1 / 3, 1 / 4
     expected = [[(1 + third) / 3, third / 3, (1 + third) / 3, 0],
               [quarter / 4, (1 + quarter) / 4, quarter / 4, (2 + quarter) / 4]]  # fmt: skip
     np.testing.assert_allclose(start.probabilities, expected, rtol=1e-6)
     filled = jnp.where(weight > 0, x, 0)
-    fitted = start.maximise(start.statistics(filled, jnp.asarray(weight)))
+    fitted = start.m_step(start.statistics(filled, jnp.asarray(weight)))
     np.testing.assert_allclose(fitted.probabilities, [[0.5, 0, 0.5, 0], [0, 1 / 3, 0, 2 / 3]])
-    shaken = start.unconstrained(jax.random.normal(jax.random.key(0), (2, 4)))
+    shaken = start.from_unconstrained(jax.random.normal(jax.random.key(0), (2, 4)))
     for family in (start, fitted, shaken):
         assert family.log_prob(jnp.array([3.0, 3.0])).tolist()[0] == -jnp.inf
         np.testing.assert_allclose(family.probabilities.sum(1), 1, rtol=1e-6)
@@ -175,7 +175,7 @@ def test_absent_levels_stay_impossible():
 def test_bernoulli_is_a_categorical_of_two_levels():
     column = Column("a", "binary", levels=2)
     x, weight = np.array([[1.0], [1.0], [0.0]]), np.ones((3, 1))
-    two = [cls.start([column], x, weight) for cls in (Bernoulli, Categorical)]
+    two = [cls.from_data([column], x, weight) for cls in (Bernoulli, Categorical)]
     for code in (0.0, 1.0):
         a, b = (f.log_prob(jnp.full(1, code)) for f in two)
         np.testing.assert_allclose(a, b, rtol=1e-6)
@@ -186,7 +186,7 @@ def test_zero_inflation_shares_zeros_between_spike_and_base(wide):
     rng = np.random.default_rng(0)
     x = (rng.poisson(1.5, (1000, 1)) * (rng.random((1000, 1)) < 0.6)).astype(float)
     column = Column("a", "count", spikes=(0.0,), family="poisson")
-    family = Inflated.start([column], x, np.ones_like(x))
+    family = Inflated.from_data([column], x, np.ones_like(x))
     family = learn_long(family, jnp.asarray(x))
     positive = x[x > 0].mean()
     rate = optimize.brentq(lambda m: m / -np.expm1(-m) - positive, 0.1, 10)
@@ -197,7 +197,7 @@ def test_zero_inflation_shares_zeros_between_spike_and_base(wide):
 def test_a_spike_outside_the_support_of_the_base_is_no_trouble():
     x = np.array([[0.0], [0.0], [1.0], [2.0]])
     column = Column("rain", "positive", spikes=(0.0,), family="gamma")
-    family = Inflated.start([column], x, np.ones_like(x))
+    family = Inflated.from_data([column], x, np.ones_like(x))
     family = learn(family, jnp.asarray(x))
     np.testing.assert_allclose(family.probabilities, [[0.5, 0.5]])
     np.testing.assert_allclose(family.mean(), [0.75], rtol=1e-5)

@@ -91,8 +91,8 @@ def test_log_minus_digamma_and_its_slope():
 
 def test_large_counts_keep_their_digits_through_the_family():
     x = np.array([[1000000.0], [1000003.0]])
-    family = Poisson.start([Column("a", "count")], x, np.ones_like(x))
-    family = family.maximise(family.statistics(jnp.asarray(x), jnp.ones((2, 1))))
+    family = Poisson.from_data([Column("a", "count")], x, np.ones_like(x))
+    family = family.m_step(family.statistics(jnp.asarray(x), jnp.ones((2, 1))))
     assert float(family.rate[0]) == 1000001.5
     expected = stats.poisson.logpmf(x[0], 1000001.5)
     np.testing.assert_allclose(family.log_prob(jnp.asarray(x[0])), expected, atol=1e-5)

@@ -10,8 +10,8 @@ import pytest
 
 import pofx
 from pofx import PofxError, PofxWarning
-from pofx.core.abstract import Learned
-from pofx.core.registry import named
+from pofx.core.abstract import AbstractLearnable
+from pofx.core.registry import class_by_name
 from pofx.learn import sgd
 
 SMALL = {
@@ -73,17 +73,21 @@ def mixed(n=30):
     ("name", "carries"),
     [("flow", "'flow' carries real columns"), ("rbm", "'rbm' carries binary, real columns")],
 )
-def test_a_column_that_a_model_does_not_carry_names_models_that_do(name, carries):
+def test_a_column_that_a_model_does_not_carry_names_models_that_do(name, supported_kinds):
     with pytest.raises(PofxError) as told:
         pofx.fit(mixed(), name)
     message = str(told.value)
     assert "\n" not in message
-    assert message.startswith(f"model: {carries}, and 'kind' is categorical; these carry it: ")
+    assert message.startswith(
+        f"model: {supported_kinds}, and 'kind' is categorical; these carry it: "
+    )
     able = message.split("these carry it: ")[1].split("; ")[0].split(", ")
     assert {"vae", "diffusion", "any_order", "autoregressive", "latent_tree"} <= set(able)
     assert not {"flow", "rbm", "gaussian"} & set(able)
     for other in able:
-        assert "categorical" in named("pofx.models", Learned, "model", other).carries("kind")
+        assert "categorical" in class_by_name(
+            "pofx.models", AbstractLearnable, "model", other
+        ).supported_kinds("kind")
 
 
 # -- units
@@ -123,8 +127,8 @@ def test_a_model_takes_units_out_by_itself(fitted, name):
 @slow
 @pytest.mark.parametrize("name", SMALL)
 def test_training_that_diverges_is_told(monkeypatch, name):
-    cls = named("pofx.models", Learned, "model", name)
-    monkeypatch.setattr(cls, "pace", {**cls.pace, "rate": 1e6})
+    cls = class_by_name("pofx.models", AbstractLearnable, "model", name)
+    monkeypatch.setattr(cls, "pace", {**cls.sgd_defaults, "rate": 1e6})
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         p = pofx.fit(numbers(), name, epochs=24, **SMALL[name])
@@ -138,7 +142,7 @@ def test_training_that_diverges_is_told(monkeypatch, name):
 @slow
 def test_steps_that_are_not_finite_are_counted(monkeypatch):
     """Every other step of an epoch meets an infinite loss."""
-    cls = named("pofx.models", Learned, "model", "vae")
+    cls = class_by_name("pofx.models", AbstractLearnable, "model", "vae")
     loss = cls.loss
 
     def trapped(self, key, x, observed):
@@ -187,8 +191,8 @@ def test_latent_numbers_that_tell_nothing_are_told():
 
 @slow
 def test_an_energy_that_explodes_is_told(monkeypatch):
-    cls = named("pofx.models", Learned, "model", "neural_energy")
-    monkeypatch.setattr(cls, "pace", {**cls.pace, "rate": 1e4})
+    cls = class_by_name("pofx.models", AbstractLearnable, "model", "neural_energy")
+    monkeypatch.setattr(cls, "pace", {**cls.sgd_defaults, "rate": 1e4})
     p = quick(numbers(), "neural_energy", epochs=24)
     assert any("the energy explodes" in text for text in p.fit_info["warnings"])
 

@@ -4,22 +4,22 @@ from pathlib import Path
 
 import pytest
 
-from pofx.core.abstract import Learned, Tractable
+from pofx.core.abstract import AbstractLearnable, AbstractTractable
 from pofx.core.registry import discover
-from pofx.fitting.model_table import HEADS, markdown, promises
+from pofx.fitting.model_table import HEADS, markdown, model_properties
 
 PAGE = Path(__file__).parents[2] / "docs" / "taxonomy.md"
 
 
 def test_every_model_that_can_be_fitted_stands_there_once():
-    names = [own.model.strip("`") for own in promises()]
-    assert sorted(names) == sorted(discover("pofx.models", Learned))
+    names = [own.model.strip("`") for own in model_properties()]
+    assert sorted(names) == sorted(discover("pofx.models", AbstractLearnable))
 
 
 def test_exact_is_said_of_exact_models_only():
-    classes = discover("pofx.models", Learned)
-    for own in promises():
-        exact = issubclass(classes[own.model.strip("`")], Tractable)
+    classes = discover("pofx.models", AbstractLearnable)
+    for own in model_properties():
+        exact = issubclass(classes[own.model.strip("`")], AbstractTractable)
         assert (own.marginals == "exact") == exact
 
 

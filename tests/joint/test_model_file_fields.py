@@ -10,11 +10,11 @@ from safetensors import safe_open
 from safetensors.numpy import save as to_bytes
 
 from pofx import PofxError
-from pofx.core.abstract import Queryable
+from pofx.core.abstract import AbstractQueryable
 from pofx.core.registry import discover
 from pofx.joint import model_file
 
-MODELS = discover("pofx.models", Queryable)
+MODELS = discover("pofx.models", AbstractQueryable)
 HEAD = {"schema": {}, "fixed": [], "evidence": [], "fit": {}}
 
 

@@ -63,7 +63,7 @@ CHANGES = {
     "an unknown class": class_of("Nothing"),
     "a class of another module": class_of("pathlib.Path"),
     "a class of a standard module": class_of("os.system"),
-    "an abstract class": class_of("Tractable"),
+    "an abstract class": class_of("AbstractTractable"),
     "a class that is no text": class_of(["Mixture"]),
     "another class": class_of("Gaussian"),
     "no fields": lambda h: h["model"].pop("fields"),

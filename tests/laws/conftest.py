@@ -9,16 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pofx.core.abstract import Queryable, Statistical, Tractable
-from pofx.core.abstract_approximate import Estimated
+from pofx.core.abstract import AbstractEMModel, AbstractQueryable, AbstractTractable
+from pofx.core.abstract_approximate import AbstractImportanceSampled
 from pofx.core.registry import discover
 
 TRACTABLE = {
     name: cls
-    for name, cls in discover("pofx.models", Queryable).items()
-    if not issubclass(cls, Estimated)
+    for name, cls in discover("pofx.models", AbstractQueryable).items()
+    if not issubclass(cls, AbstractImportanceSampled)
 }
-STATISTICAL = discover("pofx.models", Statistical)
+STATISTICAL = discover("pofx.models", AbstractEMModel)
 ROWS = 4096
 FOLLOW = ("conditional", "continuous_mixture", "ppca", "stack")
 LONG = (
@@ -38,7 +38,7 @@ LONG = (
 class Case:
     """A model under the laws."""
 
-    model: Tractable
+    model: AbstractTractable
     columns: tuple
     tolerance: float
 

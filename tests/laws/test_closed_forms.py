@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pofx.core import closed_forms
-from pofx.core.abstract import Tractable
+from pofx.core.abstract import AbstractTractable
 from pofx.models.recoded import Recoded
 from pofx.queries import divergence
 from pofx.queries.monte_carlo import monte_carlo
@@ -88,7 +88,7 @@ def test_moments_are_those_of_draws(case):
 
 
 def test_a_box_around_everything_is_no_evidence(case):
-    rule = closed_forms.box.find(case.model)
+    rule = closed_forms.log_prob_box.find(case.model)
     place = tuple(numbers(case))
     if rule is None or not place:
         pytest.skip("no closed boxes")
@@ -120,12 +120,12 @@ def test_a_closed_divergence_is_what_draws_say(case):
 
 
 @eqx.filter_jit
-def _atoms(model: Tractable, x, observed, j):
+def _atoms(model: AbstractTractable, x, observed, j):
     return atoms(model, x, observed, j)
 
 
 def test_the_most_probable_completion_beats_draws(case):
-    rule = closed_forms.completion.find(case.model)
+    rule = closed_forms.most_probable.find(case.model)
     if rule is None:
         pytest.skip("no closed completion")
     x, observed = row_of(case, 3)

@@ -9,14 +9,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pofx.core.abstract_approximate import Direct, Estimated, Inexact, Pointwise, Unnormalised
+from pofx.core.abstract_approximate import (
+    AbstractApproximate,
+    AbstractDirectConditionals,
+    AbstractEnergyModel,
+    AbstractImportanceSampled,
+    AbstractPointwise,
+)
 from pofx.core.registry import discover
-from pofx.core.rows import rows
+from pofx.core.rows import make_rows
 from pofx.joint import model_file
 from pofx.models.importance_sampled import ImportanceSampled
 from pofx.models.independent import Independent
 
-INEXACT = discover("pofx.models", Inexact)
+INEXACT = discover("pofx.models", AbstractApproximate)
 DRAWS = 20_000
 
 
@@ -25,9 +31,9 @@ def example(name, wide):
     """A model, its columns, and independent columns learned from its draws as a guide."""
     model, columns = INEXACT[name].example(jax.random.key(0))
     x = np.asarray(drawn(model, jax.random.split(jax.random.key(9), 2000)), np.float64)
-    data = rows(x)
-    proposal = Independent.start(jax.random.key(0), data, columns)
-    return model, columns, proposal.maximise(data.sum(proposal.statistics)[0]), x
+    data = make_rows(x)
+    proposal = Independent.from_data(jax.random.key(0), data, columns)
+    return model, columns, proposal.m_step(data.sum(proposal.expected_statistics)[0]), x
 
 
 QUICK = ("vae",)
@@ -66,7 +72,7 @@ def weights(case, x, observed, seed=1, draws=DRAWS):
 def test_weights_of_new_rows_average_to_one(case):
     x, w = weights(case, np.zeros(case[0].size), np.zeros(case[0].size, bool))
     assert np.isfinite(x).all()
-    shared = 5 * float(case[0].log_z_stderr) if isinstance(case[0], Unnormalised) else 0
+    shared = 5 * float(case[0].log_z_stderr) if isinstance(case[0], AbstractEnergyModel) else 0
     assert w.mean() == pytest.approx(1, abs=5 * w.std() / np.sqrt(len(w)) + 2e-3 + shared)
 
 
@@ -85,7 +91,7 @@ def test_a_complete_row_has_its_density(case):
     model, x = case[0], case[3]
     for row in x[:3]:
         _, w = weights(case, row, np.ones(model.size, bool))
-        if isinstance(model, Pointwise):
+        if isinstance(model, AbstractPointwise):
             assert w == pytest.approx(w[0], rel=1e-4)
             own = jnp.asarray(row, jnp.zeros(()).dtype)
             assert np.log(w[0]) == pytest.approx(float(model.log_density(own)), rel=1e-3, abs=1e-3)
@@ -94,7 +100,7 @@ def test_a_complete_row_has_its_density(case):
 def test_what_is_drawn_directly_has_one_weight(case):
     """And one draw is what is answered then."""
     model, _, proposal, x = case
-    if not isinstance(model, Direct):
+    if not isinstance(model, AbstractDirectConditionals):
         pytest.skip("it draws from no conditional as it is")
     p = ImportanceSampled(model, proposal, jax.random.key_data(jax.random.key(3)))
     ask = eqx.filter_jit(lambda p, x, o: (p.log_prob(x, o), p.sample(jax.random.key(1), x, o)))
@@ -135,7 +141,7 @@ def test_sum_rule_within_the_error(case):
 
 def small(case, row):
     model, _, proposal, _ = case
-    keys = jax.random.split(jax.random.key(2), 2 if isinstance(model, Pointwise) else 2000)
+    keys = jax.random.split(jax.random.key(2), 2 if isinstance(model, AbstractPointwise) else 2000)
     own = jnp.asarray(row, jnp.zeros(()).dtype)
     whole, log_w = weighted(model, proposal, keys, own, jnp.ones(model.size, bool))
     return np.asarray(whole), np.exp(np.asarray(log_w, np.float64))
@@ -160,7 +166,7 @@ def test_missing_entries_may_hold_anything_and_observed_ones_stay(case):
 def test_files_keep_every_bit(case, tmp_path):
     model, _, proposal, x = case
     p = ImportanceSampled(model, proposal, jax.random.key_data(jax.random.key(3)))
-    assert isinstance(p, Estimated)
+    assert isinstance(p, AbstractImportanceSampled)
     header = {"schema": {}, "fixed": [], "evidence": [], "fit": {}}
     model_file.save(tmp_path / "p.pofx", p, header)
     q, _ = model_file.load(tmp_path / "p.pofx")

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pofx.core.rows import rows
+from pofx.core.rows import make_rows
 from pofx.learn.em import em, step
 
 
@@ -30,7 +30,7 @@ def log_likelihoods(model, data, steps=6):
 def test_no_step_lowers_the_likelihood(statistical):
     case, other = statistical
     for missing in (0.0, 0.3):
-        seen = log_likelihoods(case.model, rows(table(other, missing=missing)))
+        seen = log_likelihoods(case.model, make_rows(table(other, missing=missing)))
         assert seen[-1] > seen[0]
         assert (np.diff(seen) > -10 * case.tolerance * (1 + abs(seen[0]))).all()
 
@@ -38,7 +38,7 @@ def test_no_step_lowers_the_likelihood(statistical):
 def test_likelihood_of_the_statistics_is_that_of_log_prob(statistical):
     case, other = statistical
     x = table(other)
-    _, value = step(case.model, rows(x))
+    _, value = step(case.model, make_rows(x))
     own = case.log_prob(np.nan_to_num(x), ~np.isnan(x)).mean()
     assert float(value) == pytest.approx(own, rel=10 * case.tolerance)
 
@@ -48,16 +48,16 @@ def test_weights_equal_repetition_and_zero_weights_count_for_nothing(statistical
     x = table(other, n=24)
     times = np.random.default_rng(1).integers(0, 4, len(x)).astype(float)
     x[times == 0] = 1e3 * np.isfinite(x[times == 0])
-    weighted, _ = step(case.model, rows(x, weight=times))
-    repeated, _ = step(case.model, rows(np.repeat(x, times.astype(int), 0)))
+    weighted, _ = step(case.model, make_rows(x, weight=times))
+    repeated, _ = step(case.model, make_rows(np.repeat(x, times.astype(int), 0)))
     same(weighted, repeated, 100 * case.tolerance)
 
 
 def test_order_of_rows_does_not_matter(statistical):
     case, other = statistical
     x = table(other)
-    forward, _ = step(case.model, rows(x))
-    backward, _ = step(case.model, rows(x[::-1]))
+    forward, _ = step(case.model, make_rows(x))
+    backward, _ = step(case.model, make_rows(x[::-1]))
     same(forward, backward, 100 * case.tolerance)
 
 
@@ -66,7 +66,7 @@ def test_shared_and_own_patterns_agree(statistical):
     x = jnp.asarray(np.nan_to_num(table(other, n=8)), jnp.zeros(()).dtype)
     observed = jnp.arange(case.size) % 2 == 0
     weight = jnp.linspace(0.5, 2, 8, dtype=x.dtype)
-    statistics = eqx.filter_jit(case.model.statistics)
+    statistics = eqx.filter_jit(case.model.expected_statistics)
     shared = statistics(x, observed, weight)
     own = statistics(x, jnp.tile(observed, (8, 1)), weight)
     same(shared, own, 100 * case.tolerance)
@@ -75,7 +75,7 @@ def test_shared_and_own_patterns_agree(statistical):
 def test_learning_from_many_draws_finds_the_model(statistical):
     case, other = statistical
     x = other.sample(3, 3000)
-    fit = em(case.model, rows(x), steps=500, tolerance=1e-4)
+    fit = em(case.model, make_rows(x), steps=500, tolerance=1e-4)
     assert fit.converged
     own = other.log_prob(x, np.ones_like(x, bool)).mean()
     assert fit.log_likelihood > own - 0.02
@@ -87,8 +87,8 @@ def test_empty_statistics_leave_a_model_that_still_answers(statistical):
 
     @eqx.filter_jit
     def unlearned(model):
-        nothing, _ = model.statistics(x, jnp.ones(case.size, bool), jnp.zeros(3))
-        return model.maximise(nothing)
+        nothing, _ = model.expected_statistics(x, jnp.ones(case.size, bool), jnp.zeros(3))
+        return model.m_step(nothing)
 
     model = unlearned(case.model)
     arrays = eqx.filter(model, eqx.is_array)

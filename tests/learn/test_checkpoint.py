@@ -13,17 +13,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pofx.core.abstract import OnePhase, OnLoss, Still
+from pofx.core.abstract import AbstractOnePhase, AbstractValidatesOnLoss, AbstractWithoutState
 from pofx.core.errors import PofxError
-from pofx.core.rows import rows
+from pofx.core.rows import make_rows
 from pofx.learn.checkpoint import fingerprint, read, write
-from pofx.learn.sgd import Settings, train
+from pofx.learn.sgd import SGDConfig, train
 
 KEY = jax.random.key(0)
-SETTINGS = Settings(batch=32, epochs=30, rate=0.01, average=0.9, decay=0.01)
+SETTINGS = SGDConfig(batch=32, epochs=30, rate=0.01, average=0.9, decay=0.01)
 
 
-class Denoiser(OnLoss, Still, OnePhase):
+class Denoiser(AbstractValidatesOnLoss, AbstractWithoutState, AbstractOnePhase):
     """A network with functions among its leaves, noise in its loss, and a key of its own."""
 
     net: eqx.nn.MLP
@@ -38,17 +38,17 @@ class Denoiser(OnLoss, Still, OnePhase):
         raise NotImplementedError
 
     @classmethod
-    def carries(cls, variable, **options):
+    def supported_kinds(cls, variable, **options):
         raise NotImplementedError
 
     @classmethod
-    def start(cls, *arguments, **options):
+    def from_data(cls, *arguments, **options):
         raise NotImplementedError
 
-    def learnable(self):
+    def trainable_mask(self):
         return jax.tree.map(eqx.is_inexact_array, self)
 
-    def compiled(self, key, rows, score):
+    def finalise(self, key, rows, score):
         return self
 
     def loss(self, key, x, observed):
@@ -65,7 +65,7 @@ def denoiser(seed=0, width=8):
 def table(n, seed):
     x = np.random.default_rng(seed).normal(size=(n, 3))
     x[::5, 1] = np.nan
-    return rows(x)
+    return make_rows(x)
 
 
 def run(checkpoint=None, *, key=KEY, model=None, data=None, valid=None, **options):
@@ -192,12 +192,12 @@ def test_it_is_written_when_the_time_has_come(path):
 def test_the_file_of_another_run_is_refused(path):
     run(path, epochs=2)
     before = path.read_bytes()
-    x, observed, weight = table(100, 0).flat()
+    x, observed, weight = table(100, 0).to_arrays()
     x[3, 0] += 1e-6
     others = {
         "key": {"key": jax.random.key(1)},
         "model": {"model": denoiser(seed=1)},
-        "rows": {"data": rows(x, observed, weight)},
+        "rows": {"data": make_rows(x, observed, weight)},
         "valid": {"valid": table(40, 2)},
         "settings": {"rate": 0.02},
         "key and model": {"key": jax.random.key(1), "model": denoiser(width=9)},

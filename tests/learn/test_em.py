@@ -8,10 +8,10 @@ import pytest
 
 from pofx.core.column import Column
 from pofx.core.errors import PofxError, PofxWarning
-from pofx.core.rows import rows
+from pofx.core.rows import make_rows
 from pofx.learn.em import em, step
-from pofx.learn.learner import Plan, fit
-from pofx.learn.model_selection import Candidate, select
+from pofx.learn.learner import LearnerConfig, fit
+from pofx.learn.model_selection import Candidate, climb_ladder
 from pofx.models.independent import Independent
 from pofx.models.mixture import Mixture
 
@@ -26,18 +26,18 @@ def blobs(n=240, k=3, apart=8.0, seed=0):
 
 
 def mixture(k, columns=REAL, **options):
-    return lambda key, data: Mixture.start(key, data, columns, components=k, **options)
+    return lambda key, data: Mixture.from_data(key, data, columns, components=k, **options)
 
 
 @pytest.fixture
 def overlapping():
     """Rows from which EM climbs slowly."""
-    return rows(blobs(apart=2.0))
+    return make_rows(blobs(apart=2.0))
 
 
 def test_history_climbs_to_a_fixed_point():
     with jax.enable_x64(True):
-        climbs_to_a_fixed_point(rows(blobs(apart=2.0)))
+        climbs_to_a_fixed_point(make_rows(blobs(apart=2.0)))
 
 
 def climbs_to_a_fixed_point(overlapping):
@@ -91,10 +91,10 @@ def test_steps_must_be_some(overlapping):
 
 def test_an_impossible_row_stops_at_once_and_is_told():
     columns = (Column("c", "categorical", levels=3, family="categorical"),)
-    before = rows(np.array([[0.0], [1.0]]))
-    start = em(Independent.start(KEY, before, columns, prior=0.0), before).model
+    before = make_rows(np.array([[0.0], [1.0]]))
+    start = em(Independent.from_data(KEY, before, columns, prior=0.0), before).model
     with pytest.warns(PofxWarning, match="became -inf after 1 steps; rows .* try prior=1"):
-        result = em(start, rows(np.array([[0.0], [2.0]])))
+        result = em(start, make_rows(np.array([[0.0], [2.0]])))
     assert not result.converged
     assert len(result.history) == 1
 
@@ -110,13 +110,13 @@ def test_reports_come_in_order(overlapping):
 
 
 def test_restarts_keep_the_best():
-    data = rows(blobs(k=4, apart=5.0))
+    data = make_rows(blobs(k=4, apart=5.0))
     start = mixture(4, init="random")
     alone = [em(start(k, data), data).log_likelihood for k in jax.random.split(KEY, 6)]
     assert np.ptp(alone) > 0.05, "starts that all end alike show nothing"
-    kept = fit(KEY, start, data, Plan(restarts=6))
+    kept = fit(KEY, start, data, LearnerConfig(restarts=6))
     assert kept.log_likelihood > max(alone) - 1e-3
-    assert fit(KEY, start, data, Plan(restarts=1)).log_likelihood == pytest.approx(
+    assert fit(KEY, start, data, LearnerConfig(restarts=1)).log_likelihood == pytest.approx(
         alone[0], abs=1e-4
     )
 
@@ -126,9 +126,9 @@ def test_restarts_are_for_random_starts_only():
 
     def start(key, data):
         calls.append(key)
-        return Independent.start(key, data, REAL)
+        return Independent.from_data(key, data, REAL)
 
-    fit(KEY, start, rows(blobs()), Plan(restarts=5))
+    fit(KEY, start, make_rows(blobs()), LearnerConfig(restarts=5))
     assert len(calls) == 1
 
 
@@ -139,8 +139,8 @@ def candidates(counts, **options):
 @pytest.mark.slow
 def test_selection_finds_the_number_of_components():
     x = blobs(n=400, k=3)
-    splits = [(rows(x[:320]), rows(x[320:]))]
-    best, lines = select(KEY, candidates((1, 2, 3, 4, 6)), splits, Plan(restarts=2))
+    splits = [(make_rows(x[:320]), make_rows(x[320:]))]
+    best, lines = climb_ladder(KEY, candidates((1, 2, 3, 4, 6)), splits, LearnerConfig(restarts=2))
     kept = best.fits
     assert best.number == 2
     assert len(kept[0].model.log_weights) == 3
@@ -154,22 +154,25 @@ def test_selection_finds_the_number_of_components():
 
 def test_selection_takes_one_component_of_pure_noise_and_stops():
     x = blobs(n=400, k=1, seed=3)
-    splits = [(rows(x[:320]), rows(x[320:]))]
-    best, lines = select(KEY, candidates((1, 2, 3, 4, 6)), splits, patience=2)
+    splits = [(make_rows(x[:320]), make_rows(x[320:]))]
+    best, lines = climb_ladder(KEY, candidates((1, 2, 3, 4, 6)), splits, patience=2)
     assert best.number == 0
     assert len(lines) == 3
 
 
 def test_a_candidate_that_holds_held_out_rows_impossible_loses():
     columns = (Column("c", "categorical", levels=3, family="categorical"),)
-    train, valid = rows(np.array([[0.0], [1.0]] * 10)), rows(np.array([[0.0], [2.0], [2.0]]))
+    train, valid = (
+        make_rows(np.array([[0.0], [1.0]] * 10)),
+        make_rows(np.array([[0.0], [2.0], [2.0]])),
+    )
 
     def start(prior):
-        return lambda key, data: Independent.start(key, data, columns, prior=prior)
+        return lambda key, data: Independent.from_data(key, data, columns, prior=prior)
 
     trials = [Candidate("sure", start(0.0)), Candidate("open", start(1.0))]
     for order in (trials, trials[::-1], [trials[0], *trials]):
-        best, lines = select(KEY, order, [(train, valid)])
+        best, lines = climb_ladder(KEY, order, [(train, valid)])
         assert best.name == "open"
         assert [line.name for line in lines] == [t.name for t in order]
         assert {type(line.kept) for line in lines} == {bool}
@@ -180,10 +183,10 @@ class Overshooting(eqx.Module):
 
     place: jax.Array
 
-    def statistics(self, x, observed, weight):
+    def expected_statistics(self, x, observed, weight):
         return weight.sum(), -weight.sum() * self.place**2
 
-    def maximise(self, statistics):
+    def m_step(self, statistics):
         return Overshooting(self.place - 0.3)
 
     def log_prior_density(self):
@@ -191,7 +194,7 @@ class Overshooting(eqx.Module):
 
 
 def test_a_likelihood_that_falls_is_said_and_the_best_step_kept():
-    table = rows(np.zeros((4000, 1)))
+    table = make_rows(np.zeros((4000, 1)))
     with pytest.warns(PofxWarning, match=r"EM lost 1\.2 nats per row to rounding and returned"):
         fit = em(Overshooting(jnp.asarray(1.0)), table, steps=8)
     assert float(fit.model.place) == pytest.approx(0.1, abs=1e-6)

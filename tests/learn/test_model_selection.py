@@ -8,17 +8,24 @@ import pytest
 from scipy.optimize import minimize
 
 from pofx.core.column import Column
-from pofx.core.rows import log_prob, rows
-from pofx.learn.em import Fit, em
-from pofx.learn.learner import Plan
-from pofx.learn.model_selection import Candidate, contest, mixed, pruned, select, stack_weights
+from pofx.core.rows import log_prob, make_rows
+from pofx.learn.em import FitResult, em
+from pofx.learn.learner import LearnerConfig
+from pofx.learn.model_selection import (
+    Candidate,
+    climb_ladder,
+    mixed,
+    prune_stack,
+    select_and_stack,
+    stack_weights,
+)
 from pofx.models.chow_liu_tree import ChowLiuTree
 from pofx.models.gaussian import Gaussian
 from pofx.models.independent import Independent
 
 KEY = jax.random.key(0)
 REAL = tuple(Column(f"x{i}", "real", family="normal") for i in range(2))
-QUICK = Plan(steps=50, tolerance=1e-3)
+QUICK = LearnerConfig(steps=50, tolerance=1e-3)
 
 
 def scores(k=3, n=200, seed=0):
@@ -65,12 +72,12 @@ def test_a_model_that_holds_a_row_impossible_has_no_share_in_it():
 
 
 def candidate(name, cls, columns=REAL, **options):
-    return Candidate(name, lambda key, data: cls.start(key, data, columns, **options))
+    return Candidate(name, lambda key, data: cls.from_data(key, data, columns, **options))
 
 
 def halves(x, share=0.5):
     cut = int(share * len(x))
-    return [(rows(x[:cut]), rows(x[cut:]))]
+    return [(make_rows(x[:cut]), make_rows(x[cut:]))]
 
 
 def lined(n=600, seed=0):
@@ -82,11 +89,11 @@ def lined(n=600, seed=0):
 def test_gains_are_paired():
     trials = [candidate("independent", Independent), candidate("gaussian", Gaussian)]
     splits = halves(lined())
-    best, lines = select(KEY, trials, splits, QUICK)
+    best, lines = climb_ladder(KEY, trials, splits, QUICK)
     assert (best.name, best.number) == ("gaussian", 1)
     own = log_prob(best.fits[0].model, splits[0][1])
     np.testing.assert_allclose(best.scores, own, atol=1e-6)
-    before = select(KEY, trials[:1], splits, QUICK)[0].scores
+    before = climb_ladder(KEY, trials[:1], splits, QUICK)[0].scores
     gain = best.scores - before
     assert lines[1].gain == pytest.approx(gain.mean(), abs=1e-6)
     assert lines[1].gain_stderr == pytest.approx(gain.std(ddof=1) / np.sqrt(300), rel=1e-5)
@@ -96,7 +103,7 @@ def test_gains_are_paired():
 
 def test_the_model_that_is_right_wins_alone():
     ladders = [[candidate("independent", Independent)], [candidate("gaussian", Gaussian)]]
-    told = contest(KEY, ladders, halves(lined()), QUICK)
+    told = select_and_stack(KEY, ladders, halves(lined()), QUICK)
     assert [(i, e.name) for i, e in told.chosen] == [(1, "gaussian")]
     np.testing.assert_array_equal(told.weights, 1)
     assert [line.name for line in told.board] == ["independent", "gaussian", "stack"]
@@ -120,15 +127,15 @@ def test_models_that_are_each_right_of_some_rows_are_stacked(monkeypatch):
     parts = {"wide": x[:600][wide], "narrow": x[:600][~wide]}
 
     def learned(own):
-        start = Gaussian.start(KEY, rows(own), REAL)
-        return em(start, rows(own)).model
+        start = Gaussian.from_data(KEY, make_rows(own), REAL)
+        return em(start, make_rows(own)).model
 
     def as_started(key, start, train, plan, valid):
-        return Fit(start(key, train), [0.0], True, 0.0)
+        return FitResult(start(key, train), [0.0], True, 0.0)
 
     monkeypatch.setattr("pofx.learn.model_selection.fit", as_started)
     ladders = [[Candidate(n, lambda *_, own=own: learned(own))] for n, own in parts.items()]
-    told = contest(KEY, ladders, [(train, valid)])
+    told = select_and_stack(KEY, ladders, [(train, valid)])
     assert [e.name for _, e in told.chosen] == ["wide", "narrow"]
     own = np.stack([e.scores for _, e in told.chosen])
     stack = next(line for line in told.board if line.name == "stack")
@@ -144,7 +151,7 @@ def test_without_a_budget_the_first_candidate_alone_is_tried():
         [candidate("b1", Gaussian), candidate("b2", Gaussian)],
         [candidate("c1", Gaussian)],
     ]
-    told = contest(KEY, ladders, halves(lined(60)), QUICK, budget=0.0)
+    told = select_and_stack(KEY, ladders, halves(lined(60)), QUICK, budget=0.0)
     assert [line.name for line in told.board] == ["a1"]
     assert [e.name for _, e in told.chosen] == ["a1"]
     assert told.untried == ["b1", "c1"]
@@ -152,7 +159,7 @@ def test_without_a_budget_the_first_candidate_alone_is_tried():
 
 def test_a_time_that_is_over_ends_a_ladder_after_its_first():
     trials = [candidate("a1", Independent), candidate("a2", Gaussian)]
-    best, lines = select(KEY, trials, halves(lined(60)), QUICK, until=0.0)
+    best, lines = climb_ladder(KEY, trials, halves(lined(60)), QUICK, until=0.0)
     assert (best.name, len(lines)) == ("a1", 1)
 
 
@@ -160,9 +167,10 @@ def test_held_out_rows_of_all_splits_judge_together():
     x = lined(90)
     parts = [x[:30], x[30:60], x[60:]]
     splits = [
-        (rows(np.concatenate(parts[:i] + parts[i + 1 :])), rows(p)) for i, p in enumerate(parts)
+        (make_rows(np.concatenate(parts[:i] + parts[i + 1 :])), make_rows(p))
+        for i, p in enumerate(parts)
     ]
-    best, lines = select(KEY, [candidate("gaussian", Gaussian)], splits, QUICK)
+    best, lines = climb_ladder(KEY, [candidate("gaussian", Gaussian)], splits, QUICK)
     assert (len(best.fits), best.scores.shape) == (3, (90,))
     by_hand = np.concatenate([log_prob(f.model, v) for f, (_, v) in zip(best.fits, splits)])
     assert lines[0].log_likelihood == pytest.approx(by_hand.mean(), abs=1e-6)
@@ -172,21 +180,21 @@ def test_weights_of_held_out_rows_count():
     x = lined(80)
     weight = np.where(np.arange(40) < 20, 1.0, 0.0)
     x[60:] *= 50
-    valid = rows(x[40:], weight=weight)
-    best, lines = select(KEY, [candidate("g", Gaussian)], [(rows(x[:40]), valid)], QUICK)
+    valid = make_rows(x[40:], weight=weight)
+    best, lines = climb_ladder(KEY, [candidate("g", Gaussian)], [(make_rows(x[:40]), valid)], QUICK)
     assert lines[0].log_likelihood == pytest.approx(best.scores[:20].mean(), abs=1e-5)
 
 
 def test_a_model_that_holds_rows_impossible_neither_wins_nor_spoils_the_stack():
     columns = (Column("c", "categorical", levels=3, family="categorical"),)
-    train = rows(np.repeat([[0.0], [1.0]], 20, 0))
-    valid = rows(np.array([[0.0], [1.0], [1.0], [2.0], [0.0]] * 4))
+    train = make_rows(np.repeat([[0.0], [1.0]], 20, 0))
+    valid = make_rows(np.array([[0.0], [1.0], [1.0], [2.0], [0.0]] * 4))
     ladders = [
         [candidate("sure", ChowLiuTree, columns, prior=0.0)],
         [candidate("open", Independent, columns, prior=1.0)],
     ]
     for order in (ladders, ladders[::-1]):
-        told = contest(KEY, order, [(train, valid)], QUICK)
+        told = select_and_stack(KEY, order, [(train, valid)], QUICK)
         assert "open" in [e.name for _, e in told.chosen]
         own = np.stack([e.scores for _, e in told.chosen])
         assert np.isfinite(mixed(own, told.weights)).all()
@@ -206,12 +214,12 @@ def test_a_row_of_weight_zero_does_not_spoil_the_weights():
 def test_a_small_part_stays_where_rows_would_be_impossible_without():
     scores = np.full((2, 300), -5.0)
     scores[0, :2], scores[1, 2:] = -np.inf, -100.0
-    some, w = pruned(scores, np.ones(300))
+    some, w = prune_stack(scores, np.ones(300))
     assert some.all()
     assert w[1] < 0.02
-    some, w = pruned(np.stack([np.full(300, -5.0), np.full(300, -50.0)]), np.ones(300))
+    some, w = prune_stack(np.stack([np.full(300, -5.0), np.full(300, -50.0)]), np.ones(300))
     assert some.tolist() == [True, False]
-    some, _ = pruned(np.full((60, 10), -1.0), np.ones(10))
+    some, _ = prune_stack(np.full((60, 10), -1.0), np.ones(10))
     assert some.any()
 
 
@@ -221,13 +229,13 @@ def test_a_trial_ends_between_splits_where_the_budget_does():
     def slow(key, data):
         begun.append(time.monotonic())
         time.sleep(0.6)
-        return Gaussian.start(key, data, REAL)
+        return Gaussian.from_data(key, data, REAL)
 
     x = lined()
-    splits = [(rows(np.delete(x, s, 0)), rows(x[s])) for s in np.split(np.arange(600), 3)]
+    splits = [(make_rows(np.delete(x, s, 0)), make_rows(x[s])) for s in np.split(np.arange(600), 3)]
     plain = candidate("independent", Independent)
-    select(KEY, [plain], splits, QUICK)  # what compiles does not count
-    verdict = contest(KEY, [[plain], [Candidate("slow", slow)]], splits, QUICK, budget=0.5)
+    climb_ladder(KEY, [plain], splits, QUICK)  # what compiles does not count
+    verdict = select_and_stack(KEY, [[plain], [Candidate("slow", slow)]], splits, QUICK, budget=0.5)
     assert len(begun) == 1
     assert verdict.untried == ["slow"]
     assert [line.name for line in verdict.board] == ["independent"]
@@ -235,7 +243,7 @@ def test_a_trial_ends_between_splits_where_the_budget_does():
 
 def test_the_smallest_of_a_ladder_gains_over_what_came_before():
     ladder = [candidate("gaussian", Gaussian), candidate("tree", ChowLiuTree)]
-    verdict = contest(
+    verdict = select_and_stack(
         KEY, [[candidate("independent", Independent)], ladder], halves(lined()), QUICK
     )
     first, *others = verdict.board

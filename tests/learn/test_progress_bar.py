@@ -7,7 +7,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from pofx.learn import progress_bar
-from pofx.learn.em import Progress
+from pofx.learn.em import FitProgress
 from pofx.learn.progress_bar import watch
 
 
@@ -33,9 +33,9 @@ def test_a_notebook_shows_a_bar(shown, monkeypatch):
     now = iter([0.0, 1.0, 1.1, 2.0])
     monkeypatch.setattr(progress_bar.time, "monotonic", lambda: next(now))
     with watch(None, "<mixture>", 2.0) as report:
-        report(Progress(1, 4, -3.0))
-        report(Progress(2, 4, -2.5))  # too soon after the first to be drawn
-        report(Progress(4, 4, -2.0))
+        report(FitProgress(1, 4, -3.0))
+        report(FitProgress(2, 4, -2.5))  # too soon after the first to be drawn
+        report(FitProgress(4, 4, -2.0))
     first, one, last, gone = shown
     assert first == "fit &lt;mixture&gt;"
     assert '<progress value="1" max="4">' in one
@@ -78,6 +78,6 @@ def test_a_terminal_shows_a_bar(monkeypatch):
     screen = Terminal()
     monkeypatch.setattr(sys, "stderr", screen)
     with watch(None, "mixture", 2.0) as report:
-        report(Progress(3, 4, -3.0))
+        report(FitProgress(3, 4, -3.0))
     assert "fit mixture" in screen.getvalue()
     assert "-5.0000 nats/row" in screen.getvalue()

@@ -6,17 +6,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pofx.core.abstract import Trained
+from pofx.core.abstract import AbstractSGDModel
 from pofx.core.errors import PofxError, PofxWarning
-from pofx.core.rows import rows
-from pofx.learn.sgd import Epoch, Settings, train
+from pofx.core.rows import make_rows
+from pofx.learn.sgd import Epoch, SGDConfig, train
 
 KEY = jax.random.key(0)
 SEEN = []
 LOSS, GRADIENT = 1, 2
 
 
-class Normals(Trained):
+class Normals(AbstractSGDModel):
     """Independent normal columns; `trap` makes NaN of rows whose first entry is above 50.
 
     Its options are arrays, so that the tests share compiled functions.
@@ -36,27 +36,27 @@ class Normals(Trained):
     def example(cls, key):
         raise NotImplementedError
 
-    def learnable(self):
+    def trainable_mask(self):
         return Normals(True, True, False, False, False)
 
-    def moved(self, key):
+    def advance(self, key):
         return self
 
-    def risk(self, key, x, observed):
+    def validation_loss(self, key, x, observed):
         return self.loss(key, x, observed)
 
-    def compiled(self, key, rows, score):
+    def finalise(self, key, rows, score):
         raise NotImplementedError
 
-    def then(self):
+    def next_phase(self):
         return None
 
     @classmethod
-    def carries(cls, variable, **options):
+    def supported_kinds(cls, variable, **options):
         raise NotImplementedError
 
     @classmethod
-    def start(cls, *arguments, **options):
+    def from_data(cls, *arguments, **options):
         raise NotImplementedError
 
     def loss(self, key, x, observed):
@@ -84,7 +84,7 @@ def table(n=200, missing=0.2, seed=0):
 
 
 def constant(value, n=200):
-    return rows(np.full((n, 2), value))
+    return make_rows(np.full((n, 2), value))
 
 
 def bits(tree):
@@ -95,8 +95,8 @@ def bits(tree):
 def test_ends_at_the_closed_form(wide):
     with jax.enable_x64(wide):
         x, weight = table()
-        data = rows(x, weight=weight)
-        settings = Settings(batch=64, epochs=200, rate=0.1, final=1e-4, average=0.5)
+        data = make_rows(x, weight=weight)
+        settings = SGDConfig(batch=64, epochs=200, rate=0.1, final=1e-4, average=0.5)
         result = train(KEY, normals(), data, valid=data, settings=settings)
         heavy = np.where(np.isnan(x), 0, weight[:, None])
         mean = np.nansum(heavy * x, 0) / heavy.sum(0)
@@ -142,10 +142,10 @@ def by_hand(model, x, settings):
     ],
 )
 def test_steps_are_those_of_adamw(options):
-    settings = Settings(batch=100, epochs=40, rate=0.05, **options)
+    settings = SGDConfig(batch=100, epochs=40, rate=0.05, **options)
     x, _ = table(n=60, missing=0.0)
     with jax.enable_x64(True):
-        result = train(KEY, normals(at=0.5), rows(x), settings=settings).model
+        result = train(KEY, normals(at=0.5), make_rows(x), settings=settings).model
         learned = np.concatenate([result.mean, result.log_scale])
         np.testing.assert_allclose(learned, by_hand(normals(at=0.5), x, settings), rtol=1e-6)
 
@@ -153,9 +153,9 @@ def test_steps_are_those_of_adamw(options):
 @pytest.mark.parametrize(("n", "batch"), [(7, 3), (11, 100)])
 def test_every_row_counts_once_an_epoch(n, batch):
     weight = 2.0 ** np.arange(n)
-    data = rows(np.stack([np.arange(n), np.zeros(n)], axis=1), weight=weight)
+    data = make_rows(np.stack([np.arange(n), np.zeros(n)], axis=1), weight=weight)
     mean = (weight * np.arange(n) ** 2 / 2).sum() / weight.sum() + np.log(2 * np.pi)
-    settings = Settings(batch=batch, epochs=2, rate=1e-30)
+    settings = SGDConfig(batch=batch, epochs=2, rate=1e-30)
     for epoch in train(KEY, normals(), data, valid=data, settings=settings).history:
         np.testing.assert_allclose(epoch, mean, rtol=1e-6)
 
@@ -166,8 +166,8 @@ def test_rows_of_weight_zero_and_missing_entries_may_hold_anything(trap):
     observed = ~np.isnan(x)
     wild = np.append(np.where(observed, x, np.inf), [[99.0, np.nan]] * 3, axis=0)
     observed = np.append(observed, np.ones((3, 2), bool), axis=0)
-    settings = Settings(batch=64, epochs=3, rate=0.1, average=0.5)
-    plain, more = rows(x, weight=weight), rows(wild, observed, np.append(weight, [0] * 3))
+    settings = SGDConfig(batch=64, epochs=3, rate=0.1, average=0.5)
+    plain, more = make_rows(x, weight=weight), make_rows(wild, observed, np.append(weight, [0] * 3))
     one, other = (
         train(KEY, normals(trap=trap), d, valid=d, settings=settings) for d in (plain, more)
     )
@@ -180,15 +180,15 @@ def test_rows_of_weight_zero_and_missing_entries_may_hold_anything(trap):
 @pytest.mark.parametrize(("missing", "shapes"), [(0.0, {(2,)}), (0.2, {(33, 2)})])
 def test_complete_rows_share_their_pattern(missing, shapes):
     SEEN.clear()
-    data = rows(table(n=33, missing=missing)[0])
-    train(KEY, normals(), data, valid=data, settings=Settings(epochs=2))
+    data = make_rows(table(n=33, missing=missing)[0])
+    train(KEY, normals(), data, valid=data, settings=SGDConfig(epochs=2))
     assert set(SEEN) == shapes
 
 
 @pytest.mark.parametrize("wide", [False, True])
 def test_the_same_key_gives_the_same_bits(wide):
     with jax.enable_x64(wide):
-        data, settings = rows(table()[0]), Settings(batch=64, epochs=3, average=0.9)
+        data, settings = make_rows(table()[0]), SGDConfig(batch=64, epochs=3, average=0.9)
         first, again, other = (
             train(k, normals(noise=1), data, valid=data, settings=settings)
             for k in (KEY, jax.random.key(0), jax.random.key(1))
@@ -199,7 +199,7 @@ def test_the_same_key_gives_the_same_bits(wide):
 
 
 def test_the_key_gives_the_order():
-    data, settings = rows(table()[0]), Settings(batch=64, epochs=3, average=0.5)
+    data, settings = make_rows(table()[0]), SGDConfig(batch=64, epochs=3, average=0.5)
     first, other = (
         train(jax.random.key(i), normals(), data, valid=data, settings=settings) for i in (0, 1)
     )
@@ -209,14 +209,14 @@ def test_the_key_gives_the_order():
 def test_parameters_in_float32_train_on_rows_in_float64():
     with jax.enable_x64(True):
         model = jax.tree.map(lambda a: a.astype(jnp.float32), normals())
-        data, settings = rows(table()[0]), Settings(epochs=2, average=0.9, decay=0.1)
+        data, settings = make_rows(table()[0]), SGDConfig(epochs=2, average=0.9, decay=0.1)
         result = train(KEY, model, data, valid=data, settings=settings)
         assert result.model.mean.dtype == jnp.float32
         assert bits(result.model) != bits(model)
 
 
 def test_noise_is_new_in_training_and_the_same_in_validation():
-    data, settings = rows(table()[0]), Settings(batch=64, epochs=4, average=0.5, rate=1e-30)
+    data, settings = make_rows(table()[0]), SGDConfig(batch=64, epochs=4, average=0.5, rate=1e-30)
     history = train(KEY, normals(noise=1), data, valid=data, settings=settings).history
     assert len({epoch.train for epoch in history}) == 4
     assert len({epoch.valid for epoch in history}) == 1
@@ -227,7 +227,7 @@ def test_noise_is_new_in_training_and_the_same_in_validation():
 def test_the_best_on_held_out_rows_is_returned(average):
     # On the way from 0 to 3 the means pass 1.
     data, held = constant(3.0), constant(1.0)
-    settings = Settings(batch=64, epochs=60, rate=0.05, average=average, patience=4)
+    settings = SGDConfig(batch=64, epochs=60, rate=0.05, average=average, patience=4)
     result = train(KEY, normals(), data, valid=held, settings=settings)
     losses = [epoch.valid for epoch in result.history]
     assert result.stopped == "settled"
@@ -245,8 +245,8 @@ def test_the_best_on_held_out_rows_is_returned(average):
 
 @pytest.mark.parametrize("trap", [LOSS, GRADIENT])
 def test_a_step_that_is_not_finite_leaves_everything_as_it_was(trap):
-    settings = Settings(batch=1, epochs=30, rate=0.1, warmup=0, final=1, average=0.9, decay=0.1)
-    good, both = constant(3.0, n=1), rows(np.array([[3.0, 3.0], [99.0, 3.0]]))
+    settings = SGDConfig(batch=1, epochs=30, rate=0.1, warmup=0, final=1, average=0.9, decay=0.1)
+    good, both = constant(3.0, n=1), make_rows(np.array([[3.0, 3.0], [99.0, 3.0]]))
     alone = train(KEY, normals(trap=trap), good, settings=settings)
     result = train(KEY, normals(trap=trap), both, settings=settings)
     for a, b in zip(jax.tree.leaves(result.model), jax.tree.leaves(alone.model)):
@@ -257,7 +257,7 @@ def test_a_step_that_is_not_finite_leaves_everything_as_it_was(trap):
 
 def test_an_epoch_without_a_finite_step_ends_training():
     data, model = constant(99.0), normals(at=1.0, trap=LOSS)
-    settings = Settings(batch=64, epochs=9, average=0.8, decay=0.1)
+    settings = SGDConfig(batch=64, epochs=9, average=0.8, decay=0.1)
     with pytest.warns(PofxWarning, match="no step of epoch 1 had .* try a smaller rate") as told:
         result = train(KEY, model, data, settings=settings)
     assert len(told) == 1
@@ -267,7 +267,7 @@ def test_an_epoch_without_a_finite_step_ends_training():
 
 
 def test_held_out_rows_that_are_never_finite_are_told():
-    data, settings = constant(3.0), Settings(batch=64, epochs=3)
+    data, settings = constant(3.0), SGDConfig(batch=64, epochs=3)
     with pytest.warns(PofxWarning, match="validation loss was never finite, and the last"):
         result = train(KEY, normals(trap=LOSS), data, valid=constant(99.0), settings=settings)
     alone = train(KEY, normals(trap=LOSS), data, settings=settings)
@@ -277,7 +277,7 @@ def test_held_out_rows_that_are_never_finite_are_told():
 
 def test_what_is_not_learnable_stays():
     model = eqx.tree_at(lambda m: m.shift, normals(), jnp.array([0.3, 0.7]))
-    settings = Settings(batch=64, epochs=5, rate=0.1, decay=0.5, average=0.7)
+    settings = SGDConfig(batch=64, epochs=5, rate=0.1, decay=0.5, average=0.7)
     result = train(KEY, model, constant(3.0), settings=settings)
     assert bits(result.model.shift) == bits(model.shift)
     assert bits(result.model.mean) != bits(model.mean)
@@ -286,11 +286,11 @@ def test_what_is_not_learnable_stays():
 
 
 def test_compiles_once(caplog):
-    data, held = rows(table(n=90)[0]), rows(table(n=30)[0])
+    data, held = make_rows(table(n=90)[0]), make_rows(table(n=30)[0])
 
     def compiled(**options):
         caplog.clear()
-        settings = Settings(epochs=3)._replace(**options)
+        settings = SGDConfig(epochs=3)._replace(**options)
         with jax.log_compiles(), caplog.at_level("WARNING"):
             train(KEY, normals(), data, valid=held, settings=settings)
         told = [record.getMessage().partition(" with")[0] for record in caplog.records]
@@ -308,7 +308,7 @@ def test_reports_each_epoch():
     data, held, seen = constant(3.0), constant(1.0), []
     for valid in (held, None):
         seen.clear()
-        settings = Settings(batch=64, epochs=3)
+        settings = SGDConfig(batch=64, epochs=3)
         result = train(KEY, normals(), data, valid=valid, settings=settings, report=seen.append)
         told = [epoch.valid if valid else epoch.train for epoch in result.history]
         assert [(at.step, at.steps) for at in seen] == [(1, 3), (2, 3), (3, 3)]
@@ -317,7 +317,7 @@ def test_reports_each_epoch():
 
 
 def test_time_ends_training_after_an_epoch():
-    result = train(KEY, normals(), constant(3.0), settings=Settings(batch=64, seconds=1e-9))
+    result = train(KEY, normals(), constant(3.0), settings=SGDConfig(batch=64, seconds=1e-9))
     assert (result.stopped, len(result.history)) == ("seconds", 1)
     assert result.seconds > 0
 
@@ -341,14 +341,14 @@ def test_time_ends_training_after_an_epoch():
 )
 def test_settings_out_of_range_are_told(options, told):
     with pytest.raises(PofxError) as error:
-        train(KEY, normals(), rows(table()[0]), settings=Settings(**options))
+        train(KEY, normals(), make_rows(table()[0]), settings=SGDConfig(**options))
     assert str(error.value) == told
 
 
 def test_rows_that_do_not_fit_are_told():
-    data, one = rows(table()[0]), np.ones((2, 2))
+    data, one = make_rows(table()[0]), np.ones((2, 2))
     with pytest.raises(PofxError, match="valid: expected 2 columns, got 3"):
-        train(KEY, normals(), data, valid=rows(np.ones((4, 3))))
+        train(KEY, normals(), data, valid=make_rows(np.ones((4, 3))))
     for weight in ([0.0, 0.0], [1.0, -1.0], [1.0, np.inf], [1.0, np.nan]):
         with pytest.raises(PofxError, match="rows: expected finite weights"):
-            train(KEY, normals(), rows(one, weight=np.array(weight)))
+            train(KEY, normals(), make_rows(one, weight=np.array(weight)))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pofx.core.column import Column
-from pofx.core.rows import rows
+from pofx.core.rows import make_rows
 from pofx.learn.em import em
 
 WIDE = pytest.param(True, marks=pytest.mark.slow, id="float64")
@@ -33,9 +33,9 @@ def real(d, resolution=0.0):
 
 def learn(cls, x, columns=None, *, weight=None, steps=1000, tolerance=1e-6, seed=0, **options):
     """`em` from the class's own start."""
-    data = rows(np.asarray(x, float), weight=weight)
+    data = make_rows(np.asarray(x, float), weight=weight)
     columns = columns or real(data.x.shape[-1])
-    start = cls.start(jax.random.key(seed), data, columns, **options)
+    start = cls.from_data(jax.random.key(seed), data, columns, **options)
     return em(start, data, steps=steps, tolerance=tolerance)
 
 

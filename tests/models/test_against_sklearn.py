@@ -15,7 +15,7 @@ from sklearn.mixture import GaussianMixture
 from pofx.core.column import Column
 from pofx.core.component_axis import stack
 from pofx.core.errors import PofxWarning
-from pofx.core.rows import rows
+from pofx.core.rows import make_rows
 from pofx.learn.em import em
 from pofx.models.conditional import condition
 from pofx.models.factor_analysis import FactorAnalysis
@@ -104,7 +104,7 @@ def test_em_ends_where_the_peer_ends_from_equal_starts(name, structure):
         tol=1e-11,
         reg_covar=1e-12,
     )
-    fit = em(ours(first, structure, x), rows(x), tolerance=1e-9, steps=3000)
+    fit = em(ours(first, structure, x), make_rows(x), tolerance=1e-9, steps=3000)
     assert fit.converged
     assert fit.log_likelihood == pytest.approx(peer.score(x), rel=1e-6)
     assert fit.log_likelihood > fit.history[0] + 1e-4
@@ -166,8 +166,8 @@ def test_independent_columns_are_scipys():
         Column("c", "categorical", levels=3, family="categorical"),
         Column("d", "positive", family="log_normal"),
     )
-    data = rows(x)
-    start = Independent.start(jax.random.key(0), data, columns, prior=0.0)
+    data = make_rows(x)
+    start = Independent.from_data(jax.random.key(0), data, columns, prior=0.0)
     fit = em(start, data)
     a, b, c, d = x.T
     share = np.bincount(c[~np.isnan(c)].astype(int)) / np.isfinite(c).sum()

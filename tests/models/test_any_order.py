@@ -12,18 +12,18 @@ from scipy import stats
 from scipy.special import logsumexp
 
 import pofx
-from pofx.core.rows import rows
-from pofx.learn.learner import Plan, fit
+from pofx.core.rows import make_rows
+from pofx.learn.learner import LearnerConfig, fit
 from pofx.learn.sgd import train
-from pofx.learn.sgd_config import Settings
+from pofx.learn.sgd_config import SGDConfig
 from pofx.models.any_order import AnyOrder
 from pofx.models.importance_sampled import ImportanceSampled
 from pofx.models.independent import Independent
 
 from .test_autoregressive import (
     KEY,
-    MIXED,
     NETS,
+    RHAT_THRESHOLD,
     SLOWLY,
     SMALL,
     binary,
@@ -35,7 +35,7 @@ from .test_autoregressive import (
 
 pytestmark = pytest.mark.slow
 
-COLUMNS = (MIXED[0], MIXED[3], MIXED[4])
+COLUMNS = (RHAT_THRESHOLD[0], RHAT_THRESHOLD[3], RHAT_THRESHOLD[4])
 ORDERS = list(permutations(range(3)))
 
 
@@ -46,7 +46,7 @@ def table(n=64, seed=0):
 @pytest.fixture(scope="module", params=SLOWLY)
 def model(request):
     """A model of three mixed columns, whose orders disagree."""
-    return noisy(AnyOrder.start(KEY, rows(table()), COLUMNS, net=request.param, **SMALL))
+    return noisy(AnyOrder.from_data(KEY, make_rows(table()), COLUMNS, net=request.param, **SMALL))
 
 
 @eqx.filter_jit
@@ -110,7 +110,7 @@ def test_orders_tell_how_they_spread(model):
 @pytest.mark.parametrize("net", SLOWLY)
 def test_each_order_sums_to_one(net):
     x = states(6)
-    model = noisy(AnyOrder.start(KEY, rows(x), binary(6), net=net, **SMALL))
+    model = noisy(AnyOrder.from_data(KEY, make_rows(x), binary(6), net=net, **SMALL))
     observed = jnp.ones(6, bool)
 
     @eqx.filter_jit
@@ -127,7 +127,7 @@ def test_each_order_sums_to_one(net):
 @pytest.mark.parametrize("net", SLOWLY)
 def test_draws_follow_the_mixture_over_orders(net):
     x = states(3)
-    model = noisy(AnyOrder.start(KEY, rows(x), binary(3), net=net, **SMALL))
+    model = noisy(AnyOrder.from_data(KEY, make_rows(x), binary(3), net=net, **SMALL))
     whole = np.ones(3, bool)
     p = np.exp([logsumexp(every(model, row, whole)) for row in x.astype(np.float32)]) / 6
     assert p.sum() == pytest.approx(1, abs=1e-4)
@@ -169,14 +169,14 @@ def test_missing_cells_and_units_do_no_harm(unit):
     x = table(96) * [unit, 1, 1] + [5 * unit, 0, 0]
     x = np.where(np.random.default_rng(0).random(x.shape) < 0.5, np.nan, x)
     x[0] = np.nan
-    start = AnyOrder.start(KEY, rows(x), COLUMNS, **SMALL)
-    end = train(KEY, start, rows(x), settings=Settings(epochs=3, batch=32, rate=1e-2))
+    start = AnyOrder.from_data(KEY, make_rows(x), COLUMNS, **SMALL)
+    end = train(KEY, start, make_rows(x), settings=SGDConfig(epochs=3, batch=32, rate=1e-2))
     assert end.skipped == 0
     assert np.isfinite([e.train for e in end.history]).all()
     own, seen = jnp.asarray(x, jnp.float32), jnp.asarray(~np.isnan(x))
-    risk = eqx.filter_jit(end.model.risk)(KEY, own, seen)
-    assert np.isfinite(risk).all()
-    assert float(risk[0]) == 0
+    validation_loss = eqx.filter_jit(end.model.validation_loss)(KEY, own, seen)
+    assert np.isfinite(validation_loss).all()
+    assert float(validation_loss[0]) == 0
     assert np.isfinite(eqx.filter_jit(end.model.orders)(KEY, own[1], seen[1], 4)).all()
 
 
@@ -215,10 +215,12 @@ def test_it_learns_a_distribution_to_its_entropy(net, missing):
     options = {"net": net, "width": 128 if net == "made" else 32}
 
     def start(key, data):
-        return AnyOrder.start(key, data, binary(4), **options)
+        return AnyOrder.from_data(key, data, binary(4), **options)
 
-    model = fit(KEY, start, rows(holes[:18_000]), Plan(epochs=20), rows(holes[18_000:])).model
-    proposal = Independent.start(KEY, rows(x), binary(4))
+    model = fit(
+        KEY, start, make_rows(holes[:18_000]), LearnerConfig(epochs=20), make_rows(holes[18_000:])
+    ).model
+    proposal = Independent.from_data(KEY, make_rows(x), binary(4))
     asked = ImportanceSampled(model, proposal, jax.random.key_data(KEY))
     log_q = np.asarray(
         eqx.filter_jit(lambda m, x: jax.vmap(m.log_prob)(x))(asked, jnp.asarray(states(4)))

@@ -9,7 +9,7 @@ from scipy import stats
 import pofx
 from pofx.core.column import Column
 from pofx.core.errors import PofxError
-from pofx.core.rows import rows
+from pofx.core.rows import make_rows
 from pofx.models.class_conditional import ClassConditional
 from pofx.models.conditional import Conditional, condition
 from pofx.models.gaussian import Gaussian
@@ -56,7 +56,7 @@ def test_it_classifies_as_bayes_rule_by_hand():
         joint.append(np.log((y == level).mean()) + density.logpdf(others))
     joint = np.stack(joint, axis=1)
     by_hand = np.exp(joint - np.logaddexp.reduce(joint, axis=1, keepdims=True))
-    np.testing.assert_allclose(posterior(fit.model, rows(x), 1, 3), by_hand, atol=1e-8)
+    np.testing.assert_allclose(posterior(fit.model, make_rows(x), 1, 3), by_hand, atol=1e-8)
     np.testing.assert_allclose(scores(fit.model, x), joint[np.arange(len(x)), y.astype(int)])
     hidden = np.where([False, True, False], np.nan, x)
     np.testing.assert_allclose(scores(fit.model, hidden), np.logaddexp.reduce(joint, axis=1))
@@ -72,7 +72,7 @@ def test_rows_without_y_teach_too():
     )
     assert (np.diff(fit.history) > -1e-9).all()
     assert scores(fit.model, fresh).mean() > scores(alone, fresh).mean() + 0.1
-    guess = posterior(fit.model, rows(fresh), 1, 3).argmax(1)
+    guess = posterior(fit.model, make_rows(fresh), 1, 3).argmax(1)
     assert (guess == fresh[:, 1]).mean() > 0.9
 
 
@@ -82,7 +82,7 @@ def test_a_level_with_no_rows(prior):
     x = table(40, 4, levels=2)
     fit = learn(ClassConditional, x, COLUMNS, on="y", part="gaussian", prior=prior)
     assert np.isfinite(fit.history).all()
-    share = posterior(fit.model, rows(x), 1, 3)
+    share = posterior(fit.model, make_rows(x), 1, 3)
     assert np.isfinite(share).all()
     assert share[:, 2].max() <= (1e-12 if prior == 0 else 0.2)
     seen = draws(fit.model, 200)
@@ -103,7 +103,7 @@ def test_a_mixture_for_each_level():
     assert isinstance(fit.model.parts, Mixture)
     assert fit.log_likelihood > one.log_likelihood + 0.2
     # y = 1 lies on both sides of y = 0, which no single density for each level can say.
-    share = posterior(fit.model, rows(np.array([[-4.0, 0], [0, 0], [4, 0]])), 1, 2)
+    share = posterior(fit.model, make_rows(np.array([[-4.0, 0], [0, 0], [4, 0]])), 1, 2)
     assert share.argmax(1).tolist() == [1, 0, 1]
 
 

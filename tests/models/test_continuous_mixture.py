@@ -8,10 +8,10 @@ import pytest
 
 from pofx.core.column import Column
 from pofx.core.errors import PofxError
-from pofx.core.rows import log_prob, rows
-from pofx.learn.learner import Plan, fit
+from pofx.core.rows import log_prob, make_rows
+from pofx.learn.learner import LearnerConfig, fit
 from pofx.learn.sgd import train
-from pofx.learn.sgd_config import Settings
+from pofx.learn.sgd_config import SGDConfig
 from pofx.models.chow_liu_tree import ChowLiuTree
 from pofx.models.continuous_mixture import ContinuousMixture
 from pofx.models.independent import Independent
@@ -38,7 +38,7 @@ def table(n=256, seed=0, missing=0.0):
 
 
 def started(x, columns=COLUMNS, **options):
-    return ContinuousMixture.start(KEY, rows(x), columns, **{**SMALL, **options})
+    return ContinuousMixture.from_data(KEY, make_rows(x), columns, **{**SMALL, **options})
 
 
 @pytest.fixture(scope="module", params=["independent", "chow_liu_tree"])
@@ -57,7 +57,7 @@ def test_it_is_its_own_quadrature(model):
             raw.append(jnp.asarray(numbers[at : at + size].reshape(shape)))
             at += size
         assert at == len(numbers)
-        each.append(scores(model.part.unconstrained(tuple(raw)), x))
+        each.append(scores(model.part.from_unconstrained(tuple(raw)), x))
     expected = np.logaddexp.reduce(each) - np.log(len(each))
     np.testing.assert_allclose(scores(model, x), expected, rtol=1e-5, atol=1e-5)
     compiled = model.mixture()
@@ -68,7 +68,7 @@ def test_it_is_its_own_quadrature(model):
 
 def test_where_the_decoder_says_zero_stands_the_part(model):
     raw = tuple(jnp.zeros(shape) for shape in model.shapes)
-    same = model.part.unconstrained(raw)
+    same = model.part.from_unconstrained(raw)
     x = table(20, 2, missing=0.2)
     np.testing.assert_allclose(scores(same, x), scores(model.part, x), rtol=1e-5, atol=1e-5)
 
@@ -76,16 +76,16 @@ def test_where_the_decoder_says_zero_stands_the_part(model):
 def test_zeros_are_the_part_where_levels_are_impossible():
     x = table(60)
     x = x[x[:, 2] != 1]
-    part = ChowLiuTree.start(KEY, rows(x[:, [2]]), (B,), prior=0.0)
-    same = part.unconstrained(tuple(jnp.zeros(s) for s in part.raw_shapes((B,))))
+    part = ChowLiuTree.from_data(KEY, make_rows(x[:, [2]]), (B,), prior=0.0)
+    same = part.from_unconstrained(tuple(jnp.zeros(s) for s in part.raw_shapes((B,))))
     np.testing.assert_allclose(scores(same, [[0], [1], [2]]), scores(part, [[0], [1], [2]]))
     assert scores(same, [[1]]) == -np.inf
-    moved = part.unconstrained(tuple(jnp.ones(s) for s in part.raw_shapes((B,))))
+    moved = part.from_unconstrained(tuple(jnp.ones(s) for s in part.raw_shapes((B,))))
     assert scores(moved, [[1]]) == -np.inf
 
 
 def quick(model, x, epochs=25):
-    return train(KEY, model, rows(x), settings=Settings(epochs=epochs, rate=1e-2, batch=64))
+    return train(KEY, model, make_rows(x), settings=SGDConfig(epochs=epochs, rate=1e-2, batch=64))
 
 
 @pytest.fixture(scope="module")
@@ -105,10 +105,10 @@ def test_training_separates_clusters(trained):
 
 def test_then_come_points_and_weights_alone(trained):
     _, end = trained
-    second = end.then()
+    second = end.next_phase()
     assert second.free
-    assert second.then() is None
-    flags = second.learnable()
+    assert second.next_phase() is None
+    flags = second.trainable_mask()
     assert flags.points is True
     assert flags.log_weights is True
     assert not any(jax.tree.leaves((flags.decoder, flags.part, flags.grid)))
@@ -120,7 +120,7 @@ def test_then_come_points_and_weights_alone(trained):
     assert not np.array_equal(last.log_weights, end.log_weights)
     assert scores(last, x).mean() > scores(end, x).mean()
     # And first the decoder alone.
-    flags = end.learnable()
+    flags = end.trainable_mask()
     assert all(jax.tree.leaves(flags.decoder))
     assert not any(jax.tree.leaves((flags.part, flags.grid, flags.points, flags.log_weights)))
 
@@ -138,27 +138,29 @@ def test_longer_sequences_only_while_they_gain(trained):
 
         return score
 
-    assert len(end.compiled(KEY, None, gains_until(64)).log_weights) == 64
+    assert len(end.finalise(KEY, None, gains_until(64)).log_weights) == 64
     assert asked == [16, 32, 64, 128]
     asked.clear()
-    assert len(end.compiled(KEY, None, gains_until(16)).log_weights) == 16
+    assert len(end.finalise(KEY, None, gains_until(16)).log_weights) == 16
     assert asked == [16, 32]
     # Points that were learned are left as they are.
-    assert len(end.then().compiled(KEY, None, gains_until(64)).log_weights) == 16
+    assert len(end.next_phase().finalise(KEY, None, gains_until(64)).log_weights) == 16
 
 
 def test_both_phases_by_the_learner():
     x = table(200)
-    plan = Plan(epochs=2)
-    result = fit(KEY, lambda key, data: started_by(data), rows(x), plan, rows(table(100, 4)))
+    plan = LearnerConfig(epochs=2)
+    result = fit(
+        KEY, lambda key, data: started_by(data), make_rows(x), plan, make_rows(table(100, 4))
+    )
     assert isinstance(result.model, Mixture)
     assert 2 < len(result.history) <= 4, "as many epochs of each phase at most"
     assert np.isfinite(result.history).all()
-    assert np.isfinite(log_prob(result.model, rows(x))).all()
+    assert np.isfinite(log_prob(result.model, make_rows(x))).all()
 
 
 def started_by(data):
-    return ContinuousMixture.start(KEY, data, COLUMNS, **SMALL)
+    return ContinuousMixture.from_data(KEY, data, COLUMNS, **SMALL)
 
 
 @pytest.mark.parametrize("part", ["independent", "chow_liu_tree"])
@@ -190,7 +192,7 @@ def test_a_part_that_networks_cannot_state():
 
 def test_equal_keys_give_equal_models():
     one, other, another = (
-        ContinuousMixture.start(k, rows(table(40)), COLUMNS, **SMALL)
+        ContinuousMixture.from_data(k, make_rows(table(40)), COLUMNS, **SMALL)
         for k in (KEY, KEY, jax.random.key(1))
     )
     assert bool(eqx.tree_equal(one, other))

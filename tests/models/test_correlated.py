@@ -86,7 +86,7 @@ def test_the_likeliest_completion_is_the_highest_point():
 
     p = Correlated.example(jax.random.key(1)).model
     row, observed = jnp.array([0.3, 0, 0, 0]), jnp.array([True, False, False, False])
-    best, top = closed_forms.completion.find(p)(p, row, observed)
+    best, top = closed_forms.most_probable.find(p)(p, row, observed)
     steps = 0.05 * np.random.default_rng(0).normal(size=(200, 4)) * ~np.asarray(observed)
     near = np.asarray(best) + steps
     near[:, 1] = np.asarray(best)[1]

@@ -12,8 +12,8 @@ from scipy.stats import multivariate_normal, norm
 import pofx
 from pofx.core.column import Column
 from pofx.core.errors import PofxError
-from pofx.core.linalg import half_log_det, whitener
-from pofx.core.rows import rows
+from pofx.core.linalg import half_log_det, inverse_cholesky
+from pofx.core.rows import make_rows
 from pofx.models.diffusion import Diffusion
 from pofx.models.independent import Independent
 
@@ -42,7 +42,7 @@ class OfMixture(eqx.Module):
         a, s = jnp.sqrt(jax.nn.sigmoid(-gamma)), jnp.sqrt(jax.nn.sigmoid(gamma))
         total = a[:, None] * self.covariances * a + jnp.diag(s**2)
         away = z - a * self.means
-        w = whitener(total)
+        w = inverse_cholesky(total)
         white = (w @ away[..., None])[..., 0]
         solved = (w.mT @ white[..., None])[..., 0]
         density = -(white**2).sum(1) / 2 - half_log_det(w)
@@ -73,14 +73,14 @@ def best(start, log_weights, means, covariances, x):
     own = ((means - shift) / scale, covariances / np.outer(scale, scale))
     net = OfMixture(jnp.asarray(log_weights), *map(jnp.asarray, own), d.low, d.high)
     model = eqx.tree_at(lambda p: p.denoiser.net, start, net)
-    return model.compiled(KEY, x, lambda p: np.zeros(1))
+    return model.finalise(KEY, x, lambda p: np.zeros(1))
 
 
 @pytest.fixture(scope="module")
 def given():
     x, y = classes(4000)
-    x = rows(np.c_[x, y])
-    start = Diffusion.start(KEY, x, (*real(2), CLASS), on="y", timesteps=50, width=1, depth=1)
+    x = make_rows(np.c_[x, y])
+    start = Diffusion.from_data(KEY, x, (*real(2), CLASS), on="y", timesteps=50, width=1, depth=1)
     return best(start, np.log(SHARES), MEANS, COVARIANCES, x)
 
 
@@ -89,10 +89,12 @@ def modes():
     """Two narrow modes of one number, a third of its mass in the first."""
     rng = np.random.default_rng(0)
     x = np.where(rng.random(4000) < 1 / 3, -3, 1.5) + 0.5 * rng.normal(size=4000)
-    start = Diffusion.start(KEY, rows(x[:, None]), real(1), timesteps=250, width=1, depth=1)
+    start = Diffusion.from_data(
+        KEY, make_rows(x[:, None]), real(1), timesteps=250, width=1, depth=1
+    )
     covariances = np.full((2, 1, 1), 0.25)
     means, shares = np.array([[-3.0], [1.5]]), np.log([1 / 3, 2 / 3])
-    return best(start, shares, means, covariances, rows(x[:, None]))
+    return best(start, shares, means, covariances, make_rows(x[:, None]))
 
 
 @eqx.filter_jit
@@ -126,7 +128,7 @@ def by_flow(model, x, keys):
 @eqx.filter_jit
 def costs(model, keys, x):
     seen = jnp.ones(x.shape[1], bool)
-    return jax.vmap(lambda k: (model.loss(k, x, seen), model.risk(k, x, seen)))(keys)
+    return jax.vmap(lambda k: (model.loss(k, x, seen), model.validation_loss(k, x, seen)))(keys)
 
 
 def keys(n, seed=1):
@@ -145,7 +147,7 @@ def test_the_bound_is_that_of_the_joint(given):
 def test_bayes_rule_is_that_of_the_truth(given):
     """Weights of all classes go along the same noise, which cancels."""
     x, _ = classes(60, 2)
-    proposal = Independent.start(KEY, rows(np.zeros((2, 3))), (*real(2), CLASS))
+    proposal = Independent.from_data(KEY, make_rows(np.zeros((2, 3))), (*real(2), CLASS))
     whole = np.ones(3, bool)
     log_w = [
         weights(given, proposal, jnp.asarray(np.c_[x, np.full(60, k)]), whole, keys(64))[1]
@@ -160,7 +162,9 @@ def test_bayes_rule_is_that_of_the_truth(given):
 @pytest.mark.parametrize("sampler", ["ancestral", "ode"])
 def test_draws_of_a_class_are_of_that_class(given, sampler):
     row = jnp.array([jnp.nan, jnp.nan, 1.0])
-    own = np.asarray(drawn_given(given.steered(sampler, guidance=0), keys(3000), row), np.float64)
+    own = np.asarray(
+        drawn_given(given.with_sampler(sampler, guidance=0), keys(3000), row), np.float64
+    )
     assert (own[:, 2] == 1).all()
     error = np.sqrt(np.diag(COVARIANCES[1]) / 3000)
     assert (np.abs(own[:, :2].mean(0) - MEANS[1]) < 5 * error).all()
@@ -176,7 +180,7 @@ def test_new_rows_follow_the_joint(given):
 
 
 def test_given_the_class_alone_no_weight_varies(given):
-    proposal = Independent.start(KEY, rows(np.zeros((2, 3))), (*real(2), CLASS))
+    proposal = Independent.from_data(KEY, make_rows(np.zeros((2, 3))), (*real(2), CLASS))
     row = jnp.array([[0.0, 0.0, 2.0]])
     whole, log_w = weights(given, proposal, row, jnp.array([False, False, True]), keys(50))
     assert np.asarray(log_w) == pytest.approx(np.log(0.2), abs=0.05)
@@ -189,7 +193,7 @@ def test_guided_draws_are_surer_of_their_class(given):
     row, own = jnp.array([0.0, 0.0, 0.0]), []
     for g in (0.0, 2.0):
         x = np.asarray(
-            drawn_given(given.steered("ancestral", guidance=g), keys(1000), row), np.float64
+            drawn_given(given.with_sampler("ancestral", guidance=g), keys(1000), row), np.float64
         )
         own.append((softmax(joint(x[:, :2]), axis=1)[:, 0].mean(), np.cov(x[:, :2].T).trace()))
     sure, wide = np.array(own).T
@@ -206,9 +210,11 @@ def test_the_untold_tenth_is_of_another_loss(given):
     told = joint(x)[np.arange(1000), y].mean()
     untold = (logsumexp(joint(x), axis=1) + np.log(SHARES)[y]).mean()
     assert told - untold > 0.5
-    loss, risk = (np.asarray(own) for own in costs(given, keys(16), jnp.asarray(np.c_[x, y])))
+    loss, validation_loss = (
+        np.asarray(own) for own in costs(given, keys(16), jnp.asarray(np.c_[x, y]))
+    )
     assert -loss.mean() == pytest.approx(0.9 * told + 0.1 * untold, abs=0.04)
-    assert -risk.mean() == pytest.approx(told, abs=0.04)
+    assert -validation_loss.mean() == pytest.approx(told, abs=0.04)
 
 
 # -- two modes
@@ -217,7 +223,7 @@ def test_the_untold_tenth_is_of_another_loss(given):
 @pytest.mark.parametrize(("sampler", "steps"), [("ancestral", 250), ("ode", 64), ("ode", 16)])
 def test_both_samplers_draw_both_modes(modes, sampler, steps):
     own = eqx.tree_at(lambda p: p.residue, modes, modes.residue[-steps:])
-    x = np.asarray(drawn(own.steered(sampler, guidance=0), keys(4000)), np.float64)[:, 0]
+    x = np.asarray(drawn(own.with_sampler(sampler, guidance=0), keys(4000)), np.float64)[:, 0]
     first = x < -0.75
     assert first.mean() == pytest.approx(1 / 3, abs=0.03)
     for some, mean in ((first, -3), (~first, 1.5)):
@@ -247,7 +253,7 @@ def test_the_flow_of_two_modes_has_their_density(modes):
 )
 def test_options_that_make_no_sense(options, told):
     with pytest.raises(PofxError, match=f"^{told}"):
-        Diffusion.start(KEY, rows(np.eye(2)), real(2), width=1, depth=1, **options)
+        Diffusion.from_data(KEY, make_rows(np.eye(2)), real(2), width=1, depth=1, **options)
 
 
 # -- learned

@@ -8,9 +8,9 @@ import pytest
 
 import pofx
 from pofx.core.column import Column
-from pofx.core.rows import rows
+from pofx.core.rows import make_rows
 from pofx.learn.sgd import train
-from pofx.learn.sgd_config import Settings
+from pofx.learn.sgd_config import SGDConfig
 from pofx.models.flow import Flow
 
 pytest.importorskip("flowjax")
@@ -25,8 +25,8 @@ def columns(d):
 
 def flow(kind="autoregressive", transform="spline", d=2, scale=1.0, **options):
     x = scale * np.random.default_rng(0).normal(1, 2, (200, d))
-    own = {**SMALL, **options}
-    return Flow.start(jax.random.key(0), rows(x), columns(d), kind=kind, transform=transform, **own)
+    options = {**SMALL, **options, "kind": kind, "transform": transform}
+    return Flow.from_data(jax.random.key(0), make_rows(x), columns(d), **options)
 
 
 def bent(p):
@@ -73,9 +73,9 @@ def test_columns_of_any_scale_are_learned_alike():
     x[:, 1] += x[:, 0] ** 2
     own = []
     for unit in (np.ones(2), scale):
-        start = Flow.start(jax.random.key(0), rows(x * unit), columns(2), **SMALL)
-        settings = Settings(epochs=6, batch=32, rate=1e-2)
-        end = train(jax.random.key(1), start, rows(x * unit), settings=settings)
+        start = Flow.from_data(jax.random.key(0), make_rows(x * unit), columns(2), **SMALL)
+        settings = SGDConfig(epochs=6, batch=32, rate=1e-2)
+        end = train(jax.random.key(1), start, make_rows(x * unit), settings=settings)
         np.testing.assert_array_equal(start.shift, end.model.shift)
         np.testing.assert_array_equal(start.log_scale, end.model.log_scale)
         own.append(np.array([e.train for e in end.history]) - np.log(unit).sum())
@@ -156,9 +156,9 @@ def test_rounded_numbers_buy_no_peaks():
 
     def learned(resolution):
         own = [Column("x", "real", resolution=resolution, family="normal")]
-        start = Flow.start(jax.random.key(0), rows(x), own, knots=16, layers=1, width=16)
-        settings = Settings(epochs=40, rate=1e-2)
-        p = train(jax.random.key(1), start, rows(x), settings=settings).model
+        start = Flow.from_data(jax.random.key(0), make_rows(x), own, knots=16, layers=1, width=16)
+        settings = SGDConfig(epochs=40, rate=1e-2)
+        p = train(jax.random.key(1), start, make_rows(x), settings=settings).model
         return float(jax.vmap(p.log_density)(jnp.asarray(x, jnp.float32)).mean())
 
     smooth = -0.5 * np.log(2 * np.pi * np.e * (1 + 1 / 12))
@@ -169,13 +169,13 @@ def test_rounded_numbers_buy_no_peaks():
 def test_point_masses_are_refused_in_one_line():
     own = [Column("x", "real", spikes=(0.0,), family="normal")]
     with pytest.raises(pofx.PofxError, match="real with point masses, and a flow carries real"):
-        Flow.start(jax.random.key(0), rows(np.arange(9.0)[:, None]), own, **SMALL)
+        Flow.from_data(jax.random.key(0), make_rows(np.arange(9.0)[:, None]), own, **SMALL)
 
 
 def test_rows_learned_from_may_be_alike_where_others_are_not():
     """As one row of two, or numbers of which a rare one is held out."""
     own = [Column("x", "real", resolution=1.0, family="normal")]
-    p = Flow.start(jax.random.key(0), rows(np.full((99, 1), 0.1)), own, **SMALL)
+    p = Flow.from_data(jax.random.key(0), make_rows(np.full((99, 1), 0.1)), own, **SMALL)
     assert float(jnp.exp(p.log_scale[0])) == pytest.approx(12**-0.5, rel=1e-3)
     with pytest.raises(pofx.PofxError, match="holds one value at most"):
         flow(scale=0.0)

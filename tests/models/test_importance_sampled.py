@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 from scipy.special import softmax
 
-from pofx.core.rows import rows
+from pofx.core.rows import make_rows
 from pofx.models import rbm
 from pofx.models.energies import boltzmann
 from pofx.models.energies.visible_units import Visible
@@ -37,9 +37,9 @@ def poor(machine):
     x = bits(6)
     mass = softmax(-np.asarray(jax.vmap(machine.energy)(jnp.asarray(x, jnp.float32)), np.float64))
     likely = (mass @ x > 0.5).astype(float)
-    data = rows(np.r_[np.tile(1 - likely, (30, 1)), likely[None]])
-    proposal = Independent.start(KEY, data, binary(6), prior=0.0)
-    proposal = proposal.maximise(data.sum(proposal.statistics)[0])
+    data = make_rows(np.r_[np.tile(1 - likely, (30, 1)), likely[None]])
+    proposal = Independent.from_data(KEY, data, binary(6), prior=0.0)
+    proposal = proposal.m_step(data.sum(proposal.expected_statistics)[0])
     return (
         ImportanceSampled(model=machine, proposal=proposal, seed=jax.random.key_data(KEY), draws=8),
         x,
@@ -84,7 +84,7 @@ def test_draws_of_an_energy_forget_a_poor_guide(poor):
 def test_a_complete_row_of_an_energy_is_one_number(poor):
     p, x, mass = poor
     p = eqx.tree_at(lambda p: p.model.log_z_stderr, p, jnp.asarray(0.2))
-    own = reliability(p, rows(x))
+    own = reliability(p, make_rows(x))
     np.testing.assert_allclose(own.log_prob, np.log(mass), atol=1e-4)
     assert (own.effective == 1).all()
     assert (own.k == -np.inf).all()
@@ -97,19 +97,19 @@ def test_weights_all_alike_do_not_make_an_answer_exact(machine, poor):
     _, x, _ = poor
     likely = np.full((1000, 6), 0.0)
     likely[:, 1:] = np.arange(1000)[:, None] % 2
-    data = rows(likely)
-    proposal = Independent.start(KEY, data, binary(6), prior=1.0)
-    proposal = proposal.maximise(data.sum(proposal.statistics)[0])
+    data = make_rows(likely)
+    proposal = Independent.from_data(KEY, data, binary(6), prior=1.0)
+    proposal = proposal.m_step(data.sum(proposal.expected_statistics)[0])
     p = ImportanceSampled(model=machine, proposal=proposal, seed=jax.random.key_data(KEY), draws=16)
     holes = x[:8].astype(float)
     holes[:, 0] = np.nan
-    own = reliability(p, rows(holes))
+    own = reliability(p, make_rows(holes))
     assert not own.known.any()
     assert (own.stderr >= 1 / 16).any()
     assert (own.stderr > 0).all()
     assert own.answer.kind == "estimate"
     assert "weighted draws" in own.answer.method
-    whole = reliability(p, rows(x[:8]))
+    whole = reliability(p, make_rows(x[:8]))
     assert whole.known.all()
     assert whole.answer.kind == "exact"
 

@@ -7,7 +7,7 @@ import pytest
 
 from pofx.core.column import Column
 from pofx.core.errors import PofxError
-from pofx.core.rows import rows
+from pofx.core.rows import make_rows
 from pofx.models.components.initial_clusters import features
 from pofx.models.conditional import Conditional, condition
 from pofx.models.independent import Independent
@@ -28,8 +28,8 @@ def clusters(n=200, seed=0, apart=6.0):
 
 
 def started(x, columns=None, **options):
-    data = rows(x)
-    return Mixture.start(jax.random.key(0), data, columns or real(x.shape[1]), **options)
+    data = make_rows(x)
+    return Mixture.from_data(jax.random.key(0), data, columns or real(x.shape[1]), **options)
 
 
 @pytest.mark.parametrize("init", ["k-means++", "random"])
@@ -37,7 +37,7 @@ def test_starts_lie_near_the_data_and_follow_their_key(init):
     x = clusters()
     one = started(x, components=3, init=init)
     again = started(x, components=3, init=init)
-    other = Mixture.start(jax.random.key(4), rows(x), real(2), components=3, init=init)
+    other = Mixture.from_data(jax.random.key(4), make_rows(x), real(2), components=3, init=init)
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(again)):
         np.testing.assert_array_equal(a, b)
     centres = np.asarray(one.parts.groups[0].centre)
@@ -55,11 +55,13 @@ def test_a_tied_covariance_is_one_for_all_components():
     # The pooled scatter about the components' own means, by hand.
     joint = np.asarray(jax.vmap(fit.model._joint, (0, None))(jnp.asarray(x), jnp.ones(2, bool)))
     share = np.exp(joint - np.logaddexp.reduce(joint, axis=1, keepdims=True))
-    pooled = 0
+    sum_over_components = 0
     for weight, mean in zip(share.T, np.asarray(fit.model.parts.mean)):
-        pooled = pooled + np.cov(x.T, aweights=weight, bias=True) * weight.sum() / len(x)
+        sum_over_components = sum_over_components + np.cov(
+            x.T, aweights=weight, bias=True
+        ) * weight.sum() / len(x)
         np.testing.assert_allclose(mean, np.average(x, axis=0, weights=weight), atol=1e-2)
-    np.testing.assert_allclose(own[0], pooled, atol=1e-2)
+    np.testing.assert_allclose(own[0], sum_over_components, atol=1e-2)
 
 
 @pytest.mark.parametrize(
@@ -110,9 +112,9 @@ def test_a_component_that_loses_its_rows_keeps_its_place():
 
     @jax.jit
     def without_the_last():
-        (_, own), _ = p.statistics(x, jnp.ones(3, bool), jnp.ones(4))
+        (_, own), _ = p.expected_statistics(x, jnp.ones(3, bool), jnp.ones(4))
         empty = jax.tree.map(lambda a: a.at[2].set(0), own)
-        return p.maximise((jnp.array([2.0, 2.0, 0.0]), empty))
+        return p.m_step((jnp.array([2.0, 2.0, 0.0]), empty))
 
     q = without_the_last()
     np.testing.assert_array_equal(q.parts.mean[2], p.parts.mean[2])
@@ -163,7 +165,7 @@ def test_mistakes_are_told_in_one_line(options, told):
 def test_a_column_of_many_levels_starts_without_an_axis_a_level():
     columns = (Column("id", "categorical", levels=5000, family="categorical"),)
     codes = np.arange(5000.0)[:, None]
-    f = features(rows(codes), columns)
+    f = features(make_rows(codes), columns)
     assert f.shape == (5000, 32)
     distance = np.linalg.norm(f[:50, None] - f[None, :50], axis=-1)[~np.eye(50, dtype=bool)]
     assert distance.mean() == pytest.approx(1, abs=0.1)

@@ -1,5 +1,7 @@
 """Neural energies: against quadrature, known densities and known scores."""
 
+from functools import partial
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -11,9 +13,9 @@ from scipy.special import logsumexp, softmax
 import pofx
 from pofx.core.column import Column
 from pofx.core.errors import PofxError, PofxWarning
-from pofx.core.importance_weights import trusted
-from pofx.core.rows import rows
-from pofx.learn.learner import Plan, fit
+from pofx.core.importance_weights import pareto_k_threshold
+from pofx.core.rows import make_rows
+from pofx.learn.learner import LearnerConfig, fit
 from pofx.models.energies import tilted_chains
 from pofx.models.gaussian import gaussian
 from pofx.models.neural_energy import NeuralEnergy
@@ -24,7 +26,7 @@ pytest.importorskip("blackjax")
 
 KEY = jax.random.key(0)
 LEVELS = Column("c", "categorical", levels=3, family="categorical")
-MIXED = (
+RHAT_THRESHOLD = (
     LEVELS,
     Column("x", "real", family="normal"),
     Column("b", "binary", levels=2, family="bernoulli"),
@@ -51,7 +53,9 @@ def tilt(p, size=1.0, seed=1):
 
 
 def started(x, columns, **options):
-    return NeuralEnergy.start(KEY, rows(x), columns, **{"width": 8, "chains": 64, **options})
+    return NeuralEnergy.from_data(
+        KEY, make_rows(x), columns, **{"width": 8, "chains": 64, **options}
+    )
 
 
 def flat(d=2, seed=0, n=400):
@@ -88,7 +92,7 @@ def test_it_starts_at_its_reference():
 
 @pytest.mark.slow
 def test_its_reference_follows_the_columns():
-    p, other = started(table(), MIXED), started(flat(), real(2))
+    p, other = started(table(), RHAT_THRESHOLD), started(flat(), real(2))
     assert [type(m.reference).__name__ for m in (p, other)] == ["ChowLiuTree", "Mixture"]
     assert (p.moves, other.moves) == ((1,), (0, 1))
 
@@ -109,7 +113,7 @@ def test_draws_of_the_reference_find_z(plane):
     found, _, steepest = tilted_chains.sampled(KEY, p.tilted, 64)
     assert 0 < found.stderr < 0.1
     assert abs(float(found.log_z) - log_z) < 3 * float(found.stderr)
-    assert found.k < trusted(tilted_chains.SAMPLES)
+    assert found.k < pareto_k_threshold(tilted_chains.SAMPLES)
     assert steepest > 1
 
 
@@ -150,7 +154,7 @@ TREE = pytest.param((0, 0, 0, 0), "chow_liu_tree", marks=pytest.mark.slow)
 
 @pytest.mark.parametrize(("observed", "reference"), [TREE, ((1, 0, 0, 1), "independent")])
 def test_a_step_leaves_mixed_columns_as_they_are(observed, reference):
-    p, n = tilt(started(table(), MIXED, reference=reference), 1.0), 10_000
+    p, n = tilt(started(table(), RHAT_THRESHOLD, reference=reference), 1.0), 10_000
     p = eqx.tree_at(lambda p: p.step_size, p, 0.6)
     observed = jnp.array(observed, bool)
     row = jnp.array([1.0, 0.0, 0.0, 0.0])
@@ -173,7 +177,7 @@ def test_a_step_leaves_mixed_columns_as_they_are(observed, reference):
     assert (moved[~np.asarray(observed)] > 0.02).all()
     # Draws picked repeat some: their own spread is a little wider than that of n.
     for j in np.flatnonzero(~np.asarray(observed)):
-        if MIXED[j].kind in ("real", "positive"):
+        if RHAT_THRESHOLD[j].kind in ("real", "positive"):
             assert stats.ks_2samp(before[:, j], after[:, j]).pvalue > 1e-3
         else:
             shares = [(a[:, j, None] == np.arange(3)).mean(0) for a in (before, after)]
@@ -183,7 +187,7 @@ def test_a_step_leaves_mixed_columns_as_they_are(observed, reference):
 
 
 def test_it_starts_and_draws_the_same_to_the_bit():
-    one, other = (tilt(started(table(), MIXED, reference="independent")) for _ in range(2))
+    one, other = (tilt(started(table(), RHAT_THRESHOLD, reference="independent")) for _ in range(2))
     assert bool(eqx.tree_equal(one, other))
     draw = eqx.filter_jit(lambda p: p.draw(KEY))
     assert np.isfinite(draw(one)).all()
@@ -249,7 +253,7 @@ def test_an_energy_that_explodes_is_told():
     x = flat()
     p = tilt(started(x, real(2), temperatures=20, chains=8), 1e5)
     with pytest.warns(PofxWarning) as told:
-        p.compiled(KEY, rows(x), None)
+        p.finalise(KEY, make_rows(x), None)
     texts = [str(w.message) for w in told]
     assert any("the energy explodes: its network tilts by" in text for text in texts)
     assert any("log Z" in text and "is not to be trusted" in text for text in texts)
@@ -313,9 +317,9 @@ def test_a_table_is_answered(fitted, tmp_path):
 
 def learned(x, valid, columns, **options):
     def start(key, data):
-        return NeuralEnergy.start(key, data, columns, **options)
+        return NeuralEnergy.from_data(key, data, columns, **options)
 
-    return fit(KEY, start, rows(x), Plan(), rows(valid)).model
+    return fit(KEY, start, make_rows(x), LearnerConfig(), make_rows(valid)).model
 
 
 @pytest.mark.slow
@@ -376,7 +380,8 @@ def test_rounded_numbers_buy_no_peaks():
     def learned(resolution):
         own = [Column("x", "real", resolution=resolution, family="normal")]
         plain = {"reference": "gaussian"}
-        p = fit(KEY, lambda key, rows: NeuralEnergy.start(key, rows, own, **plain), rows(x)).model
+        start = partial(NeuralEnergy.from_data, columns=own, **plain)
+        p = fit(KEY, start, make_rows(x)).model
         return float(jax.vmap(p.log_density)(jnp.asarray(x, jnp.float32)).mean())
 
     smooth = -0.5 * np.log(2 * np.pi * np.e * (1 + 1 / 12))

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import norm
 
 from pofx.core.column import Column
-from pofx.models.denoising.noisy_encoding import Codes
+from pofx.models.denoising.noisy_encoding import NoisyEncoding
 
 pytestmark = pytest.mark.slow  # each compiles for seconds; the laws run quickly for some
 
@@ -20,7 +20,7 @@ POINTS = np.linspace(-30, 60, 90_001)
 def one(column, values, s=None):
     """The codes of one column, with noise of spread s if it is given."""
     x = np.asarray(values, np.float32)[:, None]
-    codes = Codes.near((column,), x, np.ones(x.shape))
+    codes = NoisyEncoding.from_data((column,), x, np.ones(x.shape))
     if s is None:
         return codes
     return eqx.tree_at(lambda c: c.finest, codes, jnp.full(codes.size, s))
@@ -189,7 +189,7 @@ def test_gradients_are_finite():
         Column("b", "positive", spikes=(0.0,)),
     )
     x = np.array([[1.0, 0, 0, 0, 0, 0], [2.0, 1, 4, 2, 7, 3.0]], np.float32)
-    codes = Codes.near(columns, x, np.ones(x.shape))
+    codes = NoisyEncoding.from_data(columns, x, np.ones(x.shape))
     slopes = jax.jit(jax.grad(codes.log_prob, (0, 1)))
     for row in x:
         y = codes(jnp.asarray(row))

@@ -13,13 +13,13 @@ from scipy.special import logsumexp, softmax
 import pofx
 from pofx.core.column import Column
 from pofx.core.errors import PofxError, PofxWarning
-from pofx.core.rows import rows
-from pofx.learn.learner import Plan, fit
+from pofx.core.rows import make_rows
+from pofx.learn.learner import LearnerConfig, fit
 from pofx.learn.sgd import train
-from pofx.learn.sgd_config import Settings
+from pofx.learn.sgd_config import SGDConfig
 from pofx.models import rbm
 from pofx.models.energies import boltzmann
-from pofx.models.energies.annealed_importance import annealed, doubt_weights, evidence
+from pofx.models.energies.annealed_importance import annealed, evidence, warn_weights
 from pofx.models.energies.visible_units import Visible
 from pofx.models.rbm import RBM
 
@@ -69,7 +69,7 @@ def drawn(p, keys):
 
 @eqx.filter_jit
 def _risks(p, key, x):
-    return p.risk(key, x, jnp.ones(p.size, bool))
+    return p.validation_loss(key, x, jnp.ones(p.size, bool))
 
 
 def risks(p, key, x):
@@ -220,7 +220,7 @@ def test_the_gradient_of_the_loss_is_that_of_the_likelihood():
     chains = x[np.random.default_rng(2).choice(len(x), 200_000, p=probability)]
     p = eqx.tree_at(lambda p: p.chains, p, jnp.asarray(chains))
     data, every = jnp.asarray(x[[1, 5, 5, 12]]), jnp.asarray(x)
-    flags = p.learnable()
+    flags = p.trainable_mask()
     learned, rest = eqx.partition(p, flags)
 
     def loss(learned):
@@ -260,8 +260,8 @@ def test_the_risk_of_binary_rows_is_the_pseudo_likelihood():
     for row in range(len(x)):
         flipped = [row ^ (1 << (4 - j)) for j in range(5)]
         expected.append(sum(np.logaddexp(0, log_p[f] - log_p[row]) for f in flipped))
-    risk = risks(p, KEY, x)
-    np.testing.assert_allclose(risk, expected, rtol=1e-4)
+    validation_loss = risks(p, KEY, x)
+    np.testing.assert_allclose(validation_loss, expected, rtol=1e-4)
 
 
 @pytest.mark.usefixtures("uncountable")
@@ -293,21 +293,21 @@ def test_the_risk_of_real_rows_is_least_for_their_own_distribution():
 
 def test_training_moves_chains_and_little_else():
     x = (np.random.default_rng(0).random((200, 3)) < [0.2, 0.5, 0.9]).astype(float)
-    start = RBM.start(KEY, rows(x), binary(3), hidden=4, chains=8)
-    end = train(KEY, start, rows(x), settings=Settings(epochs=2, batch=50)).model
+    start = RBM.from_data(KEY, make_rows(x), binary(3), hidden=4, chains=8)
+    end = train(KEY, start, make_rows(x), settings=SGDConfig(epochs=2, batch=50)).model
     assert not np.array_equal(start.chains, end.chains)
     assert set(np.unique(end.chains)) <= {0.0, 1.0}
     assert not np.array_equal(start.weights, end.weights)
     np.testing.assert_array_equal(start.visible.shift, end.visible.shift)
-    again = train(KEY, start, rows(x), settings=Settings(epochs=2, batch=50)).model
+    again = train(KEY, start, make_rows(x), settings=SGDConfig(epochs=2, batch=50)).model
     assert bool(eqx.tree_equal(end, again))
 
 
 def test_it_starts_at_the_columns_own_distributions():
     rng = np.random.default_rng(0)
     x = np.column_stack([rng.random(500) < 0.2, np.zeros(500), 5e6 + 1e6 * rng.normal(size=500)])
-    data = rows(x.astype(float), weight=np.arange(500) % 2)
-    p = RBM.start(KEY, data, (*binary(2), *real(1)), chains=2000)
+    data = make_rows(x.astype(float), weight=np.arange(500) % 2)
+    p = RBM.from_data(KEY, data, (*binary(2), *real(1)), chains=2000)
     frequency = x[1::2, 0].mean()
     assert np.asarray(p.chains)[:, 0].mean() == pytest.approx(frequency, abs=0.05)
     assert float(p.visible.shift[1]) == pytest.approx(0.5 / 251)
@@ -326,7 +326,7 @@ def test_it_starts_at_the_columns_own_distributions():
 )
 def test_what_it_refuses(columns, options, told):
     with pytest.raises(PofxError, match=told):
-        RBM.start(KEY, rows(np.ones((4, 1))), columns, **options)
+        RBM.from_data(KEY, make_rows(np.ones((4, 1))), columns, **options)
 
 
 def unscored(p):
@@ -335,31 +335,31 @@ def unscored(p):
 
 def test_chains_that_do_not_mix_are_told():
     x = np.repeat([[0.0], [1.0]], 20, 0) * np.ones(8)
-    p = RBM.start(KEY, rows(x), binary(8), hidden=2, chains=16)
+    p = RBM.from_data(KEY, make_rows(x), binary(8), hidden=2, chains=16)
     # Two rows, and hardly a way between them; chains of one temper beside others.
     p = eqx.tree_at(lambda p: p.weights, p, jnp.full((8, 2), 12.0))
     p = eqx.tree_at(lambda p: p.hidden_bias, p, jnp.full(2, 40.0))
     p = eqx.tree_at(lambda p: p.chains, p, jnp.asarray(x[12:28]))
     with pytest.warns(PofxWarning, match="the chains do not mix"):
-        p.compiled(KEY, rows(x), unscored)
+        p.finalise(KEY, make_rows(x), unscored)
 
 
 def test_draws_elsewhere_than_the_data_are_told():
     x = np.random.default_rng(0).random((100, 8)) < 0.5
-    p = RBM.start(KEY, rows(x.astype(float)), binary(8), hidden=2)
-    p.compiled(KEY, rows(x.astype(float)), unscored)
+    p = RBM.from_data(KEY, make_rows(x.astype(float)), binary(8), hidden=2)
+    p.finalise(KEY, make_rows(x.astype(float)), unscored)
     p = eqx.tree_at(lambda p: p.visible.bias, p, p.visible.bias.at[3].add(2.0))
     told = "of 1 of 8 columns the mean is up to 0.[67]. standard deviations off"
     with pytest.warns(PofxWarning, match=told):
-        p.compiled(KEY, rows(x.astype(float)), unscored)
+        p.finalise(KEY, make_rows(x.astype(float)), unscored)
 
 
 def test_weights_that_are_worth_little_are_told():
     spread = jax.random.normal(KEY, (256,))
     of = jax.jit(evidence)
-    doubt_weights(of(0.3 * spread), 256)
+    warn_weights(of(0.3 * spread), 256)
     with pytest.warns(PofxWarning, match="is not to be trusted: its 256 weights are worth"):
-        doubt_weights(of(5 * spread), 256)
+        warn_weights(of(5 * spread), 256)
 
 
 @pytest.fixture(scope="module")
@@ -404,13 +404,13 @@ def test_it_learns_an_ising_model():
     spins, coupling = 2 * x - 1, rng.normal(size=12)
     log_p = (coupling * spins * np.roll(spins, 1, 1)).sum(1) + spins @ (0.3 * rng.normal(size=12))
     log_p -= logsumexp(log_p)
-    data = rows(x[rng.choice(len(x), 8000, p=np.exp(log_p))])
-    valid = rows(x[rng.choice(len(x), 1000, p=np.exp(log_p))])
+    data = make_rows(x[rng.choice(len(x), 8000, p=np.exp(log_p))])
+    valid = make_rows(x[rng.choice(len(x), 1000, p=np.exp(log_p))])
 
     def start(key, data):
-        return RBM.start(key, data, binary(12))
+        return RBM.from_data(key, data, binary(12))
 
-    p = fit(KEY, start, data, Plan(), valid).model
+    p = fit(KEY, start, data, LearnerConfig(), valid).model
     assert float(p.log_z_stderr) == 0
     own = -np.asarray(energies(p, jnp.asarray(x)), np.float64) - float(p.log_z)
     assert np.exp(own).sum() == pytest.approx(1, abs=1e-3)

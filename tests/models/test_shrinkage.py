@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pofx.core.column import Column
-from pofx.core.rows import rows
+from pofx.core.rows import make_rows
 from pofx.learn.em import em, step
 from pofx.models.chow_liu_tree import ChowLiuTree
 from pofx.models.class_conditional import ClassConditional
@@ -25,8 +25,8 @@ Y = Column("y", "binary", levels=2, family="bernoulli")
 
 
 def learn(model, x, columns, **options):
-    data = rows(np.asarray(x, float))
-    return em(model.start(KEY, data, columns, **options), data).model
+    data = make_rows(np.asarray(x, float))
+    return em(model.from_data(KEY, data, columns, **options), data).model
 
 
 def table(n=60):
@@ -57,8 +57,8 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_no_step_lowers_the_likelihood_and_the_prior_together(case):
     model, places, columns, options = CASES[case]
-    data = rows(table()[:, places])
-    p, before = model.start(KEY, data, columns, **options), -np.inf
+    data = make_rows(table()[:, places])
+    p, before = model.from_data(KEY, data, columns, **options), -np.inf
     for _ in range(6):
         new, mean = step(p, data)
         now = float(mean * data.total + p.log_prior_density())
@@ -111,11 +111,11 @@ def test_a_sum_of_many_parts_is_barely_loosened(float64):
 
 def test_an_empty_component_falls_back_on_the_columns():
     x = np.random.default_rng(0).normal(3, 2, (40, 2))
-    p = Gaussian.start(KEY, rows(x), (A, B), prior=1.0)
-    statistics, _ = p.statistics(jnp.asarray(x), jnp.ones(2, bool), jnp.ones(40))
+    p = Gaussian.from_data(KEY, make_rows(x), (A, B), prior=1.0)
+    statistics, _ = p.expected_statistics(jnp.asarray(x), jnp.ones(2, bool), jnp.ones(40))
     nothing = jax.tree.map(jnp.zeros_like, statistics)
     for _ in range(200):
-        p = p.maximise(nothing)
+        p = p.m_step(nothing)
     np.testing.assert_allclose(p.mean, x.mean(0), rtol=1e-5)
     np.testing.assert_allclose(p.covariance, np.diag(x.var(0)), rtol=1e-3, atol=1e-5)
 

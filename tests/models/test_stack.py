@@ -8,7 +8,7 @@ import pytest
 from pofx.core import closed_forms
 from pofx.core.column import Column
 from pofx.core.errors import PofxError
-from pofx.core.rows import rows
+from pofx.core.rows import make_rows
 from pofx.learn.em import em, step
 from pofx.models.continuous_mixture import ContinuousMixture
 from pofx.models.gaussian import Gaussian
@@ -80,11 +80,11 @@ def test_a_forest_never_falls_and_beats_a_tree():
     with jax.enable_x64(True):
         x = np.where(np.random.default_rng(2).random((150, 3)) < 0.1, np.nan, table(150))
         options = {"components": 2, "part": "latent_tree", "states": 2, "prior": 0.0}
-        model = Stack.start(KEY, rows(x), COLUMNS, **options)
+        model = Stack.from_data(KEY, make_rows(x), COLUMNS, **options)
         assert [type(part) for part in model.parts] == [LatentTree, LatentTree]
         seen = []
         for _ in range(15):
-            model, value = step(model, rows(x))
+            model, value = step(model, make_rows(x))
             seen.append(float(value))
         assert (np.diff(seen) > -1e-10).all()
         assert seen[-1] > seen[0] + 0.01
@@ -94,23 +94,23 @@ def test_a_forest_never_falls_and_beats_a_tree():
 
 def test_a_cluster_without_rows_starts_from_all():
     x = np.tile(table(1), (12, 1))
-    model = Stack.start(KEY, rows(x), COLUMNS, components=3, part="independent")
+    model = Stack.from_data(KEY, make_rows(x), COLUMNS, components=3, part="independent")
     assert np.isfinite(scores(model, x)).all()
-    fit = em(model, rows(x), steps=50, tolerance=1e-3)
+    fit = em(model, make_rows(x), steps=50, tolerance=1e-3)
     assert np.isfinite(fit.history).all()
 
 
 def test_components_out_of_range():
     for k in (0, 31):
         with pytest.raises(PofxError, match=f"components: expected 1 to 30, .* got {k}"):
-            Stack.start(KEY, rows(table(30)), COLUMNS, components=k)
+            Stack.from_data(KEY, make_rows(table(30)), COLUMNS, components=k)
     with pytest.raises(PofxError, match="no part 'tree'"):
-        Stack.start(KEY, rows(table(30)), COLUMNS, part="tree")
+        Stack.from_data(KEY, make_rows(table(30)), COLUMNS, part="tree")
 
 
 def test_a_column_of_the_stack_is_a_mixture_of_those_of_its_parts(mixed):
     x, seen = jnp.array([1.5, 0.0, 1.0]), jnp.array([True, False, True])
-    atoms = closed_forms.column.find(mixed)(mixed, x, seen, 1)
+    atoms = closed_forms.conditional_column.find(mixed)(mixed, x, seen, 1)
     at = np.linspace(-4, 4, 7)
     rows_ = np.column_stack([np.full(7, 1.5), at, np.ones(7)])
     expected = scores(mixed, rows_) - scores(mixed, np.array([[1.5, np.nan, 1.0]]))
@@ -132,7 +132,7 @@ def test_the_expectation_is_that_of_the_parts_by_their_posterior(mixed):
 
 def test_the_probability_of_a_box_is_an_integral(mixed):
     x, seen = jnp.array([1.5, 0.0, 0.0]), jnp.array([True, False, False])
-    box = closed_forms.box.find(mixed)
+    box = closed_forms.log_prob_box.find(mixed)
     low, high = jnp.array([-0.5, 0.0]), jnp.array([1.0, 1.0])
     found = float(box(mixed, x, seen, (1, 2), low, high))
     grid = np.linspace(-0.5, 1.0, 1501)
@@ -150,10 +150,10 @@ def test_moments_are_those_of_draws(mixed):
 
 
 def test_where_a_part_has_no_closed_form_the_stack_has_none():
-    tree = Independent.start(KEY, rows(table(30)[:, [2]]), (B,))
+    tree = Independent.from_data(KEY, make_rows(table(30)[:, [2]]), (B,))
     other = learn(Gaussian, table(30)[:, [0]]).model
     pair = Stack(jnp.zeros(2), (tree, other))
-    column = closed_forms.column.find(pair)
+    column = closed_forms.conditional_column.find(pair)
     assert column(pair, jnp.zeros(1), jnp.zeros(1, bool), 0) is None, "a bit and a number"
 
 
@@ -165,6 +165,6 @@ def test_parts_that_only_answer_cannot_be_learned():
     with pytest.raises(
         PofxError, match="parts: expected models that are learned from sums"
     ) as told:
-        step(p, rows(x))
+        step(p, make_rows(x))
     assert "\n" not in str(told.value)
     assert len(columns) == p.size

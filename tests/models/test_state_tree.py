@@ -19,14 +19,14 @@ K = max(LEVELS)
 STATES = np.array(list(product(*map(range, LEVELS))))
 
 # Compiled once for all tests of one width.
-log_evidence, posteriors, expected_counts, log_prob, maximise, products = map(
+log_evidence, posteriors, expected_counts, log_prob, m_step, products = map(
     eqx.filter_jit,
     (
         StateTree.log_evidence,
         StateTree.posterior,
         StateTree.expected_counts,
         StateTree.log_prob,
-        StateTree.maximise,
+        StateTree.m_step,
         StateTree.products,
     ),
 )
@@ -46,7 +46,7 @@ def forest():
     """Random transitions between the states there are."""
     noise = np.random.default_rng(0).gamma(1.0, size=(len(LEVELS), K, K))
     some = even_counts(LEVELS, PARENTS) > 0
-    return even_tree(LEVELS, PARENTS).maximise(jnp.asarray(noise * some))
+    return even_tree(LEVELS, PARENTS).m_step(jnp.asarray(noise * some))
 
 
 def log_probs(tree):
@@ -140,14 +140,14 @@ def test_maximise_divides_and_leaves_what_was_not_met(near):
     tree, counts = forest(), np.zeros((len(LEVELS), K, K))
     counts[0, 0] = [6, 0, 2]
     counts[1, 2] = [1, 3, 0]
-    new = np.exp(np.asarray(maximise(tree, jnp.asarray(counts)).log_transition))
+    new = np.exp(np.asarray(m_step(tree, jnp.asarray(counts)).log_transition))
     np.testing.assert_allclose(new[0, 0], [0.75, 0, 0.25], **near)
     np.testing.assert_allclose(new[1, 2], [0.25, 0.75, 0], **near)
     before = np.exp(np.asarray(tree.log_transition))
     np.testing.assert_array_equal(new[1, :2], before[1, :2])
     np.testing.assert_array_equal(new[2:], before[2:])
     # The counts expected of a tree are at their maximum in that tree.
-    again = maximise(tree, jnp.asarray(pairs(np.exp(log_probs(tree)))))
+    again = m_step(tree, jnp.asarray(pairs(np.exp(log_probs(tree)))))
     np.testing.assert_allclose(log_probs(again), log_probs(tree), **near)
 
 

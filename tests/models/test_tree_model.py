@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pofx.core.closed_forms import loosened
+from pofx.core.closed_forms import with_structure_as_data
 from pofx.core.component_axis import stack
-from pofx.core.rows import rows
+from pofx.core.rows import make_rows
 from pofx.learn.em import step
 from pofx.models.chow_liu_tree import ChowLiuTree
 from pofx.models.components.operations import log_probs
@@ -23,7 +23,7 @@ def seen(key):
     """A tree whose nodes are all seen."""
     tree = even_tree(LEVELS, PARENTS)
     noise = jax.random.uniform(key, tree.log_transition.shape, minval=0.1)
-    tree = tree.maximise(noise * np.exp(tree.log_transition))
+    tree = tree.m_step(noise * np.exp(tree.log_transition))
     return ChowLiuTree(tree, None, LEVELS, (), 0.0)
 
 
@@ -59,13 +59,13 @@ def test_trees_of_one_size_are_one_program(tree):
     d = len(p.tree.log_transition)
     chain = StateTree(p.tree.log_transition, tuple(range(-1, d - 1)))
     q = eqx.tree_at(lambda p: p.tree, p, chain)
-    (one, back), (other, _) = loosened(p), loosened(q)
+    (one, back), (other, _) = with_structure_as_data(p), with_structure_as_data(q)
     assert jax.tree.structure(one) == jax.tree.structure(other)
     assert jax.tree.structure(p) != jax.tree.structure(q)
     assert jax.tree.structure(back(one)) == jax.tree.structure(p)
     x = np.array([[1.0, 2.0, 0.0, 1.0], [0.0, np.nan, 1.0, np.nan]])[:, :d]
     x[0, :d] = [1.0, 1.0, 0.0, 1.0][:d]
-    data = rows(x)
+    data = make_rows(x)
     for plain, loose in ((p, one), (q, other)):
         score = eqx.filter_jit(lambda m, x: jax.vmap(m.log_prob)(x, ~jnp.isnan(x)))
         np.testing.assert_allclose(score(loose, x), score(plain, x), rtol=1e-5)

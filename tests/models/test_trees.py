@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 import pofx
 from pofx.core.column import Column
 from pofx.core.errors import PofxError, PofxWarning
-from pofx.core.rows import rows
+from pofx.core.rows import make_rows
 from pofx.learn.em import em, step
-from pofx.learn.stepwise_em import Pace, stepwise
+from pofx.learn.stepwise_em import StepwiseConfig, stepwise
 from pofx.models.chow_liu_tree import ChowLiuTree
 from pofx.models.latent_tree import LatentTree
 from pofx.models.trees import structure
@@ -106,8 +106,8 @@ def test_impossible_pairs_of_many_states_are_refused(kind):
     )
     more = {"states": 9} if kind == "latent" else {}
     with pytest.raises(PofxError, match="prior: expected at least 1e-09 pseudo-rows with"):
-        TREES[kind].start(jax.random.key(0), rows(x), columns, prior=0.0, **more)
-    TREES[kind].start(jax.random.key(0), rows(x), columns, prior=1e-6, **more)
+        TREES[kind].from_data(jax.random.key(0), make_rows(x), columns, prior=0.0, **more)
+    TREES[kind].from_data(jax.random.key(0), make_rows(x), columns, prior=1e-6, **more)
 
 
 # -- the most likely tree
@@ -164,13 +164,13 @@ def test_missing_cells_are_learned_from_as_direct_maximisation_would():
     x = table(80, 3, missing=0.3)
     fit = learn(ChowLiuTree, x, COLUMNS, prior=0.0, tolerance=1e-13, steps=20_000)
     assert (np.diff(fit.history) > -1e-10).all()
-    tree, data = fit.model.tree, rows(x)
+    tree, data = fit.model.tree, make_rows(x)
     logits = tree.log_transition
 
     def likelihood(logits):
         moved = jax.nn.log_softmax(jnp.maximum(logits, -1e30), -1)
         model = eqx.tree_at(lambda p: p.tree.log_transition, fit.model, moved)
-        return data.sum(lambda x, o, w: model.statistics(x, o, w)[1]) / data.total
+        return data.sum(lambda x, o, w: model.expected_statistics(x, o, w)[1]) / data.total
 
     # No direction in which probabilities may move leads up.
     value, slope = jax.jit(jax.value_and_grad(likelihood))(logits)
@@ -314,10 +314,10 @@ def test_no_step_lowers_the_likelihood(kind):
     x = np.column_stack([table(150, 8), rng.gamma(2.0, size=(150, 1)) * (1 + table(150, 8)[:, :1])])
     x = np.where(rng.random(x.shape) < 0.2, np.nan, x)
     columns = (*COLUMNS, Column("y", "positive", family="log_normal"))
-    model = TREES[kind].start(jax.random.key(0), rows(x), columns, states=4, prior=0.0)
+    model = TREES[kind].from_data(jax.random.key(0), make_rows(x), columns, states=4, prior=0.0)
     seen = []
     for _ in range(25):
-        model, value = step(model, rows(x))
+        model, value = step(model, make_rows(x))
         seen.append(float(value))
     assert (np.diff(seen) > -1e-10).all()
     assert seen[-1] > seen[0] + 0.05
@@ -327,10 +327,16 @@ def test_steps_by_batches_come_close_to_all_rows_at_once():
     x = table(3072, 9)
     x = np.column_stack([x, x[:, 1] + 0.5 * np.random.default_rng(9).normal(size=len(x))])
     columns = (*COLUMNS, *real(1))
-    train, fresh = rows(x[:2560]), x[2560:]
-    start = LatentTree.start(jax.random.key(0), train, columns, states=4)
+    train, fresh = make_rows(x[:2560]), x[2560:]
+    start = LatentTree.from_data(jax.random.key(0), train, columns, states=4)
     whole = em(start, train, tolerance=1e-4)
-    some = stepwise(jax.random.key(1), start, train, valid=rows(fresh), pace=Pace(epochs=15))
+    some = stepwise(
+        jax.random.key(1),
+        start,
+        train,
+        valid=make_rows(fresh),
+        sgd_defaults=StepwiseConfig(epochs=15),
+    )
     one, other = (scores(f.model, fresh).mean() for f in (some, whole))
     assert one > other - 0.02
     assert other > scores(start, fresh).mean() + 0.1
@@ -411,8 +417,8 @@ def test_a_column_of_five_thousand_levels(kind):
         Column(name, "categorical", levels=k, family="categorical")
         for name, k in (("id", 5000), ("b", 4), ("c", 2))
     )
-    data = rows(x.astype(float))
-    model = TREES[kind].start(jax.random.key(0), data, columns, states=5)
+    data = make_rows(x.astype(float))
+    model = TREES[kind].from_data(jax.random.key(0), data, columns, states=5)
     for _ in range(3):
         model, value = step(model, data)
     assert np.isfinite(float(value))
@@ -430,8 +436,8 @@ def test_three_hundred_columns():
     columns = tuple(Column(f"n{j}", "count", family="poisson") for j in range(300))
     assert all(structure.many(c) for c in columns)
     for cls in TREES.values():
-        data = rows(x)
-        model = cls.start(jax.random.key(0), data, columns, states=3)
+        data = make_rows(x)
+        model = cls.from_data(jax.random.key(0), data, columns, states=3)
         seen = []
         for _ in range(3):
             model, value = step(model, data)

@@ -13,8 +13,13 @@ from jaxtyping import Array, Float
 
 import pofx
 from pofx.core.abstract import Example
-from pofx.core.abstract_approximate import Density, Unnormalised, by_guide, reseeded
-from pofx.core.rows import rows
+from pofx.core.abstract_approximate import (
+    AbstractEnergyModel,
+    AbstractExactDensity,
+    importance_weighted,
+    reseeded,
+)
+from pofx.core.rows import make_rows
 from pofx.models.gaussian import Gaussian
 from pofx.models.importance_sampled import ImportanceSampled
 from pofx.named.rows import encode_rows
@@ -23,7 +28,7 @@ from pofx.queries.weight_diagnostics import reliability
 pytestmark = pytest.mark.slow
 
 
-class Opaque(Density):
+class Opaque(AbstractExactDensity):
     """A tractable model that forgot how to integrate."""
 
     inner: Gaussian
@@ -39,7 +44,7 @@ class Opaque(Density):
         return self.inner.sample(key)
 
     def weighted(self, key, proposal, x, observed):
-        return by_guide(key, proposal, self.log_density, x, observed)
+        return importance_weighted(key, proposal, self.log_density, x, observed)
 
     @classmethod
     def example(cls, key):
@@ -53,7 +58,7 @@ class Own(Opaque):
     needs_proposal = False
 
 
-class Energy(Unnormalised):
+class Energy(AbstractEnergyModel):
     """A tractable model known by its energy, its normaliser by an estimate."""
 
     inner: Gaussian
@@ -194,10 +199,10 @@ def test_a_guide_that_is_far_off_is_found_out(pair, data, holes, far):
         lambda: far.given(a=3.0).sample(2),
         lambda: far.given(a=3.0).log_prob(data[["b", "c"]][:2]),
     ):
-        with pytest.warns(pofx.PofxWarning, match="of little worth.* try another proposal="):
+        with pytest.warns(pofx.PofxWarning, match="is unreliable.* try another proposal="):
             ask()
     own = replace(far, model=replace(far.model, model=Own(far.model.model.inner)))
-    with pytest.warns(pofx.PofxWarning, match="of little worth.* try an exact model"):
+    with pytest.warns(pofx.PofxWarning, match="is unreliable.* try an exact model"):
         own.log_prob(holes)
 
 
@@ -209,7 +214,7 @@ def test_levels_of_a_poor_guide_are_doubted():
     proposal = pofx.fit(same.assign(x=same["x"] + 40), "independent", schema=p.schema).model
     model = ImportanceSampled(Opaque(p.model), proposal, jax.random.key_data(jax.random.key(1)))
     for question in ("p(s)", "P(s = u)", "H(s)", "I(s; t)"):
-        with pytest.warns(pofx.PofxWarning, match="of little worth"):
+        with pytest.warns(pofx.PofxWarning, match="is unreliable"):
             replace(p, model=model).ask(question)
 
 
@@ -226,7 +231,7 @@ def test_what_needs_no_guide_is_not_doubted(far, data):
 def test_reliability_tells_what_weights_are_worth(pair, holes):
     _, q = pair
     x = encode_rows(q, holes, "error")
-    own = reliability(q.model, rows(x))
+    own = reliability(q.model, make_rows(x))
     complete = ~np.isnan(x).any(1)
     assert own.effective[complete] == pytest.approx(1, abs=1e-3)
     assert (own.effective[~complete] < 1).all()
@@ -249,7 +254,7 @@ def test_rows_are_lost_where_their_weights_say_nothing(pair, shift, lost):
     var = np.linalg.inv(np.linalg.inv(np.asarray(p.model.covariance))[2:, 2:])[0, 0]
     moved = proposal.mean.at[2].add(shift * np.sqrt(var))
     model = replace(q.model, proposal=eqx.tree_at(lambda g: g.mean, proposal, moved))
-    x = rows(np.where(seen, np.asarray(p.model.mean, np.float64), np.nan)[None])
+    x = make_rows(np.where(seen, np.asarray(p.model.mean, np.float64), np.nan)[None])
     found = [reliability(reseeded(model, i), x) for i in range(100)]
     doubted = np.mean([own.lost[0] for own in found])
     assert lost[0] <= doubted <= lost[1]
@@ -346,5 +351,5 @@ def test_a_poor_guide_is_told_whatever_is_asked(pair, data):
         lambda: poor.ask("E[b | a = 3]"),
         lambda: poor.ask("P(b > 0 | a = 3)"),
     ):
-        with pytest.warns(pofx.PofxWarning, match="of little worth"):
+        with pytest.warns(pofx.PofxWarning, match="is unreliable"):
             ask()

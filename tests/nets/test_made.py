@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pofx.nets.made import HOT, Masked
+from pofx.nets.made import HOT, MADE
 from pofx.nets.transformer import Transformer
 
 pytestmark = pytest.mark.slow  # each compiles for seconds; the laws run quickly for some
@@ -25,7 +25,7 @@ KEY = jax.random.key(0)
 def nets(order):
     """Nets of both kinds, of which no weight is zero."""
     made = [
-        Masked.init(KEY, COUNTS, PLACES, SIZES, order, width, depth)
+        MADE.init(KEY, COUNTS, PLACES, SIZES, order, width, depth)
         for width, depth in ((64, 3), (3, 1))
     ]
     made.append(Transformer.init(KEY, COUNTS, PLACES, SIZES, order, 8, 2, 2))
@@ -61,7 +61,7 @@ def influence(net, seen=None):
 
 def wide(net):
     """Whether a net has hidden units for every place in an order."""
-    return not isinstance(net, Masked) or len(net.biases[0]) > len(COUNTS)
+    return not isinstance(net, MADE) or len(net.biases[0]) > len(COUNTS)
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -109,13 +109,13 @@ def test_what_is_not_seen_may_hold_anything_and_is_told():
 
 def test_few_codes_are_inputs_and_many_are_looked_up():
     """Both are a matrix times the code as a vector of zeros and one."""
-    few = Masked.init(KEY, (1, HOT), ((0, 1),), (1,), (1, 0), 16, 1)
-    more = Masked.init(KEY, (1, HOT + 1), ((0, 1),), (1,), (1, 0), 16, 1)
+    few = MADE.init(KEY, (1, HOT), ((0, 1),), (1,), (1, 0), 16, 1)
+    more = MADE.init(KEY, (1, HOT + 1), ((0, 1),), (1,), (1, 0), 16, 1)
     assert few.tables == ()
     assert few.weights[0].shape == (16, 2 + HOT)
     assert [t.shape for t in more.tables] == [(HOT + 1, 16)]
     table = few.weights[0].T[2:]
-    moved = Masked(
+    moved = MADE(
         (few.weights[0][:, :2], few.weights[1]),
         few.biases,
         (jnp.pad(table, ((0, 1), (0, 0))),),
@@ -130,7 +130,7 @@ def test_few_codes_are_inputs_and_many_are_looked_up():
 
 
 def test_thousands_of_codes_take_the_memory_of_their_table():
-    net = Masked.init(KEY, (5000, 1), ((0, 1),), (1,), (0, 1), 16, 1)
+    net = MADE.init(KEY, (5000, 1), ((0, 1),), (1,), (0, 1), 16, 1)
     assert sum(a.size for a in jax.tree.leaves(net)) < 5000 * 16 + 200
 
     def total(net, numbers, codes):
@@ -144,5 +144,5 @@ def test_thousands_of_codes_take_the_memory_of_their_table():
 
 
 def test_one_column_is_given_nothing():
-    net = Masked.init(KEY, (1,), ((0,),), (2,), (0,), 8, 2)
+    net = MADE.init(KEY, (1,), ((0,),), (2,), (0,), 8, 2)
     assert not np.asarray(jax.jacobian(net)(jnp.ones(1), jnp.zeros(1, int))).any()

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pofx.nets.residual import WAVES, Residual
+from pofx.nets.residual import WAVES, ResidualMLP
 
 pytestmark = pytest.mark.slow
 
@@ -16,7 +16,7 @@ KEY = jax.random.key(0)
 @pytest.fixture(scope="module")
 def net():
     """A net of which nothing is zero."""
-    start = Residual.init(KEY, 3, 2, 5, 2, 2)
+    start = ResidualMLP.init(KEY, 3, 2, 5, 2, 2)
     leaves, tree = jax.tree.flatten(start)
     keys = jax.random.split(KEY, len(leaves))
     return jax.tree.unflatten(
@@ -46,7 +46,7 @@ def test_the_formula(net, t):
 
 
 def test_it_starts_at_zero_and_learns_from_there():
-    start = Residual.init(KEY, 3, 2, 8, 3)
+    start = ResidualMLP.init(KEY, 3, 2, 8, 3)
     x, t = jax.random.normal(KEY, (3,)), jnp.asarray(0.4)
     assert start(x, t, jnp.zeros(0)).tolist() == [0, 0]
     slope = eqx.filter_grad(lambda net: (net(x, t, jnp.zeros(0)) - 1).sum())(start)

@@ -37,7 +37,7 @@ def table(n=200):
 @pytest.fixture(scope="module")
 def embedding():
     x = table()
-    return Embedding.near(COLUMNS, x, np.ones(x.shape))
+    return Embedding.from_data(COLUMNS, x, np.ones(x.shape))
 
 
 def seen(embedding, x, observed=None):
@@ -91,7 +91,7 @@ def test_numbers_come_back(embedding):
 @pytest.mark.parametrize("value", [0.0, 1e6, -1e-6])
 def test_a_constant_column_is_finite(value):
     x = np.full((5, 1), value, np.float32)
-    u = seen_one(Embedding.near((Column("a", "real"),), x, np.ones((5, 1))), x[0])
+    u = seen_one(Embedding.from_data((Column("a", "real"),), x, np.ones((5, 1))), x[0])
     assert u.tolist() == [0]
 
 
@@ -102,8 +102,8 @@ def seen_one(embedding, row):
 @pytest.mark.parametrize("scale", [1e6, 1e-6])
 def test_scale_goes_out(scale):
     x = np.random.default_rng(0).normal(size=(50, 1)).astype(np.float32)
-    one = Embedding.near((Column("a", "real"),), x, np.ones(x.shape))
-    other = Embedding.near((Column("a", "real"),), x * np.float32(scale), np.ones(x.shape))
+    one = Embedding.from_data((Column("a", "real"),), x, np.ones(x.shape))
+    other = Embedding.from_data((Column("a", "real"),), x * np.float32(scale), np.ones(x.shape))
     for row in x[:5]:
         np.testing.assert_allclose(
             seen_one(one, row), seen_one(other, row * np.float32(scale)), rtol=1e-4, atol=1e-5

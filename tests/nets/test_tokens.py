@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from pofx.core.column import Column
-from pofx.nets.tokens import KNEE, Tokens
+from pofx.nets.tokens import KNEE, RowTokens
 
 REAL = Column("x", "real")
 
 
 def near(columns, x, weight=None):
     x = np.asarray(x, np.float32)
-    return Tokens.near(columns, x, np.ones(x.shape) if weight is None else weight)
+    return RowTokens.from_data(columns, x, np.ones(x.shape) if weight is None else weight)
 
 
 def seen(tokens, x):

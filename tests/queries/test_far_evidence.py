@@ -8,7 +8,7 @@ from scipy import stats
 from scipy.special import logsumexp
 
 from pofx.core.column import Column
-from pofx.core.column_mixture import Atoms
+from pofx.core.column_mixture import ColumnMixture
 from pofx.core.family import log_between
 from pofx.families.gamma import Gamma
 from pofx.families.log_normal import LogNormal
@@ -62,9 +62,9 @@ def test_a_narrow_interval_thousands_of_deviations_out():
 
 
 def test_draws_from_beyond_forty_deviations():
-    p = Atoms(jnp.zeros(1), Normal(0 * ONE, ONE, ONE))
+    p = ColumnMixture(jnp.zeros(1), Normal(0 * ONE, ONE, ONE))
     keys = jax.random.split(jax.random.key(0), 4000)
-    cut = jax.vmap(p.truncated, (0, None, None))
+    cut = jax.vmap(p.sample_truncated, (0, None, None))
     x, log_mass = cut(keys, jnp.array([40.0]), jnp.array([jnp.inf]))
     x = np.asarray(x, np.float64)
     assert float(log_mass[0]) == pytest.approx(stats.norm.logsf(40), rel=1e-6)
@@ -75,7 +75,7 @@ def test_draws_from_beyond_forty_deviations():
 
 @pytest.mark.parametrize("above", [1e-7, 1e-8, 1e-12, 1e-30])
 def test_quantiles_near_one_by_the_level_from_above(above):
-    p = Atoms(jnp.zeros(1), Normal(0 * ONE, ONE, ONE))
+    p = ColumnMixture(jnp.zeros(1), Normal(0 * ONE, ONE, ONE))
     found = float(p.quantile(jnp.asarray(1 - above), REAL, jnp.asarray(above)))
     assert found == pytest.approx(stats.norm.isf(above), rel=1e-5)
     counts = Poisson(3 * ONE).quantile(jnp.asarray([1 - above]), jnp.asarray([above]))
@@ -86,6 +86,6 @@ def test_quantiles_near_one_by_the_level_from_above(above):
 
 def test_a_quantile_of_a_mixture_near_one():
     family = Normal(jnp.array([0.0, 1.0]), jnp.array([1.0, 4.0]), jnp.ones(2))
-    p = Atoms(jnp.log(jnp.array([0.9, 0.1])), family)
+    p = ColumnMixture(jnp.log(jnp.array([0.9, 0.1])), family)
     x = float(p.quantile(jnp.asarray(1 - 1e-9), REAL, jnp.asarray(1e-9)))
     assert 0.9 * stats.norm.sf(x) + 0.1 * stats.norm(1, 2).sf(x) == pytest.approx(1e-9, rel=1e-3)

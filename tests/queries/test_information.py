@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pofx.core.abstract import Tractable
+from pofx.core.abstract import AbstractTractable
 from pofx.core.column import Column
 from pofx.core.component_axis import stack
 from pofx.core.registry import discover
-from pofx.core.rows import rows
+from pofx.core.rows import make_rows
 from pofx.families.bernoulli import Bernoulli
 from pofx.learn.em import em
 from pofx.models.class_conditional import ClassConditional
@@ -184,8 +184,8 @@ def test_divergence_of_gaussians_by_draws_and_in_closed_form():
 
 def test_divergence_is_infinite_where_q_holds_p_impossible():
     columns = (Column("c", "categorical", levels=2, family="categorical"),)
-    both, one = rows(np.array([[0.0], [1.0]])), rows(np.array([[0.0], [0.0]]))
-    p, q = (em(Independent.start(KEY, r, columns, prior=0.0), r).model for r in (both, one))
+    both, one = make_rows(np.array([[0.0], [1.0]])), make_rows(np.array([[0.0], [0.0]]))
+    p, q = (em(Independent.from_data(KEY, r, columns, prior=0.0), r).model for r in (both, one))
     every = np.ones(1, bool)
     assert float(divergence.kl(KEY, p, q, columns, every)) == math.inf
     back = float(divergence.kl(KEY, q, p, columns, every))
@@ -194,7 +194,7 @@ def test_divergence_is_infinite_where_q_holds_p_impossible():
 
 @pytest.mark.parametrize("name", ["gaussian", "ppca", "factor_analysis"])
 def test_linear_gaussian_entropies_are_closed(name):
-    model, columns = discover("pofx.models", Tractable)[name].example(jax.random.key(0))
+    model, columns = discover("pofx.models", AbstractTractable)[name].example(jax.random.key(0))
     answer = information.exact_entropy(model, columns, np.ones(model.size, bool))
     assert answer is not None
     assert (answer.kind, answer.method) == ("exact", "closed form")

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from pofx import Joint, PofxError, Schema, Variable
-from pofx.core.rows import rows
+from pofx.core.rows import make_rows
 from pofx.models.factor_analysis import FactorAnalysis
 from pofx.models.importance_sampled import ImportanceSampled
 from pofx.models.independent import Independent
@@ -37,14 +37,14 @@ def test_responsibilities_are_bayes_rule():
             o = ~np.isnan(row)
             own[k] = weight * multivariate_normal(mean[o], covariance[np.ix_(o, o)]).pdf(row[o])
     known = joint / joint.sum(1, keepdims=True)
-    np.testing.assert_allclose(latent(model, rows(x))["component"], known, atol=1e-5)
+    np.testing.assert_allclose(latent(model, make_rows(x))["component"], known, atol=1e-5)
 
 
 @pytest.mark.parametrize("cls", [PPCA, FactorAnalysis])
 def test_factor_scores_are_the_regression_of_z(cls):
     model, x = example(cls)
     sigma = model.loading @ model.loading.T + np.eye(4) * model.noise
-    found = latent(model, rows(x))["factor"]
+    found = latent(model, make_rows(x))["factor"]
     for row, own in zip(x, found):
         o = ~np.isnan(row)
         z = np.linalg.solve(sigma[np.ix_(o, o)], row[o] - model.mean[o])
@@ -53,7 +53,7 @@ def test_factor_scores_are_the_regression_of_z(cls):
 
 def test_states_are_those_of_an_enumeration():
     model, x = example(LatentTree)
-    found = latent(model, rows(x))["state"]
+    found = latent(model, make_rows(x))["state"]
     evidence, log_p = eqx.filter_jit(model.evidence), eqx.filter_jit(model.tree.log_prob)
     assert found.shape == (6, 3, 2)
     for row, own in zip(x, found):
@@ -68,7 +68,7 @@ def test_states_are_those_of_an_enumeration():
 
 def test_an_encoder_sees_only_what_is_there():
     model, x = example(ImportanceSampled)
-    found = latent(model, rows(x))["latent"]
+    found = latent(model, make_rows(x))["latent"]
     mean = eqx.filter_jit(lambda m, x, o: m.posterior(x, o)[0])
     for row, own in zip(x, found):
         seen = np.nan_to_num(row, nan=9.0)
@@ -77,7 +77,7 @@ def test_an_encoder_sees_only_what_is_there():
 
 def test_without_hidden_variables_there_is_nothing():
     model, x = example(Independent)
-    assert latent(model, rows(x)) is None
+    assert latent(model, make_rows(x)) is None
 
 
 def test_columns_of_a_table():

@@ -12,7 +12,7 @@ import pytest
 import pofx
 from pofx.core import extended_precision, float_width
 from pofx.core.column import Column
-from pofx.core.rows import rows
+from pofx.core.rows import make_rows
 from pofx.models.correlated import Correlated
 from pofx.models.gaussian import gaussian
 from pofx.queries import information
@@ -131,8 +131,8 @@ def test_beside_a_column_of_levels():
     columns = [Column(n, "real", family="normal") for n in "abc"]
     columns.append(Column("d", "binary", levels=2, family="bernoulli"))
     with float_width.float64(True):
-        few = rows(np.array([[0.0, 0, 0, 0], [1, 1, 1, 1], [2, 2, 2, 1]]))
-        model = Correlated.start(jax.random.key(0), few, columns)
+        few = make_rows(np.array([[0.0, 0, 0, 0], [1, 1, 1, 1], [2, 2, 2, 1]]))
+        model = Correlated.from_data(jax.random.key(0), few, columns)
         model = eqx.tree_at(lambda p: p.normal.covariance, model, jnp.asarray(s))
         found = information.exact_entropy(model, columns, np.arange(4) < 3)
     assert float(found) == pytest.approx(exact_entropy(s), rel=1e-11)
@@ -146,11 +146,11 @@ def test_a_matrix_that_is_not_positive_definite_has_no_entropy():
 def test_the_divergence_of_equals_is_zero(wide):
     """Also of models that have no closed divergence, and of parts alike in models unlike."""
     with jax.enable_x64(wide):
-        from pofx.core.abstract import Tractable
+        from pofx.core.abstract import AbstractTractable
         from pofx.core.registry import discover
         from pofx.queries import divergence
 
-        for cls in discover("pofx.models", Tractable).values():
+        for cls in discover("pofx.models", AbstractTractable).values():
             if cls.__name__ == "Conditional":
                 continue
             (model, columns), key = cls.example(jax.random.key(0)), jax.random.key(1)

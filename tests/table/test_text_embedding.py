@@ -92,7 +92,7 @@ def test_rows_follow_their_caption(tmp_path, model, options):
     p.save(tmp_path / "p.pofx")
     q = pofx.load(tmp_path / "p.pofx")
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "the .* rows are of little worth", PofxWarning)
+        warnings.filterwarnings("ignore", ".*log p is unreliable", PofxWarning)
         for text, centre in (("one small blue", -1), ("two big red", 1)):
             new = q.given(caption=bag([text]).toarray()[0]).sample(40)
             x = np.stack([new[name] for name in ("count", "size", "hue")], -1)

@@ -16,7 +16,7 @@ from pofx.ask.question import Question
 from pofx.ask.results import Moments
 from pofx.core import closed_forms
 from pofx.core.answer import Answer
-from pofx.core.rows import rows
+from pofx.core.rows import make_rows
 from pofx.core.unrepresentable import lost
 from pofx.notation.queries import Expectation
 from pofx.notation.terms import Name
@@ -103,7 +103,7 @@ def _of_both(
     x = np.full((len(b.levels), len(own.columns)), np.nan)
     x[:, j] = np.arange(len(b.levels))
     weight = np.asarray(p.value, np.float64)
-    under = row_conditionals.summary(question.key(2), own.model, rows(x), own.columns[i], i)
+    under = row_conditionals.summary(question.key(2), own.model, make_rows(x), own.columns[i], i)
     mean, variance = (np.where(weight > 0, m, 0) for m in (under.mean, under.variance))
     whole = _matrix(weight, mean, _values(b))
     return whole + np.diag(np.array([float(weight @ variance), 0.0]))

@@ -113,8 +113,8 @@ def _unit(own: Given, points: Mapping[str, float]) -> str:
     for name, entry in points.items():
         variable = own.p.schema.variable(name)
         if variable.kind in ("real", "positive") and spike(variable.column, entry) < 0:
-            new = "" if variable.step == step else f"{variable.step} "
-            told, step = f"{told}{' and ' if told else 'per '}{new}of {name}", variable.step
+            new = "" if variable.density_unit == step else f"{variable.density_unit} "
+            told, step = f"{told}{' and ' if told else 'per '}{new}of {name}", variable.density_unit
     return told
 
 

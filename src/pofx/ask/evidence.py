@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from pofx.ask.intervals import entry, everything, intersection, pieces, spike
 from pofx.ask.question import Question
 from pofx.core import closed_forms
-from pofx.core.abstract import Queryable
+from pofx.core.abstract import AbstractQueryable
 from pofx.core.abstract_approximate import estimates
 from pofx.core.column import Column
 from pofx.core.log_ratios import log_conditional
@@ -62,7 +62,7 @@ class Given:
         return self.observed | np.isin(np.arange(len(self.x)), list(self.event))
 
     @cached_property
-    def model(self) -> Queryable:
+    def model(self) -> AbstractQueryable:
         """p(the other entries | points): not in closed form, but without a computation."""
         if not self.observed.any():
             return self.p.model
@@ -89,7 +89,7 @@ class Given:
 
     def log_ratio(self, other: "Given") -> float:
         """log p(these points | those of `other`), which are among them, in the units of entries."""
-        closed = closed_forms.box.find(self.p.model) and not estimates(self.p.model)
+        closed = closed_forms.log_prob_box.find(self.p.model) and not estimates(self.p.model)
         if not closed or not other.observed.any():
             return self.log_prob - other.log_prob
         x, seen = (
@@ -253,12 +253,12 @@ def _impossible(terms: Sequence[Term], variable: Variable | None = None) -> str:
     return f"the evidence {told} has probability zero{why}"
 
 
-def _unclosed(model, x, observed, keep) -> Queryable:
+def _unclosed(model, x, observed, keep) -> AbstractQueryable:
     place = tuple(np.flatnonzero(keep).tolist())
     return Conditional(model, jnp.asarray(x), jnp.asarray(observed), place)
 
 
-def _closed(model, x, observed, keep) -> Queryable:
+def _closed(model, x, observed, keep) -> AbstractQueryable:
     try:
         # One compilation, which takes a fraction of those of its operations one by one.
         return _compiled(model, jnp.asarray(x), tuple(observed.tolist()), tuple(keep.tolist()))

@@ -93,7 +93,7 @@ class Number:
         """The answer to the question where it is a value; a time is told as such beside it."""
         if self.variable.time is None:
             return self.question.named(answer, self.unit)
-        told = self.variable.told(float(answer.value))
+        told = self.variable.format_value(float(answer.value))
         return self.question.named(answer, f"{self.variable.unit} ({told})")
 
     def mean(self) -> Answer:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pofx.core.abstract import Learned
+from pofx.core.abstract import AbstractLearnable
 from pofx.core.escaping import escaped
 from pofx.core.printing import number_text
 from pofx.core.registry import discover
@@ -77,8 +77,8 @@ def _cell(cells: Any, row: int, spread: float) -> str:
 def taxonomy() -> str:
     """The models that can be fitted, each with its sentence, column kinds and options."""
     blocks = []
-    for name, cls in discover("pofx.models", Learned).items():
-        parameters = inspect.signature(cls.start).parameters.values()
+    for name, cls in discover("pofx.models", AbstractLearnable).items():
+        parameters = inspect.signature(cls.from_data).parameters.values()
         options = [f"{p.name}={p.default!r}" for p in parameters if p.kind is p.KEYWORD_ONLY]
         if any(p.kind is p.VAR_KEYWORD for p in parameters):
             options.append("and those of its part")

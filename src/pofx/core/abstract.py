@@ -25,13 +25,13 @@ class Example(NamedTuple):
     columns: tuple[Column, ...]
 
 
-class Distribution(eqx.Module):
+class AbstractDistribution(eqx.Module):
     """A probability distribution over rows of `size` columns.
 
     A concrete class is final, and nobody asks what class it is: a query asks for a promise.
     """
 
-    one_draw: ClassVar[str] = "one pass"
+    sampling_cost: ClassVar[str] = "one pass"
     """What a new row costs, in words."""
 
     @property
@@ -45,14 +45,14 @@ class Distribution(eqx.Module):
         """A small instance with the kinds of its columns, for the laws."""
 
 
-class Queryable(Distribution):
+class AbstractQueryable(AbstractDistribution):
     """A distribution with marginals and conditionals, for any pattern of missing entries.
 
     Everything in elementary probability follows from its two functions. What `observed` leaves out
     is integrated out by the one and drawn by the other; a missing entry may hold anything, NaN too.
     """
 
-    any_patterns: ClassVar[bool] = False
+    pattern_free: ClassVar[bool] = False
     """Whether nothing is factorised, so that rows of one pattern have no work to share."""
 
     def log_prob(self, x: Row, observed: Mask | None = None) -> Float[Array, ""]:
@@ -94,11 +94,11 @@ class Queryable(Distribution):
         return jnp.where(observed, x, 0), observed
 
 
-class Tractable(Queryable):
+class AbstractTractable(AbstractQueryable):
     """A distribution whose marginals and conditionals are exact."""
 
 
-class Learned(Distribution):
+class AbstractLearnable(AbstractDistribution):
     """A distribution that is learned from rows, from a start of its own near the data."""
 
     random_start: ClassVar[bool] = False
@@ -106,12 +106,12 @@ class Learned(Distribution):
 
     @classmethod
     @abstractmethod
-    def carries(cls, variable: str, **options: Any) -> frozenset[Kind]:
+    def supported_kinds(cls, variable: str, **options: Any) -> frozenset[Kind]:
         """The kinds of column that a model with these options can carry in a variable."""
 
     @classmethod
     @abstractmethod
-    def start(cls, *arguments: Any, **options: Any) -> "Learned":
+    def from_data(cls, *arguments: Any, **options: Any) -> "AbstractLearnable":
         """start(key, rows, columns, **options): a start for learning, near the data.
 
         `columns` says what each of the d entries holds; options are the model's own keywords.
@@ -119,15 +119,15 @@ class Learned(Distribution):
         """
 
 
-class Statistical(Tractable, Learned):
+class AbstractEMModel(AbstractTractable, AbstractLearnable):
     """A tractable model learned from sums over rows: in closed form, or by EM.
 
     With z what the observed entries leave unknown (missing cells, latent variables), `statistics`
-    is the E-step, sums over rows of E[T(x, z) | x_O], and `maximise` the M-step. Closed form is EM
+    is the E-step, sums over rows of E[T(x, z) | x_O], and `m_step` the M-step. Closed form is EM
     that needs one step (Dempster, Laird and Rubin 1977).
     """
 
-    def statistics(
+    def expected_statistics(
         self,
         x: Float[Array, "n d"],
         observed: Bool[Array, "d"] | Bool[Array, "n d"],
@@ -138,25 +138,25 @@ class Statistical(Tractable, Learned):
         Rows that share their pattern of observed entries, `observed` of shape (d,), share its
         factorisation too.
         """
-        if observed.ndim == 2 and not self.any_patterns:
+        if observed.ndim == 2 and not self.pattern_free:
 
             def one(x, observed, weight):
-                return self.statistics(x[None], observed, weight[None])
+                return self.expected_statistics(x[None], observed, weight[None])
 
             return jax.tree.map(lambda a: a.sum(0), jax.vmap(one)(x, observed, weight))
-        return self._statistics(jnp.where(observed, x, 0), observed, weight)
+        return self._expected_statistics(jnp.where(observed, x, 0), observed, weight)
 
     @abstractmethod
-    def _statistics(
+    def _expected_statistics(
         self, x: Float[Array, "n d"], observed: Mask, weight: Float[Array, "n"]
     ) -> tuple[Statistics, Float[Array, ""]]:
         """`statistics` with missing entries set to zero, of rows that share one pattern.
 
-        Of any rows, `observed` of shape (n, d), where `any_patterns` says so.
+        Of any rows, `observed` of shape (n, d), where `pattern_free` says so.
         """
 
     @abstractmethod
-    def maximise(self, statistics: Statistics) -> "Statistical":
+    def m_step(self, statistics: Statistics) -> "AbstractEMModel":
         """The model of greatest expected log-likelihood; never a smaller likelihood of the rows.
 
         Under a prior it is the sum with `log_prior_density` that never falls.
@@ -167,7 +167,7 @@ class Statistical(Tractable, Learned):
         """The log-density of the parameters under the prior, up to a constant; 0 without one."""
 
 
-class Stepwise(Statistical):
+class AbstractStepwiseEMModel(AbstractEMModel):
     """A statistical model that can learn from one batch of rows after another (stepwise EM).
 
     Each step moves the statistics that the model stands for by a share `rate` towards those of a
@@ -175,17 +175,17 @@ class Stepwise(Statistical):
     """
 
     @abstractmethod
-    def nothing(self) -> Any:
+    def init_carry(self) -> Any:
         """What is carried from step to step, before the first, whose rate is 1."""
 
     @abstractmethod
-    def stepped(
+    def stepwise_update(
         self, statistics: Statistics, carried: Any, rate: Float[Array, ""]
-    ) -> tuple["Stepwise", Any]:
+    ) -> tuple["AbstractStepwiseEMModel", Any]:
         """The model a step further, and what it carries to the next."""
 
 
-class Parametric(Statistical):
+class AbstractParametric(AbstractEMModel):
     """A statistical model whose parameters may come from unconstrained numbers, as of a network."""
 
     @abstractmethod
@@ -193,22 +193,22 @@ class Parametric(Statistical):
         """The shapes of the arrays of numbers that state such a model of these columns."""
 
     @abstractmethod
-    def unconstrained(self, raw: tuple[Float[Array, "..."], ...]) -> "Parametric":
+    def from_unconstrained(self, raw: tuple[Float[Array, "..."], ...]) -> "AbstractParametric":
         """The model with parameters from arrays of numbers; itself where they are zero."""
 
 
-class Trained(Learned):
+class AbstractSGDModel(AbstractLearnable):
     """A model learned by stochastic gradient descent on a loss."""
 
-    pace: ClassVar[Mapping[str, Any]] = {}
-    """What its learner does otherwise than usual, by the names of `Settings`."""
+    sgd_defaults: ClassVar[Mapping[str, Any]] = {}
+    """What its learner does otherwise than usual, by the names of `SGDConfig`."""
 
     @abstractmethod
-    def learnable(self) -> Any:
+    def trainable_mask(self) -> Any:
         """The model with True for each array that is learned, False for every other leaf."""
 
     @abstractmethod
-    def moved(self, key: PRNGKeyArray) -> "Trained":
+    def advance(self, key: PRNGKeyArray) -> "AbstractSGDModel":
         """The model as a step begins: what moves by itself has moved, as a Markov chain."""
 
     @abstractmethod
@@ -224,7 +224,7 @@ class Trained(Learned):
         """
 
     @abstractmethod
-    def risk(
+    def validation_loss(
         self,
         key: PRNGKeyArray,
         x: Float[Array, "n d"],
@@ -233,13 +233,16 @@ class Trained(Learned):
         """What each row held out costs, by which training stops: the loss, where that tells."""
 
     @abstractmethod
-    def then(self) -> "Trained | None":
+    def next_phase(self) -> "AbstractSGDModel | None":
         """What is to be learned next, from where this has come to; None where it is done."""
 
     @abstractmethod
-    def compiled(
-        self, key: PRNGKeyArray, rows: Rows, score: Callable[[Queryable], Float[np.ndarray, "n"]]
-    ) -> Distribution:
+    def finalise(
+        self,
+        key: PRNGKeyArray,
+        rows: Rows,
+        score: Callable[[AbstractQueryable], Float[np.ndarray, "n"]],
+    ) -> AbstractDistribution:
         """What answers questions once training is over, its settings chosen by the score.
 
         `rows` are those learned from; `score` gives the log-probability in nats of each row held
@@ -247,10 +250,10 @@ class Trained(Learned):
         """
 
 
-class OnLoss(Trained):
+class AbstractValidatesOnLoss(AbstractSGDModel):
     """A model whose held-out rows are judged by the loss that it learns from."""
 
-    def risk(
+    def validation_loss(
         self,
         key: PRNGKeyArray,
         x: Float[Array, "n d"],
@@ -259,15 +262,15 @@ class OnLoss(Trained):
         return self.loss(key, x, observed)
 
 
-class Still(Trained):
+class AbstractWithoutState(AbstractSGDModel):
     """A model in which nothing moves but what is learned."""
 
-    def moved(self, key: PRNGKeyArray) -> "Still":
+    def advance(self, key: PRNGKeyArray) -> "AbstractWithoutState":
         return self
 
 
-class OnePhase(Trained):
+class AbstractOnePhase(AbstractSGDModel):
     """A model that is learned in one go."""
 
-    def then(self) -> None:
+    def next_phase(self) -> None:
         return None

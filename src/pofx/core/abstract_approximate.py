@@ -13,13 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, UInt
 
-from pofx.core.abstract import Distribution, Mask, Queryable, Row, Tractable
+from pofx.core.abstract import AbstractDistribution, AbstractQueryable, AbstractTractable, Mask, Row
 
-REPLICATES = 8
+NUM_SEEDS = 8
 """How often a question is put of a model that estimates, each time with other noise."""
 
 
-class Inexact(Distribution):
+class AbstractApproximate(AbstractDistribution):
     """A distribution that is asked by weighted draws.
 
     `below` says whether E[w] may be less than p(x_O), so that answers are lower bounds however many
@@ -37,7 +37,7 @@ class Inexact(Distribution):
 
     @abstractmethod
     def weighted(
-        self, key: PRNGKeyArray, proposal: Tractable, x: Row, observed: Mask
+        self, key: PRNGKeyArray, proposal: AbstractTractable, x: Row, observed: Mask
     ) -> tuple[Row, Float[Array, ""]]:
         """x with its missing entries drawn from a proposal, and log w, where E[w] = p(x_O).
 
@@ -45,24 +45,24 @@ class Inexact(Distribution):
         """
 
 
-class Direct(Inexact):
+class AbstractDirectConditionals(AbstractApproximate):
     """A distribution that draws from some of its conditionals as they are."""
 
     @abstractmethod
-    def directly(self, observed: Mask) -> Bool[Array, ""]:
+    def draws_exactly(self, observed: Mask) -> Bool[Array, ""]:
         """Whether `weighted` draws x_M from p(x_M | x_O) itself, so that its weight is p(x_O)."""
 
 
-class Steered(Inexact):
+class AbstractStepSampler(AbstractApproximate):
     """A distribution drawn in steps, which may be chosen after training."""
 
     @abstractmethod
-    def steered(
+    def with_sampler(
         self,
         sampler: str | None = None,
         timesteps: int | None = None,
         guidance: float | None = None,
-    ) -> "Steered":
+    ) -> "AbstractStepSampler":
         """The same, drawn from otherwise; None leaves a setting as it is.
 
         Raises PofxError for settings that it does not have.
@@ -73,7 +73,7 @@ class Steered(Inexact):
         """An estimate of log p(x) in nats, by the density of the flow that its steps follow."""
 
 
-class Pointwise(Inexact):
+class AbstractPointwise(AbstractApproximate):
     """A distribution whose log p(x) of a complete row is one number, without a draw."""
 
     @abstractmethod
@@ -81,11 +81,11 @@ class Pointwise(Inexact):
         """log p(x) in nats, of a complete row."""
 
 
-class Density(Pointwise):
+class AbstractExactDensity(AbstractPointwise):
     """A distribution with the exact density of a complete row."""
 
 
-class Unnormalised(Pointwise):
+class AbstractEnergyModel(AbstractPointwise):
     """A distribution with an energy: p(x) = exp(-E(x)) / Z, and Z known with an error.
 
     `log_z_stderr` is the standard error of `log_z`, which all answers share: zero where Z is exact.
@@ -106,12 +106,12 @@ class Unnormalised(Pointwise):
         return -self.energy(x) - self.log_z
 
     def weighted(
-        self, key: PRNGKeyArray, proposal: Tractable, x: Row, observed: Mask
+        self, key: PRNGKeyArray, proposal: AbstractTractable, x: Row, observed: Mask
     ) -> tuple[Row, Float[Array, ""]]:
-        return by_guide(key, proposal, self.log_density, x, observed)
+        return importance_weighted(key, proposal, self.log_density, x, observed)
 
 
-class Bounded(Inexact):
+class AbstractLowerBound(AbstractApproximate):
     """A distribution with a lower bound: E[log w] <= log p(x_O), tighter with more draws.
 
     It brings a proposal of its own of what is hidden in it.
@@ -120,14 +120,14 @@ class Bounded(Inexact):
     below: ClassVar[bool] = True
 
 
-class Estimated(Queryable):
+class AbstractImportanceSampled(AbstractQueryable):
     """A distribution whose two functions are estimates, their noise fixed by `seed` and the row.
 
     One seed, one function; another is an independent estimate of the same. Unlike rows have noise
     of their own, so that errors average out over a table as their standard errors say.
     """
 
-    model: eqx.AbstractVar[Inexact]
+    model: eqx.AbstractVar[AbstractApproximate]
     seed: eqx.AbstractVar[UInt[Array, "2"]]
     draws: eqx.AbstractVar[int]
 
@@ -142,9 +142,9 @@ class Estimated(Queryable):
 
     def known(self, observed: Mask) -> Bool[Array, ""]:
         """Whether log p(x_O) is one number, without a draw that could miss something."""
-        known = observed.all() & isinstance(self.model, Pointwise)
-        if isinstance(self.model, Direct) and not self.model.below:
-            known |= self.model.directly(observed)
+        known = observed.all() & isinstance(self.model, AbstractPointwise)
+        if isinstance(self.model, AbstractDirectConditionals) and not self.model.below:
+            known |= self.model.draws_exactly(observed)
         return known
 
     @abstractmethod
@@ -157,9 +157,9 @@ class Estimated(Queryable):
         """
 
 
-def by_guide(
+def importance_weighted(
     key: PRNGKeyArray,
-    proposal: Tractable,
+    proposal: AbstractTractable,
     log_p: Callable[[Row], Float[Array, ""]],
     x: Row,
     observed: Mask,
@@ -168,10 +168,10 @@ def by_guide(
     whole = proposal.sample(key, x, observed)
     own = log_p(whole)
     # What is impossible to the model may be so to the guide, of which -inf + inf is not a number.
-    return whole, jnp.where(own > -jnp.inf, own - proposed(proposal, whole, observed), own)
+    return whole, jnp.where(own > -jnp.inf, own - log_proposal(proposal, whole, observed), own)
 
 
-def proposed(proposal: Tractable, whole: Row, observed: Mask) -> Float[Array, ""]:
+def log_proposal(proposal: AbstractTractable, whole: Row, observed: Mask) -> Float[Array, ""]:
     """log g(x_M | x_O) of the entries that the guide filled in; zero where it filled in none."""
 
     def density(whole):
@@ -186,7 +186,7 @@ def estimates(model: Any) -> bool:
 
 
 def reseeded(model: Any, number: int) -> Any:
-    """The model as it answers one of `REPLICATES`: the noise of its estimates drawn anew."""
+    """The model as it answers one of `NUM_SEEDS`: the noise of its estimates drawn anew."""
 
     def anew(leaf):
         if not _is_estimated(leaf):
@@ -197,15 +197,15 @@ def reseeded(model: Any, number: int) -> Any:
     return jax.tree.map(anew, model, is_leaf=_is_estimated)
 
 
-def energies(models: Any) -> list[bytes]:
+def energy_ids(models: Any) -> list[bytes]:
     """What tells apart the energies among the models whose log Z is estimated."""
     leaves = jax.tree.leaves(models, is_leaf=_is_estimated)
     known = (_name(leaf) for leaf in leaves if _is_energy(leaf) and leaf.model.log_z_stderr > 0)
     return list(dict.fromkeys(known))
 
 
-def shifted(model: Any, energy: bytes, errors: float) -> Any:
-    """The model with log Z of one of its `energies` so many standard errors higher."""
+def with_shifted_log_z(model: Any, energy: bytes, errors: float) -> Any:
+    """The model with log Z of one of its `energy_ids` so many standard errors higher."""
 
     def moved(leaf):
         if not _is_energy(leaf) or _name(leaf) != energy:
@@ -222,8 +222,8 @@ def _name(leaf: Any) -> bytes:
 
 
 def _is_energy(leaf: Any) -> bool:
-    return _is_estimated(leaf) and isinstance(leaf.model, Unnormalised)
+    return _is_estimated(leaf) and isinstance(leaf.model, AbstractEnergyModel)
 
 
 def _is_estimated(leaf: Any) -> bool:
-    return isinstance(leaf, Estimated)
+    return isinstance(leaf, AbstractImportanceSampled)

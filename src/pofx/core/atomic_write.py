@@ -19,7 +19,7 @@ DAY_SECONDS = 24 * 3600
 """The age of a part that is stale even if a process has its number."""
 
 
-def write_whole(path: str | os.PathLike[str], fill: Callable[[BinaryIO], object]) -> None:
+def write_atomically(path: str | os.PathLike[str], fill: Callable[[BinaryIO], object]) -> None:
     """Has `fill` write a temporary file, which then takes the place of the file at `path`.
 
     A symbolic link stays and the file it points to is written. A file that is there keeps its mode

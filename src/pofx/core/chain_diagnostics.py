@@ -9,7 +9,7 @@ from jaxtyping import Float
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
-MIXED = 1.05
+RHAT_THRESHOLD = 1.05
 """The largest R-hat of chains that may be taken for mixed."""
 
 
@@ -21,7 +21,7 @@ def split_rhat(draws: Float[np.ndarray, "n chains"]) -> float:
 
     >>> rng = np.random.default_rng(0)
     >>> same = rng.normal(size=(500, 4))
-    >>> split_rhat(same) < MIXED < split_rhat(same + np.arange(4))
+    >>> split_rhat(same) < RHAT_THRESHOLD < split_rhat(same + np.arange(4))
     True
     """
     halves = _halves(draws)

@@ -47,14 +47,14 @@ Of two families it is kl(p, q), column by column.
 condition: Rule = Rule("condition")
 """condition(p, x, observed, keep): p(x_K | x_O) over the columns K, in order."""
 
-normal: Rule = Rule("normal")
+as_gaussian: Rule = Rule("as_gaussian")
 """normal(p): mean and covariance of a model that is a Gaussian by another name, else None."""
 
 moments: Rule = Rule("moments")
 """moments(p): E[x] and Cov[x] of all entries; None where not closed."""
 
-column: Rule = Rule("column")
-"""column(p, x, observed, j): p(x_j | x_O) as `Atoms`; traceable, but for the number j."""
+conditional_column: Rule = Rule("conditional_column")
+"""column(p, x, observed, j): p(x_j | x_O) as `ColumnMixture`; traceable, but for the number j."""
 
 groups: Rule = Rule("groups")
 """groups(p): a number for each column; columns of unlike numbers are independent of each other.
@@ -62,7 +62,7 @@ groups: Rule = Rule("groups")
 What a model's structure says, whatever its parameters; columns of one number may be dependent.
 """
 
-box: Rule = Rule("box")
+log_prob_box: Rule = Rule("log_prob_box")
 """box(p, x, observed, place, low, high, given=None): log P(x_O, low < x_B <= high | x_G).
 
 B are the columns `place`, maybe none of them; `given` is the mask of G, a part of O. A rule cancels
@@ -84,30 +84,30 @@ fine: Rule = Rule("fine")
 expectation: Rule = Rule("expectation")
 """expectation(p, x, observed): E[x_j | x_O] of each missing entry j; others hold anything."""
 
-together: Rule = Rule("together")
+batched_log_prob: Rule = Rule("batched_log_prob")
 """together(p, x, observed): log p_k(x_O) of each of the models stacked in p's arrays.
 
 Not to know it, but to know it sooner than one after another; None where that is no sooner.
 """
 
-loose: Rule = Rule("loose")
+structure_as_data: Rule = Rule("structure_as_data")
 """loose(p): the same model, its structure as data and not as a constant, and the way back.
 
 Not to know anything, but to compile once for all models of one size.
 """
 
 
-def loosened(model: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """The model by its rule `loose`, or as it is, and the way back.
+def with_structure_as_data(model: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """The model by its rule `structure_as_data`, or as it is, and the way back.
 
-    >>> loosened(3)[0]
+    >>> with_structure_as_data(3)[0]
     3
     """
-    rule = loose.find(model)
+    rule = structure_as_data.find(model)
     return rule(model) if rule else (model, lambda model: model)
 
 
-completion: Rule = Rule("completion")
+most_probable: Rule = Rule("most_probable")
 """completion(p, x, observed): x with its missing entries at their most probable, and log p of that.
 
 Most probable together, and together with the hidden categories, which the log-probability is of.

@@ -49,7 +49,7 @@ class Column:
         return self.kind in DISCRETE
 
 
-def smooth(columns: Iterable[Column], model: str, *kinds: Kind) -> None:
+def check_column_kinds(columns: Iterable[Column], model: str, *kinds: Kind) -> None:
     """PofxError for a column of none of these kinds, or with point masses, naming the model."""
     for column in columns:
         if column.spikes or column.kind not in kinds:

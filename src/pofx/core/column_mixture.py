@@ -10,32 +10,32 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core.column import Column
-from pofx.core.family import Family, between, log_between
+from pofx.core.family import AbstractFamily, between, log_between
 from pofx.core.root_finding import first_root, middle
 
-HALVINGS = 64
+BISECTION_STEPS = 64
 """Steps of bisection: more than the digits of a float, for the bracket may begin wide."""
-GRID = 256
+MODE_GRID_SIZE = 256
 """Quantiles among which the highest density is looked for."""
-LITTLE = 1e-3
+MIN_FLOAT32_MASS = 1e-3
 """The probability of an interval within which quantiles in float32 have few digits left."""
 Excess: TypeAlias = Callable[[Float[Array, ""]], Float[Array, ""]]
 
 
-class Atoms(eqx.Module):
+class ColumnMixture(eqx.Module):
     """p(x) = Σ_k w_k f_k(x) of one entry x, the f_k being the k columns of one family.
 
     What every closed conditional of one column comes to. `log_weights` need not be normalised.
 
     >>> from pofx.families.normal import Normal
     >>> ones = jnp.ones(2)
-    >>> p = Atoms(jnp.zeros(2), Normal(jnp.array([-1.0, 1.0]), ones, ones))
+    >>> p = ColumnMixture(jnp.zeros(2), Normal(jnp.array([-1.0, 1.0]), ones, ones))
     >>> float(p.mean()), float(p.variance())
     (0.0, 2.0)
     """
 
     log_weights: Float[Array, "k"]
-    family: Family
+    family: AbstractFamily
 
     @property
     def weights(self) -> Float[Array, "k"]:
@@ -107,13 +107,13 @@ class Atoms(eqx.Module):
         candidates = self.family.mode()
         if column.kind != "count" and not column.spikes and len(candidates) > 1:
             # A mixture's density may be highest between the modes of its components.
-            u = jnp.linspace(0, 1, GRID + 2, dtype=candidates.dtype)[1:-1]
+            u = jnp.linspace(0, 1, MODE_GRID_SIZE + 2, dtype=candidates.dtype)[1:-1]
             grid = jax.vmap(lambda u: self.quantile(u, column))(u)
             candidates = jnp.sort(jnp.concatenate([candidates, grid]))
             return _climb(self.log_prob, candidates)
         return candidates[jnp.argmax(jax.vmap(self.log_prob)(candidates))]
 
-    def truncated(
+    def sample_truncated(
         self, key: PRNGKeyArray, low: Float[Array, "i"], high: Float[Array, "i"]
     ) -> tuple[Float[Array, ""], Float[Array, ""]]:
         """A draw given that X is in one of the intervals (low_i, high_i], and log P of that."""
@@ -153,8 +153,8 @@ def _cut(family, share, low, high):
 
     largest = jnp.finfo(plain.dtype).max
     ends = jnp.maximum(low, -largest), jnp.minimum(high, largest)
-    x = jax.lax.fori_loop(0, HALVINGS, halve, ends)[1]
-    return jnp.where(whole > np.log(LITTLE), plain, x)[0]
+    x = jax.lax.fori_loop(0, BISECTION_STEPS, halve, ends)[1]
+    return jnp.where(whole > np.log(MIN_FLOAT32_MASS), plain, x)[0]
 
 
 def _on_support(x, reached, column: Column):
@@ -178,13 +178,13 @@ def _climb(log_prob, grid):
         up = log_prob(one) < log_prob(other)
         return jnp.where(up, one, low), jnp.where(up, high, other)
 
-    low, high = jax.lax.fori_loop(0, HALVINGS, narrow, ends)
+    low, high = jax.lax.fori_loop(0, BISECTION_STEPS, narrow, ends)
     found = low + (high - low) / 2
     return jnp.where(log_prob(found) > log_prob(grid[best]), found, grid[best])
 
 
-def flattened(log_weights: Float[Array, "k"], parts: Atoms) -> Atoms:
+def flatten(log_weights: Float[Array, "k"], parts: ColumnMixture) -> ColumnMixture:
     """The mixture of mixtures as one: `parts` has a leading axis of k."""
     weights = log_weights[:, None] + jax.nn.log_softmax(parts.log_weights, axis=-1)
     family = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), parts.family)
-    return Atoms(weights.ravel(), family)
+    return ColumnMixture(weights.ravel(), family)

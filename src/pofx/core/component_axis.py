@@ -20,7 +20,7 @@ def over_components(f: Callable[..., Any], *, shared: int = 0) -> Callable[..., 
     return stacked
 
 
-def pooled(x: Any) -> Any:
+def sum_over_components(x: Any) -> Any:
     """The sum of x over the components of the mixture around; alone, x itself."""
     try:
         return jax.lax.psum(x, COMPONENTS)

@@ -17,19 +17,19 @@ Statistics: TypeAlias = Any
 """A pytree of sums over rows; two of them add leaf by leaf."""
 
 
-class Family(eqx.Module):
+class AbstractFamily(eqx.Module):
     """A distribution of one cell, vectorised over c columns of one type.
 
     Parameters have shape (c,) or (c, levels); each method works column by column. Learning is by
-    sums over rows only: `statistics` sums (expected) sufficient statistics, `maximise` returns the
+    sums over rows only: `statistics` sums (expected) sufficient statistics, `m_step` returns the
     family that maximises the likelihood they state. In a family whose maximum has no closed form,
-    `maximise` never lowers the likelihood of the rows behind the statistics, and repeating the
+    `m_step` never lowers the likelihood of the rows behind the statistics, and repeating the
     pair converges to the maximum (Dempster, Laird and Rubin 1977).
     """
 
     kinds: ClassVar[frozenset[Kind]]
     """Kinds of column that it can carry."""
-    inside: ClassVar[float]
+    support_point: ClassVar[float]
     """A value within the support, put in missing cells before arithmetic."""
 
     @abstractmethod
@@ -90,24 +90,24 @@ class Family(eqx.Module):
         """Sums over rows of weight times the sufficient statistics; each leaf is (c, ...)."""
 
     @abstractmethod
-    def expected(self, other: Any) -> Statistics:
+    def expected_statistics(self, other: Any) -> Statistics:
         """What `statistics` is expected to give for one row drawn from `other`, of the same class.
 
         A prior of a few pseudo-rows is this times their number.
         """
 
     @abstractmethod
-    def maximise(self, statistics: Statistics) -> "Family":
+    def m_step(self, statistics: Statistics) -> "AbstractFamily":
         """The family of greatest likelihood for the statistics; itself where they are empty."""
 
     @classmethod
     @abstractmethod
-    def start(
+    def from_data(
         cls,
         columns: Sequence[Column],
         x: Float[np.ndarray, "n c"],
         weight: Float[np.ndarray, "n c"],
-    ) -> "Family":
+    ) -> "AbstractFamily":
         """A start near the data of the columns: centre, scale and floors.
 
         Cells of weight zero (missing ones) count for nothing, whatever they hold.
@@ -115,25 +115,27 @@ class Family(eqx.Module):
 
     @classmethod
     @abstractmethod
-    def group(cls, column: Column) -> tuple:
+    def stack_key(cls, column: Column) -> tuple:
         """Columns with equal keys can be stacked into one instance."""
 
     @classmethod
     @abstractmethod
-    def raw_size(cls, column: Column) -> int:
+    def num_raw(cls, column: Column) -> int:
         """How many unconstrained numbers state one such column."""
 
     @abstractmethod
-    def unconstrained(self, raw: Float[Array, "c size"]) -> "Family":
+    def from_unconstrained(self, raw: Float[Array, "c size"]) -> "AbstractFamily":
         """The same columns with parameters from unconstrained numbers; floors are kept."""
 
     @classmethod
     @abstractmethod
-    def example(cls, key: PRNGKeyArray) -> "tuple[Family, tuple[Column, ...]]":
+    def example(cls, key: PRNGKeyArray) -> "tuple[AbstractFamily, tuple[Column, ...]]":
         """A small instance with at least two columns, for the laws."""
 
 
-def between(family: Family, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:
+def between(
+    family: AbstractFamily, low: Float[Array, "c"], high: Float[Array, "c"]
+) -> Float[Array, "c"]:
     """P(low < X <= high), column by column, to its own relative error; zero where low >= high.
 
     Ends may be infinite, and intervals narrow or far out in a tail.
@@ -145,7 +147,7 @@ def between(family: Family, low: Float[Array, "c"], high: Float[Array, "c"]) -> 
 
 
 def log_between(
-    family: Family, low: Float[Array, "c"], high: Float[Array, "c"]
+    family: AbstractFamily, low: Float[Array, "c"], high: Float[Array, "c"]
 ) -> Float[Array, "c"]:
     """log P(low < X <= high), column by column, however small the probability is.
 
@@ -156,7 +158,7 @@ def log_between(
     return jnp.where(some, jnp.minimum(log_p, 0), -jnp.inf)
 
 
-def fine_log_prob(family: Family, x: Float[Array, "c"]) -> Double:
+def fine_log_prob(family: AbstractFamily, x: Float[Array, "c"]) -> Double:
     """`log_prob`, and what rounding takes from it in a family in which that is much."""
     rule = closed_forms.fine.find(family)
     return rule(family, x) if rule else double(family.log_prob(x))

@@ -10,7 +10,7 @@ FEWEST = 5
 """Draws in the tail from which on its shape is estimated."""
 
 
-def trusted(draws: int) -> float:
+def pareto_k_threshold(draws: int) -> float:
     """The largest k of weights that so many draws can be trusted with (Vehtari et al. 2024)."""
     return min(1 - 1 / math.log10(max(draws, 11)), 0.7)
 
@@ -46,10 +46,10 @@ def pareto_smoothed(log_w: Float[Array, "s"]) -> tuple[Float[Array, "s"], Float[
     return smooth, jnp.where(possible, jnp.where(some, k, -jnp.inf), jnp.inf)
 
 
-def log_mean(log_w: Float[Array, "s"], smooth: bool = True) -> Float[Array, ""]:
+def log_mean_weight(log_w: Float[Array, "s"], smooth: bool = True) -> Float[Array, ""]:
     """The logarithm of the mean of weights; `smooth`: of `pareto_smoothed` ones.
 
-    >>> float(log_mean(jnp.full(64, -700.0)))
+    >>> float(log_mean_weight(jnp.full(64, -700.0)))
     -700.0
     """
     own = pareto_smoothed(log_w)[0] if smooth else log_w

@@ -17,29 +17,29 @@ from jax.custom_batching import custom_vmap
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Bool, Float
 
-INLINE = 100_000
+MAX_INLINE_OPS = 100_000
 """Operations of a batch that LAPACK's caller does itself; it shares out from twice as many."""
 
 
 @jax.custom_jvp
-def whitener(matrix: Float[Array, "... d d"]) -> Float[Array, "... d d"]:
+def inverse_cholesky(matrix: Float[Array, "... d d"]) -> Float[Array, "... d d"]:
     """W, lower triangular, with W A Wᵀ = I for a positive definite A: the inverse Cholesky factor.
 
     A⁻¹ = Wᵀ W, A = L Lᵀ with L = A Wᵀ, log det A = -2 Σ log W_ii. NaN where A is not positive
     definite.
 
-    >>> w = whitener(jnp.array([[4.0, 0.0], [0.0, 9.0]]))
+    >>> w = inverse_cholesky(jnp.array([[4.0, 0.0], [0.0, 9.0]]))
     >>> jnp.diagonal(w).round(3).tolist()
     [0.5, 0.3330000042915344]
     """
     return _whitener(matrix)
 
 
-@whitener.defjvp
+@inverse_cholesky.defjvp
 def _whitener_jvp(primals, tangents):
     # With dL = L Φ(W dA Wᵀ), dW = -W dL W = -Φ(W dA Wᵀ) W, where Φ keeps the lower triangle and
     # half of the diagonal (Murray 2016, eq. 8).
-    w = whitener(primals[0])
+    w = inverse_cholesky(primals[0])
     inner = w @ (tangents[0] + tangents[0].mT) @ w.mT / 2
     half = jnp.tril(inner) - 0.5 * inner * jnp.eye(w.shape[-1], dtype=w.dtype)
     return w, -half @ w
@@ -74,7 +74,7 @@ def normal_kl(
     """
     a = np.flatnonzero(asked)
     covariance_p, covariance_q = p[1][np.ix_(a, a)], q[1][np.ix_(a, a)]
-    w_q = whitener(covariance_q)
+    w_q = inverse_cholesky(covariance_q)
     m = jnp.tril(w_q @ _cholesky(covariance_p))
     scales = jnp.diagonal(m)
     # 2 (u - log(1 + u)) + u² for M_ii = 1 + u
@@ -94,7 +94,11 @@ def _in_portions(cost: int) -> Callable[[Callable[..., Any]], Callable[..., Any]
         def g(matrix):
             *batch, d, _ = matrix.shape
             n = math.prod(batch)
-            portion = max(1, INLINE // max(cost * d**3, 1)) if jax.default_backend() == "cpu" else n
+            portion = (
+                max(1, MAX_INLINE_OPS // max(cost * d**3, 1))
+                if jax.default_backend() == "cpu"
+                else n
+            )
             if n <= portion:
                 out = f(matrix.reshape(n, d, d))
             else:

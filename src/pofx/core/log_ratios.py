@@ -8,10 +8,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from pofx.core import closed_forms
-from pofx.core.abstract import Mask, Queryable, Row
+from pofx.core.abstract import AbstractQueryable, Mask, Row
 
 
-def log_conditional(model: Queryable, x: Row, observed: Mask, given: Mask) -> Float[Array, ""]:
+def log_conditional(
+    model: AbstractQueryable, x: Row, observed: Mask, given: Mask
+) -> Float[Array, ""]:
     """log p(x_O | x_G) in nats, for G a part of O; NaN where x_G is impossible."""
     ratio = _by_rule(model, x, observed, given)
     if ratio is not None:
@@ -19,7 +21,7 @@ def log_conditional(model: Queryable, x: Row, observed: Mask, given: Mask) -> Fl
     return model.log_prob(x, observed) - model.log_prob(x, given)
 
 
-def log_joint(model: Queryable, x: Row, observed: Mask, given: Mask) -> Float[Array, ""]:
+def log_joint(model: AbstractQueryable, x: Row, observed: Mask, given: Mask) -> Float[Array, ""]:
     """log p(x_O), but for a term that depends on x_G alone: enough to compare values of the others.
 
     For a model without a rule it costs one log-probability where `log_conditional` costs two.
@@ -28,6 +30,8 @@ def log_joint(model: Queryable, x: Row, observed: Mask, given: Mask) -> Float[Ar
     return model.log_prob(x, observed) if ratio is None else ratio
 
 
-def _by_rule(model: Queryable, x: Row, observed: Mask, given: Mask) -> Float[Array, ""] | None:
-    rule, none = closed_forms.box.find(model), jnp.zeros(0)
+def _by_rule(
+    model: AbstractQueryable, x: Row, observed: Mask, given: Mask
+) -> Float[Array, ""] | None:
+    rule, none = closed_forms.log_prob_box.find(model), jnp.zeros(0)
     return rule and rule(model, jnp.where(observed, x, 0), observed, (), none, none, given)

@@ -8,7 +8,7 @@ SHARE = 0.7
 """Of the memory maps that the kernel allows a process."""
 
 
-def spare_maps() -> bool:
+def clear_caches_if_maps_run_out() -> bool:
     """Forgets all compiled functions where they have nearly used up the kernel's memory maps.
 
     XLA maps a few pieces of memory for each function it compiles, and crashes where Linux grants no

@@ -9,10 +9,10 @@ from importlib import import_module
 from pofx.core.errors import unknown_name_error
 
 
-def snake(name: str) -> str:
+def snake_case(name: str) -> str:
     """The name users write for a class.
 
-    >>> snake("FactorAnalysis"), snake("PPCA"), snake("LogNormal")
+    >>> snake_case("FactorAnalysis"), snake_case("PPCA"), snake_case("LogNormal")
     ('factor_analysis', 'ppca', 'log_normal')
     """
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
@@ -22,8 +22,8 @@ def snake(name: str) -> str:
 def discover(package: str, base: type) -> dict[str, type]:
     """Concrete subclasses of `base` defined in `package` and its sub-packages, by user's name.
 
-    >>> from pofx.core.family import Family
-    >>> "normal" in discover("pofx.families", Family)
+    >>> from pofx.core.family import AbstractFamily
+    >>> "normal" in discover("pofx.families", AbstractFamily)
     True
     """
     found = {}
@@ -32,11 +32,11 @@ def discover(package: str, base: type) -> dict[str, type]:
         for name, value in inspect.getmembers(module, inspect.isclass):
             here = value.__module__ == module.__name__
             if here and issubclass(value, base) and not inspect.isabstract(value):
-                found[snake(name)] = value
+                found[snake_case(name)] = value
     return dict(sorted(found.items()))
 
 
-def named(package: str, base: type, what: str, name: str) -> type:
+def class_by_name(package: str, base: type, what: str, name: str) -> type:
     """The class of that name, or an error that suggests the nearest."""
     classes = discover(package, base)
     if not isinstance(name, str) or name not in classes:

@@ -95,8 +95,8 @@ def _next_point(s: _Bracket, eps: float) -> Float[Array, ""]:
     # A step below the tolerance would not move the other end.
     least = eps * jnp.maximum(jnp.abs(s.last), jnp.abs(s.other)) / jnp.abs(span)
     share = jnp.clip(share, least, 1 - least)
-    trusted = smooth & jnp.isfinite(share)
-    return jnp.where(trusted, s.last + share * span, middle(s.last, s.other))
+    pareto_k_threshold = smooth & jnp.isfinite(share)
+    return jnp.where(pareto_k_threshold, s.last + share * span, middle(s.last, s.other))
 
 
 def _either(first: Bool[Array, ""], one: tuple, other: tuple) -> tuple:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from pofx.core.closed_forms import loosened
+from pofx.core.closed_forms import with_structure_as_data
 
 CHUNKS = (16, 64, 256)
 """Rows in a chunk: few sizes, for each new shape is compiled anew."""
@@ -50,7 +50,7 @@ class Rows(eqx.Module):
         # Chunk by chunk: a float32 that has counted to 2^24 ignores a further 1.
         return self.weight.sum(1).sum()
 
-    def flat(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def to_arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The rows (n, d), what of them is observed (n, d), and their weights (n,), in order."""
         observed = np.asarray(self.observed)
         if observed.ndim == 2:
@@ -100,7 +100,7 @@ def per_row(f: Callable[..., Any], model: Any, rows: Rows, *more: Any) -> Any:
     compilation grows with the rows; `more` is laid out as the chunks are. `f` is a function of a
     module, for a new one would be compiled anew.
 
-    >>> r = rows(np.array([[1.0, np.nan], [3.0, 4.0]]))
+    >>> r = make_rows(np.array([[1.0, np.nan], [3.0, 4.0]]))
     >>> per_row(_observed_count, None, r).tolist()
     [1, 2]
     """
@@ -136,7 +136,7 @@ def _block(f, model, x, observed, *more):
 
 def log_prob(model: Any, rows: Rows) -> Float[np.ndarray, "n"]:
     """log p(x_O) of each row under a tractable model, in nats."""
-    return per_row(_log_prob, loosened(model)[0], rows)
+    return per_row(_log_prob, with_structure_as_data(model)[0], rows)
 
 
 def _log_prob(model, x, observed):
@@ -147,14 +147,14 @@ def _observed_count(model, x, observed):
     return observed.sum()
 
 
-def rows(
+def make_rows(
     x: Float[np.ndarray, "n d"],
     observed: Bool[np.ndarray, "n d"] | None = None,
     weight: Float[np.ndarray, "n"] | None = None,
 ) -> Rows:
     """Rows from a table of entries; where `observed` is None, NaN is what is missing.
 
-    >>> r = rows(np.array([[1.0, 2.0], [3.0, np.nan], [5.0, 6.0]]))
+    >>> r = make_rows(np.array([[1.0, 2.0], [3.0, np.nan], [5.0, 6.0]]))
     >>> r.count, r.x.shape, float(r.total)
     (3, (1, 16, 2), 3.0)
     """
@@ -198,19 +198,19 @@ def _laid(
     return Rows(jnp.asarray(filled), jnp.asarray(seen), jnp.asarray(heavy), index)
 
 
-def alike(parts: Sequence[Rows]) -> list[Rows]:
+def with_common_shape(parts: Sequence[Rows]) -> list[Rows]:
     """The same rows, all in as many chunks of the first one's shape: one program serves them.
 
     Of more than FEW rows they stay as they are, for compilation is little beside the work.
 
-    >>> few, more = rows(np.zeros((40, 2))), rows(np.zeros((130, 2)))
-    >>> few.x.shape, more.x.shape, [part.x.shape for part in alike([more, few])]
+    >>> few, more = make_rows(np.zeros((40, 2))), make_rows(np.zeros((130, 2)))
+    >>> few.x.shape, more.x.shape, [part.x.shape for part in with_common_shape([more, few])]
     ((1, 64, 2), (1, 256, 2), [(1, 256, 2), (1, 256, 2)])
     """
     if max(part.count for part in parts) > FEW:
         return list(parts)
     chunk, shared = parts[0].x.shape[1], parts[0].observed.ndim == 2
-    laid = [_laid(*part.flat(), chunk, shared) for part in parts]
+    laid = [_laid(*part.to_arrays(), chunk, shared) for part in parts]
     most = max(len(part.x) for part in laid)
     return [_padded(part, most - len(part.x)) for part in laid]
 

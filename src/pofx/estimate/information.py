@@ -166,7 +166,7 @@ def _nearby(
     samples: Mapping[str, Sample], neighbours: int, seed: int, stderr: bool
 ) -> tuple[float, float]:
     """I in nats by neighbours, and its standard error."""
-    x, y, z = map(near.scored, samples.values())
+    x, y, z = map(near.normal_scores, samples.values())
     _enough(len(x), neighbours)
 
     def of(rows: np.ndarray) -> float:
@@ -178,10 +178,10 @@ def _nearby(
 def _differential(sample: Sample, neighbours: int, seed: int, stderr: bool) -> tuple[float, float]:
     """H in nats of a sample with continuous columns, and its standard error."""
     _enough(sample.rows, neighbours)
-    points, unit = near.scaled(sample)
+    points, unit = near.interquartile_scaled(sample)
     columns = sample.numbers.shape[1]
-    surprises = near.surprises(points, columns, neighbours)
-    lost = int(np.isnan(surprises).sum())
+    neg_log_density_knn = near.neg_log_density_knn(points, columns, neighbours)
+    lost = int(np.isnan(neg_log_density_knn).sum())
     if lost:
         raise PofxError(
             f"x: expected a density, and {lost} rows are the same as {neighbours} others, or alone "
@@ -189,11 +189,15 @@ def _differential(sample: Sample, neighbours: int, seed: int, stderr: bool) -> t
         )
 
     def of(rows: np.ndarray) -> float:
-        surprises = near.surprises(points[rows], columns, neighbours)
-        known = surprises[~np.isnan(surprises)]  # a level of few rows may be left with one
+        neg_log_density_knn = near.neg_log_density_knn(points[rows], columns, neighbours)
+        known = neg_log_density_knn[
+            ~np.isnan(neg_log_density_knn)
+        ]  # a level of few rows may be left with one
         return float(known.mean()) if len(known) else math.nan
 
-    return float(surprises.mean()) + unit, _error(of, len(points), neighbours, seed, stderr)
+    return float(neg_log_density_knn.mean()) + unit, _error(
+        of, len(points), neighbours, seed, stderr
+    )
 
 
 def _error(

@@ -10,7 +10,7 @@ from scipy.special import digamma, ndtri
 from scipy.stats import rankdata
 
 from pofx.estimate.input_samples import Sample
-from pofx.estimate.neighbour_counts import Balls, nearest
+from pofx.estimate.neighbour_counts import NeighbourCounter, nearest
 
 GAP = 100.0
 """The distance between levels; in float64, normal scores differ by less than 20."""
@@ -18,7 +18,7 @@ SLACK = 1e-12
 """Distances that differ by less are equal up to rounding."""
 
 
-def scored(sample: Sample) -> np.ndarray:
+def normal_scores(sample: Sample) -> np.ndarray:
     """A point a row, (n, d): the normal scores of continuous columns, a place for the level.
 
     Φ⁻¹((rank - 1/2) / n) is a monotone map of the column, which leaves information as it is, and
@@ -45,16 +45,21 @@ def information(y: np.ndarray, z: np.ndarray, k: int) -> Callable[[np.ndarray], 
     variables stands for k: Gao et al. (2017) and Mesner and Shalizi (2020). Rows of k or fewer that
     share their levels have that many neighbours less, and a row that is alone adds 0.
     """
-    yz, own = np.hstack([y, z]), Balls(z)
-    balls_yz = Balls(yz)
+    yz, own = np.hstack([y, z]), NeighbourCounter(z)
+    balls_yz = NeighbourCounter(yz)
 
     def of(x: np.ndarray) -> float:
         xyz, xz = np.hstack([x, yz]), np.hstack([x, z])
         radius, inside, tied = _reach(xyz, k)
         edge = np.where(tied, radius + SLACK, radius - SLACK)
         if tied.any():
-            inside[tied] = Balls(xyz).count(xyz[tied], edge[tied])
-        counts = inside, Balls(xz).count(xz, edge), balls_yz.count(yz, edge), own.count(z, edge)
+            inside[tied] = NeighbourCounter(xyz).count(xyz[tied], edge[tied])
+        counts = (
+            inside,
+            NeighbourCounter(xz).count(xz, edge),
+            balls_yz.count(yz, edge),
+            own.count(z, edge),
+        )
         terms = [digamma(count) for count in counts]
         return float(np.mean(terms[0] - terms[1] - terms[2] + terms[3]))
 
@@ -74,7 +79,7 @@ def _reach(points: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return np.where(alone, np.inf, radius), found, alone | (beyond <= radius + SLACK)
 
 
-def scaled(sample: Sample) -> tuple[np.ndarray, float]:
+def interquartile_scaled(sample: Sample) -> tuple[np.ndarray, float]:
     """A point a row, (n, d), whose continuous columns have one interquartile range and fit in 1.
 
     And the sum of the logarithms of their units, which a differential entropy adds.
@@ -86,7 +91,7 @@ def scaled(sample: Sample) -> tuple[np.ndarray, float]:
     return _points(sample.numbers / unit, sample.level), float(np.log(unit).sum())
 
 
-def surprises(points: np.ndarray, columns: int, k: int) -> np.ndarray:
+def neg_log_density_knn(points: np.ndarray, columns: int, k: int) -> np.ndarray:
     """Estimates of -log p of each row, whose mean is that of the entropy, in nats, of shape (n,).
 
     ψ(n) - ψ(k) + c log 2r, r the distance to the k-th neighbour and c the continuous columns

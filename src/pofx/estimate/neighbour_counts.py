@@ -12,13 +12,13 @@ PAIRS = 2**22
 """Pairs looked at together."""
 
 
-class Balls:
+class NeighbourCounter:
     """Counts the points within a distance of a centre: max_j |p_j - c_j| <= r.
 
     `points` has shape (n, d); with d = 0 all are within any distance. In one dimension a sort
     answers, in a few a tree (Bentley 1975), in more a look at all pairs.
 
-    >>> Balls(np.array([[0.0], [1.0], [3.0]])).count(np.array([[1.0]]), np.array([1.5]))
+    >>> NeighbourCounter(np.array([[0.0], [1.0], [3.0]])).count(np.array([[1.0]]), np.array([1.5]))
     array([2])
     """
 

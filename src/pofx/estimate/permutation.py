@@ -92,7 +92,10 @@ def _statistic(x: Sample, y: Sample, z: Sample, k: int) -> Callable[[np.ndarray]
     if x.discrete and y.discrete and z.discrete:
         told, information = x.level, partial(_plug_in, y.level, z.level)
     else:
-        told, information = near.scored(x), near.information(near.scored(y), near.scored(z), k)
+        told, information = (
+            near.normal_scores(x),
+            near.information(near.normal_scores(y), near.normal_scores(z), k),
+        )
     return lambda order: information(told[order])
 
 
@@ -103,7 +106,7 @@ def _plug_in(y: np.ndarray, z: np.ndarray, x: np.ndarray) -> float:
 def _exchange(given: Sample, rng: np.random.Generator) -> tuple[Callable[[], np.ndarray], str]:
     """The function that draws an order of rows, and what it does in words."""
     if not given.discrete:
-        close = _close(near.scored(given))
+        close = _close(near.normal_scores(given))
         return lambda: _local(close, rng), f"local permutations, among {CLOSE} rows, approximate"
     grouped = np.argsort(given.level, kind="stable")
 

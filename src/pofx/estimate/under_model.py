@@ -100,7 +100,7 @@ def _doubted(value: float, how: str, reason: str) -> Estimate:
 
 
 def _by_neighbours(samples: Mapping[str, Sample], seed: int) -> tuple[float, float]:
-    x, y, z = map(near.scored, samples.values())
+    x, y, z = map(near.normal_scores, samples.values())
 
     def of(rows: np.ndarray) -> float:
         return near.information(y[rows], z[rows], NEIGHBOURS)(x[rows])

@@ -10,14 +10,14 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core import closed_forms
 from pofx.core.column import Column, Kind
-from pofx.core.family import Family
+from pofx.core.family import AbstractFamily
 from pofx.families.column_moments import summary
 from pofx.families.special_functions import divergence, entr, log
 
 Counts = tuple[Float[Array, "c"], Float[Array, "c"]]
 
 
-class Bernoulli(Family):
+class Bernoulli(AbstractFamily):
     """The Bernoulli distribution of a code 0 or 1.
 
     p(1) = 1 / (1 + exp(-log_odds)), p(0) = 1 - p(1)
@@ -32,7 +32,7 @@ class Bernoulli(Family):
     log_odds: Float[Array, "c"]
 
     kinds: ClassVar[frozenset[Kind]] = frozenset({"binary"})
-    inside: ClassVar[float] = 0.0
+    support_point: ClassVar[float] = 0.0
 
     def log_prob(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
         one, zero = -jax.nn.softplus(-self.log_odds), -jax.nn.softplus(self.log_odds)
@@ -75,17 +75,17 @@ class Bernoulli(Family):
     def statistics(self, x: Float[Array, "n c"], weight: Float[Array, "n c"]) -> Counts:
         return (weight * (1 - x)).sum(0), (weight * x).sum(0)
 
-    def expected(self, other: "Bernoulli") -> Counts:
+    def expected_statistics(self, other: "Bernoulli") -> Counts:
         return jax.nn.sigmoid(-other.log_odds), jax.nn.sigmoid(other.log_odds)
 
-    def maximise(self, statistics: Counts) -> "Bernoulli":
+    def m_step(self, statistics: Counts) -> "Bernoulli":
         zeros, ones = statistics
         some = zeros + ones > 0
         zeros, ones = jnp.where(some, zeros, 1), jnp.where(some, ones, 1)
         return Bernoulli(jnp.where(some, jnp.log(ones) - jnp.log(zeros), self.log_odds))
 
     @classmethod
-    def start(
+    def from_data(
         cls,
         columns: Sequence[Column],
         x: Float[np.ndarray, "n c"],
@@ -97,14 +97,14 @@ class Bernoulli(Family):
         return cls(jnp.asarray(np.log(ones + 0.5) - np.log(seen.weight - ones + 0.5)))
 
     @classmethod
-    def group(cls, column: Column) -> tuple:
+    def stack_key(cls, column: Column) -> tuple:
         return ()
 
     @classmethod
-    def raw_size(cls, column: Column) -> int:
+    def num_raw(cls, column: Column) -> int:
         return 1
 
-    def unconstrained(self, raw: Float[Array, "c size"]) -> "Bernoulli":
+    def from_unconstrained(self, raw: Float[Array, "c size"]) -> "Bernoulli":
         return Bernoulli(jax.lax.stop_gradient(self.log_odds) + raw[:, 0])
 
     @classmethod

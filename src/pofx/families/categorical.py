@@ -10,11 +10,11 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core import closed_forms
 from pofx.core.column import Column, Kind
-from pofx.core.family import Family
+from pofx.core.family import AbstractFamily
 from pofx.families.special_functions import divergence, entr, log
 
 
-class Categorical(Family):
+class Categorical(AbstractFamily):
     """The categorical distribution of a level code 0, 1, ..., L - 1.
 
     log p(x) = log probabilities[x]
@@ -31,7 +31,7 @@ class Categorical(Family):
     probabilities: Float[Array, "c levels"]
 
     kinds: ClassVar[frozenset[Kind]] = frozenset({"categorical", "ordinal", "binary"})
-    inside: ClassVar[float] = 0.0
+    support_point: ClassVar[float] = 0.0
 
     def _levels(self) -> Float[Array, "levels"]:
         return jnp.arange(self.probabilities.shape[-1], dtype=self.probabilities.dtype)
@@ -89,17 +89,17 @@ class Categorical(Family):
         hot = (x[:, :, None] == self._levels()).astype(weight.dtype)
         return jnp.einsum("nc,ncl->cl", weight, hot, precision="highest")
 
-    def expected(self, other: "Categorical") -> Float[Array, "c levels"]:
+    def expected_statistics(self, other: "Categorical") -> Float[Array, "c levels"]:
         return other.probabilities
 
-    def maximise(self, statistics: Float[Array, "c levels"]) -> "Categorical":
+    def m_step(self, statistics: Float[Array, "c levels"]) -> "Categorical":
         total = statistics.sum(-1, keepdims=True)
         some = total > 0
         frequencies = statistics / jnp.where(some, total, 1)
         return Categorical(jnp.where(some, frequencies, self.probabilities))
 
     @classmethod
-    def start(
+    def from_data(
         cls,
         columns: Sequence[Column],
         x: Float[np.ndarray, "n c"],
@@ -107,20 +107,20 @@ class Categorical(Family):
     ) -> "Categorical":
         """Frequencies to which one row has been added, spread evenly over a column's levels."""
         levels = np.array([[c.levels] for c in columns])
-        codes = range(cls.raw_size(columns[0]))
+        codes = range(cls.num_raw(columns[0]))
         counts = np.stack([np.where(x == code, weight, 0.0).sum(0) for code in codes], -1)
         counts = np.where(np.arange(len(codes)) < levels, counts + 1 / levels, 0.0)
         return cls(jnp.asarray(counts / counts.sum(-1, keepdims=True)))
 
     @classmethod
-    def group(cls, column: Column) -> tuple:
-        return (cls.raw_size(column),)
+    def stack_key(cls, column: Column) -> tuple:
+        return (cls.num_raw(column),)
 
     @classmethod
-    def raw_size(cls, column: Column) -> int:
+    def num_raw(cls, column: Column) -> int:
         return 1 << (column.levels - 1).bit_length()
 
-    def unconstrained(self, raw: Float[Array, "c size"]) -> "Categorical":
+    def from_unconstrained(self, raw: Float[Array, "c size"]) -> "Categorical":
         # Of probability zero here, of probability zero there: so levels stay absent.
         own = jax.lax.stop_gradient(self.probabilities)
         return Categorical(jax.nn.softmax(log(own) + raw, -1))

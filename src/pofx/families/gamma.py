@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core import closed_forms
 from pofx.core.column import Column, Kind
-from pofx.core.family import Family
+from pofx.core.family import AbstractFamily
 from pofx.families.column_moments import narrowest, summary
 from pofx.families.special_functions import (
     excess,
@@ -40,7 +40,7 @@ def _shape(s: Float[Array, "c"]) -> Float[Array, "c"]:
     return (3 - s + ((s - 3) ** 2 + 24 * s) ** 0.5) / (12 * s)
 
 
-class Gamma(Family):
+class Gamma(AbstractFamily):
     """The gamma distribution of a positive number.
 
     log p(x) = shape log rate + (shape - 1) log x - rate x - log Gamma(shape)
@@ -61,7 +61,7 @@ class Gamma(Family):
     floor: Float[Array, "c"]
 
     kinds: ClassVar[frozenset[Kind]] = frozenset({"positive"})
-    inside: ClassVar[float] = 1.0
+    support_point: ClassVar[float] = 1.0
 
     def log_prob(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
         positive = x > 0
@@ -102,7 +102,7 @@ class Gamma(Family):
             return jnp.where(x > 0, below, -jnp.inf), jnp.where(x > 0, above, 0)
 
         narrow = partial(log_positive_integral, self.log_prob)
-        return log_interval(tails, low, high, narrow, self.inside)
+        return log_interval(tails, low, high, narrow, self.support_point)
 
     def _quantile(self, u: Float[Array, "c"], above: Float[Array, "c"]) -> Float[Array, "c"]:
         # P(X <= x) <= (rate x)^shape / Gamma(shape + 1) bounds the logarithm from below.
@@ -139,11 +139,11 @@ class Gamma(Family):
         bend = excess(t, ratio / self.shape) - lost
         return weight.sum(0), (weight * t).sum(0), (weight * bend).sum(0)
 
-    def expected(self, other: "Gamma") -> Moments:
+    def expected_statistics(self, other: "Gamma") -> Moments:
         t = (other.mean() - self.mean()) / self.mean()
         return jnp.ones_like(t), t, excess(t) + log_minus_digamma(other.shape)
 
-    def maximise(self, statistics: Moments) -> "Gamma":
+    def m_step(self, statistics: Moments) -> "Gamma":
         total, first, second = statistics
         some = total > 0
         n = jnp.where(some, total, 1)
@@ -162,7 +162,7 @@ class Gamma(Family):
         return Gamma(shape, rate, self.floor)
 
     @classmethod
-    def start(
+    def from_data(
         cls,
         columns: Sequence[Column],
         x: Float[np.ndarray, "n c"],
@@ -180,14 +180,14 @@ class Gamma(Family):
         return cls(jnp.asarray(shape), jnp.asarray(shape / mean), jnp.asarray(floor))
 
     @classmethod
-    def group(cls, column: Column) -> tuple:
+    def stack_key(cls, column: Column) -> tuple:
         return ()
 
     @classmethod
-    def raw_size(cls, column: Column) -> int:
+    def num_raw(cls, column: Column) -> int:
         return 2
 
-    def unconstrained(self, raw: Float[Array, "c size"]) -> "Gamma":
+    def from_unconstrained(self, raw: Float[Array, "c size"]) -> "Gamma":
         own = jax.lax.stop_gradient(self)
         shape = 1 / floored(1 / own.shape, own.floor, raw[:, 1])
         return Gamma(shape, shape / floored(own.mean(), 0.0, raw[:, 0]), own.floor)

@@ -12,14 +12,14 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from pofx.core import closed_forms
 from pofx.core.column import Column, Kind
 from pofx.core.double_double import Double, add, double
-from pofx.core.family import Family, Statistics, between, fine_log_prob, log_between
+from pofx.core.family import AbstractFamily, Statistics, between, fine_log_prob, log_between
 from pofx.families.column_families import base_class
 from pofx.families.special_functions import divergence, entr, log
 
 Model = TypeVar("Model")
 
 
-class Inflated(Family):
+class Inflated(AbstractFamily):
     """Point masses at a column's spikes, and a base family for the rest.
 
     P(X = points[j]) gains probabilities[j]; the last probability is that of the base
@@ -39,10 +39,10 @@ class Inflated(Family):
 
     points: Float[Array, "c s"]
     probabilities: Float[Array, "c s+1"]
-    base: Family
+    base: AbstractFamily
 
     kinds: ClassVar[frozenset[Kind]] = frozenset({"real", "positive", "count"})
-    inside: ClassVar[float] = 1.0
+    support_point: ClassVar[float] = 1.0
 
     @property
     def counts(self) -> bool:
@@ -52,7 +52,7 @@ class Inflated(Family):
     def _split(self, x: Float[Array, "... c"]) -> tuple[Bool[Array, "... c s"], Array]:
         # A spike may lie outside the support of a continuous base.
         hit = x[..., None] == self.points
-        filled = x if self.counts else jnp.where(hit.any(-1), self.base.inside, x)
+        filled = x if self.counts else jnp.where(hit.any(-1), self.base.support_point, x)
         return hit, filled
 
     def _masses(self, x: Float[Array, "c m"]) -> tuple[Float[Array, "c m"], Float[Array, "c m"]]:
@@ -158,29 +158,29 @@ class Inflated(Family):
         counts = jnp.concatenate([spikes, rest.sum(0)[:, None]], 1)
         return counts, self.base.statistics(filled, rest)
 
-    def expected(self, other: "Inflated") -> Statistics:
+    def expected_statistics(self, other: "Inflated") -> Statistics:
         own, base = other._masses(other.points)
         spikes = (own + base) * self._share()
         counts = jnp.concatenate([spikes, 1 - spikes.sum(-1, keepdims=True)], 1)
         share = other.probabilities[:, -1]
         rest = jax.tree.map(
             lambda leaf: leaf * share.reshape(-1, *[1] * (leaf.ndim - 1)),
-            self.base.expected(other.base),
+            self.base.expected_statistics(other.base),
         )
         # Statistics are linear in the weights: move what changes hands at the spikes.
         _, filled = self._split(self.points.T)
         moved = self.base.statistics(filled, (own - spikes).T)
         return counts, jax.tree.map(jnp.add, rest, moved)
 
-    def maximise(self, statistics: Statistics) -> "Inflated":
+    def m_step(self, statistics: Statistics) -> "Inflated":
         counts, base = statistics
         total = counts.sum(-1, keepdims=True)
         some = total > 0
         probabilities = jnp.where(some, counts / jnp.where(some, total, 1), self.probabilities)
-        return Inflated(self.points, probabilities, self.base.maximise(base))
+        return Inflated(self.points, probabilities, self.base.m_step(base))
 
     @classmethod
-    def start(
+    def from_data(
         cls,
         columns: Sequence[Column],
         x: Float[np.ndarray, "n c"],
@@ -195,23 +195,23 @@ class Inflated(Family):
         rest = np.where(hit.any(-1), 0, weight)
         counts = np.concatenate([spikes, rest.sum(0)[:, None]], 1) + 1 / (points.shape[1] + 1)
         probabilities = counts / counts.sum(1, keepdims=True)
-        base = base_class(columns[0]).start(columns, x, rest)
+        base = base_class(columns[0]).from_data(columns, x, rest)
         return cls(jnp.asarray(points), jnp.asarray(probabilities), base)
 
     @classmethod
-    def group(cls, column: Column) -> tuple:
+    def stack_key(cls, column: Column) -> tuple:
         base = base_class(column)
-        return (base.__name__, len(column.spikes), *base.group(column))
+        return (base.__name__, len(column.spikes), *base.stack_key(column))
 
     @classmethod
-    def raw_size(cls, column: Column) -> int:
-        return len(column.spikes) + 1 + base_class(column).raw_size(column)
+    def num_raw(cls, column: Column) -> int:
+        return len(column.spikes) + 1 + base_class(column).num_raw(column)
 
-    def unconstrained(self, raw: Float[Array, "c size"]) -> "Inflated":
+    def from_unconstrained(self, raw: Float[Array, "c size"]) -> "Inflated":
         own = jax.lax.stop_gradient(self)
         parts = own.probabilities.shape[1]
         probabilities = jax.nn.softmax(log(own.probabilities) + raw[:, :parts], -1)
-        return Inflated(own.points, probabilities, self.base.unconstrained(raw[:, parts:]))
+        return Inflated(own.points, probabilities, self.base.from_unconstrained(raw[:, parts:]))
 
     @classmethod
     def example(cls, key: PRNGKeyArray) -> "tuple[Inflated, tuple[Column, ...]]":

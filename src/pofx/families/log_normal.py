@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from pofx.core import closed_forms
 from pofx.core.column import Column, Kind
 from pofx.core.double_double import Double, add, double
-from pofx.core.family import Family, fine_log_prob
+from pofx.core.family import AbstractFamily, fine_log_prob
 from pofx.families.column_moments import narrowest, summary
 from pofx.families.normal import Moments, Normal
 from pofx.families.tail_probabilities import positive_interval
@@ -22,7 +22,7 @@ def _representable(x: Float[Array, "c"]) -> Float[Array, "c"]:
     return jnp.clip(x, limits.tiny, limits.max)
 
 
-class LogNormal(Family):
+class LogNormal(AbstractFamily):
     """The distribution of a positive number whose logarithm is normal.
 
     log p(x) = log N(log x; centre, dispersion) - log x
@@ -38,7 +38,7 @@ class LogNormal(Family):
     log: Normal
 
     kinds: ClassVar[frozenset[Kind]] = frozenset({"positive"})
-    inside: ClassVar[float] = 1.0
+    support_point: ClassVar[float] = 1.0
 
     def log_prob(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
         positive = x > 0
@@ -91,14 +91,14 @@ class LogNormal(Family):
     def statistics(self, x: Float[Array, "n c"], weight: Float[Array, "n c"]) -> Moments:
         return self.log.statistics(jnp.log(x), weight)
 
-    def expected(self, other: "LogNormal") -> Moments:
-        return self.log.expected(other.log)
+    def expected_statistics(self, other: "LogNormal") -> Moments:
+        return self.log.expected_statistics(other.log)
 
-    def maximise(self, statistics: Moments) -> "LogNormal":
-        return LogNormal(self.log.maximise(statistics))
+    def m_step(self, statistics: Moments) -> "LogNormal":
+        return LogNormal(self.log.m_step(statistics))
 
     @classmethod
-    def start(
+    def from_data(
         cls,
         columns: Sequence[Column],
         x: Float[np.ndarray, "n c"],
@@ -112,15 +112,15 @@ class LogNormal(Family):
         return cls(Normal(jnp.asarray(seen.mean), jnp.asarray(variance), jnp.asarray(floor)))
 
     @classmethod
-    def group(cls, column: Column) -> tuple:
+    def stack_key(cls, column: Column) -> tuple:
         return ()
 
     @classmethod
-    def raw_size(cls, column: Column) -> int:
+    def num_raw(cls, column: Column) -> int:
         return 2
 
-    def unconstrained(self, raw: Float[Array, "c size"]) -> "LogNormal":
-        return LogNormal(self.log.unconstrained(raw))
+    def from_unconstrained(self, raw: Float[Array, "c size"]) -> "LogNormal":
+        return LogNormal(self.log.from_unconstrained(raw))
 
     @classmethod
     def example(cls, key: PRNGKeyArray) -> "tuple[LogNormal, tuple[Column, ...]]":

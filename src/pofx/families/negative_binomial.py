@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core import closed_forms
 from pofx.core.column import Column, Kind
-from pofx.core.family import Family
+from pofx.core.family import AbstractFamily
 from pofx.families import draws
 from pofx.families.column_moments import summary
 from pofx.families.count_sums import expectation, gamma_reach, log_total, poisson_reach, total
@@ -44,14 +44,14 @@ def _largest(mean: Float[Array, "c"]) -> Float[Array, "c"]:
     return LARGEST * jnp.maximum(mean, 1)
 
 
-class NegativeBinomial(Family):
+class NegativeBinomial(AbstractFamily):
     """The negative binomial distribution of a count: Poisson, its rate gamma-distributed.
 
     p(x) = Gamma(x + size) / (Gamma(size) x!) q^size (1 - q)^x with q = size / (size + rate)
 
     `rate` is the mean count and `size` the shape of the gamma law, so that the variance is
     rate + rate^2 / size; both have shape (c,). The likelihood has no sufficient statistics in the
-    size, so `maximise` raises a lower bound of it that touches it at the present size, with
+    size, so `m_step` raises a lower bound of it that touches it at the present size, with
     log Gamma(x + size) - log Gamma(size) >= size_0 (psi(x + size_0) - psi(size_0)) log size + ...:
     Hunter and Lange, "A tutorial on MM algorithms" (2004).
 
@@ -64,7 +64,7 @@ class NegativeBinomial(Family):
     size: Float[Array, "c"]
 
     kinds: ClassVar[frozenset[Kind]] = frozenset({"count"})
-    inside: ClassVar[float] = 0.0
+    support_point: ClassVar[float] = 0.0
 
     def log_prob(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
         count = (x >= 0) & (x == jnp.floor(x))
@@ -100,7 +100,7 @@ class NegativeBinomial(Family):
         def tails(x):
             return log_negative_binomial_tails(x, self.rate, self.size)
 
-        return log_interval(tails, low, high, partial(log_total, self._smooth), self.inside)
+        return log_interval(tails, low, high, partial(log_total, self._smooth), self.support_point)
 
     def _quantile(self, u: Float[Array, "c"], above: Float[Array, "c"]) -> Float[Array, "c"]:
         tails = partial(negative_binomial_tails, m=self.rate, r=self.size)
@@ -126,7 +126,7 @@ class NegativeBinomial(Family):
         bend = excess(x / r) - log_minus_digamma(r) + log_minus_digamma(x + r)
         return weight.sum(0), (weight * (x - self.rate)).sum(0), (weight * r * bend).sum(0)
 
-    def expected(self, other: "NegativeBinomial") -> Moments:
+    def expected_statistics(self, other: "NegativeBinomial") -> Moments:
         # psi(x + r) - psi(r) is the integral over s > 0 of e^(-rs) (1 - e^(-xs)) / (1 - e^(-s)),
         # and E e^(-xs) = (1 + rate (1 - e^(-s)) / size)^-size; trapezoid rule in log s.
         r, m = self.size[:, None], other.rate[:, None]
@@ -140,7 +140,7 @@ class NegativeBinomial(Family):
         bend = jnp.sum(r * jnp.exp(-r * s) * (m - seen) * s, -1) * ((high - low) / 128)[:, 0]
         return jnp.ones_like(self.rate), other.rate - self.rate, bend
 
-    def maximise(self, statistics: Moments) -> "NegativeBinomial":
+    def m_step(self, statistics: Moments) -> "NegativeBinomial":
         total, first, bend = statistics
         some = total > 0
         n = jnp.where(some, total, 1)
@@ -164,7 +164,7 @@ class NegativeBinomial(Family):
         )
 
     @classmethod
-    def start(
+    def from_data(
         cls,
         columns: Sequence[Column],
         x: Float[np.ndarray, "n c"],
@@ -177,14 +177,14 @@ class NegativeBinomial(Family):
         return cls(jnp.asarray(mean), jnp.asarray(np.maximum(size, SMALLEST)))
 
     @classmethod
-    def group(cls, column: Column) -> tuple:
+    def stack_key(cls, column: Column) -> tuple:
         return ()
 
     @classmethod
-    def raw_size(cls, column: Column) -> int:
+    def num_raw(cls, column: Column) -> int:
         return 2
 
-    def unconstrained(self, raw: Float[Array, "c size"]) -> "NegativeBinomial":
+    def from_unconstrained(self, raw: Float[Array, "c size"]) -> "NegativeBinomial":
         own = jax.lax.stop_gradient(self)
         spread = floored(1 / own.size, 1 / _largest(own.rate), raw[:, 1])
         return NegativeBinomial(floored(own.rate, LEAST, raw[:, 0]), 1 / spread)

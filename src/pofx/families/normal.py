@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from pofx.core import closed_forms
 from pofx.core.column import Column, Kind
 from pofx.core.double_double import Double, add, divide, double, square, two_sum
-from pofx.core.family import Family
+from pofx.core.family import AbstractFamily
 from pofx.families.column_moments import narrowest, summary
 from pofx.families.special_functions import excess, floored, normal_cdf
 from pofx.families.tail_probabilities import integral, interval
@@ -25,7 +25,7 @@ ORDER = 8
 Moments = tuple[Float[Array, "c"], Float[Array, "c"], Float[Array, "c"]]
 
 
-class Normal(Family):
+class Normal(AbstractFamily):
     """The normal distribution of a real number.
 
     log p(x) = -(x - centre)^2 / (2 dispersion) - log(2 pi dispersion) / 2
@@ -44,7 +44,7 @@ class Normal(Family):
     floor: Float[Array, "c"]
 
     kinds: ClassVar[frozenset[Kind]] = frozenset({"real"})
-    inside: ClassVar[float] = 0.0
+    support_point: ClassVar[float] = 0.0
 
     def log_prob(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
         z = (x - self.centre) / jnp.sqrt(self.dispersion)
@@ -95,11 +95,11 @@ class Normal(Family):
         d = x - self.centre
         return weight.sum(0), (weight * d).sum(0), (weight * d * d).sum(0)
 
-    def expected(self, other: "Normal") -> Moments:
+    def expected_statistics(self, other: "Normal") -> Moments:
         d = other.centre - self.centre
         return jnp.ones_like(d), d, other.dispersion + d * d
 
-    def maximise(self, statistics: Moments) -> "Normal":
+    def m_step(self, statistics: Moments) -> "Normal":
         total, first, second = statistics
         some = total > 0
         n = jnp.where(some, total, 1)
@@ -112,7 +112,7 @@ class Normal(Family):
         )
 
     @classmethod
-    def start(
+    def from_data(
         cls,
         columns: Sequence[Column],
         x: Float[np.ndarray, "n c"],
@@ -125,14 +125,14 @@ class Normal(Family):
         return cls(jnp.asarray(seen.mean), jnp.asarray(variance), jnp.asarray(floor))
 
     @classmethod
-    def group(cls, column: Column) -> tuple:
+    def stack_key(cls, column: Column) -> tuple:
         return ()
 
     @classmethod
-    def raw_size(cls, column: Column) -> int:
+    def num_raw(cls, column: Column) -> int:
         return 2
 
-    def unconstrained(self, raw: Float[Array, "c size"]) -> "Normal":
+    def from_unconstrained(self, raw: Float[Array, "c size"]) -> "Normal":
         own = jax.lax.stop_gradient(self)
         centre = own.centre + jnp.sqrt(own.dispersion) * raw[:, 0]
         return Normal(centre, floored(own.dispersion, own.floor, raw[:, 1]), own.floor)

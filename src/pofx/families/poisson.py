@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core import closed_forms
 from pofx.core.column import Column, Kind
-from pofx.core.family import Family
+from pofx.core.family import AbstractFamily
 from pofx.families import draws
 from pofx.families.column_moments import summary
 from pofx.families.count_sums import expectation, log_total, poisson_reach, total
@@ -30,7 +30,7 @@ LEAST = 1e-6
 Moments = tuple[Float[Array, "c"], Float[Array, "c"]]
 
 
-class Poisson(Family):
+class Poisson(AbstractFamily):
     """The Poisson distribution of a count.
 
     log p(x) = x log rate - rate - log x!
@@ -45,7 +45,7 @@ class Poisson(Family):
     rate: Float[Array, "c"]
 
     kinds: ClassVar[frozenset[Kind]] = frozenset({"count"})
-    inside: ClassVar[float] = 0.0
+    support_point: ClassVar[float] = 0.0
 
     def log_prob(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
         count = (x >= 0) & (x == jnp.floor(x))
@@ -71,7 +71,7 @@ class Poisson(Family):
         def tails(x):
             return log_poisson_tails(x, self.rate)
 
-        return log_interval(tails, low, high, partial(log_total, self._smooth), self.inside)
+        return log_interval(tails, low, high, partial(log_total, self._smooth), self.support_point)
 
     def _quantile(self, u: Float[Array, "c"], above: Float[Array, "c"]) -> Float[Array, "c"]:
         tails = partial(poisson_tails, m=self.rate)
@@ -92,17 +92,17 @@ class Poisson(Family):
     def statistics(self, x: Float[Array, "n c"], weight: Float[Array, "n c"]) -> Moments:
         return weight.sum(0), (weight * (x - self.rate)).sum(0)
 
-    def expected(self, other: "Poisson") -> Moments:
+    def expected_statistics(self, other: "Poisson") -> Moments:
         return jnp.ones_like(self.rate), other.rate - self.rate
 
-    def maximise(self, statistics: Moments) -> "Poisson":
+    def m_step(self, statistics: Moments) -> "Poisson":
         total, first = statistics
         some = total > 0
         mean = self.rate + first / jnp.where(some, total, 1)
         return Poisson(jnp.where(some, jnp.maximum(mean, LEAST), self.rate))
 
     @classmethod
-    def start(
+    def from_data(
         cls,
         columns: Sequence[Column],
         x: Float[np.ndarray, "n c"],
@@ -112,14 +112,14 @@ class Poisson(Family):
         return cls(jnp.asarray(np.where(seen.weight > 0, np.maximum(seen.mean, LEAST), 1.0)))
 
     @classmethod
-    def group(cls, column: Column) -> tuple:
+    def stack_key(cls, column: Column) -> tuple:
         return ()
 
     @classmethod
-    def raw_size(cls, column: Column) -> int:
+    def num_raw(cls, column: Column) -> int:
         return 1
 
-    def unconstrained(self, raw: Float[Array, "c size"]) -> "Poisson":
+    def from_unconstrained(self, raw: Float[Array, "c size"]) -> "Poisson":
         return Poisson(floored(jax.lax.stop_gradient(self.rate), LEAST, raw[:, 0]))
 
     @classmethod

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from pofx.core.family import Family
+from pofx.core.family import AbstractFamily
 from pofx.core.root_finding import middle
 from pofx.families.special_functions import excess, log_negative_binomial, log_poisson
 
@@ -166,7 +166,7 @@ def _log_from_zero(x: Array, below: Array, above: Array) -> Tails:
 
 
 def interval(
-    family: Family, low: Float[Array, "c"], high: Float[Array, "c"], narrow: Callable
+    family: AbstractFamily, low: Float[Array, "c"], high: Float[Array, "c"], narrow: Callable
 ) -> Float[Array, "c"]:
     """P(low < X <= high), for low < high, as a difference of those tails that are smaller.
 
@@ -174,7 +174,7 @@ def interval(
     """
     ends = jnp.stack([low, high])
     finite = jnp.isfinite(ends)
-    x = jnp.where(finite, ends, family.inside)
+    x = jnp.where(finite, ends, family.support_point)
     # Of infinite ends the tails are known, their gradients are not.
     below, above = jax.vmap(lambda x: (family.cdf(x), family.survival(x)))(x)
     below = jnp.where(finite, below, jnp.array([[0], [1]], below.dtype))
@@ -182,7 +182,10 @@ def interval(
     upper = below[0] > 0.5
     whole, rest = jnp.where(upper, above[0], below[1]), jnp.where(upper, above[1], below[0])
     close = finite.all(0) & (rest > 0.75 * whole)
-    inner = narrow(jnp.where(close, x[0], family.inside), jnp.where(close, x[1], family.inside + 1))
+    inner = narrow(
+        jnp.where(close, x[0], family.support_point),
+        jnp.where(close, x[1], family.support_point + 1),
+    )
     return jnp.where(close, inner, whole - rest)
 
 
@@ -226,7 +229,7 @@ def log_positive_integral(
 
 
 def positive_interval(
-    family: Family, low: Float[Array, "c"], high: Float[Array, "c"]
+    family: AbstractFamily, low: Float[Array, "c"], high: Float[Array, "c"]
 ) -> Float[Array, "c"]:
     """`interval` for a family of positive numbers: over log x its density hardly bends anywhere."""
 

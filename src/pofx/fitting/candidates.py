@@ -7,15 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pofx.core.abstract import Learned
+from pofx.core.abstract import AbstractLearnable
 from pofx.core.column import Column
-from pofx.core.registry import named
-from pofx.core.rows import Rows, alike, log_prob
-from pofx.core.rows import rows as make_rows
-from pofx.learn.em import Fit
-from pofx.learn.learner import Plan, by_batches, refined
+from pofx.core.registry import class_by_name
+from pofx.core.rows import Rows, log_prob, make_rows, with_common_shape
+from pofx.learn.em import FitResult
+from pofx.learn.learner import LearnerConfig, by_batches, refined
 from pofx.learn.learner import fit as learn
-from pofx.learn.model_selection import Candidate, Entrant, Line, contest
+from pofx.learn.model_selection import Candidate, FittedCandidate, LeaderboardRow, select_and_stack
 from pofx.models.correlated import is_number
 from pofx.models.stack import Stack
 from pofx.table.schema import Schema
@@ -37,8 +36,8 @@ class Choice(NamedTuple):
 
     name: str
     options: Mapping[str, Any]
-    fit: Fit
-    board: Sequence[Line] = ()
+    fit: FitResult
+    board: Sequence[LeaderboardRow] = ()
     untried: Sequence[str] = ()
     parts: Sequence[Mapping[str, Any]] = ()
 
@@ -63,7 +62,7 @@ def choose(
     schema: Schema,
     whole: Rows,
     splits: list[tuple[Rows, Rows]],
-    plan: Plan,
+    plan: LearnerConfig,
     budget: float,
     options: Mapping[str, Any],
 ) -> Choice:
@@ -77,10 +76,10 @@ def choose(
         only = ladders[0][0]
         learned = refined(learn(key, _start(only, schema), whole, plan), whole)
         return Choice(only.model, only.options, learned)
-    whole, *trains = alike([whole, *(train for train, _ in splits)])
-    splits = list(zip(trains, alike([valid for _, valid in splits])))
+    whole, *trains = with_common_shape([whole, *(train for train, _ in splits)])
+    splits = list(zip(trains, with_common_shape([valid for _, valid in splits])))
     candidates = [[Candidate(e.name, _start(e, schema)) for e in ladder] for ladder in ladders]
-    verdict = contest(key, candidates, splits, plan, budget=budget)
+    verdict = select_and_stack(key, candidates, splits, plan, budget=budget)
     if len(schema.columns) > 1 and {line.name for line in verdict.board} == {"independent"}:
         ladders = _relating(n)
         sample = [(_sample(train), _sample(valid)) for train, valid in splits[:1]]
@@ -88,7 +87,7 @@ def choose(
             [Candidate(f"{e.name} on {sample[0][0].count} rows", _start(e, schema)) for e in ladder]
             for ladder in ladders
         ]
-        sampled = contest(key, candidates, sample, plan, budget=budget / 2)
+        sampled = select_and_stack(key, candidates, sample, plan, budget=budget / 2)
         board = [*verdict.board, *sampled.board]
         verdict = sampled._replace(board=board, untried=verdict.untried)
     parts = [
@@ -116,7 +115,7 @@ def _relating(n: int) -> list[list[Entry]]:
 
 def _sample(part: Rows) -> Rows:
     """At most SAMPLE_ROWS of the rows, drawn without replacement, the same each time."""
-    x, observed, weight = part.flat()
+    x, observed, weight = part.to_arrays()
     place = np.random.default_rng(0).permutation(len(x))[:SAMPLE_ROWS]
     return make_rows(x[place], observed[place], weight[place])
 
@@ -166,30 +165,30 @@ def _each_level(columns: Sequence[Column], n: int, each: int) -> list[Entry]:
     return [Entry("class_conditional", {"on": c.variable, "part": "correlated"}) for c in of]
 
 
-def stacked(whole: Rows, weights: np.ndarray, fits: list[Fit]) -> Fit:
+def stacked(whole: Rows, weights: np.ndarray, fits: list[FitResult]) -> FitResult:
     """Fitted models as one mixture, and its likelihood of all rows."""
     models = tuple(one.model for one in fits)
     stack = Stack(jnp.log(jnp.asarray(weights)), models)
-    likelihood = float(np.average(log_prob(stack, whole), weights=whole.flat()[2]))
+    likelihood = float(np.average(log_prob(stack, whole), weights=whole.to_arrays()[2]))
     converged = all(one.converged for one in fits)
-    return Fit(stack, [likelihood], converged, sum(one.seconds for one in fits))
+    return FitResult(stack, [likelihood], converged, sum(one.seconds for one in fits))
 
 
 def _refitted(
     key: jax.Array,
-    own: Entrant,
+    own: FittedCandidate,
     entry: Entry,
     schema: Schema,
     whole: Rows,
-    plan: Plan,
+    plan: LearnerConfig,
     budget: float,
-) -> Fit:
+) -> FitResult:
     """The model learned from all rows: from where the first trial ended, or, of few rows, anew.
 
     A start anew looks for structure, as the skeleton of a tree, in all rows; of the two, which are
     of one size, the likelier is taken. What held-out rows stopped stays as it is.
     """
-    first, cls = own.fits[0], named("pofx.models", Learned, "model", entry.model)
+    first, cls = own.fits[0], class_by_name("pofx.models", AbstractLearnable, "model", entry.model)
     if by_batches(cls, whole.count):
         return first if len(own.fits) == 1 else stacked(whole, np.ones(len(own.fits)), own.fits)
     # It goes on near its end: less is enough.
@@ -202,9 +201,9 @@ def _refitted(
 
 
 def _start(entry: Entry, schema: Schema):
-    cls = named("pofx.models", Learned, "model", entry.model)
+    cls = class_by_name("pofx.models", AbstractLearnable, "model", entry.model)
 
-    def start(key: jax.Array, rows: Rows) -> Learned:
-        return cls.start(key, rows, schema.columns, **entry.options)
+    def start(key: jax.Array, rows: Rows) -> AbstractLearnable:
+        return cls.from_data(key, rows, schema.columns, **entry.options)
 
     return start

@@ -10,11 +10,11 @@ import jax
 import numpy as np
 
 from pofx.core import float_width
-from pofx.core.abstract import Learned, Queryable, Trained
-from pofx.core.abstract_approximate import Inexact, estimates
+from pofx.core.abstract import AbstractLearnable, AbstractQueryable, AbstractSGDModel
+from pofx.core.abstract_approximate import AbstractApproximate, estimates
 from pofx.core.errors import PofxError, recording_warnings, unknown_name_error
-from pofx.core.registry import named, snake
-from pofx.core.rows import Rows, rows
+from pofx.core.registry import class_by_name, snake_case
+from pofx.core.rows import Rows, make_rows
 from pofx.families.inflated import aligned
 from pofx.fitting import proposal as proposals
 from pofx.fitting.candidates import Choice, choose
@@ -22,8 +22,8 @@ from pofx.fitting.fit_warnings import warn_about_variance_floors
 from pofx.fitting.options import check, check_columns
 from pofx.fitting.ties import ties
 from pofx.joint.joint import Joint
-from pofx.learn.em import Fit
-from pofx.learn.learner import Plan, Start, by_batches, refined
+from pofx.learn.em import FitResult
+from pofx.learn.learner import LearnerConfig, Start, by_batches, refined
 from pofx.learn.learner import fit as learn
 from pofx.learn.progress_bar import watch
 from pofx.named.fit_record import plain
@@ -88,7 +88,7 @@ def fit(
     p(x, y)  Independent
     """
     name = "mixture" if model is None and "components" in options else model
-    cls = None if name is None else named("pofx.models", Learned, "model", name)
+    cls = None if name is None else class_by_name("pofx.models", AbstractLearnable, "model", name)
     check(name or "mixture", options)
     _check_numbers(restarts=restarts, steps=steps, epochs=epochs)
     for what, value in (("tolerance", tolerance), ("budget", budget)):
@@ -99,7 +99,9 @@ def fit(
     _guide(proposal, cls)
     doubts: list[str] = []
     if not isinstance(schema, Schema):
-        real = (lambda v: cls.carries(v, **options) == {"real"}) if cls else (lambda v: False)
+        real = (
+            (lambda v: cls.supported_kinds(v, **options) == {"real"}) if cls else (lambda v: False)
+        )
         with recording_warnings() as doubts:
             schema = infer(data, schema, numeric=real)
     elif (container := read_frame(data, schema.names).container) != schema.container:
@@ -117,16 +119,20 @@ def fit(
         splits = _splits(shuffle, schema, x, weight, validation)
         with watch(progress, name or "models", units) as report, recording_warnings() as heard:
             warn_about_extremes(schema, x)
-            plan = Plan(restarts, tolerance, steps, epochs, report=report, checkpoint=checkpoint)
+            plan = LearnerConfig(
+                restarts, tolerance, steps, epochs, report=report, checkpoint=checkpoint
+            )
             if cls is None:
-                choice = choose(go, schema, rows(x, weight=weight), splits, plan, budget, options)
+                choice = choose(
+                    go, schema, make_rows(x, weight=weight), splits, plan, budget, options
+                )
             else:
                 one = _named(
-                    key, cls, schema, options, rows(x, weight=weight), splits, plan, proposal
+                    key, cls, schema, options, make_rows(x, weight=weight), splits, plan, proposal
                 )
                 choice = Choice(name or "", options, one)
             model = choice.fit.model
-            assert isinstance(model, Queryable)
+            assert isinstance(model, AbstractQueryable)
             if not estimates(model):
                 model = float_width.for_answers(model, needed=needs_float64(model))
             with float_width.float64(float_width.is_float64(model)):
@@ -160,33 +166,33 @@ def fit(
     return Joint(model, schema, np.full(schema.size, np.nan), fit_info=plain(told))
 
 
-def _in_float64(cls: type[Learned] | None, x: np.ndarray) -> bool:
+def _in_float64(cls: type[AbstractLearnable] | None, x: np.ndarray) -> bool:
     """Whether a table is learned in float64: no network, and no large table that float32 holds."""
-    if not float_width.preferred() or (cls is not None and issubclass(cls, Inexact)):
+    if not float_width.preferred() or (cls is not None and issubclass(cls, AbstractApproximate)):
         return False
     # What gradients train narrows itself; what is compiled from it is expected in float64.
-    trained = cls is not None and issubclass(cls, Trained)
+    trained = cls is not None and issubclass(cls, AbstractSGDModel)
     return trained or x.size < float_width.LARGE_TABLE or column_statistics.needs_float64(x)
 
 
 def _named(
     key: jax.Array,
-    cls: type[Learned],
+    cls: type[AbstractLearnable],
     schema: Schema,
     options: Mapping[str, Any],
     whole: Rows,
     splits: list[tuple[Rows, Rows]],
-    plan: Plan,
+    plan: LearnerConfig,
     proposal: str | None,
-) -> Fit:
+) -> FitResult:
     """A model of this class, learned; an inexact one with its proposal."""
     stops = by_batches(cls, whole.count) and splits
     train, valid = splits[0] if stops else (whole, None)
     start = _start(cls, schema, options)
-    if not issubclass(cls, Inexact):
+    if not issubclass(cls, AbstractApproximate):
         learned = learn(key, start, train, plan, valid)
         return learned if stops else refined(learned, whole)
-    check_columns(snake(cls.__name__), schema, options)
+    check_columns(snake_case(cls.__name__), schema, options)
     return proposals.fit(key, cls.holes, start, schema, (whole, train, valid), plan, proposal)
 
 
@@ -194,25 +200,25 @@ def _judged_units(schema: Schema, splits: list[tuple[Rows, Rows]]) -> float:
     """What log-likelihoods of the rows held out lose a row, as `_units`."""
     if not splits:
         return 0.0
-    x, observed, weight = map(np.concatenate, zip(*(valid.flat() for _, valid in splits)))
+    x, observed, weight = map(np.concatenate, zip(*(valid.to_arrays() for _, valid in splits)))
     return _units(schema, np.where(observed, x, np.nan), weight)
 
 
 def _guide(proposal: str | None, cls: type | None) -> None:
-    if proposal is not None and not (cls and issubclass(cls, Inexact)):
-        told = snake(cls.__name__) if cls else "what fit chooses from"
+    if proposal is not None and not (cls and issubclass(cls, AbstractApproximate)):
+        told = snake_case(cls.__name__) if cls else "what fit chooses from"
         raise PofxError(
             f"proposal: expected a model that needs one, as 'flow'; {told} has closed marginals, "
             "leave it out"
         )
 
 
-def _checkpoint(checkpoint: Any, cls: type[Learned] | None) -> None:
+def _checkpoint(checkpoint: Any, cls: type[AbstractLearnable] | None) -> None:
     if checkpoint is None:
         return
     if not isinstance(checkpoint, str | Path):
         raise PofxError(f"checkpoint: expected the name of a file, got {checkpoint!r}")
-    if cls is None or not issubclass(cls, Trained):
+    if cls is None or not issubclass(cls, AbstractSGDModel):
         raise PofxError("checkpoint: expected a model that gradients train, as continuous_mixture")
 
 
@@ -237,7 +243,7 @@ def _splits(
         held = encode(schema, validation)
         if not len(held):
             raise PofxError("validation: expected a share between 0 and 1, or rows; got no row")
-        return [(rows(x, weight=weight), rows(held))]
+        return [(make_rows(x, weight=weight), make_rows(held))]
     if not 0 < float(validation) < 1:
         raise PofxError(f"validation: expected a share between 0 and 1, got {validation!r}")
     order = np.asarray(jax.random.permutation(key, len(x)))
@@ -250,16 +256,16 @@ def _splits(
     held = [order[i * size : (i + 1) * size] for i in range(folds)]
 
     def part(index):
-        return rows(x[index], weight=None if weight is None else weight[index])
+        return make_rows(x[index], weight=None if weight is None else weight[index])
 
     return [(part(np.setdiff1d(order, own)), part(own)) for own in held]
 
 
-def _start(cls: type[Learned], schema: Schema, options: Mapping[str, Any]) -> Start:
+def _start(cls: type[AbstractLearnable], schema: Schema, options: Mapping[str, Any]) -> Start:
     """The start of a model with these options, for a learner."""
 
-    def start(key: jax.Array, rows: Rows) -> Learned:
-        return cls.start(key, rows, schema.columns, **options)
+    def start(key: jax.Array, rows: Rows) -> AbstractLearnable:
+        return cls.from_data(key, rows, schema.columns, **options)
 
     return start
 

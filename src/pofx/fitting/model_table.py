@@ -2,8 +2,20 @@
 
 from typing import NamedTuple
 
-from pofx.core.abstract import Distribution, Learned, Statistical, Stepwise, Tractable, Trained
-from pofx.core.abstract_approximate import Bounded, Density, Inexact, Unnormalised
+from pofx.core.abstract import (
+    AbstractDistribution,
+    AbstractEMModel,
+    AbstractLearnable,
+    AbstractSGDModel,
+    AbstractStepwiseEMModel,
+    AbstractTractable,
+)
+from pofx.core.abstract_approximate import (
+    AbstractApproximate,
+    AbstractEnergyModel,
+    AbstractExactDensity,
+    AbstractLowerBound,
+)
 from pofx.core.column import KINDS
 from pofx.core.registry import discover
 
@@ -20,7 +32,7 @@ HEADS = (
 )
 
 
-class Promises(NamedTuple):
+class ModelProperties(NamedTuple):
     """What a model's class promises, in words, in the order of HEADS."""
 
     model: str
@@ -34,61 +46,61 @@ class Promises(NamedTuple):
     columns: str
 
 
-def promises() -> list[Promises]:
+def model_properties() -> list[ModelProperties]:
     """Each model that can be fitted, the exact ones first.
 
-    >>> promises()[0].density
+    >>> model_properties()[0].density
     'exact'
     """
-    classes = discover("pofx.models", Learned).items()
+    classes = discover("pofx.models", AbstractLearnable).items()
     return [_of(name, cls) for name, cls in sorted(classes, key=lambda own: _rank(own[1]))]
 
 
 def markdown() -> str:
     """The table as docs/taxonomy.md holds it."""
-    lines = [HEADS, ["---"] * len(HEADS), *promises()]
+    lines = [HEADS, ["---"] * len(HEADS), *model_properties()]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _rank(cls: type[Distribution]) -> int:
-    order = (Tractable, Density, Bounded, Unnormalised)
+def _rank(cls: type[AbstractDistribution]) -> int:
+    order = (AbstractTractable, AbstractExactDensity, AbstractLowerBound, AbstractEnergyModel)
     return next((i for i, promise in enumerate(order) if issubclass(cls, promise)), len(order))
 
 
-def _of(name: str, cls: type[Learned]) -> Promises:
+def _of(name: str, cls: type[AbstractLearnable]) -> ModelProperties:
     density, marginals, draws, new = {
         0: ("exact", "exact", "exact", "exact"),
         1: ("exact", "estimate", "by weights", "exact"),
         2: ("lower bound", "lower bound", "by weights", "exact"),
         3: ("estimate", "estimate", "by weights", "Markov chain"),
     }[_rank(cls)]
-    kinds = cls.carries("x")
+    kinds = cls.supported_kinds("x")
     columns = (
         "all kinds" if kinds == frozenset(KINDS) else ", ".join(k for k in KINDS if k in kinds)
     )
-    return Promises(
+    return ModelProperties(
         f"`{name}`",
         density,
         marginals,
         draws,
         new,
-        cls.one_draw,
+        cls.sampling_cost,
         _learned(cls),
         _holes(cls),
         columns,
     )
 
 
-def _learned(cls: type[Learned]) -> str:
-    if issubclass(cls, Trained):
+def _learned(cls: type[AbstractLearnable]) -> str:
+    if issubclass(cls, AbstractSGDModel):
         return "gradients"
-    if issubclass(cls, Stepwise):
+    if issubclass(cls, AbstractStepwiseEMModel):
         return "EM, by batches of many rows"
-    return "closed form or EM" if issubclass(cls, Statistical) else "its parts"
+    return "closed form or EM" if issubclass(cls, AbstractEMModel) else "its parts"
 
 
-def _holes(cls: type[Learned]) -> str:
-    if not issubclass(cls, Inexact):
+def _holes(cls: type[AbstractLearnable]) -> str:
+    if not issubclass(cls, AbstractApproximate):
         return "integrated out"
     if not cls.holes:
         return "drawn from the proposal"

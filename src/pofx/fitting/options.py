@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from pofx.core.abstract import Learned
+from pofx.core.abstract import AbstractLearnable
 from pofx.core.errors import PofxError, unknown_name_error
-from pofx.core.registry import discover, named
+from pofx.core.registry import class_by_name, discover
 from pofx.table.schema import Schema
 
 
@@ -19,7 +19,7 @@ def options_of(model: str, part: Any = None) -> dict[str, inspect.Parameter]:
     >>> list(options_of("mixture", part="gaussian"))
     ['components', 'part', 'init', 'prior', 'covariance']
     """
-    start = named("pofx.models", Learned, "model", model).start
+    start = class_by_name("pofx.models", AbstractLearnable, "model", model).from_data
     parameters = inspect.signature(start).parameters.values()
     own = {p.name: p for p in parameters if p.kind is p.KEYWORD_ONLY}
     if "part" not in own or not any(p.kind is p.VAR_KEYWORD for p in parameters):
@@ -50,11 +50,13 @@ def check(model: str, options: Mapping[str, Any]) -> None:
 
 def check_columns(model: str, schema: Schema, options: Mapping[str, Any]) -> None:
     """Raises PofxError for a column of a kind that the model does not carry, with those that do."""
-    classes = discover("pofx.models", Learned)
+    classes = discover("pofx.models", AbstractLearnable)
     for variable in schema.variables:
-        own, kind = classes[model].carries(variable.name, **options), variable.column.kind
+        own, kind = classes[model].supported_kinds(variable.name, **options), variable.column.kind
         if kind not in own:
-            able = [name for name, cls in classes.items() if kind in cls.carries(variable.name)]
+            able = [
+                name for name, cls in classes.items() if kind in cls.supported_kinds(variable.name)
+            ]
             told = f"{', '.join(sorted(own))} columns, and {variable.name!r} is {kind}"
             if model in able:
                 given = ", ".join(f"{name}={value!r}" for name, value in options.items())

@@ -8,9 +8,9 @@ import numpy as np
 
 from pofx.core.errors import PofxError
 from pofx.core.float_width import float64, is_float64
-from pofx.core.rows import log_prob, rows
+from pofx.core.rows import log_prob, make_rows
 from pofx.joint.joint import Joint
-from pofx.learn.model_selection import pruned
+from pofx.learn.model_selection import prune_stack
 from pofx.models.stack import Stack
 from pofx.named.fit_record import plain
 from pofx.table.encoding import encode, log_scale
@@ -49,9 +49,9 @@ def stack(models: Sequence[Joint], data: Any) -> Joint:
     if not len(x):
         raise PofxError("data: expected rows to weigh the models by, got none")
     with float64(is_float64(*(p.model for p in models))):
-        held = rows(x)
+        held = make_rows(x)
         scores = np.stack([log_prob(p.model, held) for p in models])
-        some, w = pruned(scores, np.ones(len(x)))
+        some, w = prune_stack(scores, np.ones(len(x)))
         parts = [p for p, used in zip(models, some) if used]
         model = Stack(jnp.log(jnp.asarray(w)), tuple(p.model for p in parts))
         likelihood = np.mean(log_prob(model, held) - log_scale(first.schema, x).sum(1))

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
-from pofx.core.abstract import Queryable
+from pofx.core.abstract import AbstractQueryable
 from pofx.core.errors import warn
-from pofx.core.rows import rows
+from pofx.core.rows import make_rows
 from pofx.queries import imputation
 from pofx.queries.structure import may_depend
 from pofx.table.bijections import Bijection
@@ -32,7 +32,9 @@ class Ties(NamedTuple):
     bijections: tuple[Bijection, ...] = ()
 
 
-def ties(schema: Schema, x: Float[np.ndarray, "n d"], model: Queryable, key: PRNGKeyArray) -> Ties:
+def ties(
+    schema: Schema, x: Float[np.ndarray, "n d"], model: AbstractQueryable, key: PRNGKeyArray
+) -> Ties:
     """The relations and bijections that all rows obey, among columns that the model relates.
 
     A model of independent columns relates none: its draws are not made to say what it does not.
@@ -45,7 +47,9 @@ def ties(schema: Schema, x: Float[np.ndarray, "n d"], model: Queryable, key: PRN
     relations = tuple(r for r in relations if _relates(model, schema, r.names))
     bijections = tuple(b for b in bijections if _relates(model, schema, b.names))
     if relations or bijections:
-        draws = imputation.complete(key, model, rows(np.full((DRAWS, schema.size), np.nan)))
+        draws = imputation.draw_missing(
+            key, model, make_rows(np.full((DRAWS, schema.size), np.nan))
+        )
         loose = [r.target for r in relations if not _tied(r, schema, x, draws)]
         loose += [b.names[-1] for b in bijections if not _agree(b, schema, draws)]
         if loose:
@@ -57,7 +61,7 @@ def ties(schema: Schema, x: Float[np.ndarray, "n d"], model: Queryable, key: PRN
     return Ties(relations, bijections)
 
 
-def _relates(model: Queryable, schema: Schema, names: Sequence[str]) -> bool:
+def _relates(model: AbstractQueryable, schema: Schema, names: Sequence[str]) -> bool:
     """Whether each of the columns may depend on the others of them."""
     masks = [np.arange(schema.size) == schema.slices[n].start for n in names]
     others = [np.any([m for m in masks if m is not mask], axis=0) for mask in masks]

@@ -16,9 +16,9 @@ from safetensors import safe_open
 from safetensors.numpy import save as to_bytes
 
 from pofx.core import float_width
-from pofx.core.abstract import Queryable
+from pofx.core.abstract import AbstractQueryable
 from pofx.core.abstract_approximate import estimates
-from pofx.core.atomic_write import write_whole
+from pofx.core.atomic_write import write_atomically
 from pofx.core.errors import PofxError, PofxWarning, warn
 from pofx.core.escaping import escaped
 from pofx.core.registry import discover
@@ -34,7 +34,7 @@ DEEPEST = 12
 """Modules and lists within one another."""
 
 
-def save(path: str | Path, model: Queryable, header: Mapping[str, Any]) -> None:
+def save(path: str | Path, model: AbstractQueryable, header: Mapping[str, Any]) -> None:
     """Writes a model and what its owner says of it (JSON), whole or not at all."""
     arrays: dict[str, np.ndarray] = {}
     tree = _describe(model, "model", arrays)
@@ -44,10 +44,10 @@ def save(path: str | Path, model: Queryable, header: Mapping[str, Any]) -> None:
     except ValueError as error:
         raise PofxError(f"{path}: cannot be written: {error}") from None
     content = to_bytes(arrays, {HEADER: text})
-    write_whole(path, lambda file: file.write(content))
+    write_atomically(path, lambda file: file.write(content))
 
 
-def load(path: str | Path) -> tuple[Queryable, dict[str, Any]]:
+def load(path: str | Path) -> tuple[AbstractQueryable, dict[str, Any]]:
     """The model and the header; PofxError in one line for any other file."""
     _check_sizes(path)
     with float_width.float64(True), damaged(path), safe_open(path, framework="numpy") as file:
@@ -68,7 +68,7 @@ def load(path: str | Path) -> tuple[Queryable, dict[str, Any]]:
             return file.get_tensor(name)
 
         model = _build(header.pop("model"), tensor)
-        if not isinstance(model, Queryable):
+        if not isinstance(model, AbstractQueryable):
             raise TypeError("it holds no model")
         model = _in_width(model)
         # Shapes and settings that do not fit together are found here, at no cost in memory.
@@ -154,7 +154,7 @@ def _array(value: np.ndarray) -> jax.Array:
     return jnp.asarray(value)
 
 
-def _in_width(model: Queryable) -> Queryable:
+def _in_width(model: AbstractQueryable) -> AbstractQueryable:
     """The model in the width that answers are computed in on this device."""
     if not estimates(model) and (float_width.preferred() or needs_float64(model)):
         return float_width.widened(model)

@@ -15,7 +15,7 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save as to_bytes
 
-from pofx.core.atomic_write import write_whole
+from pofx.core.atomic_write import write_atomically
 from pofx.core.errors import PofxError
 
 FORMAT = 1
@@ -43,7 +43,7 @@ def write(path: Path, state: Any, record: Mapping[str, Any], run: Mapping[str, s
     arrays = {str(i): np.asarray(leaf, order="C") for i, leaf in enumerate(leaves)}
     header = json.dumps({"format": FORMAT, "run": dict(run), "record": dict(record)})
     content = to_bytes(arrays, {"header": header, "digest": _hash((arrays, header))})
-    write_whole(path, lambda file: file.write(content))
+    write_atomically(path, lambda file: file.write(content))
 
 
 def read(path: Path, like: Any, run: Mapping[str, str]) -> tuple[Any, dict[str, Any]] | None:

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pofx.core.abstract import Statistical
-from pofx.core.closed_forms import loosened
+from pofx.core.abstract import AbstractEMModel
+from pofx.core.closed_forms import with_structure_as_data
 from pofx.core.errors import check_at_least, warn
 from pofx.core.rows import Rows
 
@@ -24,7 +24,7 @@ PRIOR_NATS = 5.0
 """Nats over all rows that a prior without a closed density may be worth from step to step."""
 
 
-class Progress(NamedTuple):
+class FitProgress(NamedTuple):
     """Where a fit stands, for whoever watches it."""
 
     step: int
@@ -32,10 +32,10 @@ class Progress(NamedTuple):
     log_likelihood: float
 
 
-Report: TypeAlias = Callable[[Progress], None]
+ProgressCallback: TypeAlias = Callable[[FitProgress], None]
 
 
-class Fit(NamedTuple):
+class FitResult(NamedTuple):
     """A learned model, and how learning went.
 
     `history` holds the log-likelihood before each step, in nats a unit of weight; `skipped` is the
@@ -55,21 +55,21 @@ class Fit(NamedTuple):
 
 
 @eqx.filter_jit
-def step(model: Statistical, rows: Rows) -> tuple[Statistical, jax.Array]:
+def step(model: AbstractEMModel, rows: Rows) -> tuple[AbstractEMModel, jax.Array]:
     """One step of EM: the next model, and this one's mean log-likelihood in nats."""
-    statistics, log_likelihood = rows.sum(model.statistics)
-    return model.maximise(statistics), log_likelihood / rows.total
+    statistics, log_likelihood = rows.sum(model.expected_statistics)
+    return model.m_step(statistics), log_likelihood / rows.total
 
 
 def em(
-    model: Statistical,
+    model: AbstractEMModel,
     rows: Rows,
     *,
     tolerance: float = 1e-6,
     steps: int = 1000,
     seconds: float = float("inf"),
-    report: Report | None = None,
-) -> Fit:
+    report: ProgressCallback | None = None,
+) -> FitResult:
     """Maximum likelihood by EM from a start; no step lowers the likelihood times the prior.
 
     If rounding lowers it all the same, the best model is returned, with a warning. EM stops if the
@@ -80,7 +80,7 @@ def em(
     """
     check_at_least(1, steps=steps)
     began = time.perf_counter()
-    model, back = loosened(model)
+    model, back = with_structure_as_data(model)
     history: list[float] = []
     seen = jnp.full(4, -jnp.inf, rows.x.dtype)
     nothing = jnp.asarray(-jnp.inf, rows.x.dtype)
@@ -93,7 +93,7 @@ def em(
         model, best, seen, trace, count, done = state
         history += np.asarray(trace)[: int(count)].tolist()
         if report:
-            report(Progress(len(history), steps, history[-1]))
+            report(FitProgress(len(history), steps, history[-1]))
         # What is compiled for all fits is not this one's time.
         compiled = compiled if len(history) > count else time.perf_counter()
         if time.perf_counter() - compiled >= seconds:
@@ -123,7 +123,7 @@ def em(
             f"{_last_gain(history):.2g} nats a row); the model stands, more steps may better it",
         )
     converged = bool(done and np.isfinite(history[-1]))
-    return Fit(back(model), history, converged, time.perf_counter() - began)
+    return FitResult(back(model), history, converged, time.perf_counter() - began)
 
 
 def _last_gain(history: list[float]) -> float:

@@ -12,21 +12,21 @@ from pofx.core.answer import Answer, mean_over_rows
 from pofx.core.errors import PofxWarning, recording_warnings
 from pofx.core.rows import Rows
 from pofx.core.rows import log_prob as scores_of
-from pofx.learn.em import Fit
-from pofx.learn.learner import USUAL, Plan, Start, fit
+from pofx.learn.em import FitResult
+from pofx.learn.learner import DEFAULT_CONFIG, LearnerConfig, Start, fit
 
 LEAST = 0.02
 """The smallest weight of a model in a stack, and what one of less may be worth in nats a row."""
 
 
 class Candidate(NamedTuple):
-    """A model under comparison: its name and its start."""
+    """A model under comparison: its name and the function that starts it from data."""
 
     name: str
-    start: Start
+    from_data: Start
 
 
-class Line(NamedTuple):
+class LeaderboardRow(NamedTuple):
     """A line of the leaderboard: held-out log-likelihood in nats a row.
 
     `gain` is the paired difference from the best line before it, with its standard error; `kept`
@@ -42,38 +42,38 @@ class Line(NamedTuple):
     seconds: float
 
 
-class Entrant(NamedTuple):
+class FittedCandidate(NamedTuple):
     """A candidate, its number among its like, its fit to each split, and its held-out scores."""
 
     name: str
     number: int
-    fits: list[Fit]
+    fits: list[FitResult]
     scores: Float[np.ndarray, "n"]
 
 
-class Verdict(NamedTuple):
+class SelectionResult(NamedTuple):
     """The models chosen, their weights in a stack, and the leaderboard."""
 
-    chosen: list[tuple[int, Entrant]]
+    chosen: list[tuple[int, FittedCandidate]]
     weights: Float[np.ndarray, "k"]
-    board: list[Line]
+    board: list[LeaderboardRow]
     untried: list[str]
 
 
 Split = tuple[Rows, Rows]
 
 
-def select(
+def climb_ladder(
     key: PRNGKeyArray,
     candidates: Sequence[Candidate],
     splits: Sequence[Split],
-    plan: Plan = USUAL,
+    plan: LearnerConfig = DEFAULT_CONFIG,
     *,
     patience: int = 2,
     until: float = float("inf"),
     end: float = float("inf"),
     before: Float[np.ndarray, "n"] | None = None,
-) -> tuple[Entrant | None, list[Line]]:
+) -> tuple[FittedCandidate | None, list[LeaderboardRow]]:
     """The candidate that held-out rows prefer, in order of growing size.
 
     Each split holds rows to learn from and rows held out; the held-out rows of all of them judge
@@ -84,25 +84,27 @@ def select(
     that its gain is told against.
     """
     best, lines = None, []
-    weight = np.concatenate([valid.flat()[2] for _, valid in splits])
+    weight = np.concatenate([valid.to_arrays()[2] for _, valid in splits])
     for i, candidate in enumerate(candidates):
         began = time.monotonic()
         if best is not None and (began >= until or i - best.number > patience):
             break
         last = end if best or before is not None else float("inf")
         left = plan._replace(seconds=max(min(plan.seconds, (until - began) / len(splits)), 1e-3))
-        fits = _trials(key, candidate.start, splits, left, last)
+        fits = _trials(key, candidate.from_data, splits, left, last)
         if len(fits) < len(splits):
             break
         score = np.concatenate([scores_of(t.model, v) for t, (_, v) in zip(fits, splits)])
         line = _line(candidate.name, score, best.scores if best else before, weight, began)
         lines.append(line)
         if line.kept or best is None:
-            best = Entrant(candidate.name, i, fits, score)
+            best = FittedCandidate(candidate.name, i, fits, score)
     return best, lines
 
 
-def _trials(key, start: Start, splits: Sequence[Split], plan: Plan, end: float) -> list[Fit]:
+def _trials(
+    key, start: Start, splits: Sequence[Split], plan: LearnerConfig, end: float
+) -> list[FitResult]:
     """A fit to each split, as many as are begun before `end`; what is left is shared evenly."""
     fits = []
     with recording_warnings(), warnings.catch_warnings():
@@ -116,14 +118,14 @@ def _trials(key, start: Start, splits: Sequence[Split], plan: Plan, end: float) 
     return fits
 
 
-def contest(
+def select_and_stack(
     key: PRNGKeyArray,
     ladders: Sequence[Sequence[Candidate]],
     splits: Sequence[Split],
-    plan: Plan = USUAL,
+    plan: LearnerConfig = DEFAULT_CONFIG,
     *,
     budget: float = float("inf"),
-) -> Verdict:
+) -> SelectionResult:
     """The best candidate of each ladder, the best of these, and their stack where that gains.
 
     No fit is begun when `budget` seconds are over, but for the first candidate's. The stack is
@@ -132,7 +134,7 @@ def contest(
     """
     began = time.monotonic()
     until, board, entrants, untried = began + budget, [], [], []
-    weight = np.concatenate([valid.flat()[2] for _, valid in splits])
+    weight = np.concatenate([valid.to_arrays()[2] for _, valid in splits])
     best = None
     for i, ladder in enumerate(ladders):
         start = time.monotonic()
@@ -142,7 +144,7 @@ def contest(
         # Even shares of what is left: what one ladder does not take, the next ones may.
         share = start + max(until - start, 0) / (len(ladders) - i)
         told = best and best.scores
-        own, lines = select(key, ladder, splits, plan, until=share, end=until, before=told)
+        own, lines = climb_ladder(key, ladder, splits, plan, until=share, end=until, before=told)
         if own is None:
             untried.append(ladder[0].name)
             continue
@@ -164,9 +166,9 @@ def contest(
         line = _line("stack", _judged(scores, weight), best.scores, weight, start)
         board.append(line)
         if line.kept:
-            some, weights = pruned(scores, weight)
+            some, weights = prune_stack(scores, weight)
             chosen = [e for e, used in zip(entrants, some) if used]
-    return Verdict(chosen, weights, board, untried)
+    return SelectionResult(chosen, weights, board, untried)
 
 
 def stack_weights(
@@ -186,7 +188,7 @@ def stack_weights(
     return w
 
 
-def pruned(
+def prune_stack(
     scores: Float[np.ndarray, "k n"], weight: Float[np.ndarray, "n"]
 ) -> tuple[np.ndarray, Float[np.ndarray, "k"]]:
     """Which models a stack needs, and their weights.
@@ -197,13 +199,15 @@ def pruned(
     some = (w >= LEAST) | (w == w.max())
     few = stack_weights(scores[some], weight)
     rows = weight > 0
-    lost = mixed(scores[:, rows], w) - mixed(scores[some][:, rows], few)
+    lost = log_mixture(scores[:, rows], w) - log_mixture(scores[some][:, rows], few)
     if np.average(np.nan_to_num(lost, posinf=1e30), weights=weight[rows]) < LEAST:
         return some, few
     return np.ones(len(w), bool), w
 
 
-def mixed(scores: Float[np.ndarray, "k n"], w: Float[np.ndarray, "k"]) -> Float[np.ndarray, "n"]:
+def log_mixture(
+    scores: Float[np.ndarray, "k n"], w: Float[np.ndarray, "k"]
+) -> Float[np.ndarray, "n"]:
     """log Σ_k w_k exp(score_k) of each row."""
     with np.errstate(divide="ignore"):
         return np.logaddexp.reduce(scores + np.log(w)[:, None], axis=0)
@@ -214,17 +218,17 @@ def _judged(scores: np.ndarray, weight: np.ndarray) -> np.ndarray:
     half = np.arange(scores.shape[1]) % 2 == 0
     out = np.empty(scores.shape[1])
     for own in (half, ~half):
-        out[own] = mixed(scores[:, own], stack_weights(scores[:, ~own], weight[~own]))
+        out[own] = log_mixture(scores[:, own], stack_weights(scores[:, ~own], weight[~own]))
     return out
 
 
-def _line(name, score, before, weight, began) -> Line:
+def _line(name, score, before, weight, began) -> LeaderboardRow:
     mean = mean_over_rows(score, weight)
     gain = Answer(0.0) if before is None else mean_over_rows(_more(score, before), weight)
     # A single held-out row has no standard error: its word is taken.
     better = before is None or bool(gain.value > np.nan_to_num(gain.stderr))
     seconds = time.monotonic() - began
-    return Line(name, float(mean), mean.stderr, float(gain), gain.stderr, better, seconds)
+    return LeaderboardRow(name, float(mean), mean.stderr, float(gain), gain.stderr, better, seconds)
 
 
 def _more(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -8,14 +8,14 @@ from html import escape
 from importlib import import_module
 from typing import Any
 
-from pofx.learn.em import Progress, Report
+from pofx.learn.em import FitProgress, ProgressCallback
 
 EVERY = 0.2
 """Seconds between two states of a bar in a notebook."""
 
 
 @contextmanager
-def watch(show: bool | None, name: str, units: float = 0.0) -> Iterator[Report | None]:
+def watch(show: bool | None, name: str, units: float = 0.0) -> Iterator[ProgressCallback | None]:
     """A report for a learner, drawn as a bar on standard error, in a notebook below the cell.
 
     None shows it in a notebook, and where standard error is a terminal. `units` is taken from
@@ -29,13 +29,13 @@ def watch(show: bool | None, name: str, units: float = 0.0) -> Iterator[Report |
         return
     with (_below_the_cell if notebook else _on_a_terminal)(f"fit {name}") as draw:
 
-        def report(at: Progress) -> None:
+        def report(at: FitProgress) -> None:
             draw(at, f"{at.log_likelihood - units:.4f} nats/row")
 
         yield report
 
 
-Draw = Callable[[Progress, str], object]
+Draw = Callable[[FitProgress, str], object]
 
 
 def in_notebook() -> bool:
@@ -73,7 +73,7 @@ def _below_the_cell(what: str) -> Iterator[Draw]:
     handle = display.display(display.HTML(escape(what)), display_id=True)
     began = last = time.monotonic()
 
-    def draw(at: Progress, told: str) -> None:
+    def draw(at: FitProgress, told: str) -> None:
         nonlocal last
         now = time.monotonic()
         if now - last < EVERY and at.step < at.steps:

@@ -11,18 +11,18 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from pofx.core.abstract import Trained
+from pofx.core.abstract import AbstractSGDModel
 from pofx.core.errors import PofxError, warn
 from pofx.core.rows import Rows
 from pofx.learn.batches import batches
 from pofx.learn.checkpoint import fingerprint, read, write
-from pofx.learn.em import Progress, Report
-from pofx.learn.sgd_config import STANDARD, Settings, checked
+from pofx.learn.em import FitProgress, ProgressCallback
+from pofx.learn.sgd_config import DEFAULT_SGD_CONFIG, SGDConfig, checked
 
 ADAM = optax.scale_by_adam()
 
 
-class Epoch(NamedTuple):
+class EpochLosses(NamedTuple):
     """Losses of an epoch in nats a unit of weight.
 
     `train` is the mean over its finite steps, NaN if there is none; `valid` is that of the
@@ -33,7 +33,7 @@ class Epoch(NamedTuple):
     valid: float
 
 
-class Training(NamedTuple):
+class TrainingResult(NamedTuple):
     """A trained model, and how training went.
 
     `best` is the epoch, counted from one, after which the model was what is returned; `skipped`
@@ -43,7 +43,7 @@ class Training(NamedTuple):
     """
 
     model: Any
-    history: list[Epoch]
+    history: list[EpochLosses]
     best: int
     skipped: int
     stopped: str
@@ -51,7 +51,7 @@ class Training(NamedTuple):
     seconds: float
 
 
-class Data(NamedTuple):
+class TrainingData(NamedTuple):
     """Rows in order; `observed` is None where all of them observe everything."""
 
     x: Float[Array, "n d"]
@@ -59,7 +59,7 @@ class Data(NamedTuple):
     weight: Float[Array, "n"]
 
 
-class State(NamedTuple):
+class TrainState(NamedTuple):
     """What an epoch changes; `average` and `best` are None where they are not asked for.
 
     `moving` are the model's other arrays, which may move by themselves.
@@ -80,15 +80,15 @@ class State(NamedTuple):
 
 def train(
     key: PRNGKeyArray,
-    model: Trained,
+    model: AbstractSGDModel,
     rows: Rows,
     *,
     valid: Rows | None = None,
-    settings: Settings = STANDARD,
-    report: Report | None = None,
+    settings: SGDConfig = DEFAULT_SGD_CONFIG,
+    report: ProgressCallback | None = None,
     checkpoint: str | Path | None = None,
     every: float = 30.0,
-) -> Training:
+) -> TrainingResult:
     """Minimises the weighted mean loss of the rows by stochastic gradients from a start.
 
     Every row is met once an epoch, in an order that `key` and the epoch give; rows of weight zero
@@ -102,19 +102,19 @@ def train(
 
     Raises PofxError for settings out of range, rows that do not fit, and the file of another run.
 
-    >>> from pofx.core.rows import rows
+    >>> from pofx.core.rows import make_rows
     >>> class Centre(eqx.Module):
     ...     mean: Array
     ...     size = 1
-    ...     def learnable(self):
+    ...     def trainable_mask(self):
     ...         return Centre(True)
     ...     def moved(self, key):
     ...         return self
     ...     def loss(self, key, x, observed):
     ...         return ((x - self.mean) ** 2).sum(1)
-    ...     risk = loss
-    >>> start, data = Centre(jnp.zeros(1)), rows(np.array([[1.0], [3.0]]))
-    >>> end = train(jax.random.key(0), start, data, settings=Settings(epochs=200, rate=0.1))
+    ...     validation_loss = loss
+    >>> start, data = Centre(jnp.zeros(1)), make_rows(np.array([[1.0], [3.0]]))
+    >>> end = train(jax.random.key(0), start, data, settings=SGDConfig(epochs=200, rate=0.1))
     >>> round(float(end.model.mean[0]), 3), end.stopped
     (2.0, 'epochs')
     """
@@ -122,7 +122,7 @@ def train(
     settings = checked(settings)
     learned = _data(model, rows, "rows")
     held = None if valid is None else _data(model, valid, "valid")
-    parameters, rest = eqx.partition(model, model.learnable())
+    parameters, rest = eqx.partition(model, model.trainable_mask())
     moving, rest = eqx.partition(rest, _moves)
     state, history, begun = _start(parameters, moving, settings, held), [], float("nan")
     shuffle, noise = jax.random.split(key)
@@ -138,7 +138,7 @@ def train(
         found = read(path, state, run)
         if found:
             state, record = found
-            history = [Epoch(*losses) for losses in record["history"]]
+            history = [EpochLosses(*losses) for losses in record["history"]]
             began -= record["seconds"]
     learned, held = jax.tree.map(jnp.asarray, (learned, held))
     numbers = jax.tree.map(jnp.asarray, settings)
@@ -157,14 +157,14 @@ def train(
         score = float("nan")
         if held:
             state, score = _validate((rest, held, noise, least, settings.batch), state)
-        history.append(Epoch(float(loss), float(score)))
+        history.append(EpochLosses(float(loss), float(score)))
         first = first or time.perf_counter() - start
         if time.perf_counter() - written >= every:
             save()
             written = time.perf_counter()
         if report:
             told = history[-1].valid if held else history[-1].train
-            report(Progress(len(history), settings.epochs, -told))
+            report(FitProgress(len(history), settings.epochs, -told))
     save()
     best, _ = _best(history)
     if stopped == "failed":
@@ -174,11 +174,11 @@ def train(
     model = eqx.combine(state.best if best else state.judged, state.moving, rest)
     skipped = len(history) * -(-len(learned.x) // settings.batch) - int(state.taken)
     seconds = time.perf_counter() - began
-    return Training(model, history, best or len(history), skipped, stopped, begun, seconds)
+    return TrainingResult(model, history, best or len(history), skipped, stopped, begun, seconds)
 
 
 @eqx.filter_jit(donate="all-except-first")
-def _epoch(fixed: tuple, state: State) -> tuple[State, Array]:
+def _epoch(fixed: tuple, state: TrainState) -> tuple[TrainState, Array]:
     """One pass over the rows in a new order: the next state, and the mean loss met."""
     rest, data, key, number, batch, settings = fixed
     shuffle, noise = jax.random.split(jax.random.fold_in(key, number))
@@ -192,8 +192,8 @@ def _epoch(fixed: tuple, state: State) -> tuple[State, Array]:
 
     def step(state, batch):
         model = eqx.combine(state.parameters, state.moving, rest)
-        moved = model.moved(jax.random.fold_in(batch[0], 0))
-        fixed = eqx.filter(moved, model.learnable(), inverse=True)
+        moved = model.advance(jax.random.fold_in(batch[0], 0))
+        fixed = eqx.filter(moved, model.trainable_mask(), inverse=True)
         moving = eqx.filter(fixed, _moves)
         descend = jax.value_and_grad(mean, has_aux=True)
         (loss, weight), gradient = descend(state.parameters, moving, batch)
@@ -227,7 +227,7 @@ def _advance(settings, steps, state, gradient, norm):
         # Without bias to the start, as Adam's moments (Kingma and Ba 2015).
         w = (1 - settings.average) / (1 - settings.average**taken)
         average = jax.tree.map(lambda a, p: a + w.astype(a.dtype) * (p - a), average, parameters)
-    return State(parameters, state.moving, moments, taken, average, state.best)
+    return TrainState(parameters, state.moving, moments, taken, average, state.best)
 
 
 def _rate(settings, steps, taken):
@@ -239,7 +239,7 @@ def _rate(settings, steps, taken):
 
 
 @eqx.filter_jit(donate="all-except-first")
-def _validate(fixed: tuple, state: State) -> tuple[State, Array]:
+def _validate(fixed: tuple, state: TrainState) -> tuple[TrainState, Array]:
     """The mean loss of held-out rows, and the state that keeps the parameters of the least."""
     rest, data, key, least, batch = fixed
     index, inside = batches(len(data.x), batch)
@@ -267,7 +267,9 @@ def _moves(leaf: Any) -> bool:
     return eqx.is_array(leaf) and not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
-def _start(parameters: Any, moving: Any, settings: Settings, held: Data | None) -> State:
+def _start(
+    parameters: Any, moving: Any, settings: SGDConfig, held: TrainingData | None
+) -> TrainState:
     def copy(tree=parameters):
         # Donated buffers are gone: none is the caller's. And a type stated is not a weak one,
         # which would change after an epoch and compile anew.
@@ -275,29 +277,31 @@ def _start(parameters: Any, moving: Any, settings: Settings, held: Data | None) 
 
     taken = jnp.zeros((), jnp.int32)
     average, best = copy() if settings.average else None, copy() if held else None
-    return State(copy(), copy(moving), ADAM.init(copy()), taken, average, best)
+    return TrainState(copy(), copy(moving), ADAM.init(copy()), taken, average, best)
 
 
-def _data(model: Trained, rows: Rows, name: str) -> Data:
+def _data(model: AbstractSGDModel, rows: Rows, name: str) -> TrainingData:
     """The rows that weigh something, on the host."""
-    x, observed, weight = rows.flat()
+    x, observed, weight = rows.to_arrays()
     if x.shape[1] != model.size:
         raise PofxError(f"{name}: expected {model.size} columns, got {x.shape[1]}")
     if not (np.isfinite(weight) & (weight >= 0)).all() or not weight.any():
         raise PofxError(f"{name}: expected finite weights of at least 0 and one above, got others")
     x, observed, weight = (a[weight > 0] for a in (x, observed, weight))
     complete = observed.all()
-    return Data(np.where(observed, x, 0), None if complete else observed, weight)
+    return TrainingData(np.where(observed, x, 0), None if complete else observed, weight)
 
 
-def _best(history: list[Epoch]) -> tuple[int, float]:
+def _best(history: list[EpochLosses]) -> tuple[int, float]:
     """The epoch of least validation loss, counted from one, and that loss; else 0 and infinity."""
     losses = [(epoch.valid, i) for i, epoch in enumerate(history, 1) if epoch.valid < np.inf]
     least, number = min(losses, default=(float("inf"), 0))
     return number, least
 
 
-def _stopped(history: list[Epoch], held: Data | None, used: float, settings: Settings) -> str:
+def _stopped(
+    history: list[EpochLosses], held: TrainingData | None, used: float, settings: SGDConfig
+) -> str:
     """Why training ends here, empty where it does not."""
     if history and np.isnan(history[-1].train):
         return "failed"

@@ -8,7 +8,7 @@ import numpy as np
 from pofx.core.errors import PofxError
 
 
-class Settings(NamedTuple):
+class SGDConfig(NamedTuple):
     """How to descend. A new `batch` compiles anew, and so does whether there is an `average`."""
 
     batch: int = 128
@@ -39,7 +39,7 @@ class Settings(NamedTuple):
     """
 
 
-STANDARD = Settings()
+DEFAULT_SGD_CONFIG = SGDConfig()
 RANGES = {
     "batch": ("an integer of at least 1", lambda v: v >= 1),
     "epochs": ("an integer of at least 1", lambda v: v >= 1),
@@ -54,13 +54,13 @@ RANGES = {
 }
 
 
-def checked(settings: Settings) -> Settings:
+def checked(settings: SGDConfig) -> SGDConfig:
     """The settings as plain numbers; PofxError for the first that is out of range."""
     plain: dict[str, Any] = {}
     for name, value in settings._asdict().items():
-        kind = type(getattr(STANDARD, name))
+        kind = type(getattr(DEFAULT_SGD_CONFIG, name))
         expected, holds = RANGES[name]
         if not issubclass(type(value), Integral if kind is int else Real) or not holds(value):
             raise PofxError(f"{name}: expected {expected}, got {value!r}")
         plain[name] = kind(value)
-    return Settings(**plain)
+    return SGDConfig(**plain)

@@ -10,21 +10,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from pofx.core.abstract import Example, Mask, Row, Tractable
-from pofx.core.abstract_approximate import Bounded
+from pofx.core.abstract import AbstractTractable, Example, Mask, Row
+from pofx.core.abstract_approximate import AbstractLowerBound
 from pofx.core.column import KINDS, Column, Kind
-from pofx.core.rows import Rows
-from pofx.core.rows import rows as make_rows
-from pofx.models.networks.output_heads import Headed, Heads, begun
-from pofx.nets.made import Masked
-from pofx.nets.tokens import Tokens
+from pofx.core.rows import Rows, make_rows
+from pofx.models.networks.output_heads import AbstractNetworkModel, Heads, begun
+from pofx.nets.made import MADE
+from pofx.nets.tokens import RowTokens
 from pofx.nets.transformer import Transformer
 
 JUDGED = 4
 """Random subsets by which a row held out is judged."""
 
 
-class AnyOrder(Bounded, Headed):
+class AnyOrder(AbstractLowerBound, AbstractNetworkModel):
     """Columns of any kinds, one after the other in every order: a mixture over orders.
 
     p(x_O) = E_σ Π_t p(x_σ(t) | x_σ(1), ..., x_σ(t-1)),   σ uniform over the orders of O
@@ -44,14 +43,14 @@ class AnyOrder(Bounded, Headed):
     ((5,), True)
     """
 
-    tokens: Tokens
+    tokens: RowTokens
     heads: Heads
-    net: Masked | Transformer
+    net: MADE | Transformer
 
     needs_proposal: ClassVar[bool] = False
-    one_draw: ClassVar[str] = "a pass a column"
+    sampling_cost: ClassVar[str] = "a pass a column"
     # The loss is noisy, and held-out rows go on gaining after epochs that gain nothing.
-    pace: ClassVar[Mapping[str, Any]] = {"average": 0.995, "rate": 3e-3, "patience": 20}
+    sgd_defaults: ClassVar[Mapping[str, Any]] = {"average": 0.995, "rate": 3e-3, "patience": 20}
 
     def along(
         self, key: PRNGKeyArray, order: Int[Array, "d"], x: Row, observed: Mask
@@ -75,7 +74,7 @@ class AnyOrder(Bounded, Headed):
         return x, total
 
     def weighted(
-        self, key: PRNGKeyArray, proposal: Tractable | None, x: Row, observed: Mask
+        self, key: PRNGKeyArray, proposal: AbstractTractable | None, x: Row, observed: Mask
     ) -> tuple[Row, Float[Array, ""]]:
         ordering, drawing = jax.random.split(key)
         u = jax.random.uniform(ordering, (self.size,))
@@ -120,7 +119,7 @@ class AnyOrder(Bounded, Headed):
 
         return jax.vmap(one)(x, seen, observed)
 
-    def risk(
+    def validation_loss(
         self,
         key: PRNGKeyArray,
         x: Float[Array, "n d"],
@@ -130,11 +129,11 @@ class AnyOrder(Bounded, Headed):
         return jax.lax.map(lambda k: self.loss(k, x, observed), keys).mean(0)
 
     @classmethod
-    def carries(cls, variable: str, **options: Any) -> frozenset[Kind]:
+    def supported_kinds(cls, variable: str, **options: Any) -> frozenset[Kind]:
         return frozenset(KINDS)
 
     @classmethod
-    def start(
+    def from_data(
         cls,
         key: PRNGKeyArray,
         rows: Rows,
@@ -168,7 +167,7 @@ class AnyOrder(Bounded, Headed):
         columns = tuple(Column(name, "binary", levels=2, family="bernoulli") for name in "abc")
         few = make_rows(np.array([[0.0, 1, 0], [1, 0, 1]]))
         joints, biases = jax.random.split(key)
-        blank = cls.start(key, few, columns, width=64, depth=1)
+        blank = cls.from_data(key, few, columns, width=64, depth=1)
         own = (jax.random.normal(biases, (64,)), jnp.zeros(3))
         blank = eqx.tree_at(lambda p: p.net.biases, blank, own)
         joint = np.asarray(jax.random.dirichlet(joints, jnp.full(8, 3.0)), np.float64)

@@ -8,21 +8,26 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx.core.abstract import Example, Mask, OnLoss, Row, Tractable
-from pofx.core.abstract_approximate import Density, Direct, by_guide
+from pofx.core.abstract import AbstractTractable, AbstractValidatesOnLoss, Example, Mask, Row
+from pofx.core.abstract_approximate import (
+    AbstractDirectConditionals,
+    AbstractExactDensity,
+    importance_weighted,
+)
 from pofx.core.column import KINDS, Column, Kind
 from pofx.core.errors import PofxError
-from pofx.core.rows import Rows
-from pofx.core.rows import rows as make_rows
-from pofx.models.networks.output_heads import Headed, Heads, begun
-from pofx.nets.made import Masked
-from pofx.nets.tokens import Tokens
+from pofx.core.rows import Rows, make_rows
+from pofx.models.networks.output_heads import AbstractNetworkModel, Heads, begun
+from pofx.nets.made import MADE
+from pofx.nets.tokens import RowTokens
 from pofx.nets.transformer import Transformer
 
 ORDERS = ("given", "random")
 
 
-class Autoregressive(Density, Direct, Headed, OnLoss):
+class Autoregressive(
+    AbstractExactDensity, AbstractDirectConditionals, AbstractNetworkModel, AbstractValidatesOnLoss
+):
     """Columns of any kinds, one after the other in one order: the product rule.
 
     log p(x) = Σ_t log p(x_σ(t) | x_σ(1), ..., x_σ(t-1))
@@ -38,13 +43,13 @@ class Autoregressive(Density, Direct, Headed, OnLoss):
     (3, (3,))
     """
 
-    tokens: Tokens
+    tokens: RowTokens
     heads: Heads
-    net: Masked | Transformer
+    net: MADE | Transformer
 
-    one_draw: ClassVar[str] = "a pass a column"
+    sampling_cost: ClassVar[str] = "a pass a column"
     holes: ClassVar[bool] = False
-    pace: ClassVar[Mapping[str, Any]] = {"average": 0.99, "rate": 2e-3}
+    sgd_defaults: ClassVar[Mapping[str, Any]] = {"average": 0.99, "rate": 2e-3}
 
     def log_density(self, x: Row) -> Float[Array, ""]:
         return self.heads.log_probs(self.raw(x), x, jnp.ones(self.size, bool)).sum()
@@ -65,18 +70,18 @@ class Autoregressive(Density, Direct, Headed, OnLoss):
         return jax.lax.scan(step, x, (keys, jnp.array(self.net.order)))[0]
 
     def weighted(
-        self, key: PRNGKeyArray, proposal: Tractable, x: Row, observed: Mask
+        self, key: PRNGKeyArray, proposal: AbstractTractable, x: Row, observed: Mask
     ) -> tuple[Row, Float[Array, ""]]:
         def first(x):
             whole = self.along(key, x, observed)
             return whole, self.heads.log_probs(self.raw(whole), whole, observed).sum()
 
         def others(x):
-            return by_guide(key, proposal, self.log_density, x, observed)
+            return importance_weighted(key, proposal, self.log_density, x, observed)
 
-        return jax.lax.cond(self.directly(observed), first, others, x)
+        return jax.lax.cond(self.draws_exactly(observed), first, others, x)
 
-    def directly(self, observed: Mask) -> Bool[Array, ""]:
+    def draws_exactly(self, observed: Mask) -> Bool[Array, ""]:
         """Whether what is observed, but not all, comes first in the order."""
         seen = observed[jnp.array(self.net.order)]
         return ~(seen[1:] & ~seen[:-1]).any() & ~seen.all()
@@ -90,11 +95,11 @@ class Autoregressive(Density, Direct, Headed, OnLoss):
         return -jax.vmap(self.log_density)(x)
 
     @classmethod
-    def carries(cls, variable: str, **options: Any) -> frozenset[Kind]:
+    def supported_kinds(cls, variable: str, **options: Any) -> frozenset[Kind]:
         return frozenset(KINDS)
 
     @classmethod
-    def start(
+    def from_data(
         cls,
         key: PRNGKeyArray,
         rows: Rows,
@@ -138,5 +143,5 @@ class Autoregressive(Density, Direct, Headed, OnLoss):
             Column("c", "categorical", levels=3, family="categorical"),
         )
         few = make_rows(np.array([[-1.0, 0, 0], [0, 1, 1], [1, 1, 2]]))
-        made = cls.start(key, few, columns, order="random", width=8, depth=1, components=2)
+        made = cls.from_data(key, few, columns, order="random", width=8, depth=1, components=2)
         return Example(made, columns)

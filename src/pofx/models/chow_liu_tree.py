@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core import closed_forms
-from pofx.core.abstract import Example, Parametric
+from pofx.core.abstract import AbstractParametric, Example
 from pofx.core.column import Column
 from pofx.core.component_axis import over_components
 from pofx.core.errors import check_at_least
@@ -20,7 +20,7 @@ from pofx.models.trees.state_tree import IMPOSSIBLE, StateTree, even_counts, eve
 from pofx.models.trees.tree_model import TreeModel, check_prior, register
 
 
-class ChowLiuTree(TreeModel, Parametric):
+class ChowLiuTree(TreeModel, AbstractParametric):
     """The most likely tree of columns: each depends on one other, its parent, alone.
 
     p(x) = Π_j p(x_j | x_pa(j))
@@ -38,7 +38,7 @@ class ChowLiuTree(TreeModel, Parametric):
     """
 
     @classmethod
-    def start(
+    def from_data(
         cls,
         key: PRNGKeyArray,
         rows: Rows,
@@ -49,7 +49,7 @@ class ChowLiuTree(TreeModel, Parametric):
     ) -> "ChowLiuTree":
         """The tree, its nodes at the counts of levels and of quantile bins."""
         check_at_least(1, states=states)
-        x, observed, weight = rows.flat()
+        x, observed, weight = rows.to_arrays()
         weight = observed * weight[:, None]
         parents = structure.chow_liu(columns, x, weight, prior)
         hidden = tuple(j for j, c in enumerate(columns) if structure.many(c))
@@ -60,11 +60,11 @@ class ChowLiuTree(TreeModel, Parametric):
         if hidden:
             place = np.array(hidden)
             own = x[:, place], weight[:, place]
-            one = Independent.near([columns[j] for j in hidden], *own, prior)
+            one = Independent.from_cells([columns[j] for j in hidden], *own, prior)
             emissions = emission.started(one, np.eye(states)[codes[:, place]], *own)
         counts = structure.pair_counts(codes, weight, parents, max(levels))
         pseudo = prior * even_counts(levels, parents)
-        tree = even_tree(levels, parents).maximise(jnp.asarray(counts + pseudo))
+        tree = even_tree(levels, parents).m_step(jnp.asarray(counts + pseudo))
         return cls(tree, emissions, levels, hidden, prior)
 
     def raw_shapes(self, columns: Sequence[Column]) -> tuple[tuple[int, ...], ...]:
@@ -75,7 +75,7 @@ class ChowLiuTree(TreeModel, Parametric):
         states = jax.tree.leaves(self.emissions)[0].shape[0]
         return ((d, k, k - 1), *((states, *shape) for shape in own))
 
-    def unconstrained(self, raw: tuple[Float[Array, "..."], ...]) -> "ChowLiuTree":
+    def from_unconstrained(self, raw: tuple[Float[Array, "..."], ...]) -> "ChowLiuTree":
         first, *others = raw
         own = jax.lax.stop_gradient(self.tree.log_transition)
         # Adding one number to all of them changes nothing: the first is left as it is.
@@ -83,7 +83,7 @@ class ChowLiuTree(TreeModel, Parametric):
         tree = StateTree(jax.nn.log_softmax(moved, -1), self.parents)
         emissions = self.emissions
         if emissions is not None:
-            emissions = over_components(lambda part, r: part.unconstrained(r))(
+            emissions = over_components(lambda part, r: part.from_unconstrained(r))(
                 emissions, tuple(others)
             )
         return ChowLiuTree(tree, emissions, self.levels, self.hidden, self.prior)
@@ -97,7 +97,7 @@ class ChowLiuTree(TreeModel, Parametric):
         )
         even = even_tree((3, 2, 2), (-1, 0, 0))
         noise = jax.random.uniform(key, even.log_transition.shape, minval=0.2)
-        tree = even.maximise(noise * jnp.exp(even.log_transition))
+        tree = even.m_step(noise * jnp.exp(even.log_transition))
         normal = Normal(
             jnp.array([[-1.0], [2.0]]), jnp.array([[0.5], [1.5]]), jnp.full((2, 1), 1e-6)
         )

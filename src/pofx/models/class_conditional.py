@@ -11,14 +11,13 @@ from jax.scipy.special import entr
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core import closed_forms
-from pofx.core.abstract import Example, Mask, Row, Statistical, Tractable
+from pofx.core.abstract import AbstractEMModel, AbstractTractable, Example, Mask, Row
 from pofx.core.column import DISCRETE, Column, Kind
-from pofx.core.column_mixture import Atoms
+from pofx.core.column_mixture import ColumnMixture
 from pofx.core.component_axis import over_components, stack
 from pofx.core.double_double import Double
 from pofx.core.errors import PofxError, unknown_name_error
-from pofx.core.rows import Rows
-from pofx.core.rows import rows as make_rows
+from pofx.core.rows import Rows, make_rows
 from pofx.families.special_functions import divergence
 from pofx.models.components.log_prob_terms import log_posterior, mixed_terms, part_terms
 from pofx.models.components.operations import (
@@ -42,7 +41,7 @@ from pofx.models.mixture import Mixture
 FEW = 5
 
 
-class ClassConditional(Statistical):
+class ClassConditional(AbstractEMModel):
     """p(y) p(x | y) for a discrete column y: a generative classifier, a generator by class.
 
     log p(x_O, y) = log p(y) + log p(x_O | y); where y is missing, the sum over y of its exponential
@@ -57,7 +56,7 @@ class ClassConditional(Statistical):
     """
 
     log_prior: Float[Array, "k"]
-    parts: Tractable
+    parts: AbstractTractable
     on: int = eqx.field(static=True)
     prior: float = eqx.field(static=True, default=0.0)
 
@@ -98,7 +97,7 @@ class ClassConditional(Statistical):
         others = draw(self.parts, y, own, self._others(x), self._others(observed))
         return jnp.insert(others, self.on, y.astype(others.dtype))
 
-    def _statistics(
+    def _expected_statistics(
         self, x: Float[Array, "n d"], observed: Mask, weight: Float[Array, "n"]
     ) -> tuple[Any, Float[Array, ""]]:
         joint = jax.vmap(self._joint, (0, None), 1)(x, observed)
@@ -106,7 +105,7 @@ class ClassConditional(Statistical):
         own = part_statistics(self.parts, shares, self._others(x), self._others(observed))
         return (shares.sum(1), own), log_likelihood
 
-    def maximise(self, statistics: Any) -> "ClassConditional":
+    def m_step(self, statistics: Any) -> "ClassConditional":
         shares, own = statistics
         log_prior = log_weights(shares, self.prior, self.log_prior)
         return ClassConditional(log_prior, maximised(self.parts, own), self.on, self.prior)
@@ -115,16 +114,16 @@ class ClassConditional(Statistical):
         return log_prior_density(self.log_prior, self.prior, self.parts)
 
     @classmethod
-    def carries(
+    def supported_kinds(
         cls, variable: str, *, on: str | None = None, part: str = "independent", **options: Any
     ) -> frozenset[Kind]:
         if variable == on:
             return DISCRETE
         one, options = part_class(part, options)
-        return one.carries(variable, **options)
+        return one.supported_kinds(variable, **options)
 
     @classmethod
-    def start(
+    def from_data(
         cls,
         key: PRNGKeyArray,
         rows: Rows,
@@ -144,7 +143,7 @@ class ClassConditional(Statistical):
         others = [c for j, c in enumerate(columns) if j != place]
         if not others:
             raise PofxError(f"on: expected columns beside {on!r}, and there are none")
-        x, observed, weight = rows.flat()
+        x, observed, weight = rows.to_arrays()
         model, options = part_class(part, options)
         y, seen = x[:, place], observed[:, place]
         x, observed = np.delete(x, place, 1), np.delete(observed, place, 1)
@@ -156,10 +155,10 @@ class ClassConditional(Statistical):
             rare = (observed[own].sum(0) < FEW) & observed.any(0)
             own = np.ones_like(own) if own.sum() < FEW or rare.any() else own
             part_rows = make_rows(x[own], observed[own], weight[own])
-            parts.append(model.start(k, part_rows, others, prior=prior, **options))
+            parts.append(model.from_data(k, part_rows, others, prior=prior, **options))
         if len(set(map(jax.tree.structure, parts))) > 1:
             every = make_rows(x, observed, weight)
-            parts = [model.start(key, every, others, prior=prior, **options)] * levels
+            parts = [model.from_data(key, every, others, prior=prior, **options)] * levels
         counts = np.array([weight[seen & (y == level)].sum() for level in range(levels)])
         return cls(jnp.log(jnp.asarray(counts + 1.0)), stack(parts), place, prior)
 
@@ -191,7 +190,7 @@ def _place(columns: Sequence[Column], on: str | None) -> int:
 @closed_forms.condition.register(ClassConditional)
 def _condition(
     p: ClassConditional, x: Row, observed: Bool[np.ndarray, "d"], keep: Bool[np.ndarray, "d"]
-) -> ClassConditional | Mixture | Tractable | None:
+) -> ClassConditional | Mixture | AbstractTractable | None:
     rule = closed_forms.condition.find(p.parts)
     if rule is None or keep.sum() == keep[p.on]:
         return None
@@ -248,15 +247,15 @@ def _moments(p: ClassConditional) -> tuple[Row, Float[Array, "d d"]] | None:
     return mixed_moments(p.log_prior, mean, covariance)
 
 
-@closed_forms.column.register(ClassConditional)
-def _column(p: ClassConditional, x: Row, observed: Mask, j: int) -> Atoms | None:
+@closed_forms.conditional_column.register(ClassConditional)
+def _column(p: ClassConditional, x: Row, observed: Mask, j: int) -> ColumnMixture | None:
     if j == p.on:
         return None
     others = p._others(x), p._others(observed)
     return mixed_column(p._posterior(x, observed), p.parts, *others, j - (j > p.on))
 
 
-@closed_forms.box.register(ClassConditional)
+@closed_forms.log_prob_box.register(ClassConditional)
 def _box(
     p: ClassConditional,
     x: Row,
@@ -291,11 +290,11 @@ def _expectation(p: ClassConditional, x: Row, observed: Mask) -> Row | None:
     return None if own is None else jnp.insert(own, p.on, jnp.exp(posterior) @ levels)
 
 
-@closed_forms.completion.register(ClassConditional)
+@closed_forms.most_probable.register(ClassConditional)
 def _completion(p: ClassConditional, x: Row, observed: Mask) -> tuple[Row, Float[Array, ""]] | None:
     weights = p._prior(x, observed)
     # The level rides along as one more entry of its part's row.
-    rule = closed_forms.completion.find(p.parts)
+    rule = closed_forms.most_probable.find(p.parts)
     if rule is None:
         return None
     own = over_components(rule, shared=2)(p.parts, p._others(x), p._others(observed))

@@ -6,13 +6,13 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core import closed_forms
-from pofx.core.abstract import Example, Mask, Queryable, Row
-from pofx.core.column_mixture import Atoms
+from pofx.core.abstract import AbstractQueryable, Example, Mask, Row
+from pofx.core.column_mixture import ColumnMixture
 from pofx.core.log_ratios import log_conditional
 from pofx.models.gaussian import Gaussian
 
 
-class Conditional(Queryable):
+class Conditional(AbstractQueryable):
     """p(x_K | x_O): the columns K of a model given those of O, the rest integrated out.
 
     log p(x_K | x_O) = log p(x_K, x_O) - log p(x_O)
@@ -26,7 +26,7 @@ class Conditional(Queryable):
     1
     """
 
-    model: Queryable
+    model: AbstractQueryable
     given: Float[Array, "d"]
     observed: Bool[Array, "d"]
     keep: tuple[int, ...] = eqx.field(static=True)
@@ -53,11 +53,11 @@ class Conditional(Queryable):
 
 
 def condition(
-    model: Queryable,
+    model: AbstractQueryable,
     x: Float[np.ndarray, "d"],
     observed: Bool[np.ndarray, "d"],
     keep: Bool[np.ndarray, "d"],
-) -> Queryable:
+) -> AbstractQueryable:
     """p(x_K | x_O) as a model of its own: in closed form where a rule knows one.
 
     Nothing observed, it is the marginal of K.
@@ -76,13 +76,13 @@ def condition(
     return Conditional(model, given, jnp.asarray(observed), tuple(np.flatnonzero(keep).tolist()))
 
 
-@closed_forms.column.register(Conditional)
-def _column(p: Conditional, x: Row, observed: Mask, j: int) -> Atoms | None:
-    rule = closed_forms.column.find(p.model)
+@closed_forms.conditional_column.register(Conditional)
+def _column(p: Conditional, x: Row, observed: Mask, j: int) -> ColumnMixture | None:
+    rule = closed_forms.conditional_column.find(p.model)
     return rule and rule(p.model, *p._row(x, observed), p.keep[j])
 
 
-@closed_forms.box.register(Conditional)
+@closed_forms.log_prob_box.register(Conditional)
 def _box(
     p: Conditional,
     x: Row,
@@ -92,7 +92,7 @@ def _box(
     high: Float[Array, "b"],
     given: Mask | None = None,
 ) -> Float[Array, ""] | None:
-    rule = closed_forms.box.find(p.model)
+    rule = closed_forms.log_prob_box.find(p.model)
     inside = tuple(p.keep[j] for j in place)
     before = p.observed if given is None else p._row(x, given)[1]
     return rule and rule(p.model, *p._row(x, observed), inside, low, high, before)

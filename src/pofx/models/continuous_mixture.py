@@ -13,22 +13,31 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from scipy.stats.qmc import Sobol
 
 from pofx.core import closed_forms
-from pofx.core.abstract import Example, Mask, OnLoss, Parametric, Queryable, Row, Still, Tractable
+from pofx.core.abstract import (
+    AbstractParametric,
+    AbstractQueryable,
+    AbstractTractable,
+    AbstractValidatesOnLoss,
+    AbstractWithoutState,
+    Example,
+    Mask,
+    Row,
+)
 from pofx.core.column import Column, Kind
-from pofx.core.column_mixture import Atoms
+from pofx.core.column_mixture import ColumnMixture
 from pofx.core.double_double import Double
 from pofx.core.errors import PofxError, check_at_least
-from pofx.core.registry import named
+from pofx.core.registry import class_by_name
 from pofx.core.rows import Rows
 from pofx.models.independent import Independent
 from pofx.models.mixture import Mixture
-from pofx.nets.mlp import Mlp
+from pofx.nets.mlp import MLP
 
 LARGEST = 2**24
 """The most numbers that the parameters of the finite mixture may come to."""
 
 
-class ContinuousMixture(Tractable, OnLoss, Still):
+class ContinuousMixture(AbstractTractable, AbstractValidatesOnLoss, AbstractWithoutState):
     """A mixture over a latent point z, whose decoder gives the parameters of the row's model.
 
     p(x_O) = ∫ N(z; 0, I) p(x_O | decoder(z)) dz ≈ Σ_k w_k p(x_O | decoder(z_k))
@@ -44,8 +53,8 @@ class ContinuousMixture(Tractable, OnLoss, Still):
     ('Mixture', (4, 2))
     """
 
-    decoder: Mlp
-    part: Parametric
+    decoder: MLP
+    part: AbstractParametric
     grid: Float[Array, "k latent"]
     points: Float[Array, "m latent"]
     log_weights: Float[Array, "m"]
@@ -60,13 +69,15 @@ class ContinuousMixture(Tractable, OnLoss, Still):
         """The finite mixture at the points."""
         return Mixture(self.log_weights, self.decoded(self.points))
 
-    def decoded(self, z: Float[Array, "m latent"]) -> Parametric:
+    def decoded(self, z: Float[Array, "m latent"]) -> AbstractParametric:
         """The models at these latent points, stacked."""
         ends = np.cumsum([math.prod(shape) for shape in self.shapes])[:-1]
 
         def one(z):
             raw = jnp.split(self.decoder(z), ends)
-            return self.part.unconstrained(tuple(r.reshape(s) for r, s in zip(raw, self.shapes)))
+            return self.part.from_unconstrained(
+                tuple(r.reshape(s) for r, s in zip(raw, self.shapes))
+            )
 
         return eqx.filter_vmap(one)(z)
 
@@ -90,19 +101,22 @@ class ContinuousMixture(Tractable, OnLoss, Still):
             mixture = Mixture(jnp.zeros(len(z)), self.decoded(z))
         return -jax.vmap(mixture.log_prob, (0, 0 if observed.ndim == 2 else None))(x, observed)
 
-    def learnable(self) -> Any:
+    def trainable_mask(self) -> Any:
         fixed = jax.tree.map(lambda _: False, self)
         if self.free:
             return eqx.tree_at(lambda p: (p.points, p.log_weights), fixed, (True, True))
         net = jax.tree.map(lambda _: True, self.decoder)
         return eqx.tree_at(lambda p: p.decoder, fixed, net)
 
-    def then(self) -> "ContinuousMixture | None":
+    def next_phase(self) -> "ContinuousMixture | None":
         return None if self.free else self._at(self.points, self.log_weights, free=True)
 
-    def compiled(
-        self, key: PRNGKeyArray, rows: Rows, score: Callable[[Queryable], Float[np.ndarray, "n"]]
-    ) -> Tractable:
+    def finalise(
+        self,
+        key: PRNGKeyArray,
+        rows: Rows,
+        score: Callable[[AbstractQueryable], Float[np.ndarray, "n"]],
+    ) -> AbstractTractable:
         """The mixture; of a Sobol sequence twice as long while that gains a standard error."""
         best = _mixture(self)
         if self.free:
@@ -127,13 +141,15 @@ class ContinuousMixture(Tractable, OnLoss, Still):
         )
 
     @classmethod
-    def carries(
+    def supported_kinds(
         cls, variable: str, *, part: str = "chow_liu_tree", **options: Any
     ) -> frozenset[Kind]:
-        return named("pofx.models", Parametric, "part", part).carries(variable)
+        return class_by_name("pofx.models", AbstractParametric, "part", part).supported_kinds(
+            variable
+        )
 
     @classmethod
-    def start(
+    def from_data(
         cls,
         key: PRNGKeyArray,
         rows: Rows,
@@ -154,18 +170,18 @@ class ContinuousMixture(Tractable, OnLoss, Still):
         if points & (points - 1):
             raise PofxError(f"points: expected a power of two, as Sobol sequences do, got {points}")
         seed, inner, net = jax.random.split(key, 3)
-        model = named("pofx.models", Parametric, "part", part)
-        one = _learned(model.start(inner, rows, columns, prior=prior), rows)
+        model = class_by_name("pofx.models", AbstractParametric, "part", part)
+        one = _learned(model.from_data(inner, rows, columns, prior=prior), rows)
         shapes = one.raw_shapes(columns)
         sizes = [latent, *[width] * depth, sum(math.prod(s) for s in shapes)]
         grid = sobol(seed, points, latent)
-        return cls(Mlp.init(net, sizes), one, grid, normal_points(grid), jnp.zeros(points), shapes)
+        return cls(MLP.init(net, sizes), one, grid, normal_points(grid), jnp.zeros(points), shapes)
 
     @classmethod
     def example(cls, key: PRNGKeyArray) -> Example:
         part, columns = Independent.example(key)
         shapes = part.raw_shapes(columns)
-        net = Mlp.init(key, (2, 8, sum(math.prod(s) for s in shapes)))
+        net = MLP.init(key, (2, 8, sum(math.prod(s) for s in shapes)))
         grid = sobol(key, 4, 2)
         return Example(cls(net, part, grid, normal_points(grid), jnp.zeros(4), shapes), columns)
 
@@ -177,7 +193,7 @@ def _mixture(p: ContinuousMixture) -> Mixture:
 
 @eqx.filter_jit
 def _learned(part: Any, rows: Rows) -> Any:
-    return part.maximise(rows.sum(part.statistics)[0])
+    return part.m_step(rows.sum(part.expected_statistics)[0])
 
 
 def sobol(key: PRNGKeyArray, points: int, latent: int) -> Float[Array, "points latent"]:
@@ -193,10 +209,10 @@ def normal_points(u: Float[Array, "k latent"]) -> Float[Array, "k latent"]:
     return ndtri(jnp.clip(u % 1, eps, 1 - eps))
 
 
-@closed_forms.column.register(ContinuousMixture)
-def _column(p: ContinuousMixture, x: Row, observed: Mask, j: int) -> Atoms | None:
+@closed_forms.conditional_column.register(ContinuousMixture)
+def _column(p: ContinuousMixture, x: Row, observed: Mask, j: int) -> ColumnMixture | None:
     own = p.mixture()
-    rule = closed_forms.column.find(own)
+    rule = closed_forms.conditional_column.find(own)
     return rule and rule(own, x, observed, j)
 
 
@@ -207,10 +223,10 @@ def _expectation(p: ContinuousMixture, x: Row, observed: Mask) -> Row | None:
     return rule and rule(own, x, observed)
 
 
-@closed_forms.box.register(ContinuousMixture)
+@closed_forms.log_prob_box.register(ContinuousMixture)
 def _box(p: ContinuousMixture, x: Row, observed: Mask, *interval: Any) -> Array | None:
     own = p.mixture()
-    rule = closed_forms.box.find(own)
+    rule = closed_forms.log_prob_box.find(own)
     return rule and rule(own, x, observed, *interval)
 
 
@@ -228,10 +244,10 @@ def _moments(p: ContinuousMixture) -> tuple[Row, Float[Array, "d d"]] | None:
     return rule and rule(own)
 
 
-@closed_forms.completion.register(ContinuousMixture)
+@closed_forms.most_probable.register(ContinuousMixture)
 def _completion(
     p: ContinuousMixture, x: Row, observed: Mask
 ) -> tuple[Row, Float[Array, ""]] | None:
     own = p.mixture()
-    rule = closed_forms.completion.find(own)
+    rule = closed_forms.most_probable.find(own)
     return rule and rule(own, x, observed)

@@ -11,15 +11,14 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core import closed_forms
-from pofx.core.abstract import Example, Mask, Row, Statistical
+from pofx.core.abstract import AbstractEMModel, Example, Mask, Row
 from pofx.core.column import KINDS, Column, Kind
-from pofx.core.column_mixture import Atoms
+from pofx.core.column_mixture import ColumnMixture
 from pofx.core.double_double import Double, add, double
 from pofx.core.errors import PofxError
 from pofx.core.family import log_between
 from pofx.core.log_ratios import log_conditional
-from pofx.core.rows import Rows
-from pofx.core.rows import rows as make_rows
+from pofx.core.rows import Rows, make_rows
 from pofx.families.column_families import family_class
 from pofx.families.log_normal import LogNormal
 from pofx.families.normal import Normal
@@ -27,7 +26,7 @@ from pofx.models.gaussian import Gaussian
 from pofx.models.independent import Independent
 
 
-class Correlated(Statistical):
+class Correlated(AbstractEMModel):
     """Numbers jointly normal, positive ones by their logarithm; other columns independent.
 
     log p(x_O) = log N(t(x)_O; μ, Σ) - Σ_{positive j in O} log x_j + Σ_{other j in O} log p_j(x_j)
@@ -103,23 +102,23 @@ class Correlated(Statistical):
             return own
         return self.whole(own, self.rest.sample(second, *self.remainder(x, observed)))
 
-    def _statistics(
+    def _expected_statistics(
         self, x: Float[Array, "n d"], observed: Mask, weight: Float[Array, "n"]
     ) -> tuple[Any, Float[Array, ""]]:
-        own, total = self.normal.statistics(*self.numbers(x, observed), weight)
+        own, total = self.normal.expected_statistics(*self.numbers(x, observed), weight)
         volume = jax.vmap(self._volume, (0, None))(x, observed)
         total += jnp.where(weight > 0, weight * volume, 0).sum()
         if self.rest is None:
             return (own, None), total
-        rest, more = self.rest.statistics(*self.remainder(x, observed), weight)
+        rest, more = self.rest.expected_statistics(*self.remainder(x, observed), weight)
         return (own, rest), total + more
 
-    def maximise(self, statistics: Any) -> "Correlated":
+    def m_step(self, statistics: Any) -> "Correlated":
         own, rest = statistics
         return replace(
             self,
-            normal=self.normal.maximise(own),
-            rest=self.rest and self.rest.maximise(rest),
+            normal=self.normal.m_step(own),
+            rest=self.rest and self.rest.m_step(rest),
         )
 
     def log_prior_density(self) -> Float[Array, ""]:
@@ -127,11 +126,11 @@ class Correlated(Statistical):
         return own + self.rest.log_prior_density() if self.rest else own
 
     @classmethod
-    def carries(cls, variable: str, **options: Any) -> frozenset[Kind]:
+    def supported_kinds(cls, variable: str, **options: Any) -> frozenset[Kind]:
         return frozenset(KINDS)
 
     @classmethod
-    def start(
+    def from_data(
         cls,
         key: PRNGKeyArray,
         rows: Rows,
@@ -148,7 +147,7 @@ class Correlated(Statistical):
                 "columns: expected one of real or positive numbers without point masses, and there "
                 "is none; use model='independent', or a mixture of that"
             )
-        x, observed, weight = rows.flat()
+        x, observed, weight = rows.to_arrays()
         logs = tuple(columns[j].kind == "positive" for j in place)
         y, seen = x[:, place], observed[:, place]
         y = np.where(logs, np.log(np.where(y > 0, y, 1)), y)
@@ -158,13 +157,13 @@ class Correlated(Statistical):
             replace(columns[j], kind="real", family="normal", resolution=columns[j].resolution / t)
             for j, t in zip(place, typical)
         ]
-        normal = Gaussian.start(
+        normal = Gaussian.from_data(
             key, make_rows(y, seen, weight), own, covariance=covariance, prior=prior
         )
         rest = None
         if others:
             heavy = (observed * weight[:, None])[:, others]
-            rest = Independent.near([columns[j] for j in others], x[:, others], heavy, prior)
+            rest = Independent.from_cells([columns[j] for j in others], x[:, others], heavy, prior)
         return cls(normal, rest, tuple(place), logs)
 
     @classmethod
@@ -178,7 +177,7 @@ class Correlated(Statistical):
         few = make_rows(np.array([[-1.0, 0, 0.5, 1], [1, 1, 2, 0], [0, 1, 1, 0.5]]))
         half = 0.3 * jax.random.normal(key, (3, 3))
         covariance = half @ half.T + 0.1 * jnp.eye(3)
-        model = cls.start(key, few, columns)
+        model = cls.from_data(key, few, columns)
         return Example(eqx.tree_at(lambda p: p.normal.covariance, model, covariance), columns)
 
 
@@ -260,7 +259,7 @@ def _given(p: Correlated, x: Row, observed: Mask) -> tuple[Float[Array, "p"], Fl
     return mean, jnp.where(missing, p.normal.covariance - g @ p.normal.covariance, 0)
 
 
-@closed_forms.completion.register(Correlated)
+@closed_forms.most_probable.register(Correlated)
 def _completion(p: Correlated, x: Row, observed: Mask) -> tuple[Row, Float[Array, ""]]:
     # The density of x is highest where log N(y) - Σ_positive y_j is: at mean less Σ 1_positive.
     mean, covariance = _given(p, x, observed)
@@ -270,18 +269,18 @@ def _completion(p: Correlated, x: Row, observed: Mask) -> tuple[Row, Float[Array
     return best, p.log_prob(best)
 
 
-@closed_forms.column.register(Correlated)
-def _column(p: Correlated, x: Row, observed: Mask, j: int) -> Atoms | None:
+@closed_forms.conditional_column.register(Correlated)
+def _column(p: Correlated, x: Row, observed: Mask, j: int) -> ColumnMixture | None:
     if j not in p.place:
-        rule = closed_forms.column.find(p.rest)
+        rule = closed_forms.conditional_column.find(p.rest)
         return rule and rule(p.rest, *p.remainder(x, observed), p.others.index(j))
-    rule, i = closed_forms.column.find(p.normal), p.place.index(j)
+    rule, i = closed_forms.conditional_column.find(p.normal), p.place.index(j)
     assert rule is not None
     own = rule(p.normal, *p.numbers(x, observed), i)
-    return Atoms(own.log_weights, LogNormal(own.family)) if p.logs[i] else own
+    return ColumnMixture(own.log_weights, LogNormal(own.family)) if p.logs[i] else own
 
 
-@closed_forms.box.register(Correlated)
+@closed_forms.log_prob_box.register(Correlated)
 def _box(
     p: Correlated,
     x: Row,
@@ -302,7 +301,10 @@ def _box(
         total += log_between(found.family, low[i : i + 1], high[i : i + 1])[0]
     if p.rest is None:
         return total
-    rule, inside = closed_forms.box.find(p.rest), tuple(p.others.index(place[i]) for i in rest)
+    rule, inside = (
+        closed_forms.log_prob_box.find(p.rest),
+        tuple(p.others.index(place[i]) for i in rest),
+    )
     assert rule is not None
     before = None if given is None else p.remainder(x, given)[1]
     others = *p.remainder(x, observed), inside, low[rest], high[rest], before

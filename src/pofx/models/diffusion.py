@@ -10,18 +10,29 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx.core.abstract import Example, Mask, OnePhase, Queryable, Row, Still, Tractable
-from pofx.core.abstract_approximate import Bounded, Direct, Steered
+from pofx.core.abstract import (
+    AbstractOnePhase,
+    AbstractQueryable,
+    AbstractTractable,
+    AbstractWithoutState,
+    Example,
+    Mask,
+    Row,
+)
+from pofx.core.abstract_approximate import (
+    AbstractDirectConditionals,
+    AbstractLowerBound,
+    AbstractStepSampler,
+)
 from pofx.core.column import KINDS, Column, Kind
 from pofx.core.errors import PofxError, check_at_least
-from pofx.core.rows import Rows
-from pofx.core.rows import rows as make_rows
+from pofx.core.rows import Rows, make_rows
 from pofx.models.denoising.ancestral_sampling import descended, log_weight
 from pofx.models.denoising.denoiser import Denoiser, residue
-from pofx.models.denoising.noisy_encoding import Codes
+from pofx.models.denoising.noisy_encoding import NoisyEncoding
 from pofx.models.denoising.probability_flow import flow_log_prob, flowed
 from pofx.models.networks.context import Context
-from pofx.nets.residual import Residual
+from pofx.nets.residual import ResidualMLP
 
 ROWS, TIMES = 4096, 8
 """The most rows that a step's error is measured on, and times at which a row held out is judged."""
@@ -30,7 +41,13 @@ UNTOLD = 0.1
 SAMPLERS = ("ancestral", "ode")
 
 
-class Diffusion(Bounded, Direct, Steered, Still, OnePhase):
+class Diffusion(
+    AbstractLowerBound,
+    AbstractDirectConditionals,
+    AbstractStepSampler,
+    AbstractWithoutState,
+    AbstractOnePhase,
+):
     """A variational diffusion model: the codes of a row, hidden by noise, then recovered.
 
     q(z_t | x) = N(α_t c(x), σ_t²),  α_t² = sigmoid(-γ_t), σ_t² = sigmoid(γ_t), γ_t linear in t
@@ -59,9 +76,9 @@ class Diffusion(Bounded, Direct, Steered, Still, OnePhase):
     sampler: Annotated[str, SAMPLERS] = eqx.field(static=True, default="ancestral")
 
     holes: ClassVar[bool] = False
-    one_draw: ClassVar[str] = "a pass a step"
+    sampling_cost: ClassVar[str] = "a pass a step"
     # A bound at one random time a row is noisy: no patience, and the parameters averaged.
-    pace: ClassVar[Mapping[str, Any]] = {
+    sgd_defaults: ClassVar[Mapping[str, Any]] = {
         "batch": 256,
         "epochs": 400,
         "rate": 2e-3,
@@ -121,11 +138,11 @@ class Diffusion(Bounded, Direct, Steered, Still, OnePhase):
     # -- draws and their weights
 
     def weighted(
-        self, key: PRNGKeyArray, proposal: Tractable, x: Row, observed: Mask
+        self, key: PRNGKeyArray, proposal: AbstractTractable, x: Row, observed: Mask
     ) -> tuple[Row, Float[Array, ""]]:
         return self.context.weighted(key, proposal, x, observed, self._weigh, self.draw_given)
 
-    def directly(self, observed: Mask) -> Bool[Array, ""]:
+    def draws_exactly(self, observed: Mask) -> Bool[Array, ""]:
         return self.context.open(observed)
 
     def _weigh(self, key: PRNGKeyArray, row: Row) -> Float[Array, ""]:
@@ -149,7 +166,7 @@ class Diffusion(Bounded, Direct, Steered, Still, OnePhase):
             z = descended(noise, d, r, z, told, g)
         return self.context.put(row, d.codes.sample(last, z / d.level(0)[0]))
 
-    def steered(
+    def with_sampler(
         self,
         sampler: str | None = None,
         timesteps: int | None = None,
@@ -176,7 +193,7 @@ class Diffusion(Bounded, Direct, Steered, Still, OnePhase):
 
     # -- learning
 
-    def risk(
+    def validation_loss(
         self,
         key: PRNGKeyArray,
         x: Float[Array, "n d"],
@@ -184,16 +201,19 @@ class Diffusion(Bounded, Direct, Steered, Still, OnePhase):
     ) -> Float[Array, "n"]:
         return -jax.vmap(lambda k, x: self.bound(k, x, TIMES))(jax.random.split(key, len(x)), x)
 
-    def learnable(self) -> Any:
+    def trainable_mask(self) -> Any:
         fixed = jax.tree.map(lambda _: False, self)
         net = jax.tree.map(lambda _: True, self.denoiser.net)
         return eqx.tree_at(lambda p: p.denoiser.net, fixed, net)
 
-    def compiled(
-        self, key: PRNGKeyArray, rows: Rows, score: Callable[[Queryable], Float[np.ndarray, "n"]]
+    def finalise(
+        self,
+        key: PRNGKeyArray,
+        rows: Rows,
+        score: Callable[[AbstractQueryable], Float[np.ndarray, "n"]],
     ) -> "Diffusion":
         """With the error of each step as it is over the rows."""
-        x, _, weight = rows.flat()
+        x, _, weight = rows.to_arrays()
         choosing, noise = jax.random.split(key)
         some = np.asarray(jax.random.permutation(choosing, len(x)))
         some = some[weight[some] > 0][:ROWS]
@@ -204,11 +224,11 @@ class Diffusion(Bounded, Direct, Steered, Still, OnePhase):
         return eqx.tree_at(lambda p: p.residue, self, wide)
 
     @classmethod
-    def carries(cls, variable: str, **options: Any) -> frozenset[Kind]:
+    def supported_kinds(cls, variable: str, **options: Any) -> frozenset[Kind]:
         return frozenset(KINDS)
 
     @classmethod
-    def start(
+    def from_data(
         cls,
         key: PRNGKeyArray,
         rows: Rows,
@@ -223,14 +243,14 @@ class Diffusion(Bounded, Direct, Steered, Still, OnePhase):
     ) -> "Diffusion":
         """The model of codes that are normal and independent."""
         check_at_least(1, timesteps=timesteps, width=width, depth=depth)
-        context = Context.near(jax.random.fold_in(key, 1), rows, columns, on)
-        x, observed, weight = rows.flat()
+        context = Context.from_data(jax.random.fold_in(key, 1), rows, columns, on)
+        x, observed, weight = rows.to_arrays()
         rest, weight = list(context.rest), observed * weight[:, None]
-        codes = Codes.near([columns[j] for j in rest], x[:, rest], weight[:, rest])
+        codes = NoisyEncoding.from_data([columns[j] for j in rest], x[:, rest], weight[:, rest])
         told = context.size + 1 if context.size else 0
-        net = Residual.init(key, codes.size, codes.size, width, depth, told)
+        net = ResidualMLP.init(key, codes.size, codes.size, width, depth, told)
         start = cls(Denoiser(codes, net), context, jnp.ones((timesteps, codes.size)))
-        return start.steered(sampler, guidance=guidance)
+        return start.with_sampler(sampler, guidance=guidance)
 
     @classmethod
     def example(cls, key: PRNGKeyArray) -> Example:
@@ -240,6 +260,6 @@ class Diffusion(Bounded, Direct, Steered, Still, OnePhase):
             Column("c", "real", family="normal"),
         )
         few = make_rows(np.array([[-1.0, 0, -1], [1, 1, 1]]))
-        p = cls.start(key, few, columns, on="b", timesteps=8, width=8, depth=1)
+        p = cls.from_data(key, few, columns, on="b", timesteps=8, width=8, depth=1)
         outlet = jax.random.normal(key, (2, 8)) / 8
         return Example(eqx.tree_at(lambda p: p.denoiser.net.outlet, p, outlet), columns)

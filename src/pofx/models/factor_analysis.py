@@ -11,10 +11,10 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core import closed_forms
-from pofx.core.abstract import Example, Mask, Row, Statistical
+from pofx.core.abstract import AbstractEMModel, Example, Mask, Row
 from pofx.core.column import Column, Kind
-from pofx.core.column_mixture import Atoms
-from pofx.core.linalg import whitener
+from pofx.core.column_mixture import ColumnMixture
+from pofx.core.linalg import inverse_cholesky
 from pofx.core.rows import Rows
 from pofx.models.gaussian import one_normal
 from pofx.models.linear_gaussian.latent_linear import Posterior, box, check_latent, principal, terms
@@ -32,7 +32,7 @@ class Regressions(NamedTuple):
     all: Float[Array, "q+1 q+1"]
 
 
-class FactorAnalysis(Statistical):
+class FactorAnalysis(AbstractEMModel):
     """x = μ + Λz + ε with z ~ N(0, I) of q dimensions and ε ~ N(0, Ψ), Ψ diagonal.
 
     Exact marginals and conditionals at a cost linear in the columns, and so is learning: by EM, a
@@ -66,7 +66,7 @@ class FactorAnalysis(Statistical):
         z = jnp.where(observed, x - self.mean, 0)
         return self.mean + self._posterior(observed).sample(key, z, self.noise)
 
-    def _statistics(
+    def _expected_statistics(
         self, x: Float[Array, "n d"], observed: Mask, weight: Float[Array, "n"]
     ) -> tuple[Regressions, Float[Array, ""]]:
         posterior = self._posterior(observed)
@@ -85,11 +85,11 @@ class FactorAnalysis(Statistical):
         )
         return statistics, weight @ log_prob
 
-    def maximise(self, statistics: Regressions) -> "FactorAnalysis":
+    def m_step(self, statistics: Regressions) -> "FactorAnalysis":
         s, identity = statistics, jnp.eye(self.loading.shape[-1] + 1, dtype=self.mean.dtype)
         seen = s.weight > 0
         latent = jnp.where(seen[:, None, None], s.latent, identity)
-        w = whitener(latent)
+        w = inverse_cholesky(latent)
         pseudo = pseudo_variance(1 / self.noise, self.scale.variance)
         slope = (w.mT @ (w @ s.cross[..., None]))[..., 0]
         left = s.square - (slope * s.cross).sum(1) + self.prior * pseudo
@@ -113,11 +113,11 @@ class FactorAnalysis(Statistical):
         return self.prior * spread if self.prior else jnp.zeros(())
 
     @classmethod
-    def carries(cls, variable: str, **options: Any) -> frozenset[Kind]:
+    def supported_kinds(cls, variable: str, **options: Any) -> frozenset[Kind]:
         return frozenset({"real"})
 
     @classmethod
-    def start(
+    def from_data(
         cls,
         key: PRNGKeyArray,
         rows: Rows,
@@ -154,7 +154,7 @@ def _latent_moments(
     covariance = moments[:-1, :-1] / jnp.where(some, total, 1) - jnp.outer(mean[:-1], mean[:-1])
     identity = jnp.eye(len(covariance), dtype=covariance.dtype)
     covariance = jnp.where(some, covariance, identity)
-    return jnp.where(some, mean[:-1], 0), covariance @ whitener(covariance).T
+    return jnp.where(some, mean[:-1], 0), covariance @ inverse_cholesky(covariance).T
 
 
 @closed_forms.condition.register(FactorAnalysis)
@@ -167,7 +167,7 @@ def _condition(
     return FactorAnalysis(p.mean[k] + move, loading, p.noise[k], scale, p.prior)
 
 
-closed_forms.box.register(FactorAnalysis)(box)
+closed_forms.log_prob_box.register(FactorAnalysis)(box)
 closed_forms.terms.register(FactorAnalysis)(terms)
 
 
@@ -176,14 +176,14 @@ def _entropy(p: FactorAnalysis, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""
     return p._posterior(jnp.asarray(asked)).entropy()
 
 
-@closed_forms.normal.register(FactorAnalysis)
+@closed_forms.as_gaussian.register(FactorAnalysis)
 @closed_forms.moments.register(FactorAnalysis)
 def _moments(p: FactorAnalysis) -> tuple[Row, Float[Array, "d d"]]:
     return p.mean, p.loading @ p.loading.T + jnp.diag(p.noise)
 
 
-@closed_forms.column.register(FactorAnalysis)
-def _column(p: FactorAnalysis, x: Row, observed: Mask, j: int) -> Atoms:
+@closed_forms.conditional_column.register(FactorAnalysis)
+def _column(p: FactorAnalysis, x: Row, observed: Mask, j: int) -> ColumnMixture:
     given = p._posterior(observed).given(jnp.where(observed, x - p.mean, 0))
     move, loading = jax.tree.map(operator.itemgetter(j), given)
     variance = loading @ loading + p.noise[j]
@@ -196,7 +196,7 @@ def _expectation(p: FactorAnalysis, x: Row, observed: Mask) -> Row:
     return p.mean + p.loading @ p._posterior(observed).mean(z)
 
 
-@closed_forms.completion.register(FactorAnalysis)
+@closed_forms.most_probable.register(FactorAnalysis)
 def _completion(p: FactorAnalysis, x: Row, observed: Mask) -> tuple[Row, Float[Array, ""]]:
     # A Gaussian is highest at its mean.
     best = jnp.where(observed, x, _expectation(p, x, observed))

@@ -10,18 +10,32 @@ import numpy as np
 from jax.scipy.stats import norm
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx.core.abstract import Example, Mask, OnePhase, OnLoss, Queryable, Row, Still, Tractable
-from pofx.core.abstract_approximate import Density, Direct
-from pofx.core.column import KINDS, Column, Kind, smooth
+from pofx.core.abstract import (
+    AbstractOnePhase,
+    AbstractQueryable,
+    AbstractTractable,
+    AbstractValidatesOnLoss,
+    AbstractWithoutState,
+    Example,
+    Mask,
+    Row,
+)
+from pofx.core.abstract_approximate import AbstractDirectConditionals, AbstractExactDensity
+from pofx.core.column import KINDS, Column, Kind, check_column_kinds
 from pofx.core.errors import PofxError, check_at_least
-from pofx.core.rows import Rows
-from pofx.core.rows import rows as make_rows
+from pofx.core.rows import Rows, make_rows
 from pofx.families.column_moments import summary
 from pofx.models.networks.context import Context
-from pofx.nets.bijection import LAYERS, TRANSFORMS, Bijection, Plan
+from pofx.nets.bijection import LAYERS, TRANSFORMS, Bijection, BijectionConfig
 
 
-class Flow(Density, Direct, OnLoss, Still, OnePhase):
+class Flow(
+    AbstractExactDensity,
+    AbstractDirectConditionals,
+    AbstractValidatesOnLoss,
+    AbstractWithoutState,
+    AbstractOnePhase,
+):
     """A normalising flow of continuous columns: the change of variables.
 
     log p(x | c) = log N(f(x, c); 0, I) + log |det df(x, c) / dx|
@@ -47,7 +61,7 @@ class Flow(Density, Direct, OnLoss, Still, OnePhase):
     rounding: Float[Array, "columns"]
 
     holes: ClassVar[bool] = False
-    pace: ClassVar[Mapping[str, Any]] = {"average": 0.99}
+    sgd_defaults: ClassVar[Mapping[str, Any]] = {"average": 0.99}
 
     @property
     def size(self) -> int:
@@ -71,14 +85,14 @@ class Flow(Density, Direct, OnLoss, Still, OnePhase):
         return self.context.put(row, own)
 
     def weighted(
-        self, key: PRNGKeyArray, proposal: Tractable, x: Row, observed: Mask
+        self, key: PRNGKeyArray, proposal: AbstractTractable, x: Row, observed: Mask
     ) -> tuple[Row, Float[Array, ""]]:
         def weigh(_, whole):
             return self.log_density(whole)
 
         return self.context.weighted(key, proposal, x, observed, weigh, self.draw_given)
 
-    def directly(self, observed: Mask) -> Bool[Array, ""]:
+    def draws_exactly(self, observed: Mask) -> Bool[Array, ""]:
         return self.context.open(observed)
 
     def loss(
@@ -90,24 +104,27 @@ class Flow(Density, Direct, OnLoss, Still, OnePhase):
         noise = jax.random.uniform(key, x.shape, x.dtype, -0.5, 0.5)
         return -jax.vmap(self.log_density)(x + self.rounding * noise)
 
-    def learnable(self) -> Any:
+    def trainable_mask(self) -> Any:
         """The layers: mean and scale are in the data's units, and steps of learning are not."""
         fixed = jax.tree.map(lambda _: False, self)
         layers = jax.tree.map(eqx.is_inexact_array, self.bijection)
         return eqx.tree_at(lambda p: p.bijection, fixed, layers)
 
-    def compiled(
-        self, key: PRNGKeyArray, rows: Rows, score: Callable[[Queryable], Float[np.ndarray, "n"]]
+    def finalise(
+        self,
+        key: PRNGKeyArray,
+        rows: Rows,
+        score: Callable[[AbstractQueryable], Float[np.ndarray, "n"]],
     ) -> "Flow":
         return self
 
     @classmethod
-    def carries(cls, variable: str, *, on: str = "", **options: Any) -> frozenset[Kind]:
+    def supported_kinds(cls, variable: str, *, on: str = "", **options: Any) -> frozenset[Kind]:
         given = variable in [name.strip() for name in on.split(",")]
         return frozenset(KINDS if given else {"real"})
 
     @classmethod
-    def start(
+    def from_data(
         cls,
         key: PRNGKeyArray,
         rows: Rows,
@@ -131,14 +148,14 @@ class Flow(Density, Direct, OnLoss, Still, OnePhase):
         if not 0 < tail < np.inf:
             raise PofxError(f"tail: expected a number of scales above 0, got {tail:g}")
         inner, outer = jax.random.split(key)
-        context = Context.near(inner, rows, columns, on)
+        context = Context.from_data(inner, rows, columns, on)
         own = [columns[j] for j in context.rest]
-        smooth(own, "a flow", "real")
+        check_column_kinds(own, "a flow", "real")
         rounding = np.zeros(len(columns))
         rounding[list(context.rest)] = [column.resolution for column in own]
         d = len(own)
-        plan = Plan(d, context.size, kind, transform, layers, width, depth, knots, tail)
-        x, observed, weight = rows.flat()
+        plan = BijectionConfig(d, context.size, kind, transform, layers, width, depth, knots, tail)
+        x, observed, weight = rows.to_arrays()
         x, observed = x[:, context.rest], observed[:, context.rest]
         seen = summary(x, observed * weight[:, None])
         # Under the noise of rounding: rows learned from may be alike where others are not.
@@ -154,13 +171,13 @@ class Flow(Density, Direct, OnLoss, Still, OnePhase):
 
     @classmethod
     def example(cls, key: PRNGKeyArray) -> Example:
-        plan = Plan(2, 3, "coupling", "affine", 2, 8, 1, 4, 5.0)
+        plan = BijectionConfig(2, 3, "coupling", "affine", 2, 8, 1, 4, 5.0)
         columns = (
             Column("a", "real", family="normal"),
             Column("b", "categorical", levels=3, family="categorical"),
             Column("c", "real", family="normal"),
         )
         few = make_rows(np.array([[0.0, 0, 0], [1, 1, 1], [2, 2, 2]]))
-        context = Context.near(key, few, columns, "b")
+        context = Context.from_data(key, few, columns, "b")
         numbers = jnp.ones(2), jnp.zeros(2), jnp.zeros(3)
         return Example(cls(Bijection.init(key, plan), context, *numbers), columns)

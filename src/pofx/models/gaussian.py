@@ -11,13 +11,13 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core import closed_forms, extended_precision
-from pofx.core.abstract import Example, Mask, Row, Statistical
+from pofx.core.abstract import AbstractEMModel, Example, Mask, Row
 from pofx.core.column import Column, Kind
-from pofx.core.column_mixture import Atoms
-from pofx.core.component_axis import pooled
+from pofx.core.column_mixture import ColumnMixture
+from pofx.core.component_axis import sum_over_components
 from pofx.core.double_double import Double, add, double, rounded, total, two_product, two_sum
 from pofx.core.errors import unknown_name_error
-from pofx.core.linalg import half_log_det, whitener
+from pofx.core.linalg import half_log_det, inverse_cholesky
 from pofx.core.rows import Rows
 from pofx.families.normal import Normal
 from pofx.models.linear_gaussian.covariance import STRUCTURES
@@ -29,7 +29,7 @@ RELATIVE = 1.01 * TIED
 """The share of the variance up to which a floor is one of digits and not of rounding."""
 
 
-class Gaussian(Statistical):
+class Gaussian(AbstractEMModel):
     r"""The multivariate normal distribution of d real columns.
 
     log p(x_O) = -1/2 (x_O - μ_O)ᵀ Σ_OO⁻¹ (x_O - μ_O) - 1/2 log det 2πΣ_OO
@@ -66,7 +66,7 @@ class Gaussian(Statistical):
     def _sample(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
         # Matheron's rule: a draw of all columns, moved by the regression on what it got wrong.
         noise = jax.random.normal(key, (self.size,), self.mean.dtype)
-        root = self.covariance @ whitener(self.covariance).T
+        root = self.covariance @ inverse_cholesky(self.covariance).T
         draw = self.mean + root @ noise
         return draw + self.regression(observed) @ jnp.where(observed, x - draw, 0)
 
@@ -74,7 +74,7 @@ class Gaussian(Statistical):
         """W with W Σ_OO Wᵀ = I; rows and columns not observed are those of the identity."""
         both = observed[:, None] & observed
         identity = jnp.eye(self.size, dtype=self.covariance.dtype)
-        return whitener(jnp.where(both, self.covariance, identity))
+        return inverse_cholesky(jnp.where(both, self.covariance, identity))
 
     def regression(self, observed: Mask) -> Float[Array, "d d"]:
         """G = Σ_MO Σ_OO⁻¹, laid out in all rows and columns, zero elsewhere."""
@@ -82,7 +82,7 @@ class Gaussian(Statistical):
         across = ~observed[:, None] & observed
         return jnp.where(across, self.covariance, 0) @ (w.T @ w)
 
-    def _statistics(
+    def _expected_statistics(
         self, x: Float[Array, "n d"], observed: Mask, weight: Float[Array, "n"]
     ) -> tuple[Moments, Float[Array, ""]]:
         z = jnp.where(observed, x - self.mean, 0)
@@ -102,13 +102,13 @@ class Gaussian(Statistical):
         log_prob = jax.vmap(self._log_prob, (0, None))(x, observed)
         return Moments(total, weighted.sum(0), weighted.T @ z + total * left), weight @ log_prob
 
-    def maximise(self, statistics: Moments) -> "Gaussian":
+    def m_step(self, statistics: Moments) -> "Gaussian":
         shift, scatter = statistics.scatter()
         weight = statistics.weight
         if self.prior:
             back = self._towards_centre(weight, self.mean + shift - self.scale.centre)
             share = self.prior * self._share()
-            precision = self._precision(whitener(self.covariance))
+            precision = self._precision(inverse_cholesky(self.covariance))
             pseudo = share * pseudo_variance(precision, self.scale.variance)
             shift = shift - back
             scatter = scatter + weight * jnp.outer(back, back) + jnp.diag(pseudo)
@@ -127,13 +127,13 @@ class Gaussian(Statistical):
     ) -> Float[Array, "d"]:
         """How far N(centre, V / prior), the prior of the mean, draws back a mean that is `off`."""
         both = self.covariance + jnp.diag(weight / self.prior * self.scale.variance)
-        w = whitener(both)
+        w = inverse_cholesky(both)
         return self.covariance @ (w.T @ (w @ off))
 
     def _share(self) -> Float[Array, ""]:
         """The share of a pseudo-row that is this component's: a tied covariance has but one."""
         one = jnp.ones((), self.mean.dtype)
-        return 1 / pooled(one) if self.structure == "tied" else one
+        return 1 / sum_over_components(one) if self.structure == "tied" else one
 
     def _precision(self, w: Float[Array, "d d"]) -> Float[Array, "d"]:
         """The diagonal of Σ⁻¹ = Wᵀ W."""
@@ -142,17 +142,17 @@ class Gaussian(Statistical):
     def log_prior_density(self) -> Float[Array, ""]:
         if not self.prior:
             return jnp.zeros((), self.mean.dtype)
-        w = whitener(self.covariance)
+        w = inverse_cholesky(self.covariance)
         off = (self.mean - self.scale.centre) ** 2 / self.scale.variance
         spread = log_prior_of_covariance(half_log_det(w), self._precision(w), self.scale.variance)
         return self.prior * (self._share() * spread - 0.5 * off.sum())
 
     @classmethod
-    def carries(cls, variable: str, **options: Any) -> frozenset[Kind]:
+    def supported_kinds(cls, variable: str, **options: Any) -> frozenset[Kind]:
         return frozenset({"real"})
 
     @classmethod
-    def start(
+    def from_data(
         cls,
         key: PRNGKeyArray,
         rows: Rows,
@@ -209,7 +209,7 @@ def _condition(
 ) -> Gaussian:
     k, o = np.flatnonzero(keep), np.flatnonzero(observed)
     s = p.covariance
-    w = whitener(s[np.ix_(o, o)])
+    w = inverse_cholesky(s[np.ix_(o, o)])
     half = w @ s[np.ix_(o, k)]
     whitened = w @ (x - p.mean)[o]
     scale = jax.tree.map(lambda a: a[k], p.scale)
@@ -217,7 +217,7 @@ def _condition(
     return Gaussian(mean, covariance, scale, p.structure, p.prior)
 
 
-@closed_forms.box.register(Gaussian)
+@closed_forms.log_prob_box.register(Gaussian)
 def _box(
     p: Gaussian,
     x: Row,
@@ -270,17 +270,17 @@ def _entropy(p: Gaussian, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""]:
     covariance = p.covariance[np.ix_(place, place)]
     if len(place) <= extended_precision.MAX_COLUMNS and not isinstance(covariance, Tracer):
         return jnp.asarray(extended_precision.normal_entropy(np.asarray(covariance)))
-    return 0.5 * len(place) * (1 + LOG_2PI) + half_log_det(whitener(covariance))
+    return 0.5 * len(place) * (1 + LOG_2PI) + half_log_det(inverse_cholesky(covariance))
 
 
-@closed_forms.normal.register(Gaussian)
+@closed_forms.as_gaussian.register(Gaussian)
 @closed_forms.moments.register(Gaussian)
 def _moments(p: Gaussian) -> tuple[Row, Float[Array, "d d"]]:
     return p.mean, p.covariance
 
 
-@closed_forms.column.register(Gaussian)
-def _column(p: Gaussian, x: Row, observed: Mask, j: int) -> Atoms:
+@closed_forms.conditional_column.register(Gaussian)
+def _column(p: Gaussian, x: Row, observed: Mask, j: int) -> ColumnMixture:
     w = p._whiten(observed)
     half = w @ jnp.where(observed, p.covariance[j], 0)
     centre = p.mean[j] + half @ (w @ jnp.where(observed, x - p.mean, 0))
@@ -289,11 +289,11 @@ def _column(p: Gaussian, x: Row, observed: Mask, j: int) -> Atoms:
 
 def one_normal(
     centre: Float[Array, ""], variance: Float[Array, ""], prior: Float[Array, ""]
-) -> Atoms:
+) -> ColumnMixture:
     """The normal distribution of one entry; what rounding took from its variance is given back."""
     least = jnp.finfo(prior.dtype).eps * prior
     family = Normal(centre[None], jnp.maximum(variance, least)[None], least[None])
-    return Atoms(jnp.zeros(1, prior.dtype), family)
+    return ColumnMixture(jnp.zeros(1, prior.dtype), family)
 
 
 @closed_forms.expectation.register(Gaussian)
@@ -301,7 +301,7 @@ def _expectation(p: Gaussian, x: Row, observed: Mask) -> Row:
     return p.mean + p.regression(observed) @ jnp.where(observed, x - p.mean, 0)
 
 
-@closed_forms.completion.register(Gaussian)
+@closed_forms.most_probable.register(Gaussian)
 def _completion(p: Gaussian, x: Row, observed: Mask) -> tuple[Row, Float[Array, ""]]:
     # A Gaussian is highest at its mean.
     best = jnp.where(observed, x, _expectation(p, x, observed))

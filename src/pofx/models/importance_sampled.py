@@ -9,9 +9,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, UInt
 
 from pofx.core import closed_forms
-from pofx.core.abstract import Example, Mask, Row, Tractable
-from pofx.core.abstract_approximate import Direct, Estimated, Inexact, Pointwise, Unnormalised
-from pofx.core.importance_weights import log_mean
+from pofx.core.abstract import AbstractTractable, Example, Mask, Row
+from pofx.core.abstract_approximate import (
+    AbstractApproximate,
+    AbstractDirectConditionals,
+    AbstractEnergyModel,
+    AbstractImportanceSampled,
+    AbstractPointwise,
+)
+from pofx.core.importance_weights import log_mean_weight
 from pofx.models.independent import Independent
 
 DRAWS = 64
@@ -21,7 +27,7 @@ STEPS = 32
 than what 64 draws left of the proposal's error. They cost what the 64 do, or a few times that."""
 
 
-class ImportanceSampled(Estimated):
+class ImportanceSampled(AbstractImportanceSampled):
     """An inexact model, and an exact one of the same rows that proposes what is missing.
 
     p(x_O) ≈ 1/S Σ_s w_s,  w_s = p(x_O, x_M^s) / g(x_M^s | x_O),  x_M^s ~ g(x_M | x_O)
@@ -38,8 +44,8 @@ class ImportanceSampled(Estimated):
     ('VAE', 'Independent', 4)
     """
 
-    model: Inexact
-    proposal: Tractable
+    model: AbstractApproximate
+    proposal: AbstractTractable
     seed: UInt[Array, "2"]
     draws: int = eqx.field(static=True, default=DRAWS)
 
@@ -64,7 +70,7 @@ class ImportanceSampled(Estimated):
         def weighed(x):
             _, log_w = self._drawn(key, x, observed)
             # A bound stays one: smoothing could lift it.
-            return log_mean(log_w, smooth=not self.model.below)
+            return log_mean_weight(log_w, smooth=not self.model.below)
 
         def estimated(x):
             return self._direct(observed, once, weighed, x)
@@ -75,7 +81,7 @@ class ImportanceSampled(Estimated):
     def _either(self, x: Row, observed: Mask, known: Callable, drawn: Callable) -> Any:
         """What is known of a complete row whose log p is one number, else what is drawn."""
         x = x.astype(jnp.result_type(float))
-        if not isinstance(self.model, Pointwise):
+        if not isinstance(self.model, AbstractPointwise):
             return drawn(x)
         log_density = self.model.log_density
         return jax.lax.cond(observed.all(), lambda x: known(x, log_density), drawn, x)
@@ -105,14 +111,14 @@ class ImportanceSampled(Estimated):
 
     def _direct(self, observed: Mask, once: Callable, weighed: Callable, *operands: Any) -> Any:
         """What one draw tells where the model draws from the conditional itself, else many."""
-        if not isinstance(self.model, Direct):
+        if not isinstance(self.model, AbstractDirectConditionals):
             return weighed(*operands)
-        return jax.lax.cond(self.model.directly(observed), once, weighed, *operands)
+        return jax.lax.cond(self.model.draws_exactly(observed), once, weighed, *operands)
 
     def _moved(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
         """The row some steps on of the model's Markov chain, where it has one."""
         model = self.model
-        if not isinstance(model, Unnormalised):
+        if not isinstance(model, AbstractEnergyModel):
             return x
 
         def step(x, key):

@@ -11,11 +11,11 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core import closed_forms
-from pofx.core.abstract import Example, Mask, Parametric, Row
+from pofx.core.abstract import AbstractParametric, Example, Mask, Row
 from pofx.core.column import DISCRETE, KINDS, Column, Kind
-from pofx.core.column_mixture import Atoms
+from pofx.core.column_mixture import ColumnMixture
 from pofx.core.double_double import Double, double
-from pofx.core.family import Family, fine_log_prob, log_between
+from pofx.core.family import AbstractFamily, fine_log_prob, log_between
 from pofx.core.registry import discover
 from pofx.core.rows import Rows
 from pofx.families import column_families
@@ -23,7 +23,7 @@ from pofx.families.normal import Normal
 from pofx.models.linear_gaussian.shrinkage import log_prior_of_family, scaled, weights
 
 
-class Independent(Parametric):
+class Independent(AbstractParametric):
     """Independent columns of any types, each with its one-column family.
 
     log p(x_O) = Σ_{j in O} log p_j(x_j)
@@ -39,12 +39,12 @@ class Independent(Parametric):
     4
     """
 
-    groups: tuple[Family, ...]
-    anchors: tuple[Family, ...]
+    groups: tuple[AbstractFamily, ...]
+    anchors: tuple[AbstractFamily, ...]
     places: tuple[tuple[int, ...], ...] = eqx.field(static=True)
     prior: float = eqx.field(static=True, default=0.0)
 
-    any_patterns: ClassVar[bool] = True
+    pattern_free: ClassVar[bool] = True
 
     @property
     def size(self) -> int:
@@ -58,7 +58,7 @@ class Independent(Parametric):
         out = []
         for family, place in zip(self.groups, self.places):
             own, seen = _take(x, place), _take(observed, place)
-            log_prob = family.log_prob(jnp.where(seen, own, family.inside))
+            log_prob = family.log_prob(jnp.where(seen, own, family.support_point))
             out.append(jnp.where(seen, log_prob, 0))
         return _put(out, self.places, x.dtype)
 
@@ -67,7 +67,7 @@ class Independent(Parametric):
         out = []
         for family, place in zip(self.groups, self.places):
             own, seen = _take(x, place), _take(observed, place)
-            found = fine_log_prob(family, jnp.where(seen, own, family.inside))
+            found = fine_log_prob(family, jnp.where(seen, own, family.support_point))
             out.append(Double(*(jnp.where(seen, a, 0) for a in found)))
         high, low = (_put([a[i] for a in out], self.places, x.dtype) for i in (0, 1))
         return Double(high, low)
@@ -77,7 +77,7 @@ class Independent(Parametric):
         draws = [family.sample(k) for family, k in zip(self.groups, keys)]
         return _put(draws, self.places, x.dtype)
 
-    def _statistics(
+    def _expected_statistics(
         self, x: Float[Array, "n d"], observed: Mask, weight: Float[Array, "n"]
     ) -> tuple[Any, Float[Array, ""]]:
         own_pattern = 0 if observed.ndim == 2 else None
@@ -91,15 +91,15 @@ class Independent(Parametric):
         for family, place in zip(self.groups, self.places):
             heavy = _take(weight, place)
             # Cells of weight zero may lie outside the support: padding does, and 0 log 0 is NaN.
-            own = jnp.where(heavy > 0, _take(x, place), family.inside)
+            own = jnp.where(heavy > 0, _take(x, place), family.support_point)
             statistics.append(family.statistics(own, heavy))
         return tuple(statistics)
 
-    def expected(self) -> Any:
+    def mean_statistics(self) -> Any:
         """The statistics that one row drawn from this model is expected to give."""
-        return tuple(family.expected(family) for family in self.groups)
+        return tuple(family.expected_statistics(family) for family in self.groups)
 
-    def maximise(self, statistics: Any) -> "Independent":
+    def m_step(self, statistics: Any) -> "Independent":
         if self.prior:
             pseudo = self.pseudo_row()
             statistics = jax.tree.map(lambda s, e: s + self.prior * e, statistics, pseudo)
@@ -107,13 +107,13 @@ class Independent(Parametric):
 
     def likeliest(self, statistics: Any) -> "Independent":
         """The columns of greatest likelihood for the statistics alone, without pseudo-rows."""
-        learned = tuple(family.maximise(own) for family, own in zip(self.groups, statistics))
+        learned = tuple(family.m_step(own) for family, own in zip(self.groups, statistics))
         return Independent(learned, self.anchors, self.places, self.prior)
 
     def pseudo_row(self) -> Any:
         """The statistics that one pseudo-row is expected to give, by its weight in each column."""
         triples = zip(self.groups, self.anchors, self._divergences())
-        return tuple(scaled(weights(kl), f.expected(own)) for f, own, kl in triples)
+        return tuple(scaled(weights(kl), f.expected_statistics(own)) for f, own, kl in triples)
 
     def pseudo_weights(self) -> Float[Array, "d"]:
         """The weight of one pseudo-row in each column."""
@@ -139,19 +139,19 @@ class Independent(Parametric):
         return self.prior * total if self.prior else jnp.zeros(())
 
     @classmethod
-    def carries(cls, variable: str, **options: Any) -> frozenset[Kind]:
+    def supported_kinds(cls, variable: str, **options: Any) -> frozenset[Kind]:
         return frozenset(KINDS)
 
     @classmethod
-    def start(
+    def from_data(
         cls, key: PRNGKeyArray, rows: Rows, columns: Sequence[Column], *, prior: float = 1.0
     ) -> "Independent":
         """Each column's family near its data."""
-        x, observed, weight = rows.flat()
-        return cls.near(columns, x, observed * weight[:, None], prior)
+        x, observed, weight = rows.to_arrays()
+        return cls.from_cells(columns, x, observed * weight[:, None], prior)
 
     @classmethod
-    def near(
+    def from_cells(
         cls,
         columns: Sequence[Column],
         x: Float[np.ndarray, "n d"],
@@ -179,17 +179,17 @@ class Independent(Parametric):
 
     def raw_shapes(self, columns: Sequence[Column]) -> tuple[tuple[int, ...], ...]:
         groups = column_families.stack(columns)
-        return tuple((len(own), family.raw_size(columns[own[0]])) for own, family in groups)
+        return tuple((len(own), family.num_raw(columns[own[0]])) for own, family in groups)
 
-    def unconstrained(self, raw: tuple[Float[Array, "c size"], ...]) -> "Independent":
-        groups = tuple(f.unconstrained(own) for f, own in zip(self.groups, raw))
+    def from_unconstrained(self, raw: tuple[Float[Array, "c size"], ...]) -> "Independent":
+        groups = tuple(f.from_unconstrained(own) for f, own in zip(self.groups, raw))
         return Independent(groups, self.anchors, self.places, self.prior)
 
     @classmethod
     def example(cls, key: PRNGKeyArray) -> Example:
         groups, columns, places = [], [], []
         for k, name in zip(jax.random.split(key, 2), ("normal", "bernoulli")):
-            family, own = discover("pofx.families", Family)[name].example(k)
+            family, own = discover("pofx.families", AbstractFamily)[name].example(k)
             # Places interleave, so that an order taken for granted is found out.
             places.append(tuple(range(len(places), 2 * len(own), 2)))
             groups.append(family)
@@ -255,13 +255,13 @@ def _moments(p: Independent) -> tuple[Row, Float[Array, "d d"]]:
     return p.means(), jnp.diag(p.variances())
 
 
-@closed_forms.column.register(Independent)
-def _column(p: Independent, x: Row, observed: Mask, j: int) -> Atoms:
+@closed_forms.conditional_column.register(Independent)
+def _column(p: Independent, x: Row, observed: Mask, j: int) -> ColumnMixture:
     family, i = _home(p, j)
-    return Atoms(jnp.zeros(1, x.dtype), _one(family, i))
+    return ColumnMixture(jnp.zeros(1, x.dtype), _one(family, i))
 
 
-@closed_forms.box.register(Independent)
+@closed_forms.log_prob_box.register(Independent)
 def _box(
     p: Independent,
     x: Row,
@@ -288,17 +288,17 @@ def _terms(p: Independent, x: Row, observed: Mask, fine: bool) -> Double:
     return Double(*(jnp.append(a, 0) for a in score(x, observed)))
 
 
-def _one(family: Family, i: int) -> Family:
+def _one(family: AbstractFamily, i: int) -> AbstractFamily:
     """Column i of a family, as a family of one."""
     return jax.tree.map(lambda leaf: leaf[i : i + 1], family)
 
 
-def _home(p: Independent, j: int) -> tuple[Family, int]:
+def _home(p: Independent, j: int) -> tuple[AbstractFamily, int]:
     """The group that column j belongs to, and its number there."""
     return next((f, place.index(j)) for f, place in zip(p.groups, p.places) if j in place)
 
 
-@closed_forms.normal.register(Independent)
+@closed_forms.as_gaussian.register(Independent)
 def _normal(p: Independent) -> tuple[Row, Float[Array, "d d"]] | None:
     return _moments(p) if all(isinstance(f, Normal) for f in p.groups) else None
 
@@ -308,7 +308,7 @@ def _expectation(p: Independent, x: Row, observed: Mask) -> Row:
     return p.means()
 
 
-@closed_forms.completion.register(Independent)
+@closed_forms.most_probable.register(Independent)
 def _completion(p: Independent, x: Row, observed: Mask) -> tuple[Row, Float[Array, ""]]:
     best = jnp.where(observed, x, p.modes())
     return best, p.log_prob(best)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core import closed_forms
-from pofx.core.abstract import Example, Mask, Row, Stepwise
+from pofx.core.abstract import AbstractStepwiseEMModel, Example, Mask, Row
 from pofx.core.column import Column
 from pofx.core.errors import check_at_least
 from pofx.core.rows import Rows
@@ -25,7 +25,7 @@ TOGETHER = 0.8
 """The chance, at the start, that a node is in the cluster that its parent is in."""
 
 
-class LatentTree(TreeModel, Stepwise):
+class LatentTree(TreeModel, AbstractStepwiseEMModel):
     """A hidden category s_j of K states behind each column x_j, the categories on a tree.
 
     p(x_O) = Σ_s Π_j p(s_j | s_pa(j)) Π_{j in O} p_j(x_j | s_j)
@@ -43,11 +43,13 @@ class LatentTree(TreeModel, Stepwise):
 
     random_start: ClassVar[bool] = True
 
-    def nothing(self) -> Any:
+    def init_carry(self) -> Any:
         known = jnp.zeros((self.size, self._states))
         return jnp.zeros_like(self.tree.log_transition), known
 
-    def stepped(self, statistics: Any, carried: Any, rate: Float[Array, ""]) -> tuple[Any, Any]:
+    def stepwise_update(
+        self, statistics: Any, carried: Any, rate: Float[Array, ""]
+    ) -> tuple[Any, Any]:
         counts, weight, own = statistics
         before, known = carried
         assert self.emissions is not None
@@ -58,7 +60,7 @@ class LatentTree(TreeModel, Stepwise):
         return self._with(counts, emissions), (counts, known)
 
     @classmethod
-    def start(
+    def from_data(
         cls,
         key: PRNGKeyArray,
         rows: Rows,
@@ -72,11 +74,11 @@ class LatentTree(TreeModel, Stepwise):
         check_at_least(1, states=states)
         k = min(states, rows.count)
         check_prior(prior, k)
-        x, observed, weight = rows.flat()
+        x, observed, weight = rows.to_arrays()
         cells = observed * weight[:, None]
         parents = structure.chow_liu(columns, x, cells, prior)
         owner = clusters(key, rows, columns, k, init)
-        one = Independent.near(columns, x, cells, prior)
+        one = Independent.from_cells(columns, x, cells, prior)
         order = np.asarray(jax.random.permutation(key, len(x)))[:ENOUGH]
         shares = np.eye(k, dtype=np.float32)[owner[order], None]
         emissions = emission.started(one, shares, x[order], cells[order])
@@ -101,7 +103,7 @@ class LatentTree(TreeModel, Stepwise):
         groups = Bernoulli(jnp.array([[1.0, -2.0], [-1.0, 0.5]])), normal
         emissions = Independent(groups, groups, ((0, 2), (1,)))
         noise = jax.random.uniform(key, (3, 2, 2), minval=0.2)
-        tree = even_tree((2, 2, 2), (-1, 0, 0)).maximise(noise)
+        tree = even_tree((2, 2, 2), (-1, 0, 0)).m_step(noise)
         return Example(cls(tree, emissions, (2, 2, 2), (0, 1, 2), 0.0), columns)
 
 

@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core import closed_forms
-from pofx.core.abstract import Example, Mask, Row, Statistical, Tractable
+from pofx.core.abstract import AbstractEMModel, AbstractTractable, Example, Mask, Row
 from pofx.core.column import Column, Kind
-from pofx.core.column_mixture import Atoms
+from pofx.core.column_mixture import ColumnMixture
 from pofx.core.component_axis import over_components, stack
 from pofx.core.double_double import Double
 from pofx.core.errors import PofxError
@@ -38,7 +38,7 @@ from pofx.models.components.operations import (
 from pofx.models.gaussian import Gaussian
 
 
-class Mixture(Statistical):
+class Mixture(AbstractEMModel):
     """A mixture of K parts, any tractable model with its arrays stacked along a first axis of K.
 
     log p(x_O) = log Σ_k w_k p_k(x_O)
@@ -53,7 +53,7 @@ class Mixture(Statistical):
     """
 
     log_weights: Float[Array, "k"]
-    parts: Tractable
+    parts: AbstractTractable
     prior: float = eqx.field(static=True, default=0.0)
 
     random_start: ClassVar[bool] = True
@@ -79,7 +79,7 @@ class Mixture(Statistical):
         k = jax.random.categorical(choose, self._posterior(x, observed))
         return draw(self.parts, k, own, x, observed)
 
-    def _statistics(
+    def _expected_statistics(
         self, x: Float[Array, "n d"], observed: Mask, weight: Float[Array, "n"]
     ) -> tuple[Any, Float[Array, ""]]:
         weights = jax.nn.log_softmax(self.log_weights)
@@ -88,7 +88,7 @@ class Mixture(Statistical):
         own = part_statistics(self.parts, shares, x, observed)
         return (shares.sum(1), own), log_likelihood
 
-    def maximise(self, statistics: Any) -> "Mixture":
+    def m_step(self, statistics: Any) -> "Mixture":
         shares, own = statistics
         weights = log_weights(shares, self.prior, self.log_weights)
         return Mixture(weights, maximised(self.parts, own), self.prior)
@@ -97,14 +97,14 @@ class Mixture(Statistical):
         return log_prior_density(self.log_weights, self.prior, self.parts)
 
     @classmethod
-    def carries(
+    def supported_kinds(
         cls, variable: str, *, part: str = "independent", **options: Any
     ) -> frozenset[Kind]:
         one, options = part_class(part, options)
-        return one.carries(variable, **options)
+        return one.supported_kinds(variable, **options)
 
     @classmethod
-    def start(
+    def from_data(
         cls,
         key: PRNGKeyArray,
         rows: Rows,
@@ -123,7 +123,7 @@ class Mixture(Statistical):
             )
         seed, inner = jax.random.split(key)
         one, options = part_class(part, options)
-        template = one.start(inner, rows, columns, prior=prior, **options)
+        template = one.from_data(inner, rows, columns, prior=prior, **options)
         owner = clusters(seed, rows, columns, components, init)
         shares = np.eye(components, dtype=rows.x.dtype)[owner]
         unshared = cls(jnp.zeros(components), stack([template] * components), prior)
@@ -150,7 +150,7 @@ def _shared_out(p: Mixture, rows: Rows, shares: Float[Array, "m c k"]) -> Mixtur
         own = part_statistics(p.parts, weight * shares.T, x, observed)
         return weight @ shares, own
 
-    return p.maximise(rows.sum(sums, shares))
+    return p.m_step(rows.sum(sums, shares))
 
 
 @closed_forms.condition.register(Mixture)
@@ -180,12 +180,12 @@ def _moments(p: Mixture) -> tuple[Row, Float[Array, "d d"]] | None:
     return rule and mixed_moments(p.log_weights, *over_components(rule)(p.parts))
 
 
-@closed_forms.column.register(Mixture)
-def _column(p: Mixture, x: Row, observed: Mask, j: int) -> Atoms | None:
+@closed_forms.conditional_column.register(Mixture)
+def _column(p: Mixture, x: Row, observed: Mask, j: int) -> ColumnMixture | None:
     return mixed_column(p._posterior(x, observed), p.parts, x, observed, j)
 
 
-@closed_forms.box.register(Mixture)
+@closed_forms.log_prob_box.register(Mixture)
 def _box(
     p: Mixture,
     x: Row,
@@ -205,9 +205,9 @@ def _terms(p: Mixture, x: Row, observed: Mask, fine: bool) -> Double:
     return mixed_terms(jax.nn.log_softmax(p.log_weights), each)
 
 
-@closed_forms.normal.register(Mixture)
+@closed_forms.as_gaussian.register(Mixture)
 def _normal(p: Mixture) -> tuple[Row, Float[Array, "d d"]] | None:
-    rule = closed_forms.normal.find(p.parts)
+    rule = closed_forms.as_gaussian.find(p.parts)
     return rule(jax.tree.map(lambda a: a[0], p.parts)) if rule and len(p.log_weights) == 1 else None
 
 
@@ -216,7 +216,7 @@ def _expectation(p: Mixture, x: Row, observed: Mask) -> Row | None:
     return mixed_expectation(p._posterior(x, observed), p.parts, x, observed)
 
 
-@closed_forms.completion.register(Mixture)
+@closed_forms.most_probable.register(Mixture)
 def _completion(p: Mixture, x: Row, observed: Mask) -> tuple[Row, Float[Array, ""]] | None:
     return mixed_completion(jax.nn.log_softmax(p.log_weights), p.parts, x, observed)
 

@@ -9,18 +9,27 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx.core.abstract import Example, Mask, OnePhase, OnLoss, Queryable, Row, Still, Tractable
-from pofx.core.abstract_approximate import Unnormalised
+from pofx.core.abstract import (
+    AbstractOnePhase,
+    AbstractQueryable,
+    AbstractTractable,
+    AbstractValidatesOnLoss,
+    AbstractWithoutState,
+    Example,
+    Mask,
+    Row,
+)
+from pofx.core.abstract_approximate import AbstractEnergyModel
 from pofx.core.column import KINDS, Column, Kind
 from pofx.core.errors import PofxError, check_at_least, unknown_name_error, warn
 from pofx.core.rows import Rows
-from pofx.models.energies.annealed_importance import blackjax, doubt_mixing, doubt_weights, worth
+from pofx.models.energies.annealed_importance import blackjax, warn_mixing, warn_weights, worth
 from pofx.models.energies.base_model import drawn, plain
 from pofx.models.energies.base_model import reference as learned
 from pofx.models.energies.tilted_chains import (
     ANNEALED,
     SAMPLES,
-    Tilted,
+    TiltedDistribution,
     cooled,
     ran,
     sampled,
@@ -28,7 +37,7 @@ from pofx.models.energies.tilted_chains import (
 )
 from pofx.models.independent import Independent
 from pofx.nets.row_embedding import Embedding
-from pofx.nets.smooth_mlp import SmoothMlp
+from pofx.nets.smooth_mlp import SmoothMLP
 
 LOSSES = ("nce", "score")
 SURE = 0.02
@@ -41,7 +50,9 @@ LARGEST = 100.0
 """The most nats a column that a network may tilt by before it is said to explode."""
 
 
-class NeuralEnergy(Unnormalised, OnLoss, Still, OnePhase):
+class NeuralEnergy(
+    AbstractEnergyModel, AbstractValidatesOnLoss, AbstractWithoutState, AbstractOnePhase
+):
     """A tractable model of the rows, the reference r, tilted by a network f.
 
     p(x) = exp(-E(x)) / Z,  E(x) = f(x) - log r(x)
@@ -64,9 +75,9 @@ class NeuralEnergy(Unnormalised, OnLoss, Still, OnePhase):
     True
     """
 
-    net: SmoothMlp
+    net: SmoothMLP
     embedding: Embedding
-    reference: Tractable
+    reference: AbstractTractable
     chains: Float[Array, "m d"]
     step_size: Float[Array, ""]
     rounding: Float[Array, "d"]
@@ -79,8 +90,8 @@ class NeuralEnergy(Unnormalised, OnLoss, Still, OnePhase):
     temperatures: int = eqx.field(static=True, default=500)
 
     holes: ClassVar[bool] = False
-    one_draw: ClassVar[str] = f"{DRAWN} steps of a Markov chain"
-    pace: ClassVar[Mapping[str, Any]] = {"average": 0.99, "rate": 3e-3}
+    sampling_cost: ClassVar[str] = f"{DRAWN} steps of a Markov chain"
+    sgd_defaults: ClassVar[Mapping[str, Any]] = {"average": 0.99, "rate": 3e-3}
 
     @property
     def size(self) -> int:
@@ -109,13 +120,13 @@ class NeuralEnergy(Unnormalised, OnLoss, Still, OnePhase):
         return jax.lax.scan(step, x, jax.random.split(moving, DRAWN))[0]
 
     @property
-    def tilted(self) -> Tilted:
+    def tilted(self) -> TiltedDistribution:
         """The same without its chains, for what moves them."""
         own = np.searchsorted(np.array(self.embedding.numbers, int), np.array(self.moves, int))
         scale = self.embedding.shift[own], self.embedding.scale[own]
-        return Tilted(self.reference, self.tilt, *scale, self.moves)
+        return TiltedDistribution(self.reference, self.tilt, *scale, self.moves)
 
-    def learnable(self) -> Any:
+    def trainable_mask(self) -> Any:
         fixed = jax.tree.map(lambda _: False, self)
         return eqx.tree_at(lambda p: p.net, fixed, jax.tree.map(lambda _: True, self.net))
 
@@ -149,8 +160,11 @@ class NeuralEnergy(Unnormalised, OnLoss, Still, OnePhase):
         slope = jax.vmap(jax.grad(self.energy))(x + step * away)
         return ((away - step * slope) ** 2).sum(1) / 2
 
-    def compiled(
-        self, key: PRNGKeyArray, rows: Rows, score: Callable[[Queryable], Float[np.ndarray, "n"]]
+    def finalise(
+        self,
+        key: PRNGKeyArray,
+        rows: Rows,
+        score: Callable[[AbstractQueryable], Float[np.ndarray, "n"]],
     ) -> "NeuralEnergy":
         """Chains from draws of the reference, weighed; their moves tuned, and log Z."""
         sampling, going, cooling = jax.random.split(key, 3)
@@ -158,7 +172,7 @@ class NeuralEnergy(Unnormalised, OnLoss, Still, OnePhase):
         if not steepest <= LARGEST * self.size:
             _warn(f"the energy explodes: its network tilts by {float(steepest):.3g} nats")
         run = ran(going, self.tilted, chains, self.step_size)
-        doubt_mixing(np.asarray(run.energies))
+        warn_mixing(np.asarray(run.energies))
         if self.moves and not LEAST <= run.accepted <= MOST:
             _warn(f"chains hardly follow the energy: {float(run.accepted):.2f} of moves accepted")
         own = run.chains, run.step_size
@@ -168,15 +182,17 @@ class NeuralEnergy(Unnormalised, OnLoss, Still, OnePhase):
             other = cooled(cooling, p.tilted, p.step_size, p.temperatures)
             if not worth(found, draws) or other.stderr < found.stderr:
                 found, draws = other, ANNEALED
-        doubt_weights(found, draws)
+        warn_weights(found, draws)
         return eqx.tree_at(lambda p: (p.log_z, p.log_z_stderr), p, (found.log_z, found.stderr))
 
     @classmethod
-    def carries(cls, variable: str, *, loss: str = "nce", **options: Any) -> frozenset[Kind]:
+    def supported_kinds(
+        cls, variable: str, *, loss: str = "nce", **options: Any
+    ) -> frozenset[Kind]:
         return frozenset({"real"}) if loss == "score" else frozenset(KINDS)
 
     @classmethod
-    def start(
+    def from_data(
         cls,
         key: PRNGKeyArray,
         rows: Rows,
@@ -210,9 +226,9 @@ class NeuralEnergy(Unnormalised, OnLoss, Still, OnePhase):
             blackjax()
         learning, building, drawing = jax.random.split(key, 3)
         base = learned(learning, rows, columns, reference)
-        x, observed, weight = rows.flat()
-        embedding = Embedding.near(columns, x, observed * weight[:, None])
-        net = SmoothMlp.init(building, (embedding.size, *[width] * depth, 1))
+        x, observed, weight = rows.to_arrays()
+        embedding = Embedding.from_data(columns, x, observed * weight[:, None])
+        net = SmoothMLP.init(building, (embedding.size, *[width] * depth, 1))
         return _begun(
             drawing,
             net,
@@ -230,8 +246,8 @@ class NeuralEnergy(Unnormalised, OnLoss, Still, OnePhase):
     def example(cls, key: PRNGKeyArray) -> Example:
         reference, columns = Independent.example(key)
         x = np.asarray(drawn(reference, key, 200))
-        embedding = Embedding.near(columns, x, np.ones(x.shape))
-        net = SmoothMlp.init(key, (embedding.size, 8, 1))
+        embedding = Embedding.from_data(columns, x, np.ones(x.shape))
+        net = SmoothMLP.init(key, (embedding.size, 8, 1))
         last = 0.7 * jax.random.normal(key, net.weights[-1].shape)
         net = eqx.tree_at(lambda n: n.weights[-1], net, last)
         model = _begun(key, net, embedding, reference, 32, columns)
@@ -243,9 +259,9 @@ class NeuralEnergy(Unnormalised, OnLoss, Still, OnePhase):
 
 def _begun(
     key: PRNGKeyArray,
-    net: SmoothMlp,
+    net: SmoothMLP,
     embedding: Embedding,
-    reference: Tractable,
+    reference: AbstractTractable,
     chains: int,
     columns: Sequence[Column],
     **settings: Any,

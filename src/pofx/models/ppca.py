@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core import closed_forms
-from pofx.core.abstract import Example, Mask, Row, Statistical
+from pofx.core.abstract import AbstractEMModel, Example, Mask, Row
 from pofx.core.column import Column, Kind
-from pofx.core.column_mixture import Atoms
+from pofx.core.column_mixture import ColumnMixture
 from pofx.core.rows import Rows
 from pofx.models.gaussian import one_normal
 from pofx.models.linear_gaussian.latent_linear import Posterior, box, check_latent, principal, terms
@@ -21,7 +21,7 @@ from pofx.models.linear_gaussian.moments import Moments, Scale, scale_of
 from pofx.models.linear_gaussian.shrinkage import log_prior_of_covariance, pseudo_variance
 
 
-class PPCA(Statistical):
+class PPCA(AbstractEMModel):
     """x = μ + Λz + ε with z ~ N(0, I) of q dimensions and ε ~ N(0, σ²I).
 
     Exact marginals and conditionals at a cost linear in the columns. On complete rows learned in
@@ -57,7 +57,7 @@ class PPCA(Statistical):
         z = jnp.where(observed, x - self.mean, 0)
         return self.mean + self._posterior(observed).sample(key, z, self.noise)
 
-    def _statistics(
+    def _expected_statistics(
         self, x: Float[Array, "n d"], observed: Mask, weight: Float[Array, "n"]
     ) -> tuple[Moments, Float[Array, ""]]:
         posterior = self._posterior(observed)
@@ -69,7 +69,7 @@ class PPCA(Statistical):
         log_prob = jax.vmap(self._log_prob, (0, None))(x, observed)
         return Moments(total, weighted.sum(0), weighted.T @ z + total * left), weight @ log_prob
 
-    def maximise(self, statistics: Moments) -> "PPCA":
+    def m_step(self, statistics: Moments) -> "PPCA":
         weight = statistics.weight + self.prior
         some = weight > 0
         shift, scatter = statistics.scatter()
@@ -98,11 +98,11 @@ class PPCA(Statistical):
         return self.prior * spread if self.prior else jnp.zeros(())
 
     @classmethod
-    def carries(cls, variable: str, **options: Any) -> frozenset[Kind]:
+    def supported_kinds(cls, variable: str, **options: Any) -> frozenset[Kind]:
         return frozenset({"real"})
 
     @classmethod
-    def start(
+    def from_data(
         cls,
         key: PRNGKeyArray,
         rows: Rows,
@@ -137,7 +137,7 @@ def _condition(
     return PPCA(p.mean[k] + move, loading, p.noise, scale, p.prior)
 
 
-closed_forms.box.register(PPCA)(box)
+closed_forms.log_prob_box.register(PPCA)(box)
 closed_forms.terms.register(PPCA)(terms)
 
 
@@ -146,14 +146,14 @@ def _entropy(p: PPCA, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""]:
     return p._posterior(jnp.asarray(asked)).entropy()
 
 
-@closed_forms.normal.register(PPCA)
+@closed_forms.as_gaussian.register(PPCA)
 @closed_forms.moments.register(PPCA)
 def _moments(p: PPCA) -> tuple[Row, Float[Array, "d d"]]:
     return p.mean, p.loading @ p.loading.T + p.noise * jnp.eye(p.size, dtype=p.loading.dtype)
 
 
-@closed_forms.column.register(PPCA)
-def _column(p: PPCA, x: Row, observed: Mask, j: int) -> Atoms:
+@closed_forms.conditional_column.register(PPCA)
+def _column(p: PPCA, x: Row, observed: Mask, j: int) -> ColumnMixture:
     given = p._posterior(observed).given(jnp.where(observed, x - p.mean, 0))
     move, loading = jax.tree.map(operator.itemgetter(j), given)
     variance = loading @ loading + p.noise
@@ -166,7 +166,7 @@ def _expectation(p: PPCA, x: Row, observed: Mask) -> Row:
     return p.mean + p.loading @ p._posterior(observed).mean(z)
 
 
-@closed_forms.completion.register(PPCA)
+@closed_forms.most_probable.register(PPCA)
 def _completion(p: PPCA, x: Row, observed: Mask) -> tuple[Row, Float[Array, ""]]:
     # A Gaussian is highest at its mean.
     best = jnp.where(observed, x, _expectation(p, x, observed))

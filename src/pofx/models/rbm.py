@@ -9,13 +9,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx.core.abstract import Example, Mask, OnePhase, Queryable, Row
-from pofx.core.abstract_approximate import Unnormalised
+from pofx.core.abstract import AbstractOnePhase, AbstractQueryable, Example, Mask, Row
+from pofx.core.abstract_approximate import AbstractEnergyModel
 from pofx.core.column import Column, Kind
 from pofx.core.errors import check_at_least
 from pofx.core.rows import Rows
-from pofx.models.energies.annealed_importance import doubt_means, doubt_mixing, doubt_weights
-from pofx.models.energies.boltzmann import ANNEALED, Bipartite, based, log_sum, partition, summed
+from pofx.models.energies.annealed_importance import warn_means, warn_mixing, warn_weights
+from pofx.models.energies.boltzmann import (
+    ANNEALED,
+    BoltzmannLayers,
+    based,
+    log_sum,
+    partition,
+    summed,
+)
 from pofx.models.energies.visible_units import CARRIED, Visible
 
 BURNT, KEPT = 200, 800
@@ -26,7 +33,7 @@ JUDGED = 32
 """The most columns that judge a row held out."""
 
 
-class RBM(Unnormalised, OnePhase):
+class RBM(AbstractEnergyModel, AbstractOnePhase):
     """A restricted Boltzmann machine: hidden binary units tie binary and normal columns.
 
     p(x) = Σ_h exp(-E(x, h)) / Z
@@ -58,9 +65,9 @@ class RBM(Unnormalised, OnePhase):
     temperatures: int = eqx.field(static=True, default=2000)
 
     holes: ClassVar[bool] = False
-    one_draw: ClassVar[str] = f"{DRAWN} sweeps of a Markov chain"
+    sampling_cost: ClassVar[str] = f"{DRAWN} sweeps of a Markov chain"
     # Pseudo-likelihood is rough, and rises and falls: patience would mistake that for the end.
-    pace: ClassVar[Mapping[str, Any]] = {"average": 0.99, "rate": 5e-3, "patience": 0}
+    sgd_defaults: ClassVar[Mapping[str, Any]] = {"average": 0.99, "rate": 5e-3, "patience": 0}
 
     @property
     def size(self) -> int:
@@ -72,9 +79,9 @@ class RBM(Unnormalised, OnePhase):
         return self.visible.energies(z).sum() - log_sum(self.layers.inputs(z)).sum()
 
     @property
-    def layers(self) -> Bipartite:
+    def layers(self) -> BoltzmannLayers:
         """The machine without its chains."""
-        return Bipartite(self.weights, self.hidden_bias, self.visible)
+        return BoltzmannLayers(self.weights, self.hidden_bias, self.visible)
 
     def step(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
         """A sweep of block Gibbs sampling, which leaves p(x_M | x_O) as it is."""
@@ -96,7 +103,7 @@ class RBM(Unnormalised, OnePhase):
 
         return jax.lax.scan(sweep, x, jax.random.split(key, sweeps))[0]
 
-    def learnable(self) -> Any:
+    def trainable_mask(self) -> Any:
         fixed = jax.tree.map(lambda _: False, self)
         return eqx.tree_at(
             lambda p: (p.weights, p.hidden_bias, p.visible.bias, p.visible.log_variance),
@@ -104,7 +111,7 @@ class RBM(Unnormalised, OnePhase):
             (True, True, True, True),
         )
 
-    def moved(self, key: PRNGKeyArray) -> "RBM":
+    def advance(self, key: PRNGKeyArray) -> "RBM":
         chains = self._after(key, self.chains, jnp.zeros(self.size, bool), self.sweeps)
         return eqx.tree_at(lambda p: p.chains, self, chains)
 
@@ -118,7 +125,7 @@ class RBM(Unnormalised, OnePhase):
         energy = jax.vmap(self.energy)
         return energy(x) - energy(jax.lax.stop_gradient(self.chains)).mean()
 
-    def risk(
+    def validation_loss(
         self,
         key: PRNGKeyArray,
         x: Float[Array, "n d"],
@@ -150,25 +157,28 @@ class RBM(Unnormalised, OnePhase):
 
         return jax.vmap(one)(x, away)
 
-    def compiled(
-        self, key: PRNGKeyArray, rows: Rows, score: Callable[[Queryable], Float[np.ndarray, "n"]]
+    def finalise(
+        self,
+        key: PRNGKeyArray,
+        rows: Rows,
+        score: Callable[[AbstractQueryable], Float[np.ndarray, "n"]],
     ) -> "RBM":
         """The chains run on by the parameters that training ended with, and log Z of these."""
         going, measuring = jax.random.split(key)
         chains, energies, means = _ran(self, going)
-        doubt_mixing(np.asarray(energies))
-        doubt_means(np.asarray(means))
+        warn_mixing(np.asarray(energies))
+        warn_means(np.asarray(means))
         found = partition(self.layers, measuring, self.temperatures)
-        doubt_weights(found, ANNEALED)
+        warn_weights(found, ANNEALED)
         own = chains, found.log_z, found.stderr
         return eqx.tree_at(lambda p: (p.chains, p.log_z, p.log_z_stderr), self, own)
 
     @classmethod
-    def carries(cls, variable: str, **options: Any) -> frozenset[Kind]:
+    def supported_kinds(cls, variable: str, **options: Any) -> frozenset[Kind]:
         return frozenset(CARRIED)
 
     @classmethod
-    def start(
+    def from_data(
         cls,
         key: PRNGKeyArray,
         rows: Rows,
@@ -182,7 +192,7 @@ class RBM(Unnormalised, OnePhase):
         """Columns at their means, all but independent."""
         check_at_least(1, hidden=hidden, sweeps=sweeps, chains=chains, temperatures=temperatures)
         weighing, leaning, drawing = jax.random.split(key, 3)
-        visible = Visible.near(rows, columns)
+        visible = Visible.from_data(rows, columns)
         # Standardised numbers are a saddle to weights near zero and to units that lean alike.
         size = visible.either(jnp.full(len(columns), 0.1), jnp.full(len(columns), 0.01))
         weights = size[:, None] * jax.random.normal(weighing, (len(columns), hidden))
@@ -238,7 +248,7 @@ def _ran(
     def sweep(carry, now):
         p, total = carry
         key, kept = now
-        p = p.moved(key)
+        p = p.advance(key)
         place = jax.vmap(p.visible.inward)(p.chains) / deviation
         return (p, total + kept * place / KEPT), jax.vmap(p.energy)(p.chains)
 

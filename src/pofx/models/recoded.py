@@ -6,11 +6,11 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from pofx.core import closed_forms
-from pofx.core.abstract import Example, Mask, Queryable, Row
+from pofx.core.abstract import AbstractQueryable, Example, Mask, Row
 from pofx.models.gaussian import Gaussian
 
 
-class Recoded(Queryable):
+class Recoded(AbstractQueryable):
     """p(x) of a row x whose column j is column `order[j]` of another model, in other units.
 
     log p(x) = log q(y) + Σ_j log |slope_j|,  y_order[j] = slope_j x_j + offset_j
@@ -25,7 +25,7 @@ class Recoded(Queryable):
     (2, 0, 1)
     """
 
-    model: Queryable
+    model: AbstractQueryable
     slope: Float[Array, "d"]
     offset: Float[Array, "d"]
     discrete: Bool[Array, "d"]
@@ -99,9 +99,9 @@ def _groups(p: Recoded) -> tuple[int, ...] | None:
     return None if groups is None else tuple(groups[j] for j in p.order)
 
 
-@closed_forms.normal.register(Recoded)
+@closed_forms.as_gaussian.register(Recoded)
 def _normal(p: Recoded) -> tuple[Row, Float[Array, "d d"]] | None:
-    rule = closed_forms.normal.find(p.model)
+    rule = closed_forms.as_gaussian.find(p.model)
     found = rule(p.model) if rule else None
     if found is None:
         return None

@@ -10,14 +10,13 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core import closed_forms
-from pofx.core.abstract import Example, Mask, Queryable, Row, Statistical
+from pofx.core.abstract import AbstractEMModel, AbstractQueryable, Example, Mask, Row
 from pofx.core.column import Column, Kind
-from pofx.core.column_mixture import Atoms
+from pofx.core.column_mixture import ColumnMixture
 from pofx.core.double_double import Double
 from pofx.core.errors import PofxError
 from pofx.core.log_ratios import log_conditional
-from pofx.core.rows import Rows
-from pofx.core.rows import rows as make_rows
+from pofx.core.rows import Rows, make_rows
 from pofx.models.components.initial_clusters import clusters
 from pofx.models.components.log_prob_terms import log_posterior, mixed_terms, terms
 from pofx.models.components.operations import (
@@ -31,7 +30,7 @@ from pofx.models.latent_tree import LatentTree
 from pofx.models.trees import emission
 
 
-class Stack(Statistical):
+class Stack(AbstractEMModel):
     """A mixture of models that need not be of one structure, each a tractable model of all columns.
 
     log p(x_O) = log Σ_i w_i p_i(x_O)
@@ -45,7 +44,7 @@ class Stack(Statistical):
     """
 
     log_weights: Float[Array, "k"]
-    parts: tuple[Queryable, ...]
+    parts: tuple[AbstractQueryable, ...]
     prior: float = eqx.field(static=True, default=0.0)
 
     random_start: ClassVar[bool] = True
@@ -77,17 +76,19 @@ class Stack(Statistical):
         i = jax.random.categorical(choose, self.posterior(x, observed))
         return jnp.stack([part.sample(draw, x, observed) for part in self.parts])[i]
 
-    def _statistics(
+    def _expected_statistics(
         self, x: Float[Array, "n d"], observed: Mask, weight: Float[Array, "n"]
     ) -> tuple[Any, Float[Array, ""]]:
         joint = jax.vmap(self.joint, (0, None), 1)(x, observed)
         shares, log_likelihood = responsibilities(joint, weight)
-        own = [p.statistics(x, observed, w)[0] for p, w in zip(_learned(self.parts), shares)]
+        own = [
+            p.expected_statistics(x, observed, w)[0] for p, w in zip(_learned(self.parts), shares)
+        ]
         return (shares.sum(1), tuple(own)), log_likelihood
 
-    def maximise(self, statistics: Any) -> "Stack":
+    def m_step(self, statistics: Any) -> "Stack":
         shares, own = statistics
-        parts = tuple(part.maximise(s) for part, s in zip(_learned(self.parts), own))
+        parts = tuple(part.m_step(s) for part, s in zip(_learned(self.parts), own))
         return Stack(log_weights(shares, self.prior, self.log_weights), parts, self.prior)
 
     def log_prior_density(self) -> Float[Array, ""]:
@@ -95,14 +96,14 @@ class Stack(Statistical):
         return own + self.prior * jax.nn.log_softmax(self.log_weights).sum()
 
     @classmethod
-    def carries(
+    def supported_kinds(
         cls, variable: str, *, part: str = "chow_liu_tree", **options: Any
     ) -> frozenset[Kind]:
         one, options = part_class(part, options)
-        return one.carries(variable, **options)
+        return one.supported_kinds(variable, **options)
 
     @classmethod
-    def start(
+    def from_data(
         cls,
         key: PRNGKeyArray,
         rows: Rows,
@@ -121,7 +122,7 @@ class Stack(Statistical):
         seed, *keys = jax.random.split(key, components + 1)
         owner = clusters(seed, rows, columns, components, "k-means++")
         one, options = part_class(part, options)
-        x, observed, weight = rows.flat()
+        x, observed, weight = rows.to_arrays()
         parts, shares = [], []
         for i, own_key in enumerate(keys):
             own = owner == i
@@ -129,7 +130,7 @@ class Stack(Statistical):
             # A cluster without rows starts from all of them.
             own = own if own.any() else ~own
             some = make_rows(x[own], observed[own], weight[own])
-            parts.append(one.start(own_key, some, columns, prior=prior, **options))
+            parts.append(one.from_data(own_key, some, columns, prior=prior, **options))
         return cls(jnp.log(jnp.asarray(np.array(shares))), tuple(parts), prior)
 
     @classmethod
@@ -139,8 +140,8 @@ class Stack(Statistical):
         return Example(cls(jnp.log(jnp.array([0.3, 0.7])), (other, tree)), columns)
 
 
-def _learned(parts: tuple[Queryable, ...]) -> list[Statistical]:
-    learned = [part for part in parts if isinstance(part, Statistical)]
+def _learned(parts: tuple[AbstractQueryable, ...]) -> list[AbstractEMModel]:
+    learned = [part for part in parts if isinstance(part, AbstractEMModel)]
     if len(learned) < len(parts):
         raise PofxError("parts: expected models that are learned from sums over rows")
     return learned
@@ -153,15 +154,15 @@ def _each(rule: closed_forms.Rule, p: Stack, *arguments: Any) -> list[Any] | Non
     return None if any(a is None for a in out) else out
 
 
-@closed_forms.column.register(Stack)
-def _column(p: Stack, x: Row, observed: Mask, j: int) -> Atoms | None:
-    own = _each(closed_forms.column, p, x, observed, j)
+@closed_forms.conditional_column.register(Stack)
+def _column(p: Stack, x: Row, observed: Mask, j: int) -> ColumnMixture | None:
+    own = _each(closed_forms.conditional_column, p, x, observed, j)
     if own is None or len({jax.tree.structure(a.family) for a in own}) > 1:
         return None
     weights = p.posterior(x, observed)
     scaled = [w + jax.nn.log_softmax(a.log_weights) for w, a in zip(weights, own)]
     family = jax.tree.map(lambda *a: jnp.concatenate(a), *(a.family for a in own))
-    return Atoms(jnp.concatenate(scaled), family)
+    return ColumnMixture(jnp.concatenate(scaled), family)
 
 
 @closed_forms.expectation.register(Stack)
@@ -170,7 +171,7 @@ def _expectation(p: Stack, x: Row, observed: Mask) -> Row | None:
     return None if own is None else jnp.exp(p.posterior(x, observed)) @ jnp.stack(own)
 
 
-@closed_forms.box.register(Stack)
+@closed_forms.log_prob_box.register(Stack)
 def _box(
     p: Stack,
     x: Row,
@@ -181,7 +182,7 @@ def _box(
     given: Mask | None = None,
 ) -> Float[Array, ""] | None:
     if place:
-        own = _each(closed_forms.box, p, x, observed, place, low, high, given)
+        own = _each(closed_forms.log_prob_box, p, x, observed, place, low, high, given)
     elif given is None:
         return p.log_prob(x, observed)
     else:
@@ -207,9 +208,9 @@ def _moments(p: Stack) -> tuple[Row, Float[Array, "d d"]] | None:
     return mixed_moments(p.log_weights, means, covariances)
 
 
-@closed_forms.completion.register(Stack)
+@closed_forms.most_probable.register(Stack)
 def _completion(p: Stack, x: Row, observed: Mask) -> tuple[Row, Float[Array, ""]] | None:
-    own = _each(closed_forms.completion, p, x, observed)
+    own = _each(closed_forms.most_probable, p, x, observed)
     if own is None:
         return None
     best, scores = map(jnp.stack, zip(*own))

@@ -12,13 +12,20 @@ from jax.scipy.stats import norm
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from pofx.core import closed_forms
-from pofx.core.abstract import Example, Mask, OnePhase, Queryable, Row, Tractable
-from pofx.core.abstract_approximate import Bounded
+from pofx.core.abstract import (
+    AbstractOnePhase,
+    AbstractQueryable,
+    AbstractTractable,
+    Example,
+    Mask,
+    Row,
+)
+from pofx.core.abstract_approximate import AbstractLowerBound
 from pofx.core.column import KINDS, Column, Kind
 from pofx.core.errors import check_at_least, warn
 from pofx.core.rows import Rows, per_row
 from pofx.models.independent import Independent
-from pofx.nets.mlp import Mlp
+from pofx.nets.mlp import MLP
 from pofx.nets.row_embedding import Embedding
 
 ACTIVE = 0.01
@@ -30,7 +37,7 @@ A bound makes q too narrow, of which weights have a heavy tail; of this their va
 """
 
 
-class VAE(Bounded, OnePhase):
+class VAE(AbstractLowerBound, AbstractOnePhase):
     """A variational autoencoder: a normal latent point z, decoded to independent columns.
 
     log p(x_O) = log ∫ N(z; 0, I) Π_{j in O} p_j(x_j | decoder(z)) dz
@@ -50,8 +57,8 @@ class VAE(Bounded, OnePhase):
     """
 
     embedding: Embedding
-    encoder: Mlp
-    decoder: Mlp
+    encoder: MLP
+    decoder: MLP
     part: Independent
     taken: Int[Array, ""]
     shapes: tuple[tuple[int, ...], ...] = eqx.field(static=True)
@@ -60,7 +67,7 @@ class VAE(Bounded, OnePhase):
 
     # The bound rises and falls while its KL warms up: patience would mistake that for the end.
     needs_proposal: ClassVar[bool] = False
-    pace: ClassVar[Mapping[str, Any]] = {
+    sgd_defaults: ClassVar[Mapping[str, Any]] = {
         "epochs": 200,
         "rate": 3e-3,
         "average": 0.99,
@@ -83,10 +90,10 @@ class VAE(Bounded, OnePhase):
         """The columns at this latent point."""
         ends = np.cumsum([math.prod(shape) for shape in self.shapes])[:-1]
         raw = jnp.split(self.decoder(z), ends)
-        return self.part.unconstrained(tuple(r.reshape(s) for r, s in zip(raw, self.shapes)))
+        return self.part.from_unconstrained(tuple(r.reshape(s) for r, s in zip(raw, self.shapes)))
 
     def weighted(
-        self, key: PRNGKeyArray, proposal: Tractable, x: Row, observed: Mask
+        self, key: PRNGKeyArray, proposal: AbstractTractable, x: Row, observed: Mask
     ) -> tuple[Row, Float[Array, ""]]:
         hidden, filling = jax.random.split(key)
         mean, spread = self.posterior(x, observed)
@@ -118,7 +125,7 @@ class VAE(Bounded, OnePhase):
         hidden = held._bounds(bounding, x, observed & kept, self._warmth(), 1)
         return -own - (hidden - jax.lax.stop_gradient(hidden))
 
-    def risk(
+    def validation_loss(
         self,
         key: PRNGKeyArray,
         x: Float[Array, "n d"],
@@ -146,16 +153,19 @@ class VAE(Bounded, OnePhase):
         keys = jax.random.split(key, len(x))
         return jax.vmap(one, (0, 0, 0 if observed.ndim == 2 else None))(keys, x, observed)
 
-    def moved(self, key: PRNGKeyArray) -> "VAE":
+    def advance(self, key: PRNGKeyArray) -> "VAE":
         return eqx.tree_at(lambda p: p.taken, self, self.taken + 1)
 
-    def learnable(self) -> Any:
+    def trainable_mask(self) -> Any:
         fixed = jax.tree.map(lambda _: False, self)
         nets = jax.tree.map(lambda _: True, (self.encoder, self.decoder))
         return eqx.tree_at(lambda p: (p.encoder, p.decoder), fixed, nets)
 
-    def compiled(
-        self, key: PRNGKeyArray, rows: Rows, score: Callable[[Queryable], Float[np.ndarray, "n"]]
+    def finalise(
+        self,
+        key: PRNGKeyArray,
+        rows: Rows,
+        score: Callable[[AbstractQueryable], Float[np.ndarray, "n"]],
     ) -> "VAE":
         """Itself; with a warning where most of its latent numbers tell nothing of the rows."""
         active = self.active(rows)
@@ -174,16 +184,16 @@ class VAE(Bounded, OnePhase):
 
     def active(self, rows: Rows) -> Bool[np.ndarray, "latent"]:
         """Which latent numbers tell of the row: whose mean varies over rows (Burda et al. 2016)."""
-        means, (_, _, weight) = per_row(_mean, self, rows), rows.flat()
+        means, (_, _, weight) = per_row(_mean, self, rows), rows.to_arrays()
         centre = np.average(means, 0, weight)
         return np.average((means - centre) ** 2, 0, weight) > ACTIVE
 
     @classmethod
-    def carries(cls, variable: str, **options: Any) -> frozenset[Kind]:
+    def supported_kinds(cls, variable: str, **options: Any) -> frozenset[Kind]:
         return frozenset(KINDS)
 
     @classmethod
-    def start(
+    def from_data(
         cls,
         key: PRNGKeyArray,
         rows: Rows,
@@ -202,10 +212,10 @@ class VAE(Bounded, OnePhase):
         warmup = warmup or min(max(rows.count // 5, 200), 1000)
         check_at_least(1, latent=latent, width=width, samples=samples)
         check_at_least(0, depth=depth, warmup=warmup)
-        x, observed, weight = rows.flat()
+        x, observed, weight = rows.to_arrays()
         heavy = observed * weight[:, None]
-        part = _learned(Independent.near(columns, x, heavy, prior), rows)
-        embedding = Embedding.near(columns, x, heavy)
+        part = _learned(Independent.from_cells(columns, x, heavy, prior), rows)
+        embedding = Embedding.from_data(columns, x, heavy)
         hidden = (latent, [width] * depth, samples, warmup)
         return cls._of(key, embedding, part, columns, *hidden)
 
@@ -214,8 +224,8 @@ class VAE(Bounded, OnePhase):
         encoding, decoding = jax.random.split(key)
         shapes = part.raw_shapes(columns)
         numbers = sum(math.prod(shape) for shape in shapes)
-        encoder = Mlp.init(encoding, (embedding.size + len(columns), *hidden, 2 * latent))
-        decoder = Mlp.init(decoding, (latent, *hidden, numbers))
+        encoder = MLP.init(encoding, (embedding.size + len(columns), *hidden, 2 * latent))
+        decoder = MLP.init(decoding, (latent, *hidden, numbers))
         taken = jnp.zeros((), jnp.int32)
         return cls(embedding, encoder, decoder, part, taken, shapes, samples, warmup)
 
@@ -223,13 +233,13 @@ class VAE(Bounded, OnePhase):
     def example(cls, key: PRNGKeyArray) -> Example:
         part, columns = Independent.example(key)
         nothing = np.zeros((1, len(columns)))
-        embedding = Embedding.near(columns, nothing, nothing)
+        embedding = Embedding.from_data(columns, nothing, nothing)
         return Example(cls._of(key, embedding, part, columns, 2, [8], 1, 0), columns)
 
 
 @eqx.filter_jit
 def _learned(part: Independent, rows: Rows) -> Independent:
-    return part.maximise(rows.sum(part.statistics)[0])
+    return part.m_step(rows.sum(part.expected_statistics)[0])
 
 
 def _log_ratio(z: Array, mean: Array, spread: Array) -> Float[Array, ""]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from pofx.core.errors import PofxError, warn
 from pofx.core.float_width import in_model_width
-from pofx.core.rows import rows
+from pofx.core.rows import make_rows
 from pofx.named.independence import HINT, UNRELATED, ignores, warn_if_cut_off
 from pofx.named.memory_limits import check_room
 from pofx.named.model import NamedModel, check_positive_int
@@ -51,7 +51,7 @@ def impute(p: NamedModel, data: Any, draws: int | None, unseen: Unseen, seed: in
 def most_probable(p: NamedModel, data: Any, unseen: Unseen) -> Any:
     """The data with missing cells at their jointly most probable values."""
     x = encode_rows(p, data, unseen)[:, p.entries.free]
-    completion = imputation.completion(p.model, rows(x))
+    completion = imputation.most_probable(p.model, make_rows(x))
     if completion is None:
         raise PofxError(
             f"most_probable: {type(p.model).__name__} knows no most probable completion; "
@@ -64,9 +64,11 @@ def most_probable(p: NamedModel, data: Any, unseen: Unseen) -> Any:
 def conditional_means(p: NamedModel, x: np.ndarray, draws: int, seed: int) -> np.ndarray:
     """Rows of free entries with missing ones at E[x_M | x_O], or the most probable level."""
     warn_if_unreliable(p, x)
-    return imputation.expect(key_of(seed), p.model, rows(x), p.entries.columns, draws)
+    return imputation.conditional_means(
+        key_of(seed), p.model, make_rows(x), p.entries.columns, draws
+    )
 
 
 def _draw_missing(p: NamedModel, x: np.ndarray, *seed: int) -> np.ndarray:
     warn_if_unreliable(p, x)
-    return imputation.complete(key_of(*seed), p.model, rows(x))
+    return imputation.draw_missing(key_of(*seed), p.model, make_rows(x))

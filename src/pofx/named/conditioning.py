@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from pofx.core.abstract import Queryable
+from pofx.core.abstract import AbstractQueryable
 from pofx.core.errors import PofxError
 from pofx.core.float_width import in_model_width
-from pofx.core.rows import rows
+from pofx.core.rows import make_rows
 from pofx.models.conditional import condition
 from pofx.named.independence import unrelated_to
 from pofx.named.model import P
@@ -37,7 +37,7 @@ def given(p: P, values: Mapping[str, Any]) -> P:
     keep = (free & ~observed)[free]
     if not keep.any():
         raise PofxError("given: nothing is left to be random; use log_prob for its probability")
-    row = rows(np.where(observed, entries, np.nan)[None, free])
+    row = make_rows(np.where(observed, entries, np.nan)[None, free])
     if not density.log_prob(p.model, row)[0] > -np.inf:
         raise PofxError(f"given: the evidence {_describe(values)} has probability zero")
     model = condition(p.model, entries[free], observed[free], keep)
@@ -64,7 +64,7 @@ def marginal(p: P, names: Sequence[str]) -> P:
     return _restricted(p, model, [name for name in p.schema.names if name in names])
 
 
-def _restricted(p: P, model: Queryable, names: Sequence[str]) -> P:
+def _restricted(p: P, model: AbstractQueryable, names: Sequence[str]) -> P:
     """The same distribution over the columns `names` alone, which `model` is a model of."""
     schema, slices = p.schema, p.schema.slices
     first_entries = {v.name: p.fixed[slices[v.name]][0] for v in schema.variables if not v.shape}

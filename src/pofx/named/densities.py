@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from pofx.core.abstract_approximate import Estimated
+from pofx.core.abstract_approximate import AbstractImportanceSampled
 from pofx.core.answer import Answer
 from pofx.core.float_width import in_model_width
-from pofx.core.rows import rows
+from pofx.core.rows import make_rows
 from pofx.named.independence import with_note_if_ignored
 from pofx.named.model import NamedModel, check_positive_int
 from pofx.named.random_keys import key_of
@@ -49,14 +49,14 @@ def tail_probability_of_entries(
     """The same for rows of free entries."""
     key = key_of(*seed)
     if reference is None:
-        return expected_cost.tail_probability(key, p.model, rows(x), draws)
-    reference_rows = rows(encode_rows(p, reference, unseen)[:, p.entries.free])
-    return expected_cost.tail_probability(key, p.model, rows(x), reference=reference_rows)
+        return expected_cost.tail_probability(key, p.model, make_rows(x), draws)
+    reference_rows = make_rows(encode_rows(p, reference, unseen)[:, p.entries.free])
+    return expected_cost.tail_probability(key, p.model, make_rows(x), reference=reference_rows)
 
 
 def _log_prob_of_entries(p: NamedModel, x: np.ndarray) -> Answer:
-    if isinstance(p.model, Estimated):
-        diagnostics = weight_diagnostics.reliability(p.model, rows(x))
+    if isinstance(p.model, AbstractImportanceSampled):
+        diagnostics = weight_diagnostics.reliability(p.model, make_rows(x))
         warn_of_weights(p, diagnostics)
         return diagnostics.answer
     # A conditional computes p(evidence) too.
@@ -66,4 +66,4 @@ def _log_prob_of_entries(p: NamedModel, x: np.ndarray) -> Answer:
 
 @averaged_over_seeds
 def _closed_form_log_prob(p: NamedModel, x: np.ndarray) -> Answer:
-    return Answer(density.log_prob(p.model, rows(x)), method="closed form", unit="nats")
+    return Answer(density.log_prob(p.model, make_rows(x)), method="closed form", unit="nats")

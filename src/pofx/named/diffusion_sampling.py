@@ -7,11 +7,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from pofx.core.abstract_approximate import Steered
+from pofx.core.abstract_approximate import AbstractStepSampler
 from pofx.core.answer import Answer
 from pofx.core.errors import PofxError
 from pofx.core.float_width import in_model_width
-from pofx.core.rows import per_row, rows
+from pofx.core.rows import make_rows, per_row
 from pofx.named.fit_record import plain
 from pofx.named.model import NamedModel, P, check_positive_int
 from pofx.named.random_keys import key_of
@@ -49,7 +49,7 @@ def with_sampler(
         raise PofxError(f"guidance: expected a number, at least 0; got {guidance!r}")
 
     def otherwise(leaf: Any) -> Any:
-        return leaf.steered(sampler, timesteps, guidance) if _is_steered(leaf) else leaf
+        return leaf.with_sampler(sampler, timesteps, guidance) if _is_steered(leaf) else leaf
 
     model = jax.tree.map(otherwise, p.model, is_leaf=_is_steered)
     settings = {"sampler": sampler, "timesteps": timesteps, "guidance": guidance}
@@ -80,7 +80,7 @@ def flow_log_prob(p: NamedModel, data: Any, *, draws: int = 4, seed: int = 0) ->
     if not len(x) or np.isnan(x).any():
         raise PofxError("data: expected rows without missing cells; log_prob integrates them out")
     keys = jax.random.key_data(jax.random.split(key_of(seed), draws))
-    log_w = per_row(_flowed, (found[0], keys), rows(x)).astype(np.float64)
+    log_w = per_row(_flowed, (found[0], keys), make_rows(x)).astype(np.float64)
     top = log_w.max(1, keepdims=True)
     w = np.exp(log_w - top)
     value = np.log(w.mean(1)) + top[:, 0] - log_scale(p.schema, x).sum(1)
@@ -94,9 +94,9 @@ def _flowed(own, x, observed):
     return jax.vmap(lambda k: model.flow_log_prob(jax.random.wrap_key_data(k), x))(keys)
 
 
-def _steered(p: NamedModel) -> list[Steered]:
+def _steered(p: NamedModel) -> list[AbstractStepSampler]:
     return list(filter(_is_steered, jax.tree.leaves(p.model, is_leaf=_is_steered)))
 
 
 def _is_steered(leaf: Any) -> bool:
-    return isinstance(leaf, Steered)
+    return isinstance(leaf, AbstractStepSampler)

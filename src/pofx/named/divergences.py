@@ -9,7 +9,7 @@ import numpy as np
 from pofx.core.answer import Answer, mean_over_rows
 from pofx.core.errors import PofxError
 from pofx.core.float_width import in_model_width
-from pofx.core.rows import rows
+from pofx.core.rows import make_rows
 from pofx.named.conditioning import marginal
 from pofx.named.densities import log_prob
 from pofx.named.independence import UNRELATED, ignores, with_note
@@ -142,7 +142,7 @@ def _infinite_divergence(p: NamedModel, q: NamedModel, names: Sequence[str]) -> 
             code = p.schema.variable(name).levels.index(level)
             x = np.full((int(p.entries.mask([name]).sum()), p.model.size), np.nan)
             x[np.arange(len(x)), p.entries.mask([name])] = code
-            if (density.log_prob(p.model, rows(x)) > -np.inf).any():
+            if (density.log_prob(p.model, make_rows(x)) > -np.inf).any():
                 method = f"the second has no level {level!r} of {name!r}"
                 return Answer(np.inf, method=method, unit="nats")
     return None

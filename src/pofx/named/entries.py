@@ -6,10 +6,10 @@ from functools import cached_property
 
 import numpy as np
 
-from pofx.core.abstract import Queryable
+from pofx.core.abstract import AbstractQueryable
 from pofx.core.answer import Answer
 from pofx.core.column import Column
-from pofx.core.rows import rows
+from pofx.core.rows import make_rows
 from pofx.queries import density
 from pofx.table.encoding import log_scale
 from pofx.table.schema import Schema
@@ -53,7 +53,7 @@ class Entries:
         out[:, self.free] = free
         return out
 
-    def entropy_units(self, model: Queryable, asked: np.ndarray) -> Answer:
+    def entropy_units(self, model: AbstractQueryable, asked: np.ndarray) -> Answer:
         """What the data's units add to the differential entropy of the asked free entries.
 
         H(sx + t) = H(x) + log s, which a point mass does not share.
@@ -65,6 +65,6 @@ class Entries:
             at_spikes[:, j] = self.columns[j].spikes
             smooth = 1.0
             if len(at_spikes):
-                smooth -= np.exp(density.log_prob(model, rows(at_spikes))).sum()
+                smooth -= np.exp(density.log_prob(model, make_rows(at_spikes))).sum()
             total += smooth * scales[j]
         return Answer(float(total), unit="nats")

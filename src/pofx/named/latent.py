@@ -7,7 +7,7 @@ import numpy as np
 
 from pofx.core.errors import PofxError
 from pofx.core.float_width import in_model_width
-from pofx.core.rows import rows
+from pofx.core.rows import make_rows
 from pofx.named.model import NamedModel
 from pofx.named.rows import encode_rows
 from pofx.queries import latent as latent_query
@@ -23,7 +23,7 @@ def latent(p: NamedModel, data: Any, unseen: Unseen) -> Any:
     if p.evidence:
         raise PofxError("latent: expected a distribution without evidence; pass it as cells")
     x = encode_rows(p, data, unseen)[:, p.entries.free]
-    expectations = latent_query.latent(p.model, rows(x))
+    expectations = latent_query.latent(p.model, make_rows(x))
     if expectations is None:
         raise PofxError(
             f"latent: {type(p.model).__name__} has no hidden variables; these have: "

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pofx.core.abstract import Queryable
+from pofx.core.abstract import AbstractQueryable
 from pofx.core.errors import PofxError
 from pofx.core.float_width import float64
 from pofx.named.entries import Entries
@@ -34,7 +34,7 @@ class NamedModel:
             nothing was given.
     """
 
-    model: Queryable
+    model: AbstractQueryable
     schema: Schema
     fixed: np.ndarray
     evidence: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ import numpy as np
 
 from pofx.core.errors import PofxError, warn
 from pofx.core.float_width import in_model_width
-from pofx.core.rows import rows
+from pofx.core.rows import make_rows
 from pofx.named.latent import number_table
 from pofx.named.model import NamedModel, check_positive_int
 from pofx.named.random_keys import key_of
@@ -49,7 +49,7 @@ def posterior(p: NamedModel, data: Any, target: str, unseen: Unseen) -> np.ndarr
     x, index = encode_inputs(p, data, target, unseen), entry_index(p, target)
     # The target is not drawn: the probability of each of its levels is computed.
     warn_if_unreliable(p, np.where(np.arange(x.shape[1]) == index, 0, x))
-    probabilities = bayes.posterior(p.model, rows(x), index, num_levels)
+    probabilities = bayes.posterior(p.model, make_rows(x), index, num_levels)
     impossible = np.flatnonzero(np.isnan(probabilities).any(1))
     if len(impossible):
         warn(
@@ -74,7 +74,7 @@ def conditional_summary(
     warn_if_unreliable(p, x)
     column = p.entries.columns[index]
     key = key_of(seed)
-    return row_conditionals.summary(key, p.model, rows(x), column, index, levels, draws)
+    return row_conditionals.summary(key, p.model, make_rows(x), column, index, levels, draws)
 
 
 def predict_array(
@@ -85,6 +85,8 @@ def predict_array(
     variable = p.schema.variable(target)
     x = encode_inputs(p, data, target, unseen)
     warn_if_unreliable(p, x)
-    means = imputation.expect(key_of(seed), p.model, rows(x), p.entries.columns, draws)
+    means = imputation.conditional_means(
+        key_of(seed), p.model, make_rows(x), p.entries.columns, draws
+    )
     entries = p.entries.whole(means)[:, p.schema.slices[target]]
     return in_data_units(variable, entries).reshape(-1, *variable.shape)

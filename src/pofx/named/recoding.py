@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from pofx.core.abstract import Queryable
+from pofx.core.abstract import AbstractQueryable
 from pofx.core.printing import names_text
 from pofx.models.recoded import Recoded
 from pofx.named.model import NamedModel, P
@@ -68,7 +68,7 @@ def measure(variable: Variable, any_levels: bool = False) -> str:
     return f"{shape}{what} with point masses at {spikes}" if spikes else f"{shape}{what}"
 
 
-def recoded(model: Queryable, q: NamedModel, p: NamedModel) -> Queryable:
+def recoded(model: AbstractQueryable, q: NamedModel, p: NamedModel) -> AbstractQueryable:
     """The model of `q`, which has no `difference` from `p`, over the free entries of `p`.
 
     A level of `p` that `q` lacks has probability 0. It is the model itself if the two encode alike,

@@ -9,7 +9,13 @@ from typing import Any, ParamSpec
 
 import numpy as np
 
-from pofx.core.abstract_approximate import REPLICATES, energies, estimates, reseeded, shifted
+from pofx.core.abstract_approximate import (
+    NUM_SEEDS,
+    energy_ids,
+    estimates,
+    reseeded,
+    with_shifted_log_z,
+)
 from pofx.core.answer import Answer
 from pofx.core.errors import PofxWarning
 from pofx.core.result import AbstractResult, map_values
@@ -31,15 +37,17 @@ def average_over_seeds(query: Callable[..., Any], *models: Any) -> Any:
         return query(*models)
 
     def with_seed(number: int, energy: bytes = b"", stderrs: float = 0.0) -> Any:
-        shifted_models = [shifted(p.model, energy, stderrs) if energy else p.model for p in models]
+        shifted_models = [
+            with_shifted_log_z(p.model, energy, stderrs) if energy else p.model for p in models
+        ]
         reseeded_models = [reseeded(model, number) for model in shifted_models]
         return query(*(replace(p, model=m) for p, m in zip(models, reseeded_models)))
 
     results = [with_seed(0)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PofxWarning)  # one warning is enough
-        results += [with_seed(i) for i in range(1, REPLICATES)]
-        ids = energies([p.model for p in models])
+        results += [with_seed(i) for i in range(1, NUM_SEEDS)]
+        ids = energy_ids([p.model for p in models])
         up = [with_seed(0, energy, LOG_Z_STEP) for energy in ids]
         down = [with_seed(0, energy, -LOG_Z_STEP) for energy in ids]
     return _average(results, up, down)

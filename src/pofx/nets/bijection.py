@@ -14,7 +14,7 @@ LAYERS = ("autoregressive", "coupling")
 TRANSFORMS = ("spline", "affine")
 
 
-class Plan(eqx.Module):
+class BijectionConfig(eqx.Module):
     """What a bijection is made of; `context` is the number of inputs beside the row."""
 
     size: int = eqx.field(static=True)
@@ -37,7 +37,7 @@ class Bijection(eqx.Module):
     """
 
     arrays: tuple[Array, ...]
-    plan: Plan
+    plan: BijectionConfig
 
     def __call__(
         self, x: Float[Array, "d"], context: Float[Array, "c"]
@@ -59,7 +59,7 @@ class Bijection(eqx.Module):
         return paramax.unwrap(eqx.combine(jax.tree.unflatten(treedef, self.arrays), rest))
 
     @classmethod
-    def init(cls, key: PRNGKeyArray, plan: Plan) -> "Bijection":
+    def init(cls, key: PRNGKeyArray, plan: BijectionConfig) -> "Bijection":
         """Random networks whose map is near the identity. PofxError without the extra."""
         built = jax.tree.map(_quiet, _built(key, plan), is_leaf=_is_network)
         return cls(tuple(jax.tree.leaves(eqx.filter(built, eqx.is_array))), plan)
@@ -77,13 +77,13 @@ def _quiet(node: Any) -> Any:
     return eqx.tree_at(lambda net: net.layers[-1], node, small)
 
 
-def _skeleton(plan: Plan) -> tuple[Any, Any]:
+def _skeleton(plan: BijectionConfig) -> tuple[Any, Any]:
     """Everything about the layers but their arrays."""
     return _skeleton_in(plan, bool(jax.config.read("jax_enable_x64")))
 
 
 @cache
-def _skeleton_in(plan: Plan, wide: bool) -> tuple[Any, Any]:
+def _skeleton_in(plan: BijectionConfig, wide: bool) -> tuple[Any, Any]:
     def build():
         with jax.enable_x64(wide):
             return eqx.partition(_built(jax.random.key(0), plan), eqx.is_array)
@@ -95,7 +95,7 @@ def _skeleton_in(plan: Plan, wide: bool) -> tuple[Any, Any]:
     return jax.tree.structure(arrays), rest
 
 
-def _built(key: PRNGKeyArray, plan: Plan) -> Any:
+def _built(key: PRNGKeyArray, plan: BijectionConfig) -> Any:
     try:
         from flowjax import flows
         from flowjax.bijections import RationalQuadraticSpline

@@ -20,7 +20,7 @@ HOT = 32
 """Codes of a column up to which they are inputs, one each; beyond it they are looked up."""
 
 
-class Masked(eqx.Module):
+class MADE(eqx.Module):
     """A multilayer perceptron whose outputs about a column see only the columns before it.
 
     y = (A ∘ N) h_L + b,   h_1 = r((V ∘ M_1) z + c),   h_l = h_(l-1) + r((W_l ∘ M) h_(l-1) + b_l)
@@ -31,7 +31,7 @@ class Masked(eqx.Module):
     output sees all columns `seen`, and which they are. Germain, Gregor, Murray and Larochelle,
     "MADE: masked autoencoder for distribution estimation" (2015).
 
-    >>> net = Masked.init(jax.random.key(0), (1, 1, 1), ((0, 1, 2),), (1,), (2, 0, 1), 8, 1)
+    >>> net = MADE.init(jax.random.key(0), (1, 1, 1), ((0, 1, 2),), (1,), (2, 0, 1), 8, 1)
     >>> slopes = jax.jit(jax.jacobian(net))(jnp.ones(3), jnp.zeros(3, int))
     >>> (slopes != 0).astype(int).tolist()
     [[0, 0, 1], [1, 0, 1], [0, 0, 0]]
@@ -110,7 +110,7 @@ class Masked(eqx.Module):
         order: tuple[int, ...],
         width: int,
         depth: int,
-    ) -> "Masked":
+    ) -> "MADE":
         """A net for columns with these `counts` of codes.
 
         The outputs are grouped as `places`: `sizes` of them about each column of a group. They

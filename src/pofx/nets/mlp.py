@@ -9,14 +9,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 
-class Mlp(eqx.Module):
+class MLP(eqx.Module):
     """A multilayer perceptron: affine maps with leaky rectifiers between them.
 
     y = A_L r(... r(A_1 x)), with A_l h = W_l h + b_l and r(h) = max(h, h / 5)
 
     Weights start with variance 1 / inputs (LeCun et al. 1998), biases at zero.
 
-    >>> net = Mlp.init(jax.random.key(0), (2, 8, 3))
+    >>> net = MLP.init(jax.random.key(0), (2, 8, 3))
     >>> net(jnp.ones(2)).shape
     (3,)
     """
@@ -31,7 +31,7 @@ class Mlp(eqx.Module):
         return last[0] @ x + last[1]
 
     @classmethod
-    def init(cls, key: PRNGKeyArray, sizes: Sequence[int]) -> "Mlp":
+    def init(cls, key: PRNGKeyArray, sizes: Sequence[int]) -> "MLP":
         """A net of these sizes, from the input to the output."""
         pairs = list(pairwise(sizes))
         keys = jax.random.split(key, len(pairs))

@@ -9,7 +9,7 @@ WAVES = 5
 """Frequencies at which a time between 0 and 1 is told: π, 2π, 4π, ..."""
 
 
-class Residual(eqx.Module):
+class ResidualMLP(eqx.Module):
     """A residual multilayer perceptron whose layers are scaled and shifted by a time t.
 
     h_0 = A x + a,  h_{l+1} = h_l + C_l r((1 + S_l e) B_l h_l + T_l e),  y = D ((1 + G e) h_L)
@@ -18,7 +18,7 @@ class Residual(eqx.Module):
     other numbers, if there are any. S_l, G and D start at zero, and so does y. He, Zhang, Ren and
     Sun, "Deep residual learning" (2016); Perez et al., "FiLM" (2018).
 
-    >>> net = Residual.init(jax.random.key(0), 3, 2, 8, 2)
+    >>> net = ResidualMLP.init(jax.random.key(0), 3, 2, 8, 2)
     >>> net(jnp.ones(3), jnp.zeros(()), jnp.zeros(0)).tolist()
     [0.0, 0.0]
     """
@@ -45,7 +45,7 @@ class Residual(eqx.Module):
     @classmethod
     def init(
         cls, key: PRNGKeyArray, into: int, out: int, width: int, depth: int, told: int = 0
-    ) -> "Residual":
+    ) -> "ResidualMLP":
         """A net of `depth` layers of this width: zero, whatever it is told."""
         keys, e = jax.random.split(key, 4), 2 + 2 * WAVES + told
 

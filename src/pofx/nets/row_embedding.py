@@ -21,7 +21,7 @@ class Embedding(eqx.Module):
 
     >>> columns = (Column("a", "real"), Column("b", "categorical", levels=2))
     >>> x = np.array([[1.0, 0.0], [5.0, 1.0]])
-    >>> embed = Embedding.near(columns, x, np.ones((2, 2)))
+    >>> embed = Embedding.from_data(columns, x, np.ones((2, 2)))
     >>> embed(jnp.array([5.0, 0.0]), jnp.array([True, True])).tolist()
     [1.0, 1.0, -1.0]
     """
@@ -78,7 +78,7 @@ class Embedding(eqx.Module):
         return np.array([own in kinds for own in self.kinds], bool)
 
     @classmethod
-    def near(
+    def from_data(
         cls,
         columns: Sequence[Column],
         x: Float[np.ndarray, "n d"],

@@ -6,17 +6,17 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from pofx.nets.mlp import Mlp
+from pofx.nets.mlp import MLP
 
 
-class SmoothMlp(eqx.Module):
+class SmoothMLP(eqx.Module):
     """A multilayer perceptron whose gradient in its input is continuous, as a score must be.
 
     y = A_L s(... s(A_1 x)), with A_l h = W_l h + b_l and s(h) = h / (1 + exp(-h))
 
     Its last layer starts at zero, and so does y (Elfwing, Uchibe and Doya 2018 on s).
 
-    >>> net = SmoothMlp.init(jax.random.key(0), (2, 8, 1))
+    >>> net = SmoothMLP.init(jax.random.key(0), (2, 8, 1))
     >>> net(jax.numpy.ones(2)).tolist()
     [0.0]
     """
@@ -31,7 +31,7 @@ class SmoothMlp(eqx.Module):
         return last[0] @ x + last[1]
 
     @classmethod
-    def init(cls, key: PRNGKeyArray, sizes: Sequence[int]) -> "SmoothMlp":
+    def init(cls, key: PRNGKeyArray, sizes: Sequence[int]) -> "SmoothMLP":
         """A net of these sizes, from the input to the output."""
-        net = Mlp.init(key, sizes)
+        net = MLP.init(key, sizes)
         return cls((*net.weights[:-1], 0 * net.weights[-1]), net.biases)

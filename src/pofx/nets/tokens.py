@@ -15,7 +15,7 @@ KNEE = 5.0
 """Scales from its mean beyond which a number grows as a logarithm."""
 
 
-class Tokens(eqx.Module):
+class RowTokens(eqx.Module):
     """A number and a code of each column, whatever it holds.
 
     z_j = t((f_j(x_j) - centre_j) / scale_j), with f the logarithm of a positive number, log(1 + x)
@@ -25,7 +25,7 @@ class Tokens(eqx.Module):
 
     >>> columns = [Column("a", "real"), Column("b", "categorical", levels=3)]
     >>> x = np.array([[1.0, 0.0], [3.0, 2.0]])
-    >>> numbers, codes = Tokens.near(columns, x, np.ones((2, 2)))(jnp.asarray(x[1]))
+    >>> numbers, codes = RowTokens.from_data(columns, x, np.ones((2, 2)))(jnp.asarray(x[1]))
     >>> numbers.tolist(), codes.tolist()
     ([1.0, 0.0], [0, 2])
     """
@@ -52,12 +52,12 @@ class Tokens(eqx.Module):
         return hit.max(1, initial=0).astype(jnp.int32)
 
     @classmethod
-    def near(
+    def from_data(
         cls,
         columns: Sequence[Column],
         x: Float[np.ndarray, "n d"],
         weight: Float[np.ndarray, "n d"],
-    ) -> "Tokens":
+    ) -> "RowTokens":
         """With the mean and scale of the cells of positive weight that are no spikes."""
         d, kinds = len(columns), tuple(c.kind for c in columns)
         points = np.full((d, max(len(c.spikes) for c in columns)), np.inf)

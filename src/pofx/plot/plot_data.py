@@ -137,7 +137,7 @@ def unit_of(variable: Variable, width: int = 16) -> str:
     if variable.kind == "count":
         return "probability"
     name = word(variable.name)
-    return f"density per {variable.step} of{' ' if len(name) <= width else chr(10)}{name}"
+    return f"density per {variable.density_unit} of{' ' if len(name) <= width else chr(10)}{name}"
 
 
 def axis(own: Any, variable: Variable) -> None:

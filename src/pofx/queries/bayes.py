@@ -6,13 +6,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from pofx.core.abstract import Mask, Queryable, Row
+from pofx.core.abstract import AbstractQueryable, Mask, Row
 from pofx.core.log_ratios import log_joint
 from pofx.core.rows import Rows, per_row
 
 
 def posterior(
-    model: Queryable, rows: Rows, target: int, levels: int
+    model: AbstractQueryable, rows: Rows, target: int, levels: int
 ) -> Float[np.ndarray, "n levels"]:
     """p(y | x_O) = p(x_O, y) / Σ_y p(x_O, y) for the column y = `target`, whatever its cell holds.
 
@@ -29,7 +29,7 @@ class _Posterior(eqx.Module):
     levels: Int[Array, ""]
     padded: int = eqx.field(static=True)
 
-    def __call__(self, model: Queryable, x: Row, observed: Mask) -> Float[Array, "padded"]:
+    def __call__(self, model: AbstractQueryable, x: Row, observed: Mask) -> Float[Array, "padded"]:
         given = observed.at[self.target].set(False)
         both = observed.at[self.target].set(True)
 

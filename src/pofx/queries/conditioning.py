@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from pofx.core import closed_forms
-from pofx.core.abstract import Queryable
+from pofx.core.abstract import AbstractQueryable
 
 MAX_CONDITION_NUMBER = 30
 """The condition number of correlations from which on float32 leaves fewer than five digits."""
@@ -41,7 +41,7 @@ def needs_float64(model: Any) -> bool:
 
 def _covariances(model: Any) -> Iterator[np.ndarray]:
     """Covariances of the parts that are normal; those of parts held in one array come together."""
-    rule = closed_forms.normal.find(model)
+    rule = closed_forms.as_gaussian.find(model)
     mean = getattr(model, "mean", None)
     if rule is not None and isinstance(mean, jax.Array | np.ndarray):
         for _ in range(mean.ndim - 1):
@@ -54,4 +54,4 @@ def _covariances(model: Any) -> Iterator[np.ndarray]:
 
 
 def _is_model(node: Any) -> bool:
-    return isinstance(node, Queryable)
+    return isinstance(node, AbstractQueryable)

@@ -4,9 +4,9 @@ import numpy as np
 from jaxtyping import Float
 
 from pofx.core import rows
-from pofx.core.abstract import Queryable
+from pofx.core.abstract import AbstractQueryable
 
 
-def log_prob(model: Queryable, table: rows.Rows) -> Float[np.ndarray, "n"]:
+def log_prob(model: AbstractQueryable, table: rows.Rows) -> Float[np.ndarray, "n"]:
     """log p(x_O) of each row in nats, missing entries integrated out."""
     return rows.log_prob(model, table)

@@ -16,20 +16,20 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core import closed_forms, extended_precision
-from pofx.core.abstract import Queryable
+from pofx.core.abstract import AbstractQueryable
 from pofx.core.answer import Answer
 from pofx.core.column import Column
 from pofx.core.float_width import float64, widened
 from pofx.core.linalg import normal_kl
 from pofx.queries.enumeration import Columns, enumerate_levels, log_probs
-from pofx.queries.information import closed_form, exact_entropy, few_levels, not_below_zero
+from pofx.queries.information import clip_exact, closed_form, enumerable_columns, exact_entropy
 from pofx.queries.monte_carlo import monte_carlo
 
 
 def kl(
     key: PRNGKeyArray,
-    p: Queryable,
-    q: Queryable,
+    p: AbstractQueryable,
+    q: AbstractQueryable,
     columns: Sequence[Column],
     asked: Columns,
     **request,
@@ -39,7 +39,7 @@ def kl(
         return Answer(0.0, method="of equals", unit="nats")
     value = _closed_kl(p, q, asked)
     if value is not None:
-        return not_below_zero(Answer(value, method="closed form", unit="nats"))
+        return clip_exact(Answer(value, method="closed form", unit="nats"))
 
     def each(log_p, log_q):
         return log_p - log_q
@@ -52,8 +52,8 @@ def kl(
 
 def cross_entropy(
     key: PRNGKeyArray,
-    p: Queryable,
-    q: Queryable,
+    p: AbstractQueryable,
+    q: AbstractQueryable,
     columns: Sequence[Column],
     asked: Columns,
     **request,
@@ -70,8 +70,8 @@ def cross_entropy(
 
 def jensen_shannon(
     key: PRNGKeyArray,
-    p: Queryable,
-    q: Queryable,
+    p: AbstractQueryable,
+    q: AbstractQueryable,
     columns: Sequence[Column],
     asked: Columns,
     **request,
@@ -86,19 +86,19 @@ def jensen_shannon(
     one = _enumerated(p, q, columns, asked, each)
     other = _enumerated(q, p, columns, asked, each)
     if one is not None and other is not None:
-        return not_below_zero((one + other) / 2)
+        return clip_exact((one + other) / 2)
     pair = _Pair(_Draw.of(p, q, columns, asked, None), _Draw.of(q, p, columns, asked, None))
     return monte_carlo(key, pair, **request)
 
 
-def _closed_kl(p: Queryable, q: Queryable, asked: Columns) -> float | None:
+def _closed_kl(p: AbstractQueryable, q: AbstractQueryable, asked: Columns) -> float | None:
     """KL by a rule for the pair, or as that of two Gaussians; None where neither is there."""
     rule = closed_forms.kl.find(p, q)
     value = closed_form(rule, p, q)(asked) if rule else None
     return _normal_kl(p, q, asked) if value is None else value
 
 
-def _normal_kl(p: Queryable, q: Queryable, asked: Columns) -> float | None:
+def _normal_kl(p: AbstractQueryable, q: AbstractQueryable, asked: Columns) -> float | None:
     one, other = _normal_of(p, asked), _normal_of(q, asked)
     if one and other:
         value = extended_precision.normal_kl(one, other)
@@ -107,9 +107,9 @@ def _normal_kl(p: Queryable, q: Queryable, asked: Columns) -> float | None:
     return None if value is None or math.isnan(value) else value
 
 
-def _normal_of(model: Queryable, asked: Columns) -> tuple[np.ndarray, np.ndarray] | None:
+def _normal_of(model: AbstractQueryable, asked: Columns) -> tuple[np.ndarray, np.ndarray] | None:
     """Mean and covariance of the asked columns of a Gaussian, under whatever name, in float64."""
-    rule, place = closed_forms.normal.find(model), np.flatnonzero(asked)
+    rule, place = closed_forms.as_gaussian.find(model), np.flatnonzero(asked)
     if rule is None or len(place) > extended_precision.MAX_COLUMNS:
         return None
     with float64(True):
@@ -120,14 +120,18 @@ def _normal_of(model: Queryable, asked: Columns) -> tuple[np.ndarray, np.ndarray
     return mean[place], covariance[np.ix_(place, place)]
 
 
-def _large_normal_kl(p: Queryable, q: Queryable, asked: Columns) -> Array | None:
-    one, other = (closed_forms.normal.find(m) for m in (p, q))
+def _large_normal_kl(p: AbstractQueryable, q: AbstractQueryable, asked: Columns) -> Array | None:
+    one, other = (closed_forms.as_gaussian.find(m) for m in (p, q))
     first, second = one and one(p), other and other(q)
     return normal_kl(first, second, asked) if first and second else None
 
 
 def _enumerated(
-    p: Queryable, q: Queryable, columns: Sequence[Column], asked: Columns, each: Callable
+    p: AbstractQueryable,
+    q: AbstractQueryable,
+    columns: Sequence[Column],
+    asked: Columns,
+    each: Callable,
 ) -> Answer | None:
     """E_p[each(log p, log q)] over all joint levels, None where they are too many."""
     cells = enumerate_levels(columns, asked)
@@ -136,7 +140,7 @@ def _enumerated(
     log_p, log_q = log_probs(p, cells, asked), log_probs(q, cells, asked)
     some = log_p > -np.inf
     value = float(np.exp(log_p[some]) @ each(log_p[some], log_q[some]))
-    return not_below_zero(Answer(value, method="by enumeration", unit="nats"))
+    return clip_exact(Answer(value, method="by enumeration", unit="nats"))
 
 
 class _Draw(eqx.Module):
@@ -145,8 +149,8 @@ class _Draw(eqx.Module):
     The columns `inner` are summed over their `levels`, weighed by p(level | the rest).
     """
 
-    p: Queryable
-    q: Queryable
+    p: AbstractQueryable
+    q: AbstractQueryable
     asked: Bool[Array, "d"]
     inner: Bool[Array, "d"]
     levels: Float[Array, "l d"]
@@ -154,7 +158,7 @@ class _Draw(eqx.Module):
 
     @classmethod
     def of(cls, p, q, columns: Sequence[Column], asked: Columns, signs) -> "_Draw":
-        inner = few_levels(columns, asked)
+        inner = enumerable_columns(columns, asked)
         levels = enumerate_levels(columns, inner)
         assert levels is not None
         return cls(p, q, jnp.asarray(asked), jnp.asarray(inner), jnp.asarray(levels), signs)

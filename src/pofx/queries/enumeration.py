@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
-from pofx.core.abstract import Queryable
+from pofx.core.abstract import AbstractQueryable
 from pofx.core.column import Column
 
 Columns: TypeAlias = Bool[np.ndarray, "d"]
@@ -33,7 +33,7 @@ def enumerate_levels(
     return rows
 
 
-def log_probs(model: Queryable, x: Float[np.ndarray, "n d"], asked: Columns) -> np.ndarray:
+def log_probs(model: AbstractQueryable, x: Float[np.ndarray, "n d"], asked: Columns) -> np.ndarray:
     """log p of all joint levels of the asked columns, in nats."""
     return np.asarray(_log_probs(model, jnp.asarray(x), jnp.asarray(asked)), np.float64)
 

@@ -19,10 +19,10 @@ import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 from scipy.special import logsumexp
 
-from pofx.core.abstract import Queryable
+from pofx.core.abstract import AbstractQueryable
 from pofx.core.answer import Answer
 from pofx.core.column import Column
-from pofx.core.column_mixture import Atoms, flattened
+from pofx.core.column_mixture import ColumnMixture, flatten
 from pofx.core.log_ratios import log_joint
 from pofx.queries import events
 from pofx.queries.enumeration import ENUMERABLE, enumerate_levels, log_probs
@@ -123,7 +123,7 @@ class Marginal:
 class _Mixed(Marginal):
     """Of parts that are mixtures of atoms."""
 
-    parts: Atoms
+    parts: ColumnMixture
     closed: bool
 
     @property
@@ -131,15 +131,15 @@ class _Mixed(Marginal):
         return self.closed
 
     def _mean(self) -> np.ndarray:
-        return np.asarray(_each(Atoms.mean, self.parts), np.float64)
+        return np.asarray(_each(ColumnMixture.mean, self.parts), np.float64)
 
     def _square(self, centre: float) -> np.ndarray:
-        variance = np.asarray(_each(Atoms.variance, self.parts), np.float64)
+        variance = np.asarray(_each(ColumnMixture.variance, self.parts), np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
             return variance + (self._mean() - centre) ** 2
 
     def _cdf(self, x: float) -> np.ndarray:
-        return np.asarray(_each(Atoms.cdf, self.parts, jnp.asarray(x)), np.float64)
+        return np.asarray(_each(ColumnMixture.cdf, self.parts, jnp.asarray(x)), np.float64)
 
     def _quantile(self, u: float) -> float:
         return float(_quantile(self._whole, jnp.asarray(u), jnp.asarray(1 - u), self.column))
@@ -152,9 +152,9 @@ class _Mixed(Marginal):
         return Answer(found, np.nan, "estimate", method="by search")
 
     @cached_property
-    def _whole(self) -> Atoms:
+    def _whole(self) -> ColumnMixture:
         """All parts as one mixture."""
-        return flattened(jnp.log(jnp.asarray(self.weights)), self.parts)
+        return flatten(jnp.log(jnp.asarray(self.weights)), self.parts)
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,7 @@ class _Drawn(Marginal):
 
 def marginal(
     key: PRNGKeyArray,
-    model: Queryable,
+    model: AbstractQueryable,
     columns: Sequence[Column],
     j: int,
     event: Event | None = None,
@@ -218,7 +218,7 @@ def marginal(
 
 def levels(
     key: PRNGKeyArray,
-    model: Queryable,
+    model: AbstractQueryable,
     columns: Sequence[Column],
     asked: np.ndarray,
     event: Event | None = None,

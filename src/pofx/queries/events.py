@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core import closed_forms
-from pofx.core.abstract import Mask, Queryable, Row
+from pofx.core.abstract import AbstractQueryable, Mask, Row
 from pofx.core.answer import Answer
 from pofx.core.column import Column
 from pofx.core.errors import PofxError
@@ -40,7 +40,7 @@ Event: TypeAlias = Mapping[int, Pieces]
 """What each of some entries lies in, by the number of the entry."""
 
 
-class Weighted(NamedTuple):
+class WeightedRows(NamedTuple):
     """Draws x with weights that sum to one: of p(x_B | x_B in S_B), `observed` telling B."""
 
     x: Float[Array, "n d"]
@@ -50,7 +50,7 @@ class Weighted(NamedTuple):
 
 def log_probability(
     key: PRNGKeyArray,
-    model: Queryable,
+    model: AbstractQueryable,
     columns: Sequence[Column],
     event: Event,
     *,
@@ -69,7 +69,7 @@ def log_probability(
 
 
 def log_cells(
-    model: Queryable, columns: Sequence[Column], events: Sequence[Event]
+    model: AbstractQueryable, columns: Sequence[Column], events: Sequence[Event]
 ) -> Float[np.ndarray, "e"] | None:
     """log P of each of some events over the same entries; None where not closed."""
     place = sorted(events[0])
@@ -96,8 +96,8 @@ def log_cells(
 
 
 def draws(
-    key: PRNGKeyArray, model: Queryable, columns: Sequence[Column], event: Event, n: int
-) -> Weighted:
+    key: PRNGKeyArray, model: AbstractQueryable, columns: Sequence[Column], event: Event, n: int
+) -> WeightedRows:
     """n weighted draws of the entries of the event, given that it happens."""
     walk = _walk(model, columns, event)
     x, log_weights = _draws(walk, jax.random.split(key, n))
@@ -108,10 +108,10 @@ def draws(
         )
     weights = np.exp(log_weights - log_weights.max())
     observed = _asked(columns, event) | isinstance(walk, _Rejection)
-    return Weighted(x, jnp.asarray(observed), weights / weights.sum())
+    return WeightedRows(x, jnp.asarray(observed), weights / weights.sum())
 
 
-def cells(model: Queryable, columns: Sequence[Column], event: Event) -> Weighted | None:
+def cells(model: AbstractQueryable, columns: Sequence[Column], event: Event) -> WeightedRows | None:
     """All joint levels in an event of levels, for draws, weighted by their probability given it.
 
     None where the event is of numbers too, or of very many levels.
@@ -127,12 +127,12 @@ def cells(model: Queryable, columns: Sequence[Column], event: Event) -> Weighted
     if not log_weights.max(initial=-math.inf) > -math.inf:
         raise PofxError("the evidence has probability zero")
     weights = np.exp(log_weights - log_weights.max())
-    return Weighted(jnp.asarray(x[inside]), jnp.asarray(asked), weights / weights.sum())
+    return WeightedRows(jnp.asarray(x[inside]), jnp.asarray(asked), weights / weights.sum())
 
 
 def completed(
-    key: PRNGKeyArray, model: Queryable, columns: Sequence[Column], event: Event, n: int
-) -> Weighted:
+    key: PRNGKeyArray, model: AbstractQueryable, columns: Sequence[Column], event: Event, n: int
+) -> WeightedRows:
     """n weighted draws of all entries given that the event happens."""
     walking, completing = jax.random.split(key)
     found = draws(walking, model, columns, event, n)
@@ -144,10 +144,12 @@ def _how(columns: Sequence[Column], event: Event) -> str:
     return "by enumeration" if all(columns[j].discrete for j in event) else "closed form"
 
 
-def _box_closed(model: Queryable, columns: Sequence[Column], others: tuple[int, ...]) -> bool:
+def _box_closed(
+    model: AbstractQueryable, columns: Sequence[Column], others: tuple[int, ...]
+) -> bool:
     if not others:
         return True
-    rule, x = closed_forms.box.find(model), jnp.zeros(model.size)
+    rule, x = closed_forms.log_prob_box.find(model), jnp.zeros(model.size)
     ends = jnp.zeros(len(others))
     # Traced, not computed: a rule may say only then that one of its parts has none.
     if rule and eqx.filter_eval_shape(rule, model, x, x > 0, others, ends, ends) is not None:
@@ -157,7 +159,7 @@ def _box_closed(model: Queryable, columns: Sequence[Column], others: tuple[int, 
 
 @eqx.filter_jit
 def _boxes(model, x, observed, others, low, high):
-    rule = closed_forms.box.find(model) if others else None
+    rule = closed_forms.log_prob_box.find(model) if others else None
 
     def one(x, low, high):
         both = rule(model, x, observed, others, low, high) if rule else None
@@ -173,13 +175,15 @@ def _boxes(model, x, observed, others, low, high):
     return jax.lax.map(lambda cell: one(*cell), (x, low, high), batch_size=1024)
 
 
-def _log_mass(model: Queryable, columns: Sequence[Column], event: Event) -> float:
+def _log_mass(model: AbstractQueryable, columns: Sequence[Column], event: Event) -> float:
     """log P of an event of one column that has a closed form."""
     mass = log_cells(model, columns, [event])
     return 0.0 if mass is None else float(mass[0])
 
 
-def _walk(model: Queryable, columns: Sequence[Column], event: Event) -> "_Walk | _Rejection":
+def _walk(
+    model: AbstractQueryable, columns: Sequence[Column], event: Event
+) -> "_Walk | _Rejection":
     """How to draw with weights from within the event."""
     place = sorted(event, key=lambda j: (not columns[j].discrete, j))
     numbers = [j for j in place if not columns[j].discrete]
@@ -205,7 +209,7 @@ def _asked(columns: Sequence[Column], event: Event) -> np.ndarray:
 class _Walk(eqx.Module):
     """One draw of the entries of the event, each from within its set, and its log-weight."""
 
-    model: Queryable
+    model: AbstractQueryable
     columns: tuple[Column, ...] = eqx.field(static=True)
     place: tuple[int, ...] = eqx.field(static=True)
     low: Float[Array, "b i"]
@@ -237,7 +241,7 @@ class _Walk(eqx.Module):
     def _number(self, key, x, observed, j, low, high):
         own = atoms(self.model, x, observed, j)
         assert own is not None
-        value, log_mass = own.truncated(key, low, high)
+        value, log_mass = own.sample_truncated(key, low, high)
         return _within(value, low, high, self.columns[j].kind == "count"), log_mass
 
 
@@ -256,7 +260,7 @@ class _Rejection(eqx.Module):
     For a model whose conditional distributions have no closed form.
     """
 
-    model: Queryable
+    model: AbstractQueryable
     columns: tuple[Column, ...] = eqx.field(static=True)
     place: tuple[int, ...] = eqx.field(static=True)
     low: Float[Array, "b i"]

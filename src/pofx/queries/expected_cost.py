@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
-from pofx.core.abstract import Queryable
+from pofx.core.abstract import AbstractQueryable
 from pofx.core.answer import Answer
 from pofx.core.rows import Rows, log_prob
 from pofx.queries import imputation
@@ -16,7 +16,7 @@ DRAWS = 4096
 
 def tail_probability(
     key: PRNGKeyArray,
-    model: Queryable,
+    model: AbstractQueryable,
     rows: Rows,
     draws: int = DRAWS,
     reference: Rows | None = None,
@@ -33,9 +33,9 @@ def tail_probability(
     if reference is None:
         fresh = _draw(model, jax.random.split(key, draws))
     else:
-        fresh = jnp.asarray(imputation.complete(key, model, reference))
+        fresh = jnp.asarray(imputation.draw_missing(key, model, reference))
         draws = reference.count
-    _, observed, _ = rows.flat()
+    _, observed, _ = rows.to_arrays()
     patterns, owner = np.unique(observed, axis=0, return_inverse=True)
     owner, rank = owner.reshape(-1), np.empty(len(own))
     for i, pattern in enumerate(patterns):

@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pofx.core import closed_forms
-from pofx.core.abstract import Queryable
+from pofx.core.abstract import AbstractQueryable
 from pofx.core.answer import Answer
 from pofx.core.column import Column
 from pofx.core.float_width import float64, widened
@@ -35,27 +35,27 @@ INNER = 16
 
 
 def entropy(
-    key: PRNGKeyArray, model: Queryable, columns: Sequence[Column], a: Columns, **request
+    key: PRNGKeyArray, model: AbstractQueryable, columns: Sequence[Column], a: Columns, **request
 ) -> Answer:
     """H(a) = -E log p(a); differential for continuous columns."""
-    return combination(key, model, columns, [(1.0, a)], **request)
+    return signed_entropy_sum(key, model, columns, [(1.0, a)], **request)
 
 
 def conditional_entropy(
     key: PRNGKeyArray,
-    model: Queryable,
+    model: AbstractQueryable,
     columns: Sequence[Column],
     a: Columns,
     b: Columns,
     **request,
 ) -> Answer:
     """H(a | b) = H(a, b) - H(b)."""
-    return combination(key, model, columns, [(1.0, a | b), (-1.0, b)], **request)
+    return signed_entropy_sum(key, model, columns, [(1.0, a | b), (-1.0, b)], **request)
 
 
 def mutual_information(
     key: PRNGKeyArray,
-    model: Queryable,
+    model: AbstractQueryable,
     columns: Sequence[Column],
     a: Columns,
     b: Columns,
@@ -64,12 +64,12 @@ def mutual_information(
 ) -> Answer:
     """I(a; b | c) = H(a, c) + H(b, c) - H(a, b, c) - H(c)."""
     terms = [(1.0, a | c), (1.0, b | c), (-1.0, a | b | c), (-1.0, c)]
-    return not_below_zero(combination(key, model, columns, terms, **request))
+    return clip_exact(signed_entropy_sum(key, model, columns, terms, **request))
 
 
 def total_correlation(
     key: PRNGKeyArray,
-    model: Queryable,
+    model: AbstractQueryable,
     columns: Sequence[Column],
     groups: Sequence[Columns],
     c: Columns,
@@ -78,17 +78,17 @@ def total_correlation(
     """TC(a_1; ...; a_m | c) = Σ_i H(a_i | c) - H(a_1, ..., a_m | c) (Watanabe 1960)."""
     terms = [(1.0, a | c) for a in groups]
     terms += [(-1.0, np.any([*groups, c], axis=0)), (1.0 - len(groups), c)]
-    return not_below_zero(combination(key, model, columns, terms, **request))
+    return clip_exact(signed_entropy_sum(key, model, columns, terms, **request))
 
 
-def not_below_zero(answer: Answer) -> Answer:
+def clip_exact(answer: Answer) -> Answer:
     """An exact answer that only rounding took below the least it can be."""
     return replace(answer, value=max(answer.value, 0.0)) if answer.kind == "exact" else answer
 
 
-def combination(
+def signed_entropy_sum(
     key: PRNGKeyArray,
-    model: Queryable,
+    model: AbstractQueryable,
     columns: Sequence[Column],
     terms: Sequence[tuple[float, Columns]],
     *,
@@ -117,7 +117,9 @@ def _collected(terms: Sequence[tuple[float, Columns]]) -> list[tuple[float, Colu
     return [(c, s) for c, s in total.values() if c and s.any()]
 
 
-def exact_entropy(model: Queryable, columns: Sequence[Column], asked: Columns) -> Answer | None:
+def exact_entropy(
+    model: AbstractQueryable, columns: Sequence[Column], asked: Columns
+) -> Answer | None:
     """H of the asked columns where a rule or an enumeration gives it, else None."""
     rule = closed_forms.entropy.find(model)
     value = closed_form(rule, model)(asked) if rule else None
@@ -141,7 +143,7 @@ def closed_form(rule: Callable[..., Any], *models: Any) -> Callable[..., float |
 
 
 def enumerated_entropy(
-    model: Queryable, columns: Sequence[Column], asked: Columns, most: int = ENUMERABLE
+    model: AbstractQueryable, columns: Sequence[Column], asked: Columns, most: int = ENUMERABLE
 ) -> Answer | None:
     """H of the asked columns as a sum over their joint levels; None where these are too many."""
     cells = enumerate_levels(columns, asked, most)
@@ -149,7 +151,7 @@ def enumerated_entropy(
         return None
     log_prob = log_probs(model, cells, asked)
     value = -float(np.exp(log_prob) @ np.where(log_prob > -np.inf, log_prob, 0))
-    return not_below_zero(Answer(value, method="by enumeration", unit="nats"))
+    return clip_exact(Answer(value, method="by enumeration", unit="nats"))
 
 
 class LogRatio(eqx.Module):
@@ -159,7 +161,7 @@ class LogRatio(eqx.Module):
     number `union` is of all columns in play, whose log-probability weighs those levels.
     """
 
-    model: Queryable
+    model: AbstractQueryable
     signs: Float[Array, "s"]
     masks: Bool[Array, "t d"]
     inner: Bool[Array, "d"]
@@ -171,7 +173,7 @@ class LogRatio(eqx.Module):
     @classmethod
     def of(
         cls,
-        model: Queryable,
+        model: AbstractQueryable,
         columns: Sequence[Column],
         signs: np.ndarray,
         masks: np.ndarray,
@@ -179,7 +181,7 @@ class LogRatio(eqx.Module):
     ) -> "LogRatio":
         """`known` maps a term's number to its entropy in nats."""
         union = np.asarray(masks.any(0))
-        inner = few_levels(columns, union)
+        inner = enumerable_columns(columns, union)
         levels = enumerate_levels(columns, inner)
         assert levels is not None
         entropies = jnp.asarray(list(known.values()), float)
@@ -209,7 +211,7 @@ class LogRatio(eqx.Module):
         return jnp.concatenate([(self.signs.astype(own.dtype) @ own)[None], controls])
 
 
-def few_levels(columns: Sequence[Column], asked: Columns) -> Columns:
+def enumerable_columns(columns: Sequence[Column], asked: Columns) -> Columns:
     """Discrete columns among the asked ones, as many as have few joint levels together."""
     inner, total = np.zeros(len(columns), bool), 1
     for j in np.flatnonzero(asked).tolist():

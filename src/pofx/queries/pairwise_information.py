@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from pofx.core.abstract import Queryable
+from pofx.core.abstract import AbstractQueryable
 from pofx.core.answer import Answer
 from pofx.core.column import Column
 from pofx.queries.enumeration import Columns
@@ -22,7 +22,7 @@ SMALL = 256
 
 def mutual_informations(
     key: PRNGKeyArray,
-    model: Queryable,
+    model: AbstractQueryable,
     columns: Sequence[Column],
     groups: Sequence[Columns],
     *,

@@ -14,9 +14,9 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core import closed_forms
-from pofx.core.abstract import Mask, Queryable, Row
+from pofx.core.abstract import AbstractQueryable, Mask, Row
 from pofx.core.column import Column
-from pofx.core.column_mixture import Atoms
+from pofx.core.column_mixture import ColumnMixture
 from pofx.core.rows import Rows, per_row
 from pofx.queries import imputation
 
@@ -35,9 +35,9 @@ class Summary(NamedTuple):
     stderr: Float[np.ndarray, "n"]
 
 
-def closed(model: Queryable, column: Column, j: int) -> bool:
+def closed(model: AbstractQueryable, column: Column, j: int) -> bool:
     """Whether p(x_j | x_O) of a continuous column, the entry j, is known in closed form."""
-    if column.discrete or closed_forms.column.find(model) is None:
+    if column.discrete or closed_forms.conditional_column.find(model) is None:
         return False
     x = jnp.zeros(model.size)
     # Traced, not computed: a rule may say only then that one of its parts has none.
@@ -45,15 +45,15 @@ def closed(model: Queryable, column: Column, j: int) -> bool:
     return found is not None
 
 
-def atoms(model: Queryable, x: Row, observed: Mask, j: int) -> Atoms | None:
+def atoms(model: AbstractQueryable, x: Row, observed: Mask, j: int) -> ColumnMixture | None:
     """p(x_j | x_O) by the model's rule; None where it has none."""
-    rule = closed_forms.column.find(model)
+    rule = closed_forms.conditional_column.find(model)
     return rule(model, jnp.where(observed, x, 0), observed.at[j].set(False), j) if rule else None
 
 
 def summary(
     key: PRNGKeyArray,
-    model: Queryable,
+    model: AbstractQueryable,
     rows: Rows,
     column: Column,
     j: int,
@@ -67,7 +67,7 @@ def summary(
         return Summary(mean, variance, quantiles, np.zeros(rows.count))
     rows = eqx.tree_at(lambda r: r.observed, rows, rows.observed.at[..., j].set(False))
     values = np.stack(
-        [imputation.complete(k, model, rows)[:, j] for k in jax.random.split(key, draws)], 1
+        [imputation.draw_missing(k, model, rows)[:, j] for k in jax.random.split(key, draws)], 1
     ).astype(np.float64)
     variance = values.var(1, ddof=1)
     quantiles = np.quantile(values, levels, axis=1).T
@@ -79,7 +79,9 @@ class _Closed(eqx.Module):
     j: int = eqx.field(static=True)
     levels: tuple[float, ...] = eqx.field(static=True)
 
-    def __call__(self, model: Queryable, x: Row, observed: Mask) -> tuple[Array, Array, Array]:
+    def __call__(
+        self, model: AbstractQueryable, x: Row, observed: Mask
+    ) -> tuple[Array, Array, Array]:
         own = atoms(model, x, observed, self.j)
         assert own is not None
         levels = np.array(self.levels, np.float64)

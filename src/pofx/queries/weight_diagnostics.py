@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
-from pofx.core.abstract_approximate import Estimated, Unnormalised
+from pofx.core.abstract_approximate import AbstractEnergyModel, AbstractImportanceSampled
 from pofx.core.answer import Answer
-from pofx.core.importance_weights import log_mean, pareto_smoothed, trusted
+from pofx.core.importance_weights import log_mean_weight, pareto_k_threshold, pareto_smoothed
 from pofx.core.rows import Rows, per_row
 
 LEAST = 1 / 3
@@ -21,11 +21,11 @@ ALONE = 2
 """Draws that a row is worth at most if one weight is nearly all of its mean."""
 
 
-class Reliability(NamedTuple):
+class WeightDiagnostics(NamedTuple):
     """Of each row: log p(x_O) in nats, its standard error, and what its weights are worth.
 
     `effective` is the number of equally weighted draws that would do as well (Kish 1965), as a
-    share of the draws; `k` the shape of their tail, which `trusted` says how large it may be.
+    share of the draws; `k` the shape of their tail, at most `pareto_k_threshold` if reliable.
     `known` says of which rows no draw was weighed. `common` is the part of the standard error that
     rows share: log Z's, and the noise of rows that are the same.
     """
@@ -46,7 +46,7 @@ class Reliability(NamedTuple):
         The shape of the tail says whether their mean settles (Vehtari, Simpson, Gelman, Yao and
         Gabry, "Pareto smoothed importance sampling", 2024), whatever share of it the tail has.
         """
-        return ~(self.k <= trusted(self.draws)) & ~(self.effective >= LEAST)
+        return ~(self.k <= pareto_k_threshold(self.draws)) & ~(self.effective >= LEAST)
 
     @property
     def alone(self) -> Bool[np.ndarray, "n"]:
@@ -66,7 +66,7 @@ class Reliability(NamedTuple):
         )
 
 
-def reliability(model: Estimated, rows: Rows) -> Reliability:
+def reliability(model: AbstractImportanceSampled, rows: Rows) -> WeightDiagnostics:
     """What the weighted draws of each row are worth.
 
     The standard error is that of the mean of the weights and of log Z, which all rows share. Of a
@@ -76,12 +76,12 @@ def reliability(model: Estimated, rows: Rows) -> Reliability:
     """
     log_prob, error, effective, k, known = per_row(_weigh, model, rows)
     own = model.model
-    shared = float(own.log_z_stderr) if isinstance(own, Unnormalised) else 0.0
-    some = rows.flat()[1].any(1)
+    shared = float(own.log_z_stderr) if isinstance(own, AbstractEnergyModel) else 0.0
+    some = rows.to_arrays()[1].any(1)
     stderr = np.where(some, np.hypot(error, shared), 0)
     effective, k = np.where(some, effective, 1), np.where(some, k, -np.inf)
     common = math.hypot(shared, _alike(rows, np.where(some, error, 0)))
-    return Reliability(
+    return WeightDiagnostics(
         log_prob, stderr, effective, k, known | ~some, model.draws, own.below, common
     )
 
@@ -91,7 +91,7 @@ def _alike(rows: Rows, error: Float[np.ndarray, "n"]) -> float:
 
     Their mean's is V = Σ_g (Σ_i e_gi)² / n² over groups g of equal rows, and c² + Σ (e² - c²) / n².
     """
-    x, observed, _ = rows.flat()
+    x, observed, _ = rows.to_arrays()
     n, whole = len(x), np.hstack([np.where(observed, x, 0), observed])
     group = np.unique(whole, axis=0, return_inverse=True)[1].ravel()
     total, square = np.bincount(group, error), np.bincount(group, error**2)
@@ -112,5 +112,5 @@ def _weigh(model, x, observed):
     # Far from what was learned all that the float type keeps of log w may be alike.
     error = jnp.where(known, 0, error + jnp.finfo(log_w.dtype).eps * jnp.abs(log_w).max())
     k = jnp.where(known | alike, -jnp.inf, pareto_smoothed(log_w)[1])
-    log_prob = jnp.where(observed.any(), log_mean(log_w, smooth=not model.model.below), 0)
+    log_prob = jnp.where(observed.any(), log_mean_weight(log_w, smooth=not model.model.below), 0)
     return log_prob, error, effective, k, known

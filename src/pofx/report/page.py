@@ -12,7 +12,7 @@ import numpy as np
 from pofx import plot
 from pofx.core import html
 from pofx.core.answer import mean_over_rows
-from pofx.core.atomic_write import write_whole
+from pofx.core.atomic_write import write_atomically
 from pofx.core.errors import PofxError
 from pofx.joint.fit_summary import leaderboard_html, summary
 from pofx.joint.joint import Joint
@@ -78,7 +78,7 @@ def write_report(
     if Path(path).suffix.lower() not in (".html", ".htm"):
         raise PofxError(f"{path}: expected a file .html, got {Path(path).suffix or 'no ending'!r}")
     text = page(p, data, target=target, seed=seed)
-    write_whole(path, lambda file: file.write(text.encode()))
+    write_atomically(path, lambda file: file.write(text.encode()))
 
 
 def page(p: Joint, data: Any = None, *, target: str | None = None, seed: int = 0) -> str:

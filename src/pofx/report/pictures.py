@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pofx import plot
-from pofx.core.atomic_write import write_whole
+from pofx.core.atomic_write import write_atomically
 from pofx.core.errors import PofxError, unknown_name_error
 from pofx.joint.joint import Joint
 from pofx.joint.loading import load
@@ -162,5 +162,5 @@ def write_picture(figure: Any, output: Path) -> Path:
     kind = output.suffix.lower().removeprefix(".")
     dated = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind)
     with matplotlib.rc_context({"svg.hashsalt": "pofx"}):
-        write_whole(output, lambda file: figure.savefig(file, format=kind, metadata=dated))
+        write_atomically(output, lambda file: figure.savefig(file, format=kind, metadata=dated))
     return output

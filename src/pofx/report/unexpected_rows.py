@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pofx.core.float_width import in_model_width
-from pofx.core.rows import rows
+from pofx.core.rows import make_rows
 from pofx.joint.joint import Joint
 from pofx.named.completion import MEAN_DRAWS, conditional_means
 from pofx.named.random_keys import generator_of
@@ -73,7 +73,7 @@ def excess(p: Joint, x: np.ndarray, which: np.ndarray, seed: int = 0) -> np.ndar
     """
     among = generator_of(seed).permutation(len(x))[:AMONG]
     some = x[np.concatenate([which, among])]
-    whole = density.log_prob(p.model, rows(some))
+    whole = density.log_prob(p.model, make_rows(some))
     own = np.full((len(some), len(p.schema.variables)), np.nan)
     for j, variable in enumerate(p.schema.variables):
         part = p.schema.slices[variable.name]
@@ -81,7 +81,7 @@ def excess(p: Joint, x: np.ndarray, which: np.ndarray, seed: int = 0) -> np.ndar
         if known.any():
             others = some[known].copy()
             others[:, part] = np.nan
-            own[known, j] = density.log_prob(p.model, rows(others)) - whole[known]
+            own[known, j] = density.log_prob(p.model, make_rows(others)) - whole[known]
     known = ~np.isnan(own[len(which) :])
     usual = np.where(known, own[len(which) :], 0).sum(0) / np.maximum(known.sum(0), 1)
     return own[: len(which)] - usual
@@ -111,6 +111,6 @@ def _told(variable: Variable, entries: np.ndarray) -> str:
     if variable.shape:
         return ARRAY
     if variable.discrete:
-        return variable.told(variable.levels[int(entries[0])])
+        return variable.format_value(variable.levels[int(entries[0])])
     value = float(entries[0] * variable.scale + variable.shift)
-    return variable.told(value)
+    return variable.format_value(value)

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import OutlierMixin
 
 from pofx.core.errors import PofxError
-from pofx.sklearn.base import Generative, weighed
+from pofx.sklearn.base import BaseGenerativeEstimator, weighed
 from pofx.table.encoding import Unseen, encode
 from pofx.table.schema import Schema
 
@@ -16,7 +16,7 @@ DRAWS = 4096
 """Draws behind an entropy that has no closed form."""
 
 
-class AnomalyDetector(OutlierMixin, Generative):
+class AnomalyDetector(OutlierMixin, BaseGenerativeEstimator):
     """Rows of low probability, each judged by the cells that it has.
 
     s(x_O) = log p(x_O) + H(x_O)

@@ -32,7 +32,7 @@ AS_NUMBERS = ("real", "binary")
 """Kinds that the columns of an array may be taken for: such as hold whatever number comes later."""
 
 
-class Generative(BaseEstimator):
+class BaseGenerativeEstimator(BaseEstimator):
     """An estimator that holds a distribution, `joint_`, which answers what pofx can be asked.
 
     A frame (pandas, polars, pyarrow) keeps the kinds of its columns: text and categories as they
@@ -147,7 +147,7 @@ class Generative(BaseEstimator):
         return {v.name: "real" for v in found if v.kind not in AS_NUMBERS}
 
 
-class Supervised(Generative):
+class BaseSupervisedEstimator(BaseGenerativeEstimator):
     """An estimator of one column, `target_`, given the others."""
 
     target_: str

@@ -9,7 +9,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 
 from pofx.core.errors import PofxError
-from pofx.sklearn.base import Supervised, weighed
+from pofx.sklearn.base import BaseSupervisedEstimator, weighed
 from pofx.table.encoding import Unseen
 from pofx.table.schema import Schema
 
@@ -17,7 +17,7 @@ TINY = np.finfo(np.float32).tiny
 """The least probability whose logarithm is told."""
 
 
-class GenerativeClassifier(ClassifierMixin, Supervised):
+class GenerativeClassifier(ClassifierMixin, BaseSupervisedEstimator):
     """p(y | x_O) = p(x_O, y) / Σ_y p(x_O, y), from p(x, y) of the inputs and the class together.
 
     Missing inputs are integrated out, in learning and in predicting.

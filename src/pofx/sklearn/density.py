@@ -6,10 +6,10 @@ import numpy as np
 from sklearn.base import DensityMixin
 from sklearn.utils.validation import check_is_fitted
 
-from pofx.sklearn.base import Generative, seed_of, weighed, weights
+from pofx.sklearn.base import BaseGenerativeEstimator, seed_of, weighed, weights
 
 
-class DensityEstimator(DensityMixin, Generative):
+class DensityEstimator(DensityMixin, BaseGenerativeEstimator):
     """p(x) of a table's rows, for `cross_val_score`, `GridSearchCV` and pipelines.
 
     `model` is a name that `pofx models` lists, or None for what `pofx.fit` finds within `budget`

@@ -8,14 +8,14 @@ from sklearn import get_config
 from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 
 from pofx.core.errors import unknown_name_error
-from pofx.sklearn.base import Generative, seed_of, weighed
+from pofx.sklearn.base import BaseGenerativeEstimator, seed_of, weighed
 from pofx.table.encoding import Unseen
 from pofx.table.schema import Schema
 
 STRATEGIES = ("expectation", "completion", "draw")
 
 
-class GenerativeImputer(OneToOneFeatureMixin, TransformerMixin, Generative):
+class GenerativeImputer(OneToOneFeatureMixin, TransformerMixin, BaseGenerativeEstimator):
     """Missing cells filled by what p(x_M | x_O) says of them.
 
     `strategy` is "expectation", cell by cell the conditional mean of a number and the most probable

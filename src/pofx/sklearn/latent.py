@@ -7,12 +7,12 @@ import numpy as np
 from sklearn.base import TransformerMixin
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
-from pofx.sklearn.base import Generative, weighed
+from pofx.sklearn.base import BaseGenerativeEstimator, weighed
 from pofx.table.encoding import Unseen
 from pofx.table.schema import Schema
 
 
-class LatentTransformer(TransformerMixin, Generative):
+class LatentTransformer(TransformerMixin, BaseGenerativeEstimator):
     """Rows to the posterior of the model's hidden variables, whatever cells are missing.
 
     Of a "mixture" the responsibilities p(k | x_O), of "ppca" and "factor_analysis" the scores

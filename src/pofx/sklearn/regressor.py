@@ -8,12 +8,12 @@ from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
 from pofx.named.decisions import Decisions
-from pofx.sklearn.base import Supervised, weighed
+from pofx.sklearn.base import BaseSupervisedEstimator, weighed
 from pofx.table.encoding import Unseen
 from pofx.table.schema import Schema
 
 
-class GenerativeRegressor(RegressorMixin, Supervised):
+class GenerativeRegressor(RegressorMixin, BaseSupervisedEstimator):
     """p(y | x_O) of a number y, from p(x, y) of the inputs and the number together.
 
     Missing inputs are integrated out, in learning and in predicting.

@@ -115,7 +115,7 @@ class Variable:
         return UNITS[self.time] if self.time else ""
 
     @property
-    def step(self) -> str:
+    def density_unit(self) -> str:
         """What its densities are per: "day" or "s" for times, else "unit"."""
         return STEPS[self.time] if self.time else "unit"
 
@@ -135,23 +135,23 @@ class Variable:
         """The cells of its line in the printed schema."""
         name = self.name + (f" {list(self.shape)}" if self.shape else "")
         if self.discrete:
-            values = _shortened([self.told(level) for level in self.levels])
+            values = _shortened([self.format_value(level) for level in self.levels])
         elif self.kind == "real":
             centre = number_text(self.shift, spread=10 * self.scale, digits=4)
             if self.time:
-                centre = self.told(self.shift)
+                centre = self.format_value(self.shift)
             elif large(self.shift):
                 centre = str(self.shift)
             values = f"{centre} ± {self.scale:.3g}{self._spread}"
         else:
             values = f"about {self.scale:.3g}" if self.kind == "positive" else "0, 1, 2, ..."
             values += self._spread
-        spikes = ", ".join(self.told(spike) for spike in self.spikes)
+        spikes = ", ".join(self.format_value(spike) for spike in self.spikes)
         resolution = f"{self.resolution:.3g}{self._spread}" if self.resolution else ""
         cells = (name, self.kind, self.family, spikes, resolution, values)
         return tuple(escaped(cell) for cell in cells)
 
-    def told(self, value: Any) -> str:
+    def format_value(self, value: Any) -> str:
         """A value in words: a time as a calendar or a clock has it."""
         if self.time:
             return told(value, self.dtype)

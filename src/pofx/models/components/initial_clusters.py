@@ -36,7 +36,7 @@ def clusters(
 
     seed = int(jax.random.randint(key, (), 0, 2**31 - 1))
     rng = np.random.default_rng(seed)
-    f, weight = features(rows, columns), rows.flat()[2]
+    f, weight = features(rows, columns), rows.to_arrays()[2]
     few = len(f) <= ENOUGH
     chosen = np.arange(len(f)) if few else rng.choice(len(f), ENOUGH, replace=False)
     # Fewer distinct rows than clusters would leave k-means with empty ones: jitter parts them.
@@ -51,7 +51,7 @@ def clusters(
 
 def features(rows: Rows, columns: Sequence[Column]) -> Float[np.ndarray, "n f"]:
     """Columns as numbers of comparable size."""
-    x, observed, _ = rows.flat()
+    x, observed, _ = rows.to_arrays()
     out = []
     for j, column in enumerate(columns):
         seen = observed[:, j]

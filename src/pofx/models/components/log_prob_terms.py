@@ -13,13 +13,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from pofx.core import closed_forms
-from pofx.core.abstract import Mask, Queryable, Row
+from pofx.core.abstract import AbstractQueryable, Mask, Row
 from pofx.core.component_axis import over_components
 from pofx.core.double_double import Double, add, double, total, two_sum
 from pofx.models.components.operations import log_probs
 
 
-def terms(model: Queryable, x: Row, observed: Mask, fine: bool) -> Double:
+def terms(model: AbstractQueryable, x: Row, observed: Mask, fine: bool) -> Double:
     """Numbers (d+1,) whose sum is log p(x_O); in a model without a rule it is the last of them."""
     rule = closed_forms.terms.find(model)
     each = rule(model, x, observed, fine) if rule else None

@@ -7,14 +7,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from pofx.core import closed_forms
-from pofx.core.abstract import Learned, Statistical
-from pofx.core.column_mixture import Atoms, flattened
+from pofx.core.abstract import AbstractEMModel, AbstractLearnable
+from pofx.core.column_mixture import ColumnMixture, flatten
 from pofx.core.component_axis import over_components
 from pofx.core.errors import PofxError
-from pofx.core.registry import discover, named
+from pofx.core.registry import class_by_name, discover
 
 
-def part_class(part: str, options: dict[str, Any]) -> tuple[type[Statistical], dict[str, Any]]:
+def part_class(part: str, options: dict[str, Any]) -> tuple[type[AbstractEMModel], dict[str, Any]]:
     """The class of a part and the options of its start; a part of its own stands after a dot.
 
     >>> cls, options = part_class("mixture.factor_analysis", {"latent": 2})
@@ -22,19 +22,19 @@ def part_class(part: str, options: dict[str, Any]) -> tuple[type[Statistical], d
     ('Mixture', {'latent': 2, 'part': 'factor_analysis'})
     """
     name, _, inner = part.partition(".")
-    known = discover("pofx.models", Statistical)
-    if name not in known and name in discover("pofx.models", Learned):
+    known = discover("pofx.models", AbstractEMModel)
+    if name not in known and name in discover("pofx.models", AbstractLearnable):
         raise PofxError(
             f"part: expected a model that is learned by sums over rows, and {name!r} is not; there "
             f"are: {', '.join(known)}; a flow or a diffusion of each class is model='flow', on='y'"
         )
-    cls = named("pofx.models", Statistical, "part", name)
+    cls = class_by_name("pofx.models", AbstractEMModel, "part", name)
     return cls, {**options, "part": inner} if inner else options
 
 
 def log_probs(parts: Any, x: Float[Array, "d"], observed: Bool[Array, "d"]) -> Float[Array, "k"]:
     """log p_k(x_O) of each part."""
-    rule = closed_forms.together.find(parts)
+    rule = closed_forms.batched_log_prob.find(parts)
     own = rule(parts, x, observed) if rule else None
     if own is not None:
         return own
@@ -67,7 +67,7 @@ def draw(parts: Any, k: Int[Array, ""], key: Any, x: Array, observed: Array) -> 
 
     Where rows of one pattern would share a factorisation a part, all parts draw; else only it does.
     """
-    if parts.any_patterns:
+    if parts.pattern_free:
         return jax.tree.map(lambda a: a[k], parts).sample(key, x, observed)
     return draws(parts, key, x, observed)[k]
 
@@ -102,13 +102,13 @@ def part_statistics(
     parts: Any, weight: Float[Array, "k n"], x: Float[Array, "n d"], observed: Any
 ) -> Any:
     """The statistics of each part, with weights of its own."""
-    sums = over_components(lambda part, w, x, o: part.statistics(x, o, w)[0], shared=2)
+    sums = over_components(lambda part, w, x, o: part.expected_statistics(x, o, w)[0], shared=2)
     return sums(parts, weight, x, observed)
 
 
 def maximised(parts: Any, statistics: Any) -> Any:
     """Each part at its maximum."""
-    return over_components(lambda part, s: part.maximise(s))(parts, statistics)
+    return over_components(lambda part, s: part.m_step(s))(parts, statistics)
 
 
 def mixed_moments(
@@ -127,13 +127,13 @@ def mixed_column(
     x: Float[Array, "d"],
     observed: Bool[Array, "d"],
     j: int,
-) -> Atoms | None:
+) -> ColumnMixture | None:
     """p(x_j | x_O) = Σ_k p(k | x_O) p_k(x_j | x_O), with log p(k | x_O) in `log_weights`."""
-    rule = closed_forms.column.find(parts)
+    rule = closed_forms.conditional_column.find(parts)
     if rule is None:
         return None
     own = over_components(lambda part, x, o: rule(part, x, o, j), shared=2)(parts, x, observed)
-    return own and flattened(log_weights, own)
+    return own and flatten(log_weights, own)
 
 
 def mixed_expectation(
@@ -151,7 +151,7 @@ def mixed_completion(
     log_weights: Float[Array, "k"], parts: Any, x: Float[Array, "d"], observed: Bool[Array, "d"]
 ) -> tuple[Float[Array, "d"], Float[Array, ""]] | None:
     """max over k and x_M of log w_k p_k(x_M, x_O)."""
-    rule = closed_forms.completion.find(parts)
+    rule = closed_forms.most_probable.find(parts)
     own = over_components(rule, shared=2)(parts, x, observed) if rule else None
     return own and likeliest(log_weights, *own)
 
@@ -184,7 +184,7 @@ def mixed_box(
 
 def _boxes(parts, x, observed, place, low, high, given) -> Float[Array, "k"] | None:
     """log P_k(x_O, low < x_B <= high | x_G) of each part."""
-    rule = closed_forms.box.find(parts)
+    rule = closed_forms.log_prob_box.find(parts)
     if rule is None:
         return None
 
@@ -205,7 +205,7 @@ def _boxes(parts, x, observed, place, low, high, given) -> Float[Array, "k"] | N
         before = 0.0 if given is None else log_probs(parts, x, given)
         return log_probs(parts, x, observed) - before
 
-    if place or given is None or parts.any_patterns:
+    if place or given is None or parts.pattern_free:
         return of_rest()
     # Often nothing but the category is asked for, and then no part has to factorise anything.
     nothing = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(of_rest))

@@ -5,8 +5,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from pofx.models.denoising.noisy_encoding import Codes
-from pofx.nets.residual import Residual
+from pofx.models.denoising.noisy_encoding import NoisyEncoding
+from pofx.nets.residual import ResidualMLP
 
 HIGH = 7.0
 """The log-variance of the most noise over that of the signal, in units of the codes.
@@ -25,8 +25,8 @@ class Denoiser(eqx.Module):
     guidance", 2022). Why v: Salimans and Ho, "Progressive distillation" (2022).
     """
 
-    codes: Codes
-    net: Residual
+    codes: NoisyEncoding
+    net: ResidualMLP
     high: float = eqx.field(static=True, default=HIGH)
 
     @property

@@ -22,7 +22,7 @@ NEAR = 4
 """Levels on either side of a guess that it may be."""
 
 
-class Codes(eqx.Module):
+class NoisyEncoding(eqx.Module):
     """The embedding c(x) of a row, and p(x | y) of the row that y = c(x) + s n was, n normal.
 
     A number of density has N(y, s²); a count, or one of ordered levels, the mass of that between
@@ -32,7 +32,8 @@ class Codes(eqx.Module):
     (2021), read pixels.
 
     >>> columns = (Column("a", "real"), Column("b", "categorical", levels=2))
-    >>> codes = Codes.near(columns, np.array([[1.0, 0.0], [5.0, 1.0]]), np.ones((2, 2)))
+    >>> data = np.array([[1.0, 0.0], [5.0, 1.0]])
+    >>> codes = NoisyEncoding.from_data(columns, data, np.ones((2, 2)))
     >>> x = jnp.array([5.0, 1.0])
     >>> codes(x).tolist(), codes.sample(jax.random.key(0), codes(x)).round(1).tolist()
     ([1.0, -1.0, 1.0], [5.0, 1.0])
@@ -150,14 +151,14 @@ class Codes(eqx.Module):
         return np.array([k - 1 if k else np.inf for k in self.levels])
 
     @classmethod
-    def near(
+    def from_data(
         cls,
         columns: Sequence[Column],
         x: Float[np.ndarray, "n d"],
         weight: Float[np.ndarray, "n d"],
-    ) -> "Codes":
+    ) -> "NoisyEncoding":
         """Codes of these columns."""
-        embedding = Embedding.near(columns, x, weight)
+        embedding = Embedding.from_data(columns, x, weight)
         own = [columns[j] for j in embedding.numbers]
         # A gap of r about a typical x is a gap of r / x about log x.
         log = embedding.are("positive")

@@ -13,9 +13,9 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core.abstract import Row
-from pofx.core.chain_diagnostics import MIXED, effective_size, split_rhat
+from pofx.core.chain_diagnostics import RHAT_THRESHOLD, effective_size, split_rhat
 from pofx.core.errors import PofxError, warn
-from pofx.core.importance_weights import pareto_smoothed, trusted
+from pofx.core.importance_weights import pareto_k_threshold, pareto_smoothed
 
 PILOT = 10
 """One in so many temperatures is spent on finding where the others should lie."""
@@ -34,7 +34,7 @@ Energy = Callable[[Row, Float[Array, ""]], Float[Array, ""]]
 Step = Callable[[PRNGKeyArray, Row, Float[Array, ""]], Row]
 
 
-class Evidence(NamedTuple):
+class LogZEstimate(NamedTuple):
     """log Z in nats, its standard error, and what the weights behind it are worth.
 
     `effective` is the number of equally weighted draws that would do as well, as a share of them;
@@ -47,7 +47,7 @@ class Evidence(NamedTuple):
     k: Float[Array, ""]
 
 
-def evidence(log_w: Float[Array, "s"], smooth: bool = False) -> Evidence:
+def evidence(log_w: Float[Array, "s"], smooth: bool = False) -> LogZEstimate:
     """The logarithm of the mean of weights; `smooth`: their largest made quantiles of their tail.
 
     >>> found = evidence(jnp.log(jnp.array([1.0, 3.0])))
@@ -61,7 +61,7 @@ def evidence(log_w: Float[Array, "s"], smooth: bool = False) -> Evidence:
     square = (share**2).sum()
     # Of a mean of weights, relative to it: the error of its logarithm to first order.
     stderr = jnp.sqrt(jnp.maximum(square - 1 / s, 0) * s / (s - 1))
-    return Evidence(jax.nn.logsumexp(own) - jnp.log(s), stderr, 1 / square / s, k)
+    return LogZEstimate(jax.nn.logsumexp(own) - jnp.log(s), stderr, 1 / square / s, k)
 
 
 def annealed(
@@ -159,35 +159,35 @@ def blackjax() -> Any:
     return blackjax
 
 
-def worth(found: Evidence, draws: int) -> bool:
+def worth(found: LogZEstimate, draws: int) -> bool:
     """Whether log Z may rest on these weights."""
-    return bool(found.effective >= FEWEST and found.k <= trusted(draws))
+    return bool(found.effective >= FEWEST and found.k <= pareto_k_threshold(draws))
 
 
-def doubt_weights(found: Evidence, draws: int) -> None:
+def warn_weights(found: LogZEstimate, draws: int) -> None:
     """Warns where log Z rests on few of the weights behind it."""
     if not worth(found, draws):
         effective, k = float(found.effective), float(found.k)
         warn(
             f"log Z, {float(found.log_z):.2f} ± {float(found.stderr):.2g} nats, is not to be "
             f"trusted: its {draws} weights are worth {effective * draws:.0f}, and their tail has k "
-            f"{k:.2f}, of which {trusted(draws):.2f} could be; try more temperatures=",
+            f"{k:.2f}, of which {pareto_k_threshold(draws):.2f} could be; try more temperatures=",
         )
 
 
-def doubt_mixing(energies: Float[np.ndarray, "n chains"]) -> None:
+def warn_mixing(energies: Float[np.ndarray, "n chains"]) -> None:
     """Warns where chains have not forgotten, over these steps, where they began."""
     rhat = split_rhat(energies)
-    if not rhat <= MIXED:
+    if not rhat <= RHAT_THRESHOLD:
         steps, chains = energies.shape
         warn(
             f"the chains do not mix: over {steps} steps the split R-hat of the energy is "
-            f"{rhat:.2f}, of which {MIXED} could be trusted, and {chains} chains are worth "
+            f"{rhat:.2f} (limit {RHAT_THRESHOLD}), and {chains} chains are worth "
             f"{effective_size(energies):.0f} draws; new rows lean on where they began",
         )
 
 
-def doubt_means(means: Float[np.ndarray, "chains d"]) -> None:
+def warn_means(means: Float[np.ndarray, "chains d"]) -> None:
     """Warns where chains stay where they are, or stand elsewhere than the data.
 
     The data is at 0 and of deviation 1. Of modes alike in energy R-hat of the energy tells nothing,

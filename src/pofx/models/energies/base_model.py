@@ -8,9 +8,9 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from pofx.core.abstract import Statistical, Tractable
+from pofx.core.abstract import AbstractEMModel, AbstractTractable
 from pofx.core.column import Column
-from pofx.core.registry import named
+from pofx.core.registry import class_by_name
 from pofx.core.rows import Rows
 
 ROUNDS = 50
@@ -19,7 +19,9 @@ COMPONENTS, ROWS = 8, 20
 """The most Gaussians of it, and the rows and columns that each wants."""
 
 
-def reference(key: PRNGKeyArray, rows: Rows, columns: Sequence[Column], name: str) -> Statistical:
+def reference(
+    key: PRNGKeyArray, rows: Rows, columns: Sequence[Column], name: str
+) -> AbstractEMModel:
     """The model of that name, learned in closed form or by a few steps of EM.
 
     Without a name a mixture of Gaussians for real columns, else a Chow-Liu tree.
@@ -29,8 +31,8 @@ def reference(key: PRNGKeyArray, rows: Rows, columns: Sequence[Column], name: st
         name = "mixture"
         most = int(np.clip(rows.count // (ROWS * len(columns)), 1, COMPONENTS))
         options = {"components": most, "part": "gaussian"}
-    cls = named("pofx.models", Statistical, "reference", name or "chow_liu_tree")
-    model, before = cls.start(key, rows, columns, **options), -np.inf
+    cls = class_by_name("pofx.models", AbstractEMModel, "reference", name or "chow_liu_tree")
+    model, before = cls.from_data(key, rows, columns, **options), -np.inf
     for _ in range(ROUNDS):
         better, value = _improved(model, rows)
         if not value - before > 1e-3 * float(rows.total):
@@ -45,12 +47,12 @@ def plain(columns: Sequence[Column]) -> tuple[int, ...]:
 
 
 @eqx.filter_jit
-def drawn(model: Tractable, key: PRNGKeyArray, n: int) -> Float[Array, "n d"]:
+def drawn(model: AbstractTractable, key: PRNGKeyArray, n: int) -> Float[Array, "n d"]:
     """n rows of it."""
     return jax.vmap(model.sample)(jax.random.split(key, n))
 
 
 @eqx.filter_jit
 def _improved(model: Any, rows: Rows) -> tuple[Any, Float[Array, ""]]:
-    statistics, value = rows.sum(model.statistics)
-    return model.maximise(statistics), value
+    statistics, value = rows.sum(model.expected_statistics)
+    return model.m_step(statistics), value

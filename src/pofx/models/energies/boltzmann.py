@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core.abstract import Row
-from pofx.models.energies.annealed_importance import Evidence, annealed, enumerated, evidence
+from pofx.models.energies.annealed_importance import LogZEstimate, annealed, enumerated, evidence
 from pofx.models.energies.visible_units import Visible
 
 EXACT = 16
@@ -18,7 +18,7 @@ ANNEALED = 256
 """Chains that estimate Z where it cannot be summed."""
 
 
-class Bipartite(NamedTuple):
+class BoltzmannLayers(NamedTuple):
     """Hidden binary units that tie visible ones.
 
     p_β(x, h) ∝ exp(-E_β(x) + β Σ_k (c_k + Σ_j W_jk z_j / σ_j²) (h_k - ½))
@@ -59,21 +59,21 @@ def log_sum(inputs: Float[Array, "... hidden"]) -> Float[Array, "... hidden"]:
 
 
 @eqx.filter_jit
-def based(p: Bipartite, key: PRNGKeyArray, n: int) -> Float[Array, "n d"]:
+def based(p: BoltzmannLayers, key: PRNGKeyArray, n: int) -> Float[Array, "n d"]:
     """Rows of independent columns at the data's means and scales."""
     none, zero = jnp.zeros_like(p.visible.bias), jnp.zeros((), p.weights.dtype)
     return jax.vmap(lambda k: p.visible.sample(k, none, zero))(jax.random.split(key, n))
 
 
-def partition(p: Bipartite, key: PRNGKeyArray, temperatures: int) -> Evidence:
+def partition(p: BoltzmannLayers, key: PRNGKeyArray, temperatures: int) -> LogZEstimate:
     """log Z: a sum over the hidden units or over the rows, or an estimate."""
     if p.countable:
-        return Evidence(summed(p), jnp.zeros(()), jnp.ones(()), jnp.asarray(-jnp.inf))
+        return LogZEstimate(summed(p), jnp.zeros(()), jnp.ones(()), jnp.asarray(-jnp.inf))
     return cooled(p, key, temperatures)
 
 
 @eqx.filter_jit
-def summed(p: Bipartite) -> Float[Array, ""]:
+def summed(p: BoltzmannLayers) -> Float[Array, ""]:
     """log Z = log Σ_h Σ_x exp(-E(x, h)), one of the sums being closed."""
 
     def of_hidden(h):
@@ -88,7 +88,7 @@ def summed(p: Bipartite) -> Float[Array, ""]:
 
 
 @eqx.filter_jit
-def cooled(p: Bipartite, key: PRNGKeyArray, temperatures: int) -> Evidence:
+def cooled(p: BoltzmannLayers, key: PRNGKeyArray, temperatures: int) -> LogZEstimate:
     """log Z by chains that go from independent columns to the machine."""
     starting, going = jax.random.split(key)
     pilots, start = jnp.split(based(p, starting, 2 * ANNEALED), 2)

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from pofx.core.abstract import Mask, Row, Tractable
-from pofx.models.energies.annealed_importance import Evidence, annealed, evidence, hamiltonian
+from pofx.core.abstract import AbstractTractable, Mask, Row
+from pofx.models.energies.annealed_importance import LogZEstimate, annealed, evidence, hamiltonian
 
 SAMPLES, BLOCK = 2**14, 1024
 """Draws of the reference that estimate Z, and how many at a time."""
@@ -22,10 +22,10 @@ ACCEPTED = 0.7
 """The share of moves that tuning is for."""
 
 
-class Tilted(eqx.Module):
+class TiltedDistribution(eqx.Module):
     """The reference r, f in nats, and the columns that move by slopes, with their scales."""
 
-    reference: Tractable
+    reference: AbstractTractable
     tilt: Callable[[Row], Float[Array, ""]]
     shift: Float[Array, "c"]
     scale: Float[Array, "c"]
@@ -43,7 +43,7 @@ class Run(NamedTuple):
 
 def stepped(
     key: PRNGKeyArray,
-    p: Tilted,
+    p: TiltedDistribution,
     x: Row,
     observed: Mask,
     beta: Float[Array, ""],
@@ -73,7 +73,9 @@ def stepped(
     return whole(z), accepted
 
 
-def redrawn(key: PRNGKeyArray, p: Tilted, x: Row, observed: Mask, beta: Float[Array, ""]) -> Row:
+def redrawn(
+    key: PRNGKeyArray, p: TiltedDistribution, x: Row, observed: Mask, beta: Float[Array, ""]
+) -> Row:
     """x with some entries, few or many, drawn from the reference given the others, or as it is.
 
     The reference being what proposes, it cancels in the acceptance (Hastings 1970).
@@ -87,8 +89,8 @@ def redrawn(key: PRNGKeyArray, p: Tilted, x: Row, observed: Mask, beta: Float[Ar
 
 @eqx.filter_jit
 def sampled(
-    key: PRNGKeyArray, p: Tilted, chains: int
-) -> tuple[Evidence, Float[Array, "m d"], Float[Array, ""]]:
+    key: PRNGKeyArray, p: TiltedDistribution, chains: int
+) -> tuple[LogZEstimate, Float[Array, "m d"], Float[Array, ""]]:
     """log Z by draws of the reference, some picked by their weights, and the most that f tilts."""
     drawing, picking = jax.random.split(key)
     rows = jax.lax.map(p.reference.sample, jax.random.split(drawing, SAMPLES), batch_size=BLOCK)
@@ -102,7 +104,10 @@ def sampled(
 
 @eqx.filter_jit
 def ran(
-    key: PRNGKeyArray, p: Tilted, chains: Float[Array, "m d"], step_size: Float[Array, ""]
+    key: PRNGKeyArray,
+    p: TiltedDistribution,
+    chains: Float[Array, "m d"],
+    step_size: Float[Array, ""],
 ) -> Run:
     """The chains some steps on, the size of their moves tuned first."""
     none, one = jnp.zeros(chains.shape[1], bool), jnp.ones_like(step_size)
@@ -134,8 +139,8 @@ def ran(
 
 @eqx.filter_jit
 def cooled(
-    key: PRNGKeyArray, p: Tilted, step_size: Float[Array, ""], temperatures: int
-) -> Evidence:
+    key: PRNGKeyArray, p: TiltedDistribution, step_size: Float[Array, ""], temperatures: int
+) -> LogZEstimate:
     """log Z by chains that go from the reference to the tilted model."""
     starting, going = jax.random.split(key)
     both = jax.vmap(p.reference.sample)(jax.random.split(starting, 2 * ANNEALED))

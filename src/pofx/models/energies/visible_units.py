@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core.abstract import Row
-from pofx.core.column import Column, Kind, smooth
+from pofx.core.column import Column, Kind, check_column_kinds
 from pofx.core.rows import Rows
 from pofx.families.column_moments import narrowest, summary
 
@@ -86,10 +86,10 @@ class Visible(eqx.Module):
         return jnp.log(mean) - jnp.log1p(-mean)
 
     @classmethod
-    def near(cls, rows: Rows, columns: Sequence[Column]) -> "Visible":
+    def from_data(cls, rows: Rows, columns: Sequence[Column]) -> "Visible":
         """Units at the means and scales of the rows, as the base. PofxError for other columns."""
-        smooth(columns, "an RBM", *CARRIED)
-        x, observed, weight = rows.flat()
+        check_column_kinds(columns, "an RBM", *CARRIED)
+        x, observed, weight = rows.to_arrays()
         seen = summary(x, observed * weight[:, None])
         real = np.array([c.kind == "real" for c in columns])
         # Half a row of each level keeps the odds finite.

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from pofx.core.component_axis import pooled
+from pofx.core.component_axis import sum_over_components
 from pofx.core.linalg import eigh
 
 Matrix = Float[Array, "d d"]
@@ -37,7 +37,7 @@ def spherical(scatter: Matrix, weight: Float[Array, ""], floor: Floor) -> Matrix
 
 def tied(scatter: Matrix, weight: Float[Array, ""], floor: Floor) -> Matrix:
     """One covariance for all components of a mixture: scatter and weight are pooled over them."""
-    return full(pooled(scatter), pooled(weight), floor)
+    return full(sum_over_components(scatter), sum_over_components(weight), floor)
 
 
 STRUCTURES: dict[str, Callable[[Matrix, Float[Array, ""], Floor], Matrix]] = {

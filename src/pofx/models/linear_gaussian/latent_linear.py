@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from pofx.core.abstract import Mask, Row
 from pofx.core.double_double import Double, double
 from pofx.core.errors import PofxError
-from pofx.core.linalg import eigh, half_log_det, whitener
+from pofx.core.linalg import eigh, half_log_det, inverse_cholesky
 
 LOG_2PI = float(np.log(2 * np.pi))
 
@@ -32,7 +32,7 @@ class Posterior(NamedTuple):
         precision = jnp.where(observed, 1 / noise, 0)
         identity = jnp.eye(loading.shape[1], dtype=loading.dtype)
         inner = identity + (loading.T * precision) @ loading
-        return Posterior(loading, precision, whitener(inner))
+        return Posterior(loading, precision, inverse_cholesky(inner))
 
     def mean(self, z: Row) -> Float[Array, "q"]:
         """m, for a row z of deviations from μ."""

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from pofx.core.column import Column, smooth
+from pofx.core.column import Column, check_column_kinds
 from pofx.core.rows import Rows
 from pofx.families.column_moments import NARROWEST
 
@@ -49,8 +49,8 @@ class Scale(eqx.Module):
 
 def scale_of(rows: Rows, columns: Sequence[Column]) -> tuple[Scale, Float[np.ndarray, "n d"]]:
     """The scale of real columns, and the rows in float64 with column means in missing cells."""
-    smooth(columns, "a Gaussian", "real")
-    x, observed, weight = rows.flat()
+    check_column_kinds(columns, "a Gaussian", "real")
+    x, observed, weight = rows.to_arrays()
     x, weight = x.astype(np.float64), observed * weight[:, None].astype(np.float64)
     total = weight.sum(0)
     centre = (weight * x).sum(0) / np.where(total > 0, total, 1)

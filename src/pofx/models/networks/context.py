@@ -8,12 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx.core.abstract import Mask, Row, Statistical, Tractable
-from pofx.core.abstract_approximate import by_guide
+from pofx.core.abstract import AbstractEMModel, AbstractTractable, Mask, Row
+from pofx.core.abstract_approximate import importance_weighted
 from pofx.core.column import Column
 from pofx.core.errors import PofxError, unknown_name_error
-from pofx.core.rows import Rows
-from pofx.core.rows import rows as make_rows
+from pofx.core.rows import Rows, make_rows
 from pofx.models.chow_liu_tree import ChowLiuTree
 from pofx.models.correlated import Correlated, is_number
 from pofx.models.independent import Independent
@@ -30,7 +29,7 @@ class Context(eqx.Module):
     other columns a Chow-Liu tree.
     """
 
-    prior: Tractable | None
+    prior: AbstractTractable | None
     embedding: Embedding | None
     place: tuple[int, ...] = eqx.field(static=True)
     rest: tuple[int, ...] = eqx.field(static=True)
@@ -67,7 +66,7 @@ class Context(eqx.Module):
     def weighted(
         self,
         key: PRNGKeyArray,
-        proposal: Tractable,
+        proposal: AbstractTractable,
         row: Row,
         observed: Mask,
         weigh: Callable[[PRNGKeyArray, Row], Float[Array, ""]],
@@ -81,7 +80,9 @@ class Context(eqx.Module):
         first, second = jax.random.split(key)
 
         def needs_proposal(row):
-            return by_guide(first, proposal, lambda whole: weigh(second, whole), row, observed)
+            return importance_weighted(
+                first, proposal, lambda whole: weigh(second, whole), row, observed
+            )
 
         def by_itself(row):
             whole = draw(second, self.draw(first, row, observed))
@@ -98,7 +99,9 @@ class Context(eqx.Module):
         return ~observed[np.array(self.rest)].any() & (self.prior is not None)
 
     @classmethod
-    def near(cls, key: PRNGKeyArray, rows: Rows, columns: Sequence[Column], on: str) -> "Context":
+    def from_data(
+        cls, key: PRNGKeyArray, rows: Rows, columns: Sequence[Column], on: str
+    ) -> "Context":
         """The columns of the variables that `on` names, with commas between, learned from rows."""
         names = [name.strip() for name in on.split(",") if name.strip()]
         known = dict.fromkeys(c.variable for c in columns)
@@ -111,23 +114,23 @@ class Context(eqx.Module):
             raise PofxError(f"on: expected columns beside {on!r}, and there are none")
         if not place:
             return cls(None, None, (), tuple(rest))
-        x, observed, weight = rows.flat()
+        x, observed, weight = rows.to_arrays()
         some, own = make_rows(x[:, place], observed[:, place], weight), [columns[j] for j in place]
         prior = _learned(key, some, own)
-        embedding = Embedding.near(own, x[:, place], observed[:, place] * weight[:, None])
+        embedding = Embedding.from_data(own, x[:, place], observed[:, place] * weight[:, None])
         return cls(prior, embedding, tuple(place), tuple(rest))
 
 
-def _learned(key: PRNGKeyArray, rows: Rows, columns: Sequence[Column]) -> Statistical:
+def _learned(key: PRNGKeyArray, rows: Rows, columns: Sequence[Column]) -> AbstractEMModel:
     """p(c)."""
     numbers = all(is_number(c) for c in columns)
-    several: type[Statistical] = Correlated if numbers else ChowLiuTree
-    prior = (several if len(columns) > 1 else Independent).start(key, rows, columns)
+    several: type[AbstractEMModel] = Correlated if numbers else ChowLiuTree
+    prior = (several if len(columns) > 1 else Independent).from_data(key, rows, columns)
     for _ in range(STEPS):
         prior = _step(prior, rows)
     return prior
 
 
 @eqx.filter_jit
-def _step(prior: Statistical, rows: Rows) -> Statistical:
-    return prior.maximise(rows.sum(prior.statistics)[0])
+def _step(prior: AbstractEMModel, rows: Rows) -> AbstractEMModel:
+    return prior.m_step(rows.sum(prior.expected_statistics)[0])

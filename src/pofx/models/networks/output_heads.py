@@ -9,14 +9,21 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from pofx.core.abstract import Distribution, Mask, OnePhase, Queryable, Row, Still
+from pofx.core.abstract import (
+    AbstractDistribution,
+    AbstractOnePhase,
+    AbstractQueryable,
+    AbstractWithoutState,
+    Mask,
+    Row,
+)
 from pofx.core.column import DISCRETE, Column
 from pofx.core.errors import PofxError, check_at_least
-from pofx.core.family import Family
+from pofx.core.family import AbstractFamily
 from pofx.core.rows import Rows
 from pofx.models.independent import Independent
-from pofx.nets.made import Masked
-from pofx.nets.tokens import Tokens
+from pofx.nets.made import MADE
+from pofx.nets.tokens import RowTokens
 from pofx.nets.transformer import Transformer
 
 WIDTHS = {"made": 256, "transformer": 64}
@@ -28,7 +35,7 @@ SPREAD = 0.5
 class Heads(eqx.Module):
     """The law of each column, from a network's numbers about it.
 
-    p(x_j) = Σ_k w_jk p(x_j; η_jk), with w a softmax and η what `Family.unconstrained` takes
+    p(x_j) = Σ_k w_jk p(x_j; η_jk), with w a softmax and η for `AbstractFamily.from_unconstrained`
 
     Columns of one family are a group, `places` its columns, and `parts` the number that is mixed of
     each: one of levels. Numbers of zero leave one family as the column's own distribution, several
@@ -36,7 +43,7 @@ class Heads(eqx.Module):
     neural autoregressive density-estimator" (2013).
     """
 
-    families: tuple[Family, ...]
+    families: tuple[AbstractFamily, ...]
     offset: Float[Array, "out"]
     places: tuple[tuple[int, ...], ...] = eqx.field(static=True)
     parts: tuple[int, ...] = eqx.field(static=True)
@@ -60,7 +67,7 @@ class Heads(eqx.Module):
         ):
             index = slice(None) if len(self.places) == 1 else np.array(place)
             seen = observed[index]
-            at = jnp.where(seen, x[index], family.inside)
+            at = jnp.where(seen, x[index], family.support_point)
             out.append(jnp.where(seen, _log_prob(family, own, parts, at), 0))
         if len(out) == 1:
             return out[0]
@@ -72,7 +79,7 @@ class Heads(eqx.Module):
         """log p(x_j) of one column."""
         total = jnp.zeros(())
         for mine, family, parts, own in self._of(raw, j):
-            at = jnp.where(mine, value, family.inside)[None]
+            at = jnp.where(mine, value, family.support_point)[None]
             total = jnp.where(mine, _log_prob(family, own, parts, at)[0], total)
         return total
 
@@ -86,7 +93,7 @@ class Heads(eqx.Module):
             raws, log_weights = _mixed(own, parts)
             which = jax.random.categorical(choosing, log_weights[:, 0])
             # Some draws come of loops that have no gradient.
-            law = jax.lax.stop_gradient(family.unconstrained(raws[which]))
+            law = jax.lax.stop_gradient(family.from_unconstrained(raws[which]))
             value = jnp.where(mine, law.sample(drawing)[0], value)
         return value
 
@@ -100,7 +107,7 @@ class Heads(eqx.Module):
 
     def _of(
         self, raw: Float[Array, "out"], j: Int[Array, ""]
-    ) -> Iterator[tuple[Bool[Array, ""], Family, int, Float[Array, "1 size"]]]:
+    ) -> Iterator[tuple[Bool[Array, ""], AbstractFamily, int, Float[Array, "1 size"]]]:
         """Of each group a column alone: column j, where the group has it, as the first says."""
         for family, place, parts, own in zip(
             self.families, self.places, self.parts, self._own(raw)
@@ -111,7 +118,7 @@ class Heads(eqx.Module):
             yield i >= 0, jax.tree.map(lambda a, i=i: a[i][None], family), parts, own[i][None]
 
     @classmethod
-    def near(
+    def from_data(
         cls,
         key: PRNGKeyArray,
         rows: Rows,
@@ -120,7 +127,7 @@ class Heads(eqx.Module):
         prior: float,
     ) -> "Heads":
         """Of numbers zero each column's own distribution, with `prior` pseudo-rows."""
-        one = _learned(Independent.start(key, rows, columns, prior=prior), rows)
+        one = _learned(Independent.from_data(key, rows, columns, prior=prior), rows)
         parts = tuple(
             1 if columns[place[0]].kind in DISCRETE else components for place in one.places
         )
@@ -135,10 +142,10 @@ class Heads(eqx.Module):
         return cls(one.groups, offset, one.places, parts, raw_sizes)
 
 
-class Headed(Still, OnePhase):
+class AbstractNetworkModel(AbstractWithoutState, AbstractOnePhase):
     """A model of which a network is learned, in one go, and nothing else."""
 
-    tokens: eqx.AbstractVar[Tokens]
+    tokens: eqx.AbstractVar[RowTokens]
     heads: eqx.AbstractVar[Heads]
     net: eqx.AbstractVar[Any]
 
@@ -151,13 +158,16 @@ class Headed(Still, OnePhase):
         filled = x if seen is None else jnp.where(seen, x, 0)
         return self.net(*self.tokens(filled), seen)
 
-    def learnable(self) -> Any:
+    def trainable_mask(self) -> Any:
         fixed = jax.tree.map(lambda _: False, self)
         return eqx.tree_at(lambda p: p.net, fixed, jax.tree.map(lambda _: True, self.net))
 
-    def compiled(
-        self, key: PRNGKeyArray, rows: Rows, score: Callable[[Queryable], Float[np.ndarray, "n"]]
-    ) -> Distribution:
+    def finalise(
+        self,
+        key: PRNGKeyArray,
+        rows: Rows,
+        score: Callable[[AbstractQueryable], Float[np.ndarray, "n"]],
+    ) -> AbstractDistribution:
         return self
 
 
@@ -173,7 +183,7 @@ def begun(
     heads: int,
     components: int,
     prior: float,
-) -> tuple[Tokens, Heads, Masked | Transformer]:
+) -> tuple[RowTokens, Heads, MADE | Transformer]:
     """Tokens, heads and a network near the data; without an order, one for all orders."""
     if net not in WIDTHS:
         raise PofxError(f"net: expected one of {', '.join(WIDTHS)}; got {net!r}")
@@ -183,12 +193,12 @@ def begun(
     if net == "transformer" and width % heads:
         raise PofxError(f"heads: expected a divisor of the width {width}, got {heads}")
     inner, outer = jax.random.split(key)
-    x, observed, weight = rows.flat()
-    tokens = Tokens.near(columns, x, observed * weight[:, None])
-    law = Heads.near(outer, rows, columns, components, prior)
+    x, observed, weight = rows.to_arrays()
+    tokens = RowTokens.from_data(columns, x, observed * weight[:, None])
+    law = Heads.from_data(outer, rows, columns, components, prior)
     plan = (tokens.counts, law.places, law.sizes, tuple(order), width, depth)
     if net == "made":
-        return tokens, law, _random(Masked, inner, *plan)
+        return tokens, law, _random(MADE, inner, *plan)
     return tokens, law, _random(Transformer, inner, *plan, heads)
 
 
@@ -201,21 +211,21 @@ def _mixed(own: Float[Array, "c size"], parts: int) -> tuple[Array, Float[Array,
 
 
 def _log_prob(
-    family: Family, own: Float[Array, "c size"], parts: int, x: Float[Array, "c"]
+    family: AbstractFamily, own: Float[Array, "c size"], parts: int, x: Float[Array, "c"]
 ) -> Float[Array, "c"]:
     raws, log_weights = _mixed(own, parts)
     if parts == 1:
-        return family.unconstrained(raws[0]).log_prob(x)
-    each = jax.vmap(lambda raw: family.unconstrained(raw).log_prob(x))(raws)
+        return family.from_unconstrained(raws[0]).log_prob(x)
+    each = jax.vmap(lambda raw: family.from_unconstrained(raw).log_prob(x))(raws)
     return jax.nn.logsumexp(each + log_weights, 0)
 
 
 @eqx.filter_jit
 def _learned(one: Independent, rows: Rows) -> Independent:
-    return one.maximise(rows.sum(one.statistics)[0])
+    return one.m_step(rows.sum(one.expected_statistics)[0])
 
 
 @eqx.filter_jit
-def _random(cls: type, key: PRNGKeyArray, *plan: Any) -> Masked | Transformer:
+def _random(cls: type, key: PRNGKeyArray, *plan: Any) -> MADE | Transformer:
     """A random network, compiled in one go."""
     return cls.init(key, *plan)

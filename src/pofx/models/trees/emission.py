@@ -12,10 +12,10 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from pofx.core.abstract import Mask, Row
-from pofx.core.column_mixture import Atoms
+from pofx.core.column_mixture import ColumnMixture
 from pofx.core.component_axis import over_components, stack
 from pofx.core.double_double import Double
-from pofx.core.family import Family
+from pofx.core.family import AbstractFamily
 from pofx.core.family import log_between as log_between_ends
 from pofx.models.independent import Independent
 from pofx.models.linear_gaussian.shrinkage import scaled
@@ -46,7 +46,7 @@ def statistics(
 
 def maximised(emissions: Independent, own: Any) -> Independent:
     """Each state's columns at their maximum, with their pseudo-rows."""
-    return over_components(lambda part, s: part.maximise(s))(emissions, own)
+    return over_components(lambda part, s: part.m_step(s))(emissions, own)
 
 
 def started(
@@ -128,7 +128,7 @@ def of_states(emissions: Independent, states: Int[Array, "d"]) -> Independent:
     return Independent(own, own, emissions.places, emissions.prior)
 
 
-def _picked(family: Family, states: Int[Array, "c"]) -> Family:
+def _picked(family: AbstractFamily, states: Int[Array, "c"]) -> AbstractFamily:
     return jax.tree.map(lambda a: a[states, np.arange(len(states))], family)
 
 
@@ -137,11 +137,11 @@ def sample(emissions: Independent, key: PRNGKeyArray, states: Int[Array, "d"]) -
     return of_states(emissions, states).sample(key)
 
 
-def column(emissions: Independent, log_weights: Float[Array, "k"], j: int) -> Atoms:
+def column(emissions: Independent, log_weights: Float[Array, "k"], j: int) -> ColumnMixture:
     """The mixture over states of column j."""
     groups = zip(emissions.groups, emissions.places)
     family, i = next((f, place.index(j)) for f, place in groups if j in place)
-    return Atoms(log_weights, jax.tree.map(lambda a: a[:, i], family))
+    return ColumnMixture(log_weights, jax.tree.map(lambda a: a[:, i], family))
 
 
 def means(emissions: Independent) -> Float[Array, "d k"]:

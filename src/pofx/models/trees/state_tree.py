@@ -40,7 +40,7 @@ class StateTree(eqx.Module):
     parents: tuple[int, ...] = eqx.field(static=True)
     nodes: Nodes | None = None
 
-    def loosened(self) -> "StateTree":
+    def with_structure_as_data(self) -> "StateTree":
         """The same tree, its skeleton data: what is compiled for it serves all of its size."""
         if self.nodes is not None:
             return self
@@ -122,7 +122,7 @@ class StateTree(eqx.Module):
         value, of = jax.value_and_grad(total, (0, 1))(self.log_transition, log_e)
         return *of, value
 
-    def maximise(self, counts: Float[Array, "d k k"]) -> "StateTree":
+    def m_step(self, counts: Float[Array, "d k k"]) -> "StateTree":
         """The tree of greatest likelihood for expected counts; where they are none, as it is."""
         total = counts.sum(-1, keepdims=True)
         some = total > 0
@@ -220,7 +220,7 @@ def even_counts(levels: tuple[int, ...], above: Any) -> Any:
 def even_tree(levels: tuple[int, ...], parents: tuple[int, ...]) -> StateTree:
     """The tree in which each state that a node has is as likely as another."""
     counts = jnp.asarray(even_counts(levels, parents))
-    return StateTree(jnp.full(counts.shape, -jnp.inf), parents).maximise(counts)
+    return StateTree(jnp.full(counts.shape, -jnp.inf), parents).m_step(counts)
 
 
 def _sum(log_t: Array, b: Array) -> Array:

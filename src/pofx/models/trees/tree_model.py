@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core import closed_forms
-from pofx.core.abstract import Mask, Row, Statistical
+from pofx.core.abstract import AbstractEMModel, Mask, Row
 from pofx.core.column import KINDS, Kind
-from pofx.core.column_mixture import Atoms
+from pofx.core.column_mixture import ColumnMixture
 from pofx.core.component_axis import over_components
 from pofx.core.double_double import Double
 from pofx.core.errors import PofxError
@@ -25,7 +25,7 @@ LEAST = 1e-9
 """Pseudo-rows that keep every pair of many states possible."""
 
 
-class TreeModel(Statistical):
+class TreeModel(AbstractEMModel):
     """p(x_O) = Σ_s p(s) Π_{j in O} p_j(x_j | s_j): columns on the nodes of a tree of categories.
 
     A node is the column itself, whose level code is the state, or hidden behind it: `hidden` holds
@@ -40,7 +40,7 @@ class TreeModel(Statistical):
     hidden: tuple[int, ...] = eqx.field(static=True)
     prior: float = eqx.field(static=True)
 
-    any_patterns: ClassVar[bool] = True
+    pattern_free: ClassVar[bool] = True
 
     @property
     def size(self) -> int:
@@ -82,7 +82,7 @@ class TreeModel(Statistical):
         place = np.array(self.hidden)
         return codes.at[place].set(emission.sample(self.emissions, second, states[place]))
 
-    def _statistics(
+    def _expected_statistics(
         self, x: Float[Array, "n d"], observed: Mask, weight: Float[Array, "n"]
     ) -> tuple[Any, Float[Array, ""]]:
         axes = (0, 0 if observed.ndim == 2 else None)
@@ -95,7 +95,7 @@ class TreeModel(Statistical):
         own = emission.statistics(self.emissions, shares, x[:, place])
         return (counts, shares.sum(0), own), log_likelihood
 
-    def maximise(self, statistics: Any) -> Any:
+    def m_step(self, statistics: Any) -> Any:
         counts, _, own = statistics
         emissions = self.emissions
         if emissions is not None:
@@ -110,7 +110,7 @@ class TreeModel(Statistical):
         )
 
     def _with(self, counts: Array, emissions: Independent | None) -> Any:
-        parts = self.tree.maximise(counts), emissions
+        parts = self.tree.m_step(counts), emissions
         return type(self)(*parts, self.levels, self.hidden, self.prior)
 
     def _pseudo_counts(self) -> Float[Array, "d k k"]:
@@ -127,7 +127,7 @@ class TreeModel(Statistical):
         return self.tree.parents
 
     @classmethod
-    def carries(cls, variable: str, **options: Any) -> frozenset[Kind]:
+    def supported_kinds(cls, variable: str, **options: Any) -> frozenset[Kind]:
         return frozenset(KINDS)
 
 
@@ -138,14 +138,14 @@ def loose(p: TreeModel) -> tuple[TreeModel, Callable[[TreeModel], TreeModel]]:
     def back(p: TreeModel) -> TreeModel:
         return eqx.tree_at(_tree, p, StateTree(p.tree.log_transition, parents))
 
-    return eqx.tree_at(_tree, p, p.tree.loosened()), back
+    return eqx.tree_at(_tree, p, p.tree.with_structure_as_data()), back
 
 
 def _tree(p: TreeModel) -> StateTree:
     return p.tree
 
 
-def column(p: TreeModel, x: Row, observed: Mask, j: int) -> Atoms | None:
+def column(p: TreeModel, x: Row, observed: Mask, j: int) -> ColumnMixture | None:
     """p(x_j | x_O) = Σ_s p(s_j | x_O) p_j(x_j | s_j)."""
     if j not in p.hidden or p.emissions is None:
         return None
@@ -279,12 +279,12 @@ def groups(p: TreeModel) -> tuple[int, ...]:
 
 def register(model: type[TreeModel]) -> None:
     """Has a kind of tree answer by these closed forms."""
-    closed_forms.loose.register(model)(loose)
-    closed_forms.column.register(model)(column)
+    closed_forms.structure_as_data.register(model)(loose)
+    closed_forms.conditional_column.register(model)(column)
     closed_forms.expectation.register(model)(expectation)
-    closed_forms.box.register(model)(box)
+    closed_forms.log_prob_box.register(model)(box)
     closed_forms.terms.register(model)(terms)
-    closed_forms.together.register(model)(together)
+    closed_forms.batched_log_prob.register(model)(together)
     closed_forms.moments.register(model)(moments)
-    closed_forms.completion.register(model)(completion)
+    closed_forms.most_probable.register(model)(completion)
     closed_forms.groups.register(model)(groups)

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-from pofx.core.atomic_write import write_whole
+from pofx.core.atomic_write import write_atomically
 from pofx.core.errors import PofxError
 from pofx.table.frames.csv_files import cell_texts, read_csv, reading, respelled, write_csv
 from pofx.table.frames.reading import Frame, read_frame
@@ -99,7 +99,7 @@ def write(data: Any, path: str | os.PathLike[str] | None = None) -> None:
         return
     path = Path(path)
     kind = _kind(path)
-    write_whole(path, lambda file: _write(table, file, kind))
+    write_atomically(path, lambda file: _write(table, file, kind))
 
 
 def _kind(path: Path) -> str:
