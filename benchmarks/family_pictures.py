@@ -226,7 +226,7 @@ def draw_denoising() -> None:
 def trail(model, key, label, steps: int = 64):
     """Rows along the probability flow from noise, z(φ - δ) = cos δ z - sin δ v(z)."""
     start, last = jax.random.split(key)
-    d, row = model.denoiser, jnp.zeros(model.size).at[model.context.place[0]].set(label)
+    d, row = model.denoiser, jnp.zeros(model.size).at[model.context.context_columns[0]].set(label)
     told = jnp.append(model.context.split(row)[1], 1)
 
     def step(z, i):
@@ -238,7 +238,7 @@ def trail(model, key, label, steps: int = 64):
     z = jax.random.normal(start, (d.codes.size,))
     _, along = jax.lax.scan(step, z, jnp.arange(steps)[::-1])
     whole = jnp.concatenate([z[None], along])
-    return jax.vmap(lambda z: model.context.put(row, d.codes.sample(last, z)))(whole)
+    return jax.vmap(lambda z: model.context.with_x(row, d.codes.sample(last, z)))(whole)
 
 
 def units(p: pofx.Joint, name: str) -> tuple[float, float]:

@@ -17,10 +17,10 @@ import jax.numpy as jnp
 import numpy as np
 from timing import in_turn, machine
 
-from pofx.core.component_axis import stack
+from pofx.core.component_axis import stack_modules
 from pofx.core.rows import make_rows
 from pofx.learn.em import step
-from pofx.models.gaussian import gaussian
+from pofx.models.gaussian import Gaussian
 from pofx.models.mixture import Mixture
 from pofx.queries.density import log_prob
 
@@ -42,7 +42,9 @@ def data(n, d, k, seed=0):
 
 def ours(x, means, covariances):
     k = len(means)
-    parts = stack([gaussian(jnp.asarray(m), jnp.asarray(c)) for m, c in zip(means, covariances)])
+    parts = stack_modules(
+        [Gaussian.from_moments(jnp.asarray(m), jnp.asarray(c)) for m, c in zip(means, covariances)]
+    )
     return Mixture(jnp.full(k, -jnp.log(k)), parts), make_rows(x)
 
 

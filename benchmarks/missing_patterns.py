@@ -14,7 +14,7 @@ import numpy as np
 from timing import in_turn, machine
 
 from pofx.core.rows import make_rows
-from pofx.models.gaussian import gaussian
+from pofx.models.gaussian import Gaussian
 from pofx.queries.density import log_prob
 
 
@@ -26,7 +26,7 @@ def main():
     print(machine("pofx", "jax"))
     rng = np.random.default_rng(0)
     half = rng.normal(size=(a.columns, a.columns))
-    model = gaussian(
+    model = Gaussian.from_moments(
         jnp.zeros(a.columns), jnp.asarray(half @ half.T / a.columns + np.eye(a.columns))
     )
     x = np.asarray(jax.vmap(model.sample)(jax.random.split(jax.random.key(0), a.rows)))

@@ -21,8 +21,8 @@ import numpy as np
 from timing import in_turn, machine
 
 import pofx
-from pofx.core.component_axis import stack
-from pofx.models.gaussian import gaussian
+from pofx.core.component_axis import stack_modules
+from pofx.models.gaussian import Gaussian
 from pofx.models.mixture import Mixture
 
 ROWS = 20_000
@@ -37,8 +37,10 @@ def mixture(columns, components, seed=0):
         for _ in range(components):
             half = rng.normal(size=(columns, columns)) / np.sqrt(columns)
             centre = jnp.asarray(rng.normal(0, 1.5, columns))
-            parts.append(gaussian(centre, jnp.asarray(half @ half.T + 0.2 * np.eye(columns))))
-        model = Mixture(jnp.zeros(components), stack(parts))
+            parts.append(
+                Gaussian.from_moments(centre, jnp.asarray(half @ half.T + 0.2 * np.eye(columns)))
+            )
+        model = Mixture(jnp.zeros(components), stack_modules(parts))
     names = tuple(pofx.Variable(f"x{i}", "real") for i in range(columns))
     return pofx.Joint(model, pofx.Schema(names, "numpy"), np.full(columns, np.nan))
 

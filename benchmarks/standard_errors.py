@@ -19,10 +19,10 @@ from scipy.special import gammaln, logsumexp
 from timing import machine
 
 import pofx
-from pofx.core.component_axis import stack
+from pofx.core.component_axis import stack_modules
 from pofx.families.bernoulli import Bernoulli
 from pofx.models.class_conditional import ClassConditional
-from pofx.models.gaussian import gaussian
+from pofx.models.gaussian import Gaussian
 from pofx.models.independent import Independent
 from pofx.models.mixture import Mixture
 
@@ -44,8 +44,10 @@ def components(rng, k=3):
 
 
 def mixture(weights, means, covariances):
-    parts = [gaussian(jnp.asarray(m), jnp.asarray(c)) for m, c in zip(means, covariances)]
-    return Mixture(jnp.log(jnp.asarray(weights)), stack(parts))
+    parts = [
+        Gaussian.from_moments(jnp.asarray(m), jnp.asarray(c)) for m, c in zip(means, covariances)
+    ]
+    return Mixture(jnp.log(jnp.asarray(weights)), stack_modules(parts))
 
 
 def line(parameters):
@@ -94,8 +96,10 @@ def jensen_shannon(rng, seed):
 
 def class_and_number(rng, seed):
     weights, means, spreads = components(rng)
-    parts = [gaussian(jnp.array([m]), jnp.array([[s**2]])) for m, s in zip(means, spreads)]
-    p = joint(ClassConditional(jnp.log(jnp.asarray(weights)), stack(parts), 0), "yx", (3,))
+    parts = [
+        Gaussian.from_moments(jnp.array([m]), jnp.array([[s**2]])) for m, s in zip(means, spreads)
+    ]
+    p = joint(ClassConditional(jnp.log(jnp.asarray(weights)), stack_modules(parts), 0), "yx", (3,))
     log_p = log_density((weights, means, spreads))
     within = weights @ np.log(spreads * math.sqrt(2 * math.pi * math.e))
     answer = p.mutual_information("y", "x", seed=seed)
@@ -144,7 +148,9 @@ def many_coins(rng, seed, d=20):
     )
     ways = gammaln(d + 1) - gammaln(heads[:, 0] + 1) - gammaln(d - heads[:, 0] + 1)
     p = joint(
-        Mixture(jnp.log(jnp.asarray(weights)), stack(parts)), [f"c{i}" for i in range(d)], (2,) * d
+        Mixture(jnp.log(jnp.asarray(weights)), stack_modules(parts)),
+        [f"c{i}" for i in range(d)],
+        (2,) * d,
     )
     return p.entropy(seed=seed), -float(np.exp(ways + log_p) @ log_p)
 

@@ -44,7 +44,7 @@ def main(n: int = 2000, seed: int = 0) -> dict[float, tuple[float, float]]:
     )
     line = LogisticRegression(max_iter=2000).fit(x, names[state])
     out = {}
-    print("lost     p(y) p(x | y)   logistic, means   refused as unsure   accuracy of the others")
+    print("lost     p(y) p(x | y)   logistic, means   rejected, uncertain   accuracy of the others")
     for lost in (0.0, 0.25, 0.5, 0.75):
         gone = rng.random(test.shape) < lost
         holed = np.where(gone, np.nan, test)

@@ -14,7 +14,7 @@ import pytest
 from pofx.core.rows import make_rows
 from pofx.joint.joint import Joint
 from pofx.models.class_conditional import ClassConditional
-from pofx.models.gaussian import gaussian
+from pofx.models.gaussian import Gaussian
 from pofx.models.independent import Independent
 from pofx.table.encoding import encode
 from pofx.table.schema import Schema, Variable
@@ -86,7 +86,7 @@ def normal():
         )
         for name in "abcd"
     )
-    model = gaussian(jnp.zeros(4), jnp.asarray(COVARIANCE))
+    model = Gaussian.from_moments(jnp.zeros(4), jnp.asarray(COVARIANCE))
     return Joint(model, Schema(tuple(variables), "pandas"), np.full(4, np.nan))
 
 

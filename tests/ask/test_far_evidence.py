@@ -13,7 +13,7 @@ from scipy import integrate, stats
 import pofx
 from pofx import PofxError
 from pofx.joint.joint import Joint
-from pofx.models.gaussian import gaussian
+from pofx.models.gaussian import Gaussian
 from pofx.models.independent import Independent
 from pofx.named.rows import entry_index
 
@@ -44,7 +44,7 @@ def pair():
         covariance = np.array([[1.0, 1.0], [1.0, 1.49]])
         shift = np.array([v.shift for v in p.schema.variables])
         scale = np.array([v.scale for v in p.schema.variables])
-        model = gaussian(
+        model = Gaussian.from_moments(
             jnp.asarray(-shift / scale), jnp.asarray(covariance / np.outer(scale, scale))
         )
     return Joint(model, p.schema, p.fixed)

@@ -9,7 +9,7 @@ import pytest
 from pofx import PofxError
 from pofx.ask.results import Mode
 from pofx.joint.joint import Joint
-from pofx.models.gaussian import gaussian
+from pofx.models.gaussian import Gaussian
 from pofx.notation.errors import NotationError
 from pofx.table.schema import Schema, Variable
 
@@ -87,7 +87,7 @@ def test_two_distributions_of_other_columns_do_not_compare():
 def test_arrays_have_no_events():
     image = Variable("image", "real", shape=(2,), family="normal", dtype="float64")
     schema = Schema((image, Variable("a", "real", family="normal", dtype="float64")), "mapping")
-    p = Joint(gaussian(jnp.zeros(3), jnp.eye(3)), schema, np.full(3, np.nan))
+    p = Joint(Gaussian.from_moments(jnp.zeros(3), jnp.eye(3)), schema, np.full(3, np.nan))
     for question in ("E[image]", "p(image)", "P(a > 1 | image = 1)", "mode(a, image)"):
         with pytest.raises(NotationError, match="'image' is an array; H, I, TC") as caught:
             p.ask(question)

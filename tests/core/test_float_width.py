@@ -72,7 +72,7 @@ def test_networks_stay_in_float32(data):
 
 def test_a_large_table_is_learned_in_float32_and_answers_in_float64(data, monkeypatch):
     exact = pofx.fit(data, "mixture", components=2, part="gaussian", seed=1)
-    monkeypatch.setattr(float_width, "LARGE_TABLE", 10)
+    monkeypatch.setattr(float_width, "MIN_FLOAT32_CELLS", 10)
     q = pofx.fit(data, "mixture", components=2, part="gaussian", seed=1)
     assert {a.dtype.name for a in jax.tree.leaves(q.model)} == {"float64"}
     assert q.fit_info["log_likelihood"] == pytest.approx(exact.fit_info["log_likelihood"], abs=1e-3)

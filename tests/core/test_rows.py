@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pofx.core.rows import BATCHED, CHUNKS, make_rows, per_row, with_common_shape
+from pofx.core.rows import UNSHARED_CHUNK_ROWS, CHUNK_ROWS, make_rows, per_row, with_common_shape
 
 many = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -38,12 +38,12 @@ def test_what_goes_in_comes_out_in_order(table):
     np.testing.assert_array_equal(own, weight)
     assert r.count == len(x)
     assert float(r.total) == weight.sum()
-    assert r.x.shape[1] in CHUNKS
+    assert r.x.shape[1] in CHUNK_ROWS
     assert (np.asarray(r.weight)[r.index < 0] == 0).all()
     assert not np.isnan(np.asarray(r.x)).any()
     # Rows of a chunk share its pattern, or each has its own.
     assert r.observed.shape in ((len(r.x), x.shape[1]), r.x.shape)
-    np.testing.assert_array_equal(r.join(np.asarray(r.split(np.arange(len(x))))), np.arange(len(x)))
+    np.testing.assert_array_equal(r.from_chunks(np.asarray(r.to_chunks(np.arange(len(x))))), np.arange(len(x)))
 
 
 @many
@@ -69,7 +69,7 @@ def test_the_sum_over_chunks_is_the_sum_over_rows(table):
         return (weight * more) @ seen, weight.sum()
 
     more = np.arange(len(x), dtype=np.float32)
-    first, total = r.sum(f, r.split(more))
+    first, total = r.sum(f, r.to_chunks(more))
     np.testing.assert_allclose(first, (weight * more) @ np.where(mask, x, 0), rtol=1e-5)
     assert float(total) == weight.sum()
 
@@ -87,7 +87,7 @@ def test_per_row_answers_in_order(share):
     r = make_rows(x)
     assert (r.observed.ndim == 3) == (share > 0)
     number = np.arange(600)
-    out = per_row(told, jnp.asarray(2.0), r, r.split(number))
+    out = per_row(told, jnp.asarray(2.0), r, r.to_chunks(number))
     np.testing.assert_allclose(out["sum"], 2 * np.nansum(x, 1), rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(out["more"][0], number)
     np.testing.assert_array_equal(out["seen"], ~np.isnan(x))
@@ -100,11 +100,11 @@ def test_rows_of_a_large_model_go_a_few_at_a_time(share, monkeypatch):
     x[:, 3] = np.where(np.arange(603) % 3, x[:, 3], np.nan)
     x[rng.random(x.shape) < share] = np.nan
     r, number, model = make_rows(x), np.arange(603), jnp.ones(10)
-    usual = per_row(_at_a_time, model, r, r.split(number))
+    usual = per_row(_at_a_time, model, r, r.to_chunks(number))
     # Of ten numbers a row, three rows at once; the rest of a chunk is no whole batch.
-    monkeypatch.setattr("pofx.core.rows.SHARED", 39)
-    monkeypatch.setattr("pofx.core.rows.ALONE", 39)
-    few = per_row(_a_few_at_a_time, model, r, r.split(number))
+    monkeypatch.setattr("pofx.core.rows.MAX_NUMBERS_SHARED", 39)
+    monkeypatch.setattr("pofx.core.rows.MAX_NUMBERS_UNSHARED", 39)
+    few = per_row(_a_few_at_a_time, model, r, r.to_chunks(number))
     np.testing.assert_array_equal(few[0], usual[0])
     np.testing.assert_array_equal(few[1], ~np.isnan(x))
     np.testing.assert_array_equal(few[2], number)
@@ -128,15 +128,15 @@ def test_few_patterns_share_a_chunk_and_many_do_not():
     assert shared.x.shape[0] * shared.x.shape[1] < 1.3 * 5000
     assert len(np.unique(np.asarray(shared.observed), axis=0)) == 5
     own = make_rows(x, rng.random(x.shape) < 0.7)
-    assert own.observed.shape == (len(own.x), BATCHED, 20)
+    assert own.observed.shape == (len(own.x), UNSHARED_CHUNK_ROWS, 20)
 
 
 @pytest.mark.parametrize("n", [1, 16, 17, 64, 1000, 1025, 5000])
 def test_padding_is_bounded(n):
     r = make_rows(np.ones((n, 3)))
     size = r.x.shape[0] * r.x.shape[1]
-    assert r.x.shape[1] in CHUNKS
-    assert size <= 4 * max(n, min(CHUNKS))
+    assert r.x.shape[1] in CHUNK_ROWS
+    assert size <= 4 * max(n, min(CHUNK_ROWS))
     assert (r.index >= 0).sum() == n
 
 
@@ -180,6 +180,6 @@ def test_rows_made_alike_are_the_same_rows():
         assert other.count == one.count
         assert float(other.total) == float(one.total)
         number = np.arange(one.count)
-        np.testing.assert_array_equal(other.join(np.asarray(other.split(number))), number)
+        np.testing.assert_array_equal(other.from_chunks(np.asarray(other.to_chunks(number))), number)
     assert len({p.x.shape for p in parts}) > 1
     assert len({p.x.shape for p in with_common_shape(parts)}) == 1

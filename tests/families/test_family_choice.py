@@ -9,7 +9,7 @@ from pofx.core.column import DEFAULT_FAMILY, KINDS, Column
 from pofx.core.errors import PofxError
 from pofx.core.family import AbstractFamily
 from pofx.core.registry import discover
-from pofx.families import Categorical, Inflated, Normal, family_class, stack, start
+from pofx.families import Categorical, Inflated, Normal, families_from_data, family_class, group_columns
 
 
 def test_every_kind_has_a_default_that_carries_it():
@@ -50,7 +50,7 @@ COLUMNS = (
 
 
 def test_columns_are_stacked_by_what_can_share_an_instance():
-    assert [indices for indices, _ in stack(COLUMNS)] == [
+    assert [indices for indices, _ in group_columns(COLUMNS)] == [
         (0, 2),
         (1, 3),
         (4,),
@@ -59,7 +59,7 @@ def test_columns_are_stacked_by_what_can_share_an_instance():
         (7,),
         (8,),
     ]
-    assert [cls for _, cls in stack(COLUMNS)][:4] == [Normal, Categorical, Categorical, Inflated]
+    assert [cls for _, cls in group_columns(COLUMNS)][:4] == [Normal, Categorical, Categorical, Inflated]
 
 
 def test_start_covers_all_columns_near_their_data():
@@ -68,7 +68,7 @@ def test_start_covers_all_columns_near_their_data():
                   rng.integers(0, 4, 50), rng.integers(0, 5, 50), rng.choice([0, 1.5, 2], 50),
                   rng.choice([0, 9, 2.5, 3], 50), rng.choice([9, 2.5, 3], 50),
                   np.zeros(50)], 1)  # fmt: skip
-    families = start(COLUMNS, x, np.ones_like(x))
+    families = families_from_data(COLUMNS, x, np.ones_like(x))
     assert sorted(i for indices, _ in families for i in indices) == list(range(len(COLUMNS)))
     for indices, family in families:
         columns = [COLUMNS[i] for i in indices]

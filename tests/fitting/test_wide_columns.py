@@ -50,7 +50,7 @@ def test_counts_of_a_large_mean_keep_the_variance_of_a_poisson_law():
 @pytest.mark.parametrize("name", DECADES)
 def test_positive_numbers_over_decades_lose_nothing(name, large, monkeypatch):
     if large:
-        monkeypatch.setattr(float_width, "LARGE_TABLE", 0)
+        monkeypatch.setattr(float_width, "MIN_FLOAT32_CELLS", 0)
     x = DECADES[name]
     p, logs = fit(x, family="log_normal"), np.log(x)
     expected = (stats.norm(logs.mean(), logs.std()).logpdf(logs) - logs).mean()
@@ -123,7 +123,7 @@ def test_numbers_near_a_spike_are_not_the_spike():
 
 
 def test_spikes_of_a_model_learned_in_float32_meet_their_rows(monkeypatch, tmp_path):
-    monkeypatch.setattr(float_width, "LARGE_TABLE", 0)
+    monkeypatch.setattr(float_width, "MIN_FLOAT32_CELLS", 0)
     x = np.random.default_rng(4).normal(4000, 300, 400)
     x[:120] = 3750.3
     p = pofx.fit({"x": x}, "independent")

@@ -105,7 +105,7 @@ def test_wider_floats_are_narrowed_with_a_warning(numbers, tmp_path, monkeypatch
     p = pofx.fit(numbers, "independent")
     same(p, again(p, tmp_path / "p.pofx"), numbers)
     expected = np.asarray(p.log_prob(numbers))
-    monkeypatch.setattr(float_width, "preferred", lambda: False)  # as on an accelerator
+    monkeypatch.setattr(float_width, "prefers_float64", lambda: False)  # as on an accelerator
     with pytest.warns(pofx.PofxWarning, match="saved in float64 and answers here in float32"):
         narrow = pofx.load(tmp_path / "p.pofx")
     np.testing.assert_allclose(narrow.log_prob(numbers), expected, rtol=1e-4, atol=1e-4)

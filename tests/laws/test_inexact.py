@@ -55,7 +55,7 @@ def drawn(model, keys):
 @eqx.filter_jit
 def weighted(model, proposal, keys, x, observed):
     def one(key):
-        return model.weighted(key, proposal, x, observed)
+        return model.weighted_completion(key, proposal, x, observed)
 
     return jax.lax.map(one, keys, batch_size=1000)
 

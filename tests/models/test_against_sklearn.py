@@ -13,15 +13,15 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 from pofx.core.column import Column
-from pofx.core.component_axis import stack
+from pofx.core.component_axis import stack_modules
 from pofx.core.errors import PofxWarning
 from pofx.core.rows import make_rows
 from pofx.learn.em import em
 from pofx.models.conditional import condition
 from pofx.models.factor_analysis import FactorAnalysis
-from pofx.models.gaussian import Gaussian, gaussian
+from pofx.models.gaussian import Gaussian
 from pofx.models.independent import Independent
-from pofx.models.linear_gaussian.moments import Scale
+from pofx.models.linear_gaussian.moments import ColumnScale
 from pofx.models.mixture import Mixture
 from pofx.models.ppca import PPCA
 
@@ -60,12 +60,12 @@ def ours(peer, structure, x):
         "spherical": lambda i: c[i] * np.eye(d),
         "tied": lambda i: c,
     }[structure]
-    scale = Scale(*map(jnp.asarray, (x.mean(0), x.var(0), 1e-6 * x.var(0))))
+    scale = ColumnScale(*map(jnp.asarray, (x.mean(0), x.var(0), 1e-6 * x.var(0))))
     parts = [
         Gaussian(jnp.asarray(m), jnp.asarray(dense(i)), scale, structure)
         for i, m in enumerate(peer.means_)
     ]
-    return Mixture(jnp.log(jnp.asarray(peer.weights_)), stack(parts))
+    return Mixture(jnp.log(jnp.asarray(peer.weights_)), stack_modules(parts))
 
 
 def peer_mixture(x, structure, k, **options):
@@ -138,7 +138,7 @@ def test_factor_analysis_is_no_worse_than_the_peers(name):
     assert fit.log_likelihood > peer.score(x) - 1e-4 * abs(peer.score(x))
     # And it is the density it says: that of the covariance ΛΛᵀ + Ψ.
     p = fit.model
-    dense = gaussian(p.mean, p.loading @ p.loading.T + jnp.diag(p.noise))
+    dense = Gaussian.from_moments(p.mean, p.loading @ p.loading.T + jnp.diag(p.noise))
     np.testing.assert_allclose(scores(p, x), scores(dense, x), rtol=1e-6)
 
 
@@ -147,7 +147,7 @@ def test_conditional_of_a_gaussian_is_the_textbooks():
     mean, s = x.mean(0), np.cov(x.T, bias=True)
     o = np.zeros(x.shape[1], bool)
     o[[0, 3, 7, 12]] = True
-    p = condition(gaussian(jnp.asarray(mean), jnp.asarray(s)), x[5], o, ~o)
+    p = condition(Gaussian.from_moments(jnp.asarray(mean), jnp.asarray(s)), x[5], o, ~o)
     gain = s[np.ix_(~o, o)] @ np.linalg.inv(s[np.ix_(o, o)])
     np.testing.assert_allclose(p.mean, mean[~o] + gain @ (x[5] - mean)[o], rtol=1e-8)
     left = s[np.ix_(~o, ~o)] - gain @ s[np.ix_(o, ~o)]

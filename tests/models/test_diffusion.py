@@ -128,10 +128,10 @@ def test_steps_as_wide_as_the_rows_say(best):
     """The error of a guess is the codes' posterior variance."""
     model = best[0]
     for i in (10, 50, 90):
-        a, s = (float(own[0]) for own in model.denoiser.level((i + 1) / 100))
+        a, s = (float(own[0]) for own in model.denoiser.alpha_sigma((i + 1) / 100))
         c = np.asarray(model.denoiser.net.covariance)
         left = c - a**2 * c @ np.linalg.solve(a**2 * c + s**2 * np.eye(2), c)
-        np.testing.assert_allclose(model.residue[i], np.diag(left) / s**2, rtol=0.1)
+        np.testing.assert_allclose(model.mean_squared_error[i], np.diag(left) / s**2, rtol=0.1)
 
 
 def test_weights_average_to_the_truth(best):
@@ -150,7 +150,7 @@ def test_weights_average_to_the_truth(best):
     assert found == pytest.approx(exact, abs=0.1)
     assert log_w.mean() < np.mean(exact)
     # Steps as wide as q's, as of the paper, lose much more.
-    narrow = eqx.tree_at(lambda p: p.residue, model, 0 * model.residue)
+    narrow = eqx.tree_at(lambda p: p.mean_squared_error, model, 0 * model.mean_squared_error)
     worse = weights(narrow, proposal, jnp.asarray(x), jnp.asarray(observed), keys(64))
     assert np.asarray(worse).mean() < log_w.mean() - 0.2
 
@@ -209,9 +209,9 @@ def test_the_net_alone_is_learned():
     )
     assert float(validation_loss(end.model)) < float(validation_loss(start)) - 0.1
     assert bool(eqx.tree_equal(start.denoiser.codes, end.model.denoiser.codes))
-    assert bool((end.model.residue == 1).all())
+    assert bool((end.model.mean_squared_error == 1).all())
     done = end.model.finalise(KEY, make_rows(x), lambda p: np.zeros(1))
-    assert bool((done.residue != 1).all())
+    assert bool((done.mean_squared_error != 1).all())
     assert bool(eqx.tree_equal(done.denoiser, end.model.denoiser))
 
 

@@ -222,7 +222,7 @@ def test_the_untold_tenth_is_of_another_loss(given):
 
 @pytest.mark.parametrize(("sampler", "steps"), [("ancestral", 250), ("ode", 64), ("ode", 16)])
 def test_both_samplers_draw_both_modes(modes, sampler, steps):
-    own = eqx.tree_at(lambda p: p.residue, modes, modes.residue[-steps:])
+    own = eqx.tree_at(lambda p: p.mean_squared_error, modes, modes.mean_squared_error[-steps:])
     x = np.asarray(drawn(own.with_sampler(sampler, guidance=0), keys(4000)), np.float64)[:, 0]
     first = x < -0.75
     assert first.mean() == pytest.approx(1 / 3, abs=0.03)

@@ -11,7 +11,7 @@ from scipy.special import softmax
 from pofx.core.rows import make_rows
 from pofx.models import rbm
 from pofx.models.energies import boltzmann
-from pofx.models.energies.visible_units import Visible
+from pofx.models.energies.visible_units import VisibleUnits
 from pofx.models.importance_sampled import ImportanceSampled
 from pofx.models.independent import Independent
 from pofx.queries.weight_diagnostics import reliability
@@ -26,9 +26,9 @@ N = 20_000
 def machine():
     """A machine of six binary columns that hang together, its Z summed."""
     rng = np.random.default_rng(0)
-    visible = Visible.of(np.full(6, 0.5), np.ones(6), np.zeros(6), np.zeros(6, bool))
+    visible = VisibleUnits.from_moments(np.full(6, 0.5), np.ones(6), np.zeros(6), np.zeros(6, bool))
     p = rbm._begun(KEY, jnp.asarray(1.5 * rng.normal(size=(6, 3))), visible, 16)
-    return eqx.tree_at(lambda p: p.log_z, p, boltzmann.summed(p.layers))
+    return eqx.tree_at(lambda p: p.log_z, p, boltzmann.exact_log_z(p.layers))
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +148,7 @@ def test_unlike_rows_have_errors_of_their_own_and_like_rows_the_same():
 
 def test_noise_is_of_the_values_and_their_places():
     p = ImportanceSampled.example(KEY).model
-    noise = jax.jit(lambda x, observed: jax.random.key_data(p.noise(x, observed)))
+    noise = jax.jit(lambda x, observed: jax.random.key_data(p.row_key(x, observed)))
     all_, two = np.full(4, True), np.array([True, True, False, False])
     zero = noise(jnp.zeros(4), all_)
     np.testing.assert_array_equal(noise(-jnp.zeros(4), all_), zero)

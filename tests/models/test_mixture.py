@@ -11,7 +11,7 @@ from pofx.core.rows import make_rows
 from pofx.models.components.initial_clusters import features
 from pofx.models.conditional import Conditional, condition
 from pofx.models.independent import Independent
-from pofx.models.linear_gaussian.moments import TIED
+from pofx.models.linear_gaussian.moments import MIN_RESIDUAL_VARIANCE_SHARE
 from pofx.models.mixture import Mixture
 from pofx.models.ppca import PPCA
 
@@ -94,7 +94,7 @@ def test_as_many_components_as_rows_stay_finite():
     assert np.isfinite(fit.history).all()
     assert np.isfinite(scores(fit.model, x)).all()
     # The floor bounds what a component on a single row can win.
-    relative = max(TIED, 32 * np.finfo(fit.model.parts.mean.dtype).eps)
+    relative = max(MIN_RESIDUAL_VARIANCE_SHARE, 32 * np.finfo(fit.model.parts.mean.dtype).eps)
     bound = -np.log(2 * np.pi) - 0.5 * np.log(relative * x.var(0)).sum()
     assert scores(fit.model, x).max() <= bound + 1e-9
 

@@ -17,7 +17,7 @@ from pofx.core.importance_weights import pareto_k_threshold
 from pofx.core.rows import make_rows
 from pofx.learn.learner import LearnerConfig, fit
 from pofx.models.energies import tilted_chains
-from pofx.models.gaussian import gaussian
+from pofx.models.gaussian import Gaussian
 from pofx.models.neural_energy import NeuralEnergy
 
 from .conftest import real
@@ -110,17 +110,17 @@ def plane():
 @pytest.mark.usefixtures("float64")
 def test_draws_of_the_reference_find_z(plane):
     p, log_z = plane
-    found, _, steepest = tilted_chains.sampled(KEY, p.tilted, 64)
+    found, _, steepest = tilted_chains.estimate_log_z(KEY, p.tilted, 64)
     assert 0 < found.stderr < 0.1
     assert abs(float(found.log_z) - log_z) < 3 * float(found.stderr)
-    assert found.k < pareto_k_threshold(tilted_chains.SAMPLES)
+    assert found.pareto_k < pareto_k_threshold(tilted_chains.LOG_Z_DRAWS)
     assert steepest > 1
 
 
 @pytest.mark.usefixtures("float64")
 def test_annealing_finds_z(plane):
     p, log_z = plane
-    found = tilted_chains.cooled(KEY, p.tilted, p.step_size, 100)
+    found = tilted_chains.anneal_log_z(KEY, p.tilted, p.step_size, 100)
     assert 0 < found.stderr < 0.1
     assert abs(float(found.log_z) - log_z) < 3 * float(found.stderr)
 
@@ -133,9 +133,9 @@ def test_chains_stay_and_draws_follow_the_density(plane):
     points, cell = grid(flat())
     mass = np.exp(-np.asarray(energies(p, points)) - log_z + cell)
     assert mass.sum() == pytest.approx(1)
-    _, chains, _ = tilted_chains.sampled(KEY, p.tilted, 64)
-    run = tilted_chains.ran(KEY, p.tilted, chains, p.step_size)
-    assert 0.5 < run.accepted < 0.85
+    _, chains, _ = tilted_chains.estimate_log_z(KEY, p.tilted, 64)
+    run = tilted_chains.run_chains(KEY, p.tilted, chains, p.step_size)
+    assert 0.5 < run.acceptance < 0.85
     energy = mass @ np.asarray(energies(p, points))
     error = run.energies.std() / np.sqrt(run.energies.size / 10)
     assert abs(float(run.energies.mean()) - energy) < 5 * float(error)
@@ -237,7 +237,7 @@ def test_denoising_is_least_where_the_score_is_right():
     start = started(x, real(2), loss="score", noise=0.3, reference="independent")
 
     def cost(covariance):
-        own = gaussian(jnp.zeros(2), jnp.asarray(covariance, jnp.float32))
+        own = Gaussian.from_moments(jnp.zeros(2), jnp.asarray(covariance, jnp.float32))
         p = eqx.tree_at(lambda p: p.reference, start, own)
         return float(losses(p, data).mean())
 

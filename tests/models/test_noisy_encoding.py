@@ -23,7 +23,7 @@ def one(column, values, s=None):
     codes = NoisyEncoding.from_data((column,), x, np.ones(x.shape))
     if s is None:
         return codes
-    return eqx.tree_at(lambda c: c.finest, codes, jnp.full(codes.size, s))
+    return eqx.tree_at(lambda c: c.min_noise, codes, jnp.full(codes.size, s))
 
 
 def log_probs(codes, points, y):
@@ -107,7 +107,7 @@ def test_noise_is_as_wide_as_rounding():
     top = log_probs(codes, [0.0], np.asarray(codes(jnp.zeros(1))))
     assert top[0] == pytest.approx(norm.logpdf(0, 0, np.sqrt(0.25 / 12)), rel=1e-3)
     tall = one(Column("a", "real", resolution=1e-9), values)
-    assert float(tall.finest[0]) == pytest.approx(0.004)
+    assert float(tall.min_noise[0]) == pytest.approx(0.004)
 
 
 @pytest.mark.parametrize("kind", ["binary", "ordinal", "categorical", "count"])
@@ -122,7 +122,7 @@ def test_noise_tells_levels_apart(kind):
 
 def guessed(codes, y, s, told):
     full = [jnp.full(codes.size, v, jnp.float32) for v in (y, s, told)]
-    return np.asarray(codes.guess(*full), np.float64)
+    return np.asarray(codes.posterior_mean_code(*full), np.float64)
 
 
 @pytest.mark.parametrize("s", [0.3, 2.0])
@@ -155,7 +155,7 @@ def test_levels_are_guessed_among_their_neighbours(kind):
 
 def test_guesses_from_afar_have_gradients():
     def total(told, codes, y):
-        return codes.guess(jnp.full(codes.size, y), jnp.full(codes.size, 0.3), told).sum()
+        return codes.posterior_mean_code(jnp.full(codes.size, y), jnp.full(codes.size, 0.3), told).sum()
 
     slope = eqx.filter_jit(jax.grad(total))
     for kind, (column, seen, _) in LEVELS.items():

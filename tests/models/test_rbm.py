@@ -19,8 +19,8 @@ from pofx.learn.sgd import train
 from pofx.learn.sgd_config import SGDConfig
 from pofx.models import rbm
 from pofx.models.energies import boltzmann
-from pofx.models.energies.annealed_importance import annealed, evidence, warn_weights
-from pofx.models.energies.visible_units import Visible
+from pofx.models.energies.annealed_importance import anneal_chains, average_weights, warn_weights
+from pofx.models.energies.visible_units import VisibleUnits
 from pofx.models.rbm import RBM
 
 from .conftest import real
@@ -42,7 +42,7 @@ def machine(binaries, reals, hidden, seed=0, size=1.0, temperatures=500):
     d = binaries + reals
     is_real = np.arange(d) >= binaries
     shift = np.where(is_real, 3.0, rng.uniform(0.3, 0.7, d))
-    visible = Visible.of(shift, np.where(is_real, 2.0, 1), np.where(is_real, 0.01, 0), is_real)
+    visible = VisibleUnits.from_moments(shift, np.where(is_real, 2.0, 1), np.where(is_real, 0.01, 0), is_real)
     weights = jnp.asarray(size * rng.normal(size=(d, hidden)))
     p = rbm._begun(KEY, weights, visible, 64, 1, temperatures)
     own = rng.normal(size=d), rng.normal(size=hidden), 0.3 * rng.normal(size=d) - 0.5
@@ -54,7 +54,7 @@ def machine(binaries, reals, hidden, seed=0, size=1.0, temperatures=500):
 
 
 def partition(p):
-    return boltzmann.partition(p.layers, KEY, p.temperatures)
+    return boltzmann.log_partition(p.layers, KEY, p.temperatures)
 
 
 @eqx.filter_jit
@@ -141,8 +141,8 @@ REALS = pytest.param(6, 3, marks=pytest.mark.slow)
 def test_annealing_finds_z(binaries, reals):
     p = machine(binaries, reals, 8, size=0.7)
     found, exact = (
-        boltzmann.cooled(p.layers, jax.random.key(3), 500),
-        float(boltzmann.summed(p.layers)),
+        boltzmann.anneal_log_z(p.layers, jax.random.key(3), 500),
+        float(boltzmann.exact_log_z(p.layers)),
     )
     assert 0 < found.stderr < 0.2
     assert abs(float(found.log_z) - exact) < 3 * float(found.stderr)
@@ -159,10 +159,10 @@ def test_temperatures_lie_where_weights_spread():
         return jax.random.normal(key, x.shape) / jnp.sqrt(1 + 1e3 * beta**4)
 
     pilots, start = jax.random.normal(KEY, (2, 256, 2))
-    _, log_w = jax.jit(lambda k, p, s: annealed(k, p, s, energy, step, 200))(KEY, pilots, start)
-    found = evidence(log_w)
+    _, log_w = jax.jit(lambda k, p, s: anneal_chains(k, p, s, energy, step, 200))(KEY, pilots, start)
+    found = average_weights(log_w)
     assert abs(float(found.log_z) + np.log(1001)) < 4 * float(found.stderr) < 0.2
-    assert found.effective > 0.5
+    assert found.ess_share > 0.5
 
 
 def chi_square(counts, expected):
@@ -245,7 +245,7 @@ def test_the_risk_is_the_likelihood_where_z_is_a_sum():
 @pytest.fixture
 def uncountable(monkeypatch):
     """Z as of machines of many units."""
-    monkeypatch.setattr(boltzmann, "EXACT", 0)
+    monkeypatch.setattr(boltzmann, "MAX_ENUMERATED_UNITS", 0)
     jax.clear_caches()
     yield
     jax.clear_caches()
@@ -356,7 +356,7 @@ def test_draws_elsewhere_than_the_data_are_told():
 
 def test_weights_that_are_worth_little_are_told():
     spread = jax.random.normal(KEY, (256,))
-    of = jax.jit(evidence)
+    of = jax.jit(average_weights)
     warn_weights(of(0.3 * spread), 256)
     with pytest.warns(PofxWarning, match="is not to be trusted: its 256 weights are worth"):
         warn_weights(of(5 * spread), 256)

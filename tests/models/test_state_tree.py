@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pofx.models.trees.state_tree import IMPOSSIBLE, StateTree, even_counts, even_tree
+from pofx.models.trees.state_tree import LOG_ZERO, StateTree, even_counts, even_tree
 
 LEVELS = (3, 2, 3, 2, 1, 2)
 PARENTS = (-1, 0, 1, 1, -1, 4)
@@ -63,7 +63,7 @@ def evidence(seed=1):
     """Evidence of every size, some of it exclusive."""
     rng = np.random.default_rng(seed)
     log_e = rng.normal(scale=3, size=(len(LEVELS), K))
-    log_e[2, 0] = IMPOSSIBLE
+    log_e[2, 0] = LOG_ZERO
     log_e[3, 1] = -np.inf
     return log_e
 
@@ -113,7 +113,7 @@ def test_many_states_are_looked_up_as_few_are():
 
 def test_a_state_does_not_underflow_beside_a_likelier_one_that_cannot_be():
     t = jnp.log(jnp.array([[[0.5, 0.5], [0.5, 0.5]], [[1.0, 0.0], [0.0, 1.0]]]))
-    log_e = jnp.array([[0.0, IMPOSSIBLE], [-200.0, 0.0]])
+    log_e = jnp.array([[0.0, LOG_ZERO], [-200.0, 0.0]])
     assert float(log_evidence(StateTree(t, (-1, 0)), log_e)) == pytest.approx(-200.693, abs=1e-2)
 
 
@@ -170,7 +170,7 @@ def test_draws_are_as_frequent_as_enumeration_says():
 
 def test_the_likeliest_states(near):
     tree, alone = forest(), []
-    likeliest = jax.jit(StateTree.likeliest)
+    likeliest = jax.jit(StateTree.viterbi)
     for seed in range(8):
         log_e = (evidence(seed) if seed else np.zeros((len(LEVELS), K))) / 10
         p, _ = posterior(tree, log_e)
@@ -209,7 +209,7 @@ def test_nothing_possible_is_log_zero_and_has_no_slope(near):
 def test_evidence_of_zero_probability_in_the_tree_is_impossible():
     sure = jnp.log(jnp.array([[[1.0, 0.0], [0.0, 0.0]], [[0.0, 1.0], [1.0, 0.0]]]))
     tree = StateTree(sure, (-1, 0))
-    seen = jnp.array([[0.0, 0.0], [0.0, IMPOSSIBLE]])
+    seen = jnp.array([[0.0, 0.0], [0.0, LOG_ZERO]])
     assert log_evidence(tree, seen) == -jnp.inf
     assert log_prob(tree, jnp.array([0, 0])) == -jnp.inf
     assert log_prob(tree, jnp.array([0, 1])) == 0

@@ -25,7 +25,7 @@ def informations(x, columns, weight=None, smoothing=0.0):
     seen = (~np.isnan(x)).astype(np.float32)
     heavy = seen if weight is None else seen * weight[:, None].astype(np.float32)
     own = np.nan_to_num(x)
-    return structure.mutual_informations(structure.codes(columns, own, heavy), heavy, smoothing)[0]
+    return structure.mutual_informations(structure.bin_codes(columns, own, heavy), heavy, smoothing)[0]
 
 
 def tree_of(x, columns, smoothing=1.0):
@@ -107,7 +107,7 @@ def test_smoothing_adds_rows_spread_evenly(table):
 
 def test_rows_in_several_blocks_are_added(monkeypatch, table):
     whole = informations(table, COLUMNS)
-    monkeypatch.setattr(structure, "BLOCK", 64)
+    monkeypatch.setattr(structure, "BLOCK_ROWS", 64)
     np.testing.assert_allclose(informations(table, COLUMNS), whole, atol=1e-6)
 
 
@@ -130,8 +130,8 @@ def test_numbers_enter_by_bins():
     x = np.stack([z[:, 0], np.exp(z[:, 0] + 0.3 * z[:, 1]), z[:, 2], abs(z[:, 2]) + 0.2 * z[:, 3]])
     found = edges(tree_of(x.T, real(4)))
     assert {frozenset((0, 1)), frozenset((2, 3))} < found
-    codes = structure.codes(real(4), x.T, np.ones(x.T.shape))
-    assert (np.bincount(codes[:, 1]) == n // structure.BINS).all()
+    codes = structure.bin_codes(real(4), x.T, np.ones(x.T.shape))
+    assert (np.bincount(codes[:, 1]) == n // structure.DEFAULT_BINS).all()
 
 
 @pytest.mark.parametrize("d", [1, 2, 3, 6, 7])
@@ -140,7 +140,7 @@ def test_the_root_is_a_centre(d):
     order = np.random.default_rng(d).permutation(d)
     far = np.zeros((d, d))
     far[order[:-1], order[1:]] = far[order[1:], order[:-1]] = 1.0  # a path
-    parents = structure.rooted(far)
+    parents = structure.root_at_centre(far)
     assert parents.count(-1) == 1
     ends = [(j, p) for j, p in enumerate(parents) if p >= 0]
     graph = coo_array((np.ones(len(ends)), tuple(np.array(ends).T)) if ends else (d, d), (d, d))
@@ -157,7 +157,7 @@ def test_no_other_spanning_tree_weighs_more():
         w, new = max((a[i, j], j) for i in inside for j in set(range(9)) - inside)
         inside.add(new)
         total += w
-    parents = structure.rooted(a)
+    parents = structure.root_at_centre(a)
     assert sum(a[j, p] for j, p in enumerate(parents) if p >= 0) == pytest.approx(total)
 
 
@@ -199,8 +199,8 @@ def test_many_levels_are_told_apart_by_frequency():
     twin = np.where(rng.random(n) < 0.1, rng.integers(0, 3, n), np.minimum(code, 3))
     x = np.column_stack([code, twin, rng.integers(0, 2, n)])
     columns = discrete(5000, 4, 2)
-    codes = structure.codes(columns, x, np.ones(x.shape))
-    assert codes[:, 0].max() == structure.MOST - 1
+    codes = structure.bin_codes(columns, x, np.ones(x.shape))
+    assert codes[:, 0].max() == structure.MAX_LEVELS - 1
     top = np.argsort(-np.bincount(code.astype(int)))[:3]
     for rank, level in enumerate(top):
         assert (codes[code == level, 0] == rank).all()
@@ -209,9 +209,9 @@ def test_many_levels_are_told_apart_by_frequency():
 
 def test_ordinal_levels_beyond_the_many_are_binned_in_order():
     x = np.arange(1000.0)[:, None] % 100
-    codes = structure.codes((Column("x", "ordinal", levels=100),), x, np.ones(x.shape))
+    codes = structure.bin_codes((Column("x", "ordinal", levels=100),), x, np.ones(x.shape))
     assert (np.diff(codes[:100, 0]) >= 0).all()
-    assert codes.max() == structure.BINS - 1
+    assert codes.max() == structure.DEFAULT_BINS - 1
 
 
 def test_pair_counts_are_the_cells_seen_together():
@@ -238,7 +238,7 @@ def test_many_columns_of_many_ordered_levels_are_told_apart_by_bins(monkeypatch)
     columns = [Column(f"x{j}", "ordinal", levels=60, family="categorical") for j in range(d)]
     chain = {frozenset((j, j + 1)) for j in range(d - 1)}
     assert len(edges(tree_of(x, columns)) & chain) >= d - 4
-    monkeypatch.setattr(structure, "CODES", 300)
+    monkeypatch.setattr(structure, "MAX_CODES", 300)
     code = []
     whole = structure.mutual_informations
     monkeypatch.setattr(
@@ -265,7 +265,7 @@ def test_codes_that_tell_only_by_chance_make_no_edges():
 def test_columns_of_numbers_too_many_for_their_bins_have_fewer():
     rng = np.random.default_rng(8)
     x = rng.normal(size=(300, 1)) + np.cumsum(rng.normal(size=(300, 2500)), 1)
-    code = structure.codes(real(2500), x, np.ones(x.shape), bins=3)
+    code = structure.bin_codes(real(2500), x, np.ones(x.shape), bins=3)
     assert code.max() == 2
     began = time.perf_counter()
     found = tree_of(x, real(2500))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pofx.core.closed_forms import with_structure_as_data
-from pofx.core.component_axis import stack
+from pofx.core.component_axis import stack_modules
 from pofx.core.rows import make_rows
 from pofx.learn.em import step
 from pofx.models.chow_liu_tree import ChowLiuTree
@@ -34,7 +34,7 @@ def hidden(key):
 @pytest.mark.parametrize("tree", [seen, hidden])
 def test_stacked_trees_score_as_each_alone(tree):
     parts = [tree(key) for key in jax.random.split(jax.random.key(0), 5)]
-    together = jax.jit(lambda x, o: log_probs(stack(parts), x, o))
+    together = jax.jit(lambda x, o: log_probs(stack_modules(parts), x, o))
     alone = [jax.jit(lambda x, o, part=part: part.log_prob(x, o)) for part in parts]
     rng = np.random.default_rng(0)
     for share in (0.0, 0.3, 0.6, 1.0):
@@ -46,7 +46,7 @@ def test_stacked_trees_score_as_each_alone(tree):
 
 
 def test_a_level_that_is_none_is_impossible_for_all():
-    parts = stack([seen(key) for key in jax.random.split(jax.random.key(1), 3)])
+    parts = stack_modules([seen(key) for key in jax.random.split(jax.random.key(1), 3)])
     for observed in (np.ones(4, bool), np.array([True, True, False, True])):
         score = log_probs(parts, np.array([0.0, 3.0, 0.0, 0.0]), observed)
         assert np.isneginf(score).all()

@@ -434,7 +434,7 @@ def test_three_hundred_columns():
     hidden = rng.normal(size=(120, 5)) @ rng.normal(size=(5, 300))
     x = rng.poisson(np.exp(0.3 * hidden)).astype(float)
     columns = tuple(Column(f"n{j}", "count", family="poisson") for j in range(300))
-    assert all(structure.many(c) for c in columns)
+    assert all(structure.needs_binning(c) for c in columns)
     for cls in TREES.values():
         data = make_rows(x)
         model = cls.from_data(jax.random.key(0), data, columns, states=3)

@@ -43,7 +43,7 @@ class Opaque(AbstractExactDensity):
     def draw(self, key):
         return self.inner.sample(key)
 
-    def weighted(self, key, proposal, x, observed):
+    def weighted_completion(self, key, proposal, x, observed):
         return importance_weighted(key, proposal, self.log_density, x, observed)
 
     @classmethod

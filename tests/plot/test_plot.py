@@ -100,7 +100,7 @@ def test_evidence_picks_the_rows(q):
 
 
 def test_contours_hold_their_mass(p):
-    ax = plot.joint(p, "x", "y", seed=1)
+    ax = plot.pair(p, "x", "y", seed=1)
     levels = next(c for c in ax.collections if c.get_zorder() == 3).levels
     pair = p.marginal("x", "y")
     density = np.exp(pair.log_prob(pair.sample(8192, seed=2)).value)
@@ -110,7 +110,7 @@ def test_contours_hold_their_mass(p):
 
 
 def test_slices_are_conditional_densities(p):
-    ax = plot.joint(p, "x", "y", DATA, slices=[0, 2.0])
+    ax = plot.pair(p, "x", "y", DATA, slices=[0, 2.0])
     side = ax.figure.axes[1]
     for line, value in zip(side.lines, (0, 2.0)):
         height, y = line.get_data()
@@ -121,20 +121,20 @@ def test_slices_are_conditional_densities(p):
 
 
 def test_curves_of_levels_hold_one_together(q):
-    ax = plot.joint(q, "kind", "x", OTHER)
+    ax = plot.pair(q, "kind", "x", OTHER)
     assert sum(map(area, ax.lines)) == pytest.approx(1, abs=0.01)
     assert len(ax.lines) == 3
 
 
 def test_a_level_without_rows_has_a_curve_still(q):
-    ax = plot.joint(q, "x", "kind", {**OTHER, "kind": ["red"] * ROWS})
+    ax = plot.pair(q, "x", "kind", {**OTHER, "kind": ["red"] * ROWS})
     assert len(ax.lines) == 3
     boxes = [np.ptp(patch.get_path().vertices[:, 1]) > 0 for patch in ax.patches]
     assert sum(boxes) == 1
 
 
 def test_a_table_of_two_columns_of_levels(p):
-    ax = plot.joint(p, "kind", "side", DATA)
+    ax = plot.pair(p, "kind", "side", DATA)
     shown = np.array([text.get_text().split("\n")[0] for text in ax.texts], float)
     pairs = [(a, b) for a in p.schema.variable("kind").levels for b in ("left", "right")]
     cells = dict(zip(("kind", "side"), zip(*pairs)))
@@ -209,14 +209,14 @@ def test_reliability_leaves_out_rows_without_truth():
 
 
 def test_learning_is_the_history(p):
-    ax = plot.learning(p)
+    ax = plot.learning_curve(p)
     assert ax.lines[0].get_ydata().tolist() == list(p.fit_info["history"])
     assert ax.lines[0].get_xdata()[-1] == p.fit_info["steps"]
 
 
 def test_learning_shows_the_last_gains(p):
     fit = {**p.fit_info, "steps": 300, "history": [-1000.0, *(-9 - 0.9 ** np.arange(199))]}
-    ax = plot.learning(pofx.Joint(p.model, p.schema, p.fixed, (), fit))
+    ax = plot.learning_curve(pofx.Joint(p.model, p.schema, p.fixed, (), fit))
     assert ax.get_ylim()[0] > -13
     assert ax.texts[0].get_text() == "below: step 101, -1000.00"
 
@@ -230,21 +230,21 @@ def test_surprise_is_a_histogram(p):
 
 PICTURES = {
     "marginal of levels": lambda p, ax: plot.marginal(p, "kind", DATA, ax=ax),
-    "joint of numbers": lambda p, ax: plot.joint(p, "x", "y", DATA, ax=ax),
-    "slices": lambda p, ax: plot.joint(p, "x", "y", DATA, slices=[0], ax=ax),
-    "joint of levels": lambda p, ax: plot.joint(p, "kind", "side", DATA, ax=ax),
+    "joint of numbers": lambda p, ax: plot.pair(p, "x", "y", DATA, ax=ax),
+    "slices": lambda p, ax: plot.pair(p, "x", "y", DATA, slices=[0], ax=ax),
+    "joint of levels": lambda p, ax: plot.pair(p, "kind", "side", DATA, ax=ax),
     "information": lambda p, ax: plot.information(p, ["kind", "side", "x"], ax=ax),
     "evidence": lambda p, ax: plot.evidence(p, "kind", {"side": "left"}, ax=ax),
     "bernoulli_entropy": lambda p, ax: plot.bernoulli_entropy(ax=ax),
     "reliability": lambda p, ax: plot.reliability([0.2, 0.7], [0, 1], ax=ax),
-    "learning": lambda p, ax: plot.learning(p, ax=ax),
+    "learning": lambda p, ax: plot.learning_curve(p, ax=ax),
     "tail_probability": lambda p, ax: plot.tail_probability(p, DATA, ax=ax),
 }
 
 
 QUICK = {
     "marginal of a number": lambda q, ax: plot.marginal(q, "gain", OTHER, ax=ax),
-    "joint of both": lambda q, ax: plot.joint(q, "x", "kind", OTHER, ax=ax),
+    "joint of both": lambda q, ax: plot.pair(q, "x", "kind", OTHER, ax=ax),
 }
 
 
@@ -271,8 +271,8 @@ def test_every_picture_draws_on_the_axes_it_is_given(p, q, name):
         (lambda p: plot.marginal(p, "x", {"y": [1]}), "no column 'x'"),
         (lambda p: plot.marginal(p, "x", {"x": [None]}), "at least one row with x"),
         (lambda p: plot.marginal(p, "x", DATA, given={"y": 1e4}), "no row has y = 10000"),
-        (lambda p: plot.joint(p, "x", "x"), "two columns"),
-        (lambda p: plot.joint(p, "kind", "x", slices=["red"]), "two columns of numbers"),
+        (lambda p: plot.pair(p, "x", "x"), "two columns"),
+        (lambda p: plot.pair(p, "kind", "x", slices=["red"]), "two columns of numbers"),
         (lambda p: plot.information(p, ["x"]), "two columns or more, got x"),
         (lambda p: plot.information(p, order="size"), "'near' or 'given'"),
         (lambda p: plot.information(p, unit="bit"), "'nats' or 'bits'"),
@@ -300,7 +300,7 @@ def test_mistakes(p, picture, told):
         (lambda q: plot.images(q, "image", by="image"), "plain column"),
         (lambda q: plot.completions(q, "image", IMAGES, np.ones((3, 2))), "holes: .*\\(2, 3\\)"),
         (lambda q: plot.completions(q, "image", IMAGES[:, :1], np.ones((2, 3))), "data: expected"),
-        (lambda q: plot.learning(pofx.Joint(q.model, q.schema, q.fixed)), "does not know"),
+        (lambda q: plot.learning_curve(pofx.Joint(q.model, q.schema, q.fixed)), "does not know"),
     ],
 )
 def test_mistakes_about_images(q, picture, told):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pofx.models.factor_analysis import FactorAnalysis
-from pofx.models.gaussian import gaussian
+from pofx.models.gaussian import Gaussian
 from pofx.models.independent import Independent
 from pofx.models.mixture import Mixture
 from pofx.models.ppca import PPCA
@@ -24,7 +24,7 @@ def test_latent_linear_models_have_that_of_their_correlations(cls):
 
 def test_the_worst_part_of_a_mixture_counts():
     covariance = jnp.array([[1.0, 0.0], [0.0, 1.0]]), jnp.array([[4.0, 1.8], [1.8, 1.0]])
-    parts = [gaussian(jnp.zeros(2), c) for c in covariance]
+    parts = [Gaussian.from_moments(jnp.zeros(2), c) for c in covariance]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *parts)
     assert condition_number(Mixture(jnp.zeros(2), stacked)) == pytest.approx(19, rel=1e-4)
 

@@ -12,14 +12,14 @@ from scipy import stats
 
 from pofx.core.abstract import AbstractTractable
 from pofx.core.column import Column
-from pofx.core.component_axis import stack
+from pofx.core.component_axis import stack_modules
 from pofx.core.registry import discover
 from pofx.core.rows import make_rows
 from pofx.families.bernoulli import Bernoulli
 from pofx.learn.em import em
 from pofx.models.class_conditional import ClassConditional
 from pofx.models.conditional import Conditional
-from pofx.models.gaussian import Gaussian, gaussian
+from pofx.models.gaussian import Gaussian
 from pofx.models.independent import Independent
 from pofx.models.mixture import Mixture
 from pofx.queries import divergence, information
@@ -115,7 +115,7 @@ def coins():
         family = jax.tree.unflatten(jax.tree.structure(like), [one])
         parts.append(Independent((family,), (family,), ((0, 1, 2),)))
     columns = tuple(Column(n, "binary", levels=2, family="bernoulli") for n in "abc")
-    return Mixture(jnp.log(jnp.array([0.3, 0.7])), stack(parts)), columns
+    return Mixture(jnp.log(jnp.array([0.3, 0.7])), stack_modules(parts)), columns
 
 
 def test_discrete_information_is_enumerated():
@@ -147,7 +147,9 @@ def test_discrete_information_is_enumerated():
 def test_information_between_a_class_and_a_number_is_the_integral():
     weight = np.array([0.3, 0.7])
     means, spreads = np.array([0.0, 2.0]), np.array([1.0, 0.5])
-    parts = stack([gaussian(jnp.array([m]), jnp.array([[s**2]])) for m, s in zip(means, spreads)])
+    parts = stack_modules(
+        [Gaussian.from_moments(jnp.array([m]), jnp.array([[s**2]])) for m, s in zip(means, spreads)]
+    )
     p = ClassConditional(jnp.log(jnp.asarray(weight)), parts, 0)
     columns = (Column("y", "binary", levels=2), Column("x", "real", family="normal"))
     x = np.linspace(-9, 9, 20_001)

@@ -14,7 +14,7 @@ from pofx.core import extended_precision, float_width
 from pofx.core.column import Column
 from pofx.core.rows import make_rows
 from pofx.models.correlated import Correlated
-from pofx.models.gaussian import gaussian
+from pofx.models.gaussian import Gaussian
 from pofx.queries import information
 
 getcontext().prec = 60
@@ -26,7 +26,7 @@ def joint(mean, covariance, wide=True):
     names = "abc"[: len(mean)]
     schema = pofx.Schema(tuple(pofx.Variable(n, "real") for n in names), "mapping")
     with float_width.float64(wide):
-        model = gaussian(jnp.asarray(mean, float), jnp.asarray(covariance, float))
+        model = Gaussian.from_moments(jnp.asarray(mean, float), jnp.asarray(covariance, float))
     return pofx.Joint(model, schema, np.full(len(mean), np.nan))
 
 

@@ -11,11 +11,11 @@ from scipy import stats
 from scipy.special import logsumexp
 
 from pofx.core.column import Column
-from pofx.core.component_axis import stack
+from pofx.core.component_axis import stack_modules
 from pofx.families.bernoulli import Bernoulli
 from pofx.models.class_conditional import ClassConditional
 from pofx.models.factor_analysis import FactorAnalysis
-from pofx.models.gaussian import gaussian
+from pofx.models.gaussian import Gaussian
 from pofx.models.independent import Independent
 from pofx.models.mixture import Mixture
 from pofx.models.ppca import PPCA
@@ -41,7 +41,7 @@ def coins():
         own = Bernoulli(jnp.asarray(rng.normal(0, 1.5, 4)))
         parts.append(Independent((own,), (own,), ((0, 1, 2, 3),)))
     columns = tuple(Column(n, "binary", levels=2, family="bernoulli") for n in "abcd")
-    return Mixture(jnp.log(jnp.array([0.2, 0.5, 0.3])), stack(parts)), columns
+    return Mixture(jnp.log(jnp.array([0.2, 0.5, 0.3])), stack_modules(parts)), columns
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +53,9 @@ def blobs():
         half = rng.normal(size=(4, 4))
         means.append(rng.normal(0, 1.5, 4))
         covariances.append(half @ half.T + 0.5 * np.eye(4))
-        parts.append(gaussian(jnp.asarray(means[-1]), jnp.asarray(covariances[-1])))
+        parts.append(Gaussian.from_moments(jnp.asarray(means[-1]), jnp.asarray(covariances[-1])))
     columns = tuple(Column(n, "real", family="normal") for n in "abcd")
-    model = Mixture(jnp.log(jnp.array([0.4, 0.6])), stack(parts))
+    model = Mixture(jnp.log(jnp.array([0.4, 0.6])), stack_modules(parts))
     return model, columns, np.array(means), np.array(covariances)
 
 
@@ -166,7 +166,7 @@ def test_divergences(coins, blobs):
     # A part of the columns diverges no more than all of them.
     assert float(divergence.kl(KEY, p, q, columns, mask(0, 1))) <= exact
     blob, numbers, *_ = blobs
-    normal = gaussian(jnp.zeros(4), jnp.eye(4))
+    normal = Gaussian.from_moments(jnp.zeros(4), jnp.eye(4))
     drawn = divergence.jensen_shannon(KEY, blob, normal, numbers, EVERY, max_draws=4096)
     assert 0 < float(drawn) < math.log(2)
 
@@ -184,13 +184,15 @@ def test_what_is_gaussian_by_another_name_has_closed_divergences():
     expected = 0.5 * (np.trace(np.linalg.solve(t, s)) + off @ np.linalg.solve(t, off) - 2 + dets)
     assert float(found) == pytest.approx(expected, rel=1e-4)
     # Its marginal mixture of one component too.
-    one = Mixture(jnp.zeros(1), stack([p]))
+    one = Mixture(jnp.zeros(1), stack_modules([p]))
     assert divergence.kl(KEY, one, q, columns, EVERY).kind == "exact"
 
 
 def test_what_is_known_sharpens_what_is_not():
     # I(y; x): H(y) and H(x, y) are closed, H(x) is not; with them as controls the error is less.
-    parts = stack([gaussian(jnp.array([m]), jnp.array([[1.0]])) for m in (0.0, 1.5)])
+    parts = stack_modules(
+        [Gaussian.from_moments(jnp.array([m]), jnp.array([[1.0]])) for m in (0.0, 1.5)]
+    )
     p = ClassConditional(jnp.log(jnp.array([0.5, 0.5])), parts, 0)
     columns = (Column("y", "binary", levels=2), Column("x", "real", family="normal"))
     masks = np.array([[1, 0], [0, 1], [1, 1]], bool)

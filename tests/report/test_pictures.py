@@ -13,11 +13,11 @@ coin = plot.bernoulli_entropy
 RNG = np.random.default_rng(0)
 ARGUMENTS = {
     "marginal": {"names": ["size"], "data": "whole.csv", "given": {"kind": "blue"}},
-    "joint": {"names": ["size", "kind"], "data": "holes.csv", "given": {"alive": "true"}},
+    "pair": {"names": ["size", "kind"], "data": "holes.csv", "given": {"alive": "true"}},
     "information": {"names": ["kind", "alive"], "unit": "bits"},
     "evidence": {"target": "kind", "given": {"size": "5.5", "alive": "false"}},
     "images": {"names": ["size", "kind"]},
-    "learning": {},
+    "learning_curve": {},
     "tail_probability": {"data": "holes.csv"},
     "reliability": {"data": "holes.csv", "target": "kind"},
     "bernoulli_entropy": {"unit": "nats"},
@@ -69,7 +69,7 @@ def test_each_is_asked_for_and_written(folder, tmp_path, asked, what):
 
 def test_texts_are_read_as_values(folder, tmp_path, asked):
     given, out = {"alive": "true"}, tmp_path / "x.pdf"
-    draw(folder / "p.pofx", "joint", ["size", "kind"], given=given, at=["5.5"], output=out)
+    draw(folder / "p.pofx", "pair", ["size", "kind"], given=given, at=["5.5"], output=out)
     assert asked[0][0][1:3] == ("size", "kind")
     assert asked[0][1] == {"given": {"alive": True}, "slices": [5.5], "seed": 0}
 
@@ -101,22 +101,22 @@ def test_equal_arguments_give_equal_bytes(tmp_path, kind, starts):
     [
         ("margnal", {}, "no picture 'margnal'; did you mean 'marginal'"),
         ("marginal", {}, "expected one column, got none"),
-        ("joint", {"names": ["size"]}, "expected two columns, got size"),
+        ("pair", {"names": ["size"]}, "expected two columns, got size"),
         ("images", {}, "expected one column or two columns, got none"),
-        ("learning", {"names": ["size"]}, "expected no column, got size"),
+        ("learning_curve", {"names": ["size"]}, "expected no column, got size"),
         ("tail_probability", {}, "plot tail_probability: expected --data"),
         ("reliability", {"data": "whole.csv"}, "plot reliability: expected --target"),
         ("evidence", {"given": {"size": "5"}}, "expected --target"),
         ("evidence", {"target": "kind"}, "expected --given"),
-        ("learning", {"target": "kind"}, "has no use for --target"),
+        ("learning_curve", {"target": "kind"}, "has no use for --target"),
         ("marginal", {"names": ["sise"]}, "did you mean 'size'"),
         ("marginal", {"names": ["size"], "given": {"kind": "pink"}}, "no level of 'kind' 'pink'"),
         ("marginal", {"names": ["size"], "given": {"knd": "blue"}}, "did you mean 'kind'"),
         ("marginal", {"names": ["size"], "data": "none.csv"}, "no such file"),
         ("reliability", {"data": "other.csv", "target": "kin"}, "did you mean 'kind'"),
         ("information", {"unit": "bit"}, "'nats' or 'bits'"),
-        ("learning", {"output": "x.jpg"}, "expected a file .png, .pdf, .svg, got '.jpg'"),
-        ("learning", {"output": "nowhere/x.png"}, "cannot be written"),
+        ("learning_curve", {"output": "x.jpg"}, "expected a file .png, .pdf, .svg, got '.jpg'"),
+        ("learning_curve", {"output": "nowhere/x.png"}, "cannot be written"),
     ],
 )
 def test_mistakes(folder, tmp_path, what, options, told):

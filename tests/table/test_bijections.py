@@ -87,10 +87,10 @@ def test_few_repeats_or_one_exception_are_no_bijection():
 def test_three_columns_are_one_group_and_parts_of_it_stay_tied():
     a = np.arange(90.0) % 3
     [three] = find(list("abc"), np.stack([a, (a + 1) % 3, 2 - a], 1))
-    assert three.among("bc") == Bijection(("b", "c"), ((1, 2), (2, 1), (0, 0)))
+    assert three.restricted_to("bc") == Bijection(("b", "c"), ((1, 2), (2, 1), (0, 0)))
     assert three.given({"a": 1}) == Bijection(("b", "c"), ((2, 1),))
     assert three.given({"a": 1, "b": 0}) is None
-    assert three.among("b") is None
+    assert three.restricted_to("b") is None
 
 
 def test_an_observed_cell_decides_and_a_new_level_decides_nothing():

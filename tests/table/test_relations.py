@@ -6,7 +6,7 @@ import pytest
 
 import pofx
 from pofx.core.errors import PofxError
-from pofx.table.relations import Relation, Support, find, impose, selected
+from pofx.table.relations import Relation, Support, find, impose, select_relations
 from pofx.table.schema import Schema
 
 
@@ -95,10 +95,10 @@ def test_observed_cells_never_change_and_supports_hold():
 
 def test_a_column_that_goes_is_replaced():
     tied = Relation("t", ("a", "b"), (1.0, 1.0)), Relation("c", ("a",), (2.0,), 1.0)
-    [one] = selected(tied, ["t", "b", "c"], {})
+    [one] = select_relations(tied, ["t", "b", "c"], {})
     values = {"t": np.zeros(1), "b": np.array([4.0]), "c": np.array([7.0])}
-    np.testing.assert_allclose(one.solved("t").implied(values), 7.0)
-    assert selected(tied, ["b", "c"], {}) == ()
+    np.testing.assert_allclose(one.solved_for("t").implied_target(values), 7.0)
+    assert select_relations(tied, ["b", "c"], {}) == ()
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from pofx.ask.results import Moments
 from pofx.core import closed_forms
 from pofx.core.answer import Answer
 from pofx.core.rows import make_rows
-from pofx.core.unrepresentable import lost
+from pofx.core.unrepresentable import lost_digits
 from pofx.notation.queries import Expectation
 from pofx.notation.terms import Name
 from pofx.queries import event_marginals, events, row_conditionals
@@ -136,7 +136,7 @@ def _scaled(found: Answer, pair: Pair) -> Answer:
     a, b = map(_unit, pair)
     out = found * a * b
     value = float(out.value)
-    if out.log is not None or (np.isfinite(value) and not lost(value, found.value)):
+    if out.log is not None or (np.isfinite(value) and not lost_digits(value, found.value)):
         return out
     return replace(out, stderr=math.nan, kind="estimate", method="beyond floats")
 

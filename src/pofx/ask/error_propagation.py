@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from pofx.core.answer import Answer
-from pofx.core.unrepresentable import beyond, exponential
+from pofx.core.unrepresentable import is_beyond_floats, exp_or_inf
 
 
 def product(one: Answer, other: Answer) -> Answer:
@@ -22,10 +22,10 @@ def product(one: Answer, other: Answer) -> Answer:
     value, log = one.value * other.value, None
     if one.log is not None and other.log is not None:
         log = one.log + other.log
-        value = exponential(log)
+        value = exp_or_inf(log)
         # What no float holds has no error that one would hold.
         exact = one.kind == other.kind == "exact"
-        error = np.zeros(np.shape(value)) if exact else np.where(beyond(value, log), np.nan, error)
+        error = np.zeros(np.shape(value)) if exact else np.where(is_beyond_floats(value, log), np.nan, error)
     return replace(least([one, other]), value=value, stderr=error, log=log)
 
 
@@ -46,10 +46,10 @@ def root(one: Answer) -> Answer:
     >>> float(root(Answer(4.0)))
     2.0
     """
-    if np.any(beyond(one.value, one.log)):
+    if np.any(is_beyond_floats(one.value, one.log)):
         half = one.log / 2
         error = 0.0 if one.kind == "exact" else np.nan
-        return replace(one, value=exponential(half), stderr=error, log=half)
+        return replace(one, value=exp_or_inf(half), stderr=error, log=half)
     value = np.sqrt(np.maximum(one.value, 0))
     exact = one.kind == "exact"
     with np.errstate(divide="ignore", invalid="ignore"):

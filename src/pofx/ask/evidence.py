@@ -17,7 +17,7 @@ from pofx.ask.intervals import entry, everything, intersection, pieces, spike
 from pofx.ask.question import Question
 from pofx.core import closed_forms
 from pofx.core.abstract import AbstractQueryable
-from pofx.core.abstract_approximate import estimates
+from pofx.core.abstract_approximate import has_estimates
 from pofx.core.column import Column
 from pofx.core.log_ratios import log_conditional
 from pofx.models.conditional import Conditional, condition
@@ -28,7 +28,7 @@ from pofx.named.weight_warnings import warn_if_unreliable
 from pofx.notation.terms import Free, Interval, Members, Name, Point, Term, Unknown, Value
 from pofx.queries.events import Event, Pieces
 from pofx.table.encoding import in_data_units, log_scale
-from pofx.table.frames.times import moment
+from pofx.table.frames.times import to_python
 from pofx.table.schema import Variable
 
 SHOWS = 1e-5
@@ -89,7 +89,7 @@ class Given:
 
     def log_ratio(self, other: "Given") -> float:
         """log p(these points | those of `other`), which are among them, in the units of entries."""
-        closed = closed_forms.log_prob_box.find(self.p.model) and not estimates(self.p.model)
+        closed = closed_forms.log_prob_box.find(self.p.model) and not has_estimates(self.p.model)
         if not closed or not other.observed.any():
             return self.log_prob - other.log_prob
         x, seen = (
@@ -228,7 +228,7 @@ def value(variable: Variable, entry: float) -> Any:
         return variable.levels[round(entry)]
     which = spike(variable.column, entry)
     own = variable.spikes[which] if which >= 0 else in_data_units(variable, entry).item()
-    return moment(own, variable.dtype) if variable.time else own
+    return to_python(own, variable.dtype) if variable.time_kind else own
 
 
 def each_level(question: Question, own: Given, names: Sequence[Name]) -> "list[Given]":
@@ -240,7 +240,7 @@ def each_level(question: Question, own: Given, names: Sequence[Name]) -> "list[G
 
 def check_levels(question: Question, own: Given, names: Sequence[Name]) -> None:
     """Warns where the weighted draws behind such levels are worth little."""
-    if estimates(own.p.model):
+    if has_estimates(own.p.model):
         warn_if_unreliable(own.p, np.stack([g.x for g in each_level(question, own, names)]))
 
 

@@ -17,7 +17,7 @@ from pofx.core.errors import unknown_name_error
 from pofx.notation.errors import mistake, quoted
 from pofx.notation.terms import Interval, Members, Moment, Point, Value
 from pofx.queries.events import Pieces
-from pofx.table.frames.times import FORMS, TIMES, parse
+from pofx.table.frames.times import TIME_EXAMPLES, TIME_NAMES, parse
 from pofx.table.schema import Variable
 
 EVERYTHING: Pieces = ((-math.inf, math.inf),)
@@ -132,13 +132,13 @@ def _time(text: str, variable: Variable, value: Value) -> Value:
     """The number that the text of a time stands for."""
     if isinstance(value.content, Moment):
         value = Value(value.content.text, value.at)
-    if not variable.time or not isinstance(value.content, str):
+    if not variable.time_kind or not isinstance(value.content, str):
         return value
     try:
         return Value(parse(value.content, variable.dtype), value.at)
     except ValueError as error:
         why = str(error) if "zone" in str(error) else f"got {quoted(value.content)}"
-        expected = f"{variable.name!r} holds {TIMES[variable.time]}, as {FORMS[variable.time]}"
+        expected = f"{variable.name!r} holds {TIME_NAMES[variable.time_kind]}, as {TIME_EXAMPLES[variable.time_kind]}"
         raise mistake(text, value.at, f"{expected}; {why}") from None
 
 
@@ -146,7 +146,7 @@ def _timed(text: str, variable: Variable, term: Interval) -> Interval:
     """A range with its ends as numbers, dates on the clock of the variable's zone."""
     low, high = (
         _time(text, variable, Value(end.text, term.name.at)).content
-        if isinstance(end, Moment) and variable.time
+        if isinstance(end, Moment) and variable.time_kind
         else end
         for end in (term.low, term.high)
     )

@@ -20,8 +20,8 @@ from pofx.notation.queries import Expectation, Quantile
 from pofx.notation.terms import Name
 from pofx.queries import event_marginals, events
 from pofx.queries.event_marginals import Marginal
-from pofx.table.frames.exact import large
-from pofx.table.frames.times import SPREADS
+from pofx.table.frames.exact import is_large_integer
+from pofx.table.frames.times import TIME_DIFFERENCE_UNITS
 from pofx.table.schema import Variable
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -84,14 +84,14 @@ class Number:
     @property
     def unit(self) -> str:
         """What differences of its values are in; nothing for true and false."""
-        if self.variable.time:
-            return SPREADS[self.variable.time]
+        if self.variable.time_kind:
+            return TIME_DIFFERENCE_UNITS[self.variable.time_kind]
         boolean = self.variable.discrete and isinstance(self.variable.levels[0], bool)
         return "" if boolean else f"units of {self.variable.name}"
 
     def located(self, answer: Answer) -> Answer:
         """The answer to the question where it is a value; a time is told as such beside it."""
-        if self.variable.time is None:
+        if self.variable.time_kind is None:
             return self.question.named(answer, self.unit)
         told = self.variable.format_value(float(answer.value))
         return self.question.named(answer, f"{self.variable.unit} ({told})")
@@ -207,6 +207,6 @@ def _of_levels(key, model, columns, j, event, draws) -> OfLevels:
 
 def _plus(answer: Answer, shift: float) -> Answer:
     """The answer plus a shift: a whole number if the shift is one that no float64 holds."""
-    if large(shift) and math.isfinite(answer.value):
+    if is_large_integer(shift) and math.isfinite(answer.value):
         return replace(answer, value=shift + round(answer.value))
     return answer + shift

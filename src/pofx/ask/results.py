@@ -12,8 +12,8 @@ from pofx.core.errors import PofxError, unknown_name_error
 from pofx.core.escaping import escaped
 from pofx.core.printing import number_text
 from pofx.core.result import AbstractResult, map_values
-from pofx.core.unrepresentable import beyond
-from pofx.table.frames.times import SPREADS, sort_of, told
+from pofx.core.unrepresentable import is_beyond_floats
+from pofx.table.frames.times import TIME_DIFFERENCE_UNITS, time_kind_of, format_time
 
 SHOWN = 40
 """Lines of a table that are printed."""
@@ -117,13 +117,13 @@ class Summary(AbstractResult):
         return self.quantiles[0.5]
 
     def __str__(self) -> str:
-        sort = sort_of(self.dtype)
-        unit = f" {SPREADS[sort]}" if sort else ""
+        sort = time_kind_of(self.dtype)
+        unit = f" {TIME_DIFFERENCE_UNITS[sort]}" if sort else ""
         lines = [["mean", self._place(self.mean)], ["sd", _cell(self.sd) + unit]]
         lines += [[f"Q[{u:.12g}]", self._place(q)] for u, q in self.quantiles.items()]
         for x, mass in self.spikes.items():
             spread = float(self.sd.value)
-            point = told(x, self.dtype) if sort else number_text(x, spread=spread)
+            point = format_time(x, self.dtype) if sort else number_text(x, spread=spread)
             lines.append([f"P({self.name} = {point})", _cell(mass, True)])
         answers = [self.mean, self.sd, *self.quantiles.values(), *self.spikes.values()]
         return "\n".join([_head(self.question, answers), *_aligned(lines)])
@@ -144,12 +144,12 @@ class Summary(AbstractResult):
 
     def _place(self, answer: Answer) -> str:
         """A value of the variable; of a date with its error in days."""
-        sort = sort_of(self.dtype)
+        sort = time_kind_of(self.dtype)
         if sort is None or sort == "duration":
-            return _cell(answer) + (f" {SPREADS[sort]}" if sort else "")
+            return _cell(answer) + (f" {TIME_DIFFERENCE_UNITS[sort]}" if sort else "")
         error = float(answer.stderr)
-        return told(float(answer.value), self.dtype) + (
-            f" ± {error:.2g} {SPREADS[sort]}" if error > 0 else ""
+        return format_time(float(answer.value), self.dtype) + (
+            f" ± {error:.2g} {TIME_DIFFERENCE_UNITS[sort]}" if error > 0 else ""
         )
 
 
@@ -213,10 +213,10 @@ class Mode(AbstractResult):
 
     def __str__(self) -> str:
         own = [_plain(v, self.spreads.get(name, 0.0)) for name, v in self.values.items()]
-        told = own[0] if len(own) == 1 else f"({', '.join(own)})"
+        cell = own[0] if len(own) == 1 else f"({', '.join(own)})"
         p, unit = self.probability, self.probability.unit and f" {self.probability.unit}"
         trust = _trust([Answer(0.0, kind=self.kind, method=self.method)])
-        return f"{escaped(self.question)} = {told}   p = {_cell(p)}{unit}   {trust}"
+        return f"{escaped(self.question)} = {cell}   p = {_cell(p)}{unit}   {trust}"
 
     __repr__ = __str__
 
@@ -243,7 +243,7 @@ def _trust(answers: Sequence[Answer]) -> str:
 def _cell(answer: Answer, probability: bool = False) -> str:
     """A number as Answers print it; an exact probability to four places."""
     value, error = float(answer.value), float(answer.stderr)
-    if beyond(answer.value, answer.log):
+    if is_beyond_floats(answer.value, answer.log):
         return answer.cell()
     if probability and error == 0:
         places = f"{value:.4f}"

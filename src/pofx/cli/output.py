@@ -60,15 +60,15 @@ def _spread(cells: Any) -> float:
 
 
 def _cell(cells: Any, row: int, spread: float) -> str:
-    from pofx.table.frames.times import told
+    from pofx.table.frames.times import format_time
 
     value = cells.values[row]
     if np.ndim(value):
         return f"array {value.shape}"
     if np.isnan(value):
         return ""
-    if cells.time:
-        return told(float(value), cells.dtype)
+    if cells.time_kind:
+        return format_time(float(value), cells.dtype)
     if cells.levels is not None:
         return escaped(str(cells.levels[int(value)]))
     return number_text(value, spread=spread)

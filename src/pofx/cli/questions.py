@@ -139,7 +139,7 @@ def impute(
 ) -> None:
     """Fill the missing cells of a table."""
     from pofx.cli.output import table as show_table
-    from pofx.table.frames.files import in_words_of, is_text, read
+    from pofx.table.frames.files import respell_as_in_file, is_text, read
 
     p = load(model)
     data = read(table, p.schema)
@@ -147,7 +147,7 @@ def impute(
 
     def show(one: Any, name: Path | None) -> None:
         words = name is None or is_text(name)
-        show_table(in_words_of(table, data, one) if words else one, name)
+        show_table(respell_as_in_file(table, data, one) if words else one, name)
 
     if draws is None:
         show(filled, output)

@@ -1,4 +1,4 @@
-"""What a model promises: the abstract classes."""
+"""The abstract classes of models: what a model can do, and what a subclass must provide."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +19,7 @@ Mask = Bool[Array, "d"]
 
 
 class Example(NamedTuple):
-    """A small instance of a model and what its columns hold, for the laws."""
+    """A small instance of a model, and what its columns hold, for the tests of all models."""
 
     model: Any
     columns: tuple[Column, ...]
@@ -28,11 +28,17 @@ class Example(NamedTuple):
 class AbstractDistribution(eqx.Module):
     """A probability distribution over rows of `size` columns.
 
-    A concrete class is final, and nobody asks what class it is: a query asks for a promise.
+    Concrete classes are final. A query checks which abstract classes a model has, never its
+    concrete class.
+
+    A subclass provides
+        size: the number of columns;
+        example: a small instance for the tests;
+        sampling_cost: what it costs to draw a new row, if that is not one pass.
     """
 
     sampling_cost: ClassVar[str] = "one pass"
-    """What a new row costs, in words."""
+    """What it costs to draw a new row, in words."""
 
     @property
     @abstractmethod
@@ -42,31 +48,44 @@ class AbstractDistribution(eqx.Module):
     @classmethod
     @abstractmethod
     def example(cls, key: PRNGKeyArray) -> Example:
-        """A small instance with the kinds of its columns, for the laws."""
+        """A small instance with its columns, for the tests of all models."""
 
 
 class AbstractQueryable(AbstractDistribution):
     """A distribution with marginals and conditionals, for any pattern of missing entries.
 
-    Everything in elementary probability follows from its two functions. What `observed` leaves out
-    is integrated out by the one and drawn by the other; a missing entry may hold anything, NaN too.
+    `log_prob` integrates missing entries out, and `sample` draws them. All other queries follow
+    from these two. A missing entry may hold any value, also NaN.
+
+    A subclass provides
+        _log_prob: log p(x_O);
+        _sample: a draw from p(x_M | x_O);
+        pattern_free: True, if rows of one pattern have no factorisation to share.
     """
 
     pattern_free: ClassVar[bool] = False
     """Whether nothing is factorised, so that rows of one pattern have no work to share."""
 
     def log_prob(self, x: Row, observed: Mask | None = None) -> Float[Array, ""]:
-        """log p(x_O), the log-density in nats of the observed entries of one row x of shape (d,).
+        """The log-density log p(x_O) of the observed entries of one row, in nats.
 
-        With `observed` None all entries are. Raises ValueError for another shape. Use `jax.vmap`
-        for many rows; leave `observed` unbatched where they share it, and its factorisation is
-        paid once.
+        Use `jax.vmap` for many rows. If they share `observed`, leave it unbatched: then its
+        factorisation is computed once.
+
+        Args:
+            x: one row, of shape (d,).
+            observed: the mask of observed entries, of shape (d,); by default all of them.
+
+        Raises ValueError for another shape.
         """
         x, observed = self._checked(x, observed)
         return self._log_prob(x, observed)
 
     def sample(self, key: PRNGKeyArray, x: Row | None = None, observed: Mask | None = None) -> Row:
-        """x with its missing entries drawn from p(x_M | x_O); without x, a new row."""
+        """The row x with its missing entries drawn from p(x_M | x_O); without x, a new row.
+
+        The arguments are those of `log_prob`.
+        """
         if x is None:
             x, observed = jnp.zeros(self.size), jnp.zeros(self.size, bool)
         x, observed = self._checked(x, observed)
@@ -74,11 +93,11 @@ class AbstractQueryable(AbstractDistribution):
 
     @abstractmethod
     def _log_prob(self, x: Row, observed: Mask) -> Float[Array, ""]:
-        """`log_prob` with missing entries set to zero."""
+        """`log_prob` of a row whose missing entries are zero."""
 
     @abstractmethod
     def _sample(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
-        """`sample` with missing entries set to zero; its observed entries are not looked at."""
+        """`sample` for a row whose missing entries are zero; observed entries may change."""
 
     def _checked(self, x: Row, observed: Mask | None) -> tuple[Row, Mask]:
         x = jnp.asarray(x)
@@ -89,8 +108,8 @@ class AbstractQueryable(AbstractDistribution):
                     f"{name}: expected shape ({self.size},), got {array.shape}; "
                     "for many rows use jax.vmap"
                 )
-        # Not a number times zero is not zero: missing entries are filled before any arithmetic,
-        # or gradients are NaN.
+        # NaN times zero is NaN, so missing entries are set to zero before any arithmetic.
+        # Otherwise gradients would be NaN.
         return jnp.where(observed, x, 0), observed
 
 
@@ -99,32 +118,48 @@ class AbstractTractable(AbstractQueryable):
 
 
 class AbstractLearnable(AbstractDistribution):
-    """A distribution that is learned from rows, from a start of its own near the data."""
+    """A distribution that is learned from rows, from initial parameters near the data.
+
+    A subclass provides
+        supported_kinds: the kinds of columns that it can model;
+        from_data: its initial parameters;
+        random_start: True, if these depend on the random key.
+    """
 
     random_start: ClassVar[bool] = False
-    """Whether `start` depends on its key, so that several starts are worth trying."""
+    """Whether `from_data` depends on its key, so that several starts are worth trying."""
 
     @classmethod
     @abstractmethod
     def supported_kinds(cls, variable: str, **options: Any) -> frozenset[Kind]:
-        """The kinds of column that a model with these options can carry in a variable."""
+        """The kinds of column that a model with these options can model in a variable."""
 
     @classmethod
     @abstractmethod
     def from_data(cls, *arguments: Any, **options: Any) -> "AbstractLearnable":
-        """start(key, rows, columns, **options): a start for learning, near the data.
+        """from_data(key, rows, columns, **options): initial parameters near the data.
 
-        `columns` says what each of the d entries holds; options are the model's own keywords.
-        Raises PofxError for columns it cannot carry.
+        Args:
+            key: a random key.
+            rows: the rows to learn from.
+            columns: what each of the d entries holds.
+            options: the model's own keywords.
+
+        Raises PofxError for columns that the model does not support.
         """
 
 
 class AbstractEMModel(AbstractTractable, AbstractLearnable):
     """A tractable model learned from sums over rows: in closed form, or by EM.
 
-    With z what the observed entries leave unknown (missing cells, latent variables), `statistics`
-    is the E-step, sums over rows of E[T(x, z) | x_O], and `m_step` the M-step. Closed form is EM
-    that needs one step (Dempster, Laird and Rubin 1977).
+    Let z be what the observed entries leave unknown (missing cells, latent variables).
+    `expected_statistics` is the E-step, the sums over rows of E[T(x, z) | x_O], and `m_step` is
+    the M-step. Closed form is EM that needs one step (Dempster, Laird and Rubin 1977).
+
+    A subclass provides
+        _expected_statistics: the E-step for rows of one pattern;
+        m_step: the M-step;
+        log_prior_density: the log-density of its parameters under the prior.
     """
 
     def expected_statistics(
@@ -135,31 +170,31 @@ class AbstractEMModel(AbstractTractable, AbstractLearnable):
     ) -> tuple[Statistics, Float[Array, ""]]:
         """Expected sufficient statistics of the rows, and their weighted log-likelihood in nats.
 
-        Rows that share their pattern of observed entries, `observed` of shape (d,), share its
-        factorisation too.
+        Rows that share their pattern, with `observed` of shape (d,), share its factorisation.
         """
         if observed.ndim == 2 and not self.pattern_free:
 
-            def one(x, observed, weight):
+            def row_statistics(x, observed, weight):
                 return self.expected_statistics(x[None], observed, weight[None])
 
-            return jax.tree.map(lambda a: a.sum(0), jax.vmap(one)(x, observed, weight))
+            return jax.tree.map(lambda a: a.sum(0), jax.vmap(row_statistics)(x, observed, weight))
         return self._expected_statistics(jnp.where(observed, x, 0), observed, weight)
 
     @abstractmethod
     def _expected_statistics(
         self, x: Float[Array, "n d"], observed: Mask, weight: Float[Array, "n"]
     ) -> tuple[Statistics, Float[Array, ""]]:
-        """`statistics` with missing entries set to zero, of rows that share one pattern.
+        """`expected_statistics` for rows of one pattern whose missing entries are zero.
 
-        Of any rows, `observed` of shape (n, d), where `pattern_free` says so.
+        If `pattern_free` is True, it is for any rows, with `observed` of shape (n, d).
         """
 
     @abstractmethod
     def m_step(self, statistics: Statistics) -> "AbstractEMModel":
-        """The model of greatest expected log-likelihood; never a smaller likelihood of the rows.
+        """The model with the greatest expected log-likelihood.
 
-        Under a prior it is the sum with `log_prior_density` that never falls.
+        The likelihood of the rows never falls. Under a prior, its sum with `log_prior_density`
+        never falls.
         """
 
     @abstractmethod
@@ -168,40 +203,58 @@ class AbstractEMModel(AbstractTractable, AbstractLearnable):
 
 
 class AbstractStepwiseEMModel(AbstractEMModel):
-    """A statistical model that can learn from one batch of rows after another (stepwise EM).
+    """A model that can learn from one batch of rows after another, by stepwise EM.
 
-    Each step moves the statistics that the model stands for by a share `rate` towards those of a
-    batch, scaled to all rows (Cappé and Moulines 2009).
+    Each step moves the current statistics by a share `rate` towards those of a batch, scaled to
+    all rows (Cappé and Moulines 2009).
+
+    A subclass provides
+        init_carry: the state before the first step;
+        stepwise_update: one step.
     """
 
     @abstractmethod
     def init_carry(self) -> Any:
-        """What is carried from step to step, before the first, whose rate is 1."""
+        """The state before the first step; the rate of that step is 1."""
 
     @abstractmethod
     def stepwise_update(
         self, statistics: Statistics, carried: Any, rate: Float[Array, ""]
     ) -> tuple["AbstractStepwiseEMModel", Any]:
-        """The model a step further, and what it carries to the next."""
+        """The model after one more step, and the state for the next step."""
 
 
 class AbstractParametric(AbstractEMModel):
-    """A statistical model whose parameters may come from unconstrained numbers, as of a network."""
+    """A model whose parameters may come from unconstrained numbers, such as a network's output.
+
+    A subclass provides
+        raw_shapes: the shapes of these numbers;
+        from_unconstrained: the model with parameters from such numbers.
+    """
 
     @abstractmethod
     def raw_shapes(self, columns: Sequence[Column]) -> tuple[tuple[int, ...], ...]:
-        """The shapes of the arrays of numbers that state such a model of these columns."""
+        """The shapes of the arrays of numbers that determine such a model of these columns."""
 
     @abstractmethod
     def from_unconstrained(self, raw: tuple[Float[Array, "..."], ...]) -> "AbstractParametric":
-        """The model with parameters from arrays of numbers; itself where they are zero."""
+        """The model with parameters from arrays of numbers; itself if they are all zero."""
 
 
 class AbstractSGDModel(AbstractLearnable):
-    """A model learned by stochastic gradient descent on a loss."""
+    """A model learned by stochastic gradient descent on a loss.
+
+    A subclass provides
+        trainable_mask: which arrays are learned;
+        loss: the cost of each row;
+        validation_loss, advance, next_phase: or inherits from AbstractValidatesOnLoss,
+            AbstractWithoutState and AbstractOnePhase, which provide the usual ones;
+        finalise: the model that answers questions;
+        sgd_defaults: settings of the learner that differ from the usual ones.
+    """
 
     sgd_defaults: ClassVar[Mapping[str, Any]] = {}
-    """What its learner does otherwise than usual, by the names of `SGDConfig`."""
+    """Settings of the learner that differ from the usual ones, by the names of `SGDConfig`."""
 
     @abstractmethod
     def trainable_mask(self) -> Any:
@@ -209,7 +262,7 @@ class AbstractSGDModel(AbstractLearnable):
 
     @abstractmethod
     def advance(self, key: PRNGKeyArray) -> "AbstractSGDModel":
-        """The model as a step begins: what moves by itself has moved, as a Markov chain."""
+        """The model at the beginning of a step, after the update of its state (a Markov chain)."""
 
     @abstractmethod
     def loss(
@@ -218,9 +271,9 @@ class AbstractSGDModel(AbstractLearnable):
         x: Float[Array, "n d"],
         observed: Bool[Array, "d"] | Bool[Array, "n d"],
     ) -> Float[Array, "n"]:
-        """What each row costs in nats: -log p(x_O), an upper bound on it or a surrogate for it.
+        """The cost of each row in nats: -log p(x_O), an upper bound on it or a surrogate for it.
 
-        `key` brings what is random in the loss; missing entries may hold anything.
+        `key` is for random parts of the loss. Missing entries may hold any value.
         """
 
     @abstractmethod
@@ -230,11 +283,11 @@ class AbstractSGDModel(AbstractLearnable):
         x: Float[Array, "n d"],
         observed: Bool[Array, "d"] | Bool[Array, "n d"],
     ) -> Float[Array, "n"]:
-        """What each row held out costs, by which training stops: the loss, where that tells."""
+        """The cost of each held-out row, which decides when training stops."""
 
     @abstractmethod
     def next_phase(self) -> "AbstractSGDModel | None":
-        """What is to be learned next, from where this has come to; None where it is done."""
+        """The model to train next, from where this one has come to; None if training is done."""
 
     @abstractmethod
     def finalise(
@@ -243,15 +296,17 @@ class AbstractSGDModel(AbstractLearnable):
         rows: Rows,
         score: Callable[[AbstractQueryable], Float[np.ndarray, "n"]],
     ) -> AbstractDistribution:
-        """What answers questions once training is over, its settings chosen by the score.
+        """The model that answers questions after training, its settings chosen by the score.
 
-        `rows` are those learned from; `score` gives the log-probability in nats of each row held
-        out, of what is queryable.
+        Args:
+            key: a random key.
+            rows: the rows that the model was trained on.
+            score: gives the log-probability of each held-out row under a model, in nats.
         """
 
 
 class AbstractValidatesOnLoss(AbstractSGDModel):
-    """A model whose held-out rows are judged by the loss that it learns from."""
+    """A model that is validated on the same loss that it is trained on."""
 
     def validation_loss(
         self,
@@ -263,14 +318,14 @@ class AbstractValidatesOnLoss(AbstractSGDModel):
 
 
 class AbstractWithoutState(AbstractSGDModel):
-    """A model in which nothing moves but what is learned."""
+    """A model in which nothing changes in training but the learned arrays."""
 
     def advance(self, key: PRNGKeyArray) -> "AbstractWithoutState":
         return self
 
 
 class AbstractOnePhase(AbstractSGDModel):
-    """A model that is learned in one go."""
+    """A model that is trained in one phase."""
 
     def next_phase(self) -> None:
         return None

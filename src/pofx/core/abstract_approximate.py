@@ -1,6 +1,6 @@
-"""Promises of models whose marginals no closed form gives, and what asks them all the same.
+"""The abstract classes of models without closed marginals, and the tools that query them.
 
-Each draws what is missing from a proposal, and weighs the draw so that E[w] = p(x_O).
+Such a model draws missing entries from a proposal and weights each draw so that E[w] = p(x_O).
 """
 
 from abc import abstractmethod
@@ -16,19 +16,24 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray, UInt
 from pofx.core.abstract import AbstractDistribution, AbstractQueryable, AbstractTractable, Mask, Row
 
 NUM_SEEDS = 8
-"""How often a question is put of a model that estimates, each time with other noise."""
+"""How often a question is answered by a model with estimates, each time with another seed."""
 
 
 class AbstractApproximate(AbstractDistribution):
-    """A distribution that is asked by weighted draws.
+    """A distribution that is queried by weighted draws.
 
-    `below` says whether E[w] may be less than p(x_O), so that answers are lower bounds however many
-    the draws; `holes` whether it learns from rows with missing entries, which are else drawn from
-    the guide; `needs_proposal` whether the guide proposes, or the model by itself.
+    A subclass provides
+        draw: a new row;
+        weighted_completion: a weighted draw of the missing entries of a row;
+        is_lower_bound: True, if E[w] may be less than p(x_O), so that answers are lower bounds
+            for any number of draws;
+        learns_from_missing: False, if it cannot learn from rows with missing entries, which are
+            then drawn from the proposal model first;
+        needs_proposal: False, if it draws missing entries without a proposal model.
     """
 
-    below: ClassVar[bool] = False
-    holes: ClassVar[bool] = True
+    is_lower_bound: ClassVar[bool] = False
+    learns_from_missing: ClassVar[bool] = True
     needs_proposal: ClassVar[bool] = True
 
     @abstractmethod
@@ -36,25 +41,38 @@ class AbstractApproximate(AbstractDistribution):
         """A new row."""
 
     @abstractmethod
-    def weighted(
+    def weighted_completion(
         self, key: PRNGKeyArray, proposal: AbstractTractable, x: Row, observed: Mask
     ) -> tuple[Row, Float[Array, ""]]:
-        """x with its missing entries drawn from a proposal, and log w, where E[w] = p(x_O).
+        """x with its missing entries drawn from a proposal, and log w, such that E[w] = p(x_O).
 
-        The guide, a model of the same rows, may be the proposal; missing entries are zero.
+        Args:
+            key: a random key.
+            proposal: a model of the same rows, which may propose the missing entries.
+            x: one row, of shape (d,); its missing entries are zero.
+            observed: the mask of observed entries.
         """
 
 
 class AbstractDirectConditionals(AbstractApproximate):
-    """A distribution that draws from some of its conditionals as they are."""
+    """A distribution that can draw exactly from some of its conditionals.
+
+    A subclass provides
+        draws_exactly: for which masks that is so.
+    """
 
     @abstractmethod
     def draws_exactly(self, observed: Mask) -> Bool[Array, ""]:
-        """Whether `weighted` draws x_M from p(x_M | x_O) itself, so that its weight is p(x_O)."""
+        """Whether `weighted_completion` draws from p(x_M | x_O), so that its weight is p(x_O)."""
 
 
 class AbstractStepSampler(AbstractApproximate):
-    """A distribution drawn in steps, which may be chosen after training."""
+    """A distribution drawn in steps, whose sampler may be chosen after training.
+
+    A subclass provides
+        with_sampler: the same model with another sampler;
+        flow_log_prob: an estimate of log p(x).
+    """
 
     @abstractmethod
     def with_sampler(
@@ -63,22 +81,26 @@ class AbstractStepSampler(AbstractApproximate):
         timesteps: int | None = None,
         guidance: float | None = None,
     ) -> "AbstractStepSampler":
-        """The same, drawn from otherwise; None leaves a setting as it is.
+        """The same model with another sampler; None leaves a setting as it is.
 
-        Raises PofxError for settings that it does not have.
+        Raises PofxError for a setting that the model does not have.
         """
 
     @abstractmethod
     def flow_log_prob(self, key: PRNGKeyArray, x: Row) -> Float[Array, ""]:
-        """An estimate of log p(x) in nats, by the density of the flow that its steps follow."""
+        """An estimate of log p(x) in nats, from the density of the probability flow."""
 
 
 class AbstractPointwise(AbstractApproximate):
-    """A distribution whose log p(x) of a complete row is one number, without a draw."""
+    """A distribution whose log p(x) of a complete row is one number, without any draw.
+
+    A subclass provides
+        log_density: that number.
+    """
 
     @abstractmethod
     def log_density(self, x: Row) -> Float[Array, ""]:
-        """log p(x) in nats, of a complete row."""
+        """log p(x) of a complete row in nats."""
 
 
 class AbstractExactDensity(AbstractPointwise):
@@ -86,9 +108,13 @@ class AbstractExactDensity(AbstractPointwise):
 
 
 class AbstractEnergyModel(AbstractPointwise):
-    """A distribution with an energy: p(x) = exp(-E(x)) / Z, and Z known with an error.
+    """A distribution p(x) = exp(-E(x)) / Z, whose log Z may be known with an error only.
 
-    `log_z_stderr` is the standard error of `log_z`, which all answers share: zero where Z is exact.
+    A subclass provides
+        energy: E(x);
+        step: a step of a Markov chain;
+        log_z: log Z in nats;
+        log_z_stderr: its standard error, shared by all answers; zero if log Z is exact.
     """
 
     log_z: eqx.AbstractVar[Float[Array, ""]]
@@ -96,16 +122,16 @@ class AbstractEnergyModel(AbstractPointwise):
 
     @abstractmethod
     def energy(self, x: Row) -> Float[Array, ""]:
-        """E(x) in nats, of a complete row."""
+        """E(x) of a complete row in nats."""
 
     @abstractmethod
     def step(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
-        """A complete row after a step of a Markov chain that leaves p(x_M | x_O) as it is."""
+        """A complete row after a step of a Markov chain that leaves p(x_M | x_O) invariant."""
 
     def log_density(self, x: Row) -> Float[Array, ""]:
         return -self.energy(x) - self.log_z
 
-    def weighted(
+    def weighted_completion(
         self, key: PRNGKeyArray, proposal: AbstractTractable, x: Row, observed: Mask
     ) -> tuple[Row, Float[Array, ""]]:
         return importance_weighted(key, proposal, self.log_density, x, observed)
@@ -114,46 +140,53 @@ class AbstractEnergyModel(AbstractPointwise):
 class AbstractLowerBound(AbstractApproximate):
     """A distribution with a lower bound: E[log w] <= log p(x_O), tighter with more draws.
 
-    It brings a proposal of its own of what is hidden in it.
+    The model has its own proposal for its latent variables.
     """
 
-    below: ClassVar[bool] = True
+    is_lower_bound: ClassVar[bool] = True
 
 
 class AbstractImportanceSampled(AbstractQueryable):
-    """A distribution whose two functions are estimates, their noise fixed by `seed` and the row.
+    """An approximate model whose `log_prob` and `sample` are estimates from weighted draws.
 
-    One seed, one function; another is an independent estimate of the same. Unlike rows have noise
-    of their own, so that errors average out over a table as their standard errors say.
+    The random key of an estimate is a function of `seed` and the row. One seed gives one function;
+    another seed gives an independent estimate. Different rows have different keys, so that errors
+    average out over a table as their standard errors say.
+
+    A subclass provides
+        model: the approximate model;
+        seed: the data of a random key;
+        draws: the number of weighted draws per row;
+        weighted_completion: these draws.
     """
 
     model: eqx.AbstractVar[AbstractApproximate]
     seed: eqx.AbstractVar[UInt[Array, "2"]]
     draws: eqx.AbstractVar[int]
 
-    def noise(self, x: Row, observed: Mask) -> PRNGKeyArray:
-        """The key of what is drawn for this row."""
+    def row_key(self, x: Row, observed: Mask) -> PRNGKeyArray:
+        """The random key for the draws of this row."""
         key = jax.random.wrap_key_data(self.seed)
-        # Zero has two signs, and here one.
+        # Zero has two signs, and both must give the same key.
         entries = jnp.where(observed & (x != 0), x, 0).astype(jnp.float32)
         bits = jax.lax.bitcast_convert_type(entries, jnp.uint32)
-        own = jax.vmap(jax.random.fold_in)(jax.random.split(key, bits.size), bits)
-        return jax.random.fold_in(key, jax.vmap(jax.random.bits)(own).sum(dtype=jnp.uint32))
+        entry_keys = jax.vmap(jax.random.fold_in)(jax.random.split(key, bits.size), bits)
+        return jax.random.fold_in(key, jax.vmap(jax.random.bits)(entry_keys).sum(dtype=jnp.uint32))
 
-    def known(self, observed: Mask) -> Bool[Array, ""]:
-        """Whether log p(x_O) is one number, without a draw that could miss something."""
+    def is_known(self, observed: Mask) -> Bool[Array, ""]:
+        """Whether log p(x_O) is one number that needs no draw."""
         known = observed.all() & isinstance(self.model, AbstractPointwise)
-        if isinstance(self.model, AbstractDirectConditionals) and not self.model.below:
+        if isinstance(self.model, AbstractDirectConditionals) and not self.model.is_lower_bound:
             known |= self.model.draws_exactly(observed)
         return known
 
     @abstractmethod
-    def weighted(
+    def weighted_completion(
         self, key: PRNGKeyArray, x: Row, observed: Mask
     ) -> tuple[Float[Array, "s d"], Float[Array, "s"]]:
-        """The row completed `draws` times, and log-weights in nats.
+        """The row completed `draws` times, and the log-weights in nats.
 
-        Alike of a complete row whose log p is known, in one evaluation of it.
+        For a complete row whose log p is known, all draws are equal, from one evaluation.
         """
 
 
@@ -164,60 +197,63 @@ def importance_weighted(
     x: Row,
     observed: Mask,
 ) -> tuple[Row, Float[Array, ""]]:
-    """x completed by the guide, and log p(x_O, x_M) - log g(x_M | x_O)."""
-    whole = proposal.sample(key, x, observed)
-    own = log_p(whole)
-    # What is impossible to the model may be so to the guide, of which -inf + inf is not a number.
-    return whole, jnp.where(own > -jnp.inf, own - log_proposal(proposal, whole, observed), own)
+    """x completed by the proposal g, and the log-weight log p(x_O, x_M) - log g(x_M | x_O)."""
+    completed = proposal.sample(key, x, observed)
+    log_joint = log_p(completed)
+    # A row that is impossible for the model may be so for the proposal: -inf + inf would be NaN.
+    log_weight = log_joint - log_proposal(proposal, completed, observed)
+    return completed, jnp.where(log_joint > -jnp.inf, log_weight, log_joint)
 
 
-def log_proposal(proposal: AbstractTractable, whole: Row, observed: Mask) -> Float[Array, ""]:
-    """log g(x_M | x_O) of the entries that the guide filled in; zero where it filled in none."""
+def log_proposal(proposal: AbstractTractable, completed: Row, observed: Mask) -> Float[Array, ""]:
+    """log g(x_M | x_O) of the entries that the proposal filled in; zero if none were missing."""
 
-    def density(whole):
-        return proposal.log_prob(whole) - proposal.log_prob(whole, observed)
+    def log_conditional(row):
+        return proposal.log_prob(row) - proposal.log_prob(row, observed)
 
-    return jax.lax.cond(observed.all(), lambda whole: jnp.zeros((), whole.dtype), density, whole)
+    return jax.lax.cond(
+        observed.all(), lambda row: jnp.zeros((), row.dtype), log_conditional, completed
+    )
 
 
-def estimates(model: Any) -> bool:
-    """Whether a model's answers are estimates, for it is one or holds one."""
+def has_estimates(model: Any) -> bool:
+    """Whether a model's answers are estimates, because it or a part of it is importance-sampled."""
     return any(_is_estimated(leaf) for leaf in jax.tree.leaves(model, is_leaf=_is_estimated))
 
 
 def reseeded(model: Any, number: int) -> Any:
-    """The model as it answers one of `NUM_SEEDS`: the noise of its estimates drawn anew."""
+    """The model with other seeds for its estimates; `number` is one of `NUM_SEEDS`."""
 
-    def anew(leaf):
+    def with_new_seed(leaf):
         if not _is_estimated(leaf):
             return leaf
         key = jax.random.fold_in(jax.random.wrap_key_data(leaf.seed), number)
         return eqx.tree_at(lambda m: m.seed, leaf, jax.random.key_data(key))
 
-    return jax.tree.map(anew, model, is_leaf=_is_estimated)
+    return jax.tree.map(with_new_seed, model, is_leaf=_is_estimated)
 
 
 def energy_ids(models: Any) -> list[bytes]:
-    """What tells apart the energies among the models whose log Z is estimated."""
+    """Identifiers of the energy models among the models whose log Z is estimated."""
     leaves = jax.tree.leaves(models, is_leaf=_is_estimated)
-    known = (_name(leaf) for leaf in leaves if _is_energy(leaf) and leaf.model.log_z_stderr > 0)
-    return list(dict.fromkeys(known))
+    ids = (_energy_id(leaf) for leaf in leaves if _is_energy(leaf) and leaf.model.log_z_stderr > 0)
+    return list(dict.fromkeys(ids))
 
 
 def with_shifted_log_z(model: Any, energy: bytes, errors: float) -> Any:
-    """The model with log Z of one of its `energy_ids` so many standard errors higher."""
+    """The model with the log Z of one of its `energy_ids` shifted by so many standard errors."""
 
-    def moved(leaf):
-        if not _is_energy(leaf) or _name(leaf) != energy:
+    def shift(leaf):
+        if not _is_energy(leaf) or _energy_id(leaf) != energy:
             return leaf
         log_z = leaf.model.log_z + errors * leaf.model.log_z_stderr
         return eqx.tree_at(lambda m: m.model.log_z, leaf, log_z)
 
-    return jax.tree.map(moved, model, is_leaf=_is_estimated)
+    return jax.tree.map(shift, model, is_leaf=_is_estimated)
 
 
-def _name(leaf: Any) -> bytes:
-    # Fits of one seed have the same seed of draws, but not the same log Z.
+def _energy_id(leaf: Any) -> bytes:
+    # Fits of one seed have the same seed for their draws, but not the same log Z.
     return np.asarray(leaf.seed).tobytes() + np.asarray(leaf.model.log_z).tobytes()
 
 

@@ -14,9 +14,9 @@ from pofx.core.escaping import escaped
 from pofx.core.printing import array_text, number_text
 from pofx.core.result import AbstractResult
 from pofx.core.unrepresentable import (
-    beyond,
-    exponential,
-    lost,
+    is_beyond_floats,
+    exp_or_inf,
+    lost_digits,
     multiplied,
     power_of_ten,
     summed,
@@ -115,7 +115,7 @@ class Answer(AbstractResult):
 
     @property
     def _beyond(self) -> Any:
-        return beyond(self.value, self.log)
+        return is_beyond_floats(self.value, self.log)
 
     def mean(self) -> "Answer":
         """The mean of an array of answers, whose errors are independent but for `shared_stderr`."""
@@ -153,10 +153,10 @@ class Answer(AbstractResult):
         kind, stderr = _sum_kind(self, replace(other, kind=turned))
         value = self.value + sign * other.value
         log = summed((self.value, self.log), (other.value, other.log), sign, value)
-        if log is None and np.any(lost(value, self.value, other.value) & np.isinf(value)):
+        if log is None and np.any(lost_digits(value, self.value, other.value) & np.isinf(value)):
             return self._unknown(value)
         return self._with(
-            value if log is None else exponential(log),
+            value if log is None else exp_or_inf(log),
             stderr,
             log=log,
             kind=kind,
@@ -179,8 +179,8 @@ class Answer(AbstractResult):
             value, stderr, log = self.value * factor, self.stderr * np.abs(factor), None
         if np.any(self._beyond):
             log = multiplied(self.value, self.log, factor)
-            value = exponential(log)
-        elif np.any(lost(value, self.value, factor)):
+            value = exp_or_inf(log)
+        elif np.any(lost_digits(value, self.value, factor)):
             if not negative.any() and not np.any(np.less(self.value, 0)):
                 log = multiplied(self.value, self.log, factor)
                 stderr = stderr if np.all(np.equal(self.stderr, 0)) else math.nan

@@ -28,7 +28,7 @@ def sum_over_components(x: Any) -> Any:
         return x
 
 
-def stack(parts: Any) -> Any:
+def stack_modules(parts: Any) -> Any:
     """Modules of one structure as one module, its arrays stacked."""
     arrays = [eqx.partition(p, eqx.is_array) for p in parts]
     stacked = jax.tree.map(lambda *a: jax.numpy.stack(a), *(a for a, _ in arrays))

@@ -20,7 +20,7 @@ import numpy as np
 T = TypeVar("T")
 Q = ParamSpec("Q")
 
-LARGE_TABLE = 2**21
+MIN_FLOAT32_CELLS = 2**21
 """Cells from which a table is learned in float32: twice as fast, in half the memory."""
 _USERS: ContextVar[bool | None] = ContextVar("users", default=None)
 
@@ -48,7 +48,7 @@ def float64(enabled: bool) -> Iterator[None]:
         _USERS.reset(token)
 
 
-def preferred() -> bool:
+def prefers_float64() -> bool:
     """Whether answers are computed in float64 here: on a CPU it costs next to nothing."""
     return users_float64() or jax.default_backend() == "cpu"
 
@@ -78,9 +78,9 @@ def as_default(tree: T) -> T:
     return widened(tree) if jax.config.read("jax_enable_x64") else narrowed(tree)
 
 
-def for_answers(model: T, needed: bool = False) -> T:
+def widen_for_answers(model: T, needed: bool = False) -> T:
     """The model in float64 where its answers are preferred in that width, or need it."""
-    if not (needed or preferred()):
+    if not (needed or prefers_float64()):
         return model
     with float64(True):
         return widened(model)

@@ -11,17 +11,17 @@ from jaxtyping import Array, Bool, Float, Int
 
 from pofx.core.closed_forms import with_structure_as_data
 
-CHUNKS = (16, 64, 256)
+CHUNK_ROWS = (16, 64, 256)
 """Rows in a chunk: few sizes, for each new shape is compiled anew."""
-LARGEST = 8192
+MAX_CHUNK_BYTES = 8192
 """Bytes of a column in one more size, the largest, that its temporaries stay in the cache."""
-BLOCKS = (64, 8, 1)
+CHUNKS_PER_CALL = (64, 8, 1)
 """Numbers of chunks that one compiled call takes."""
-BATCHED = 256
+UNSHARED_CHUNK_ROWS = 256
 """Rows in a chunk whose rows each carry their own pattern, and so their own factorisation."""
-FEW = 8192
+MAX_REALIGNED_ROWS = 8192
 """Rows of which compilation takes more than the work."""
-SHARED, ALONE = 2**28, 2**22
+MAX_NUMBERS_SHARED, MAX_NUMBERS_UNSHARED = 2**28, 2**22
 """Numbers that the rows at work at once may take, each as many as its model has: rows of one
 pattern, which share a factorisation, fill memory at most; others the cache."""
 
@@ -56,13 +56,13 @@ class Rows(eqx.Module):
         if observed.ndim == 2:
             observed = np.broadcast_to(observed[:, None], self.x.shape)
         x, weight = np.asarray(self.x), np.asarray(self.weight)
-        return self.join(x), self.join(observed), self.join(weight)
+        return self.from_chunks(x), self.from_chunks(observed), self.from_chunks(weight)
 
-    def split(self, values: Float[np.ndarray, "n *k"]) -> Float[Array, "m c *k"]:
+    def to_chunks(self, values: Float[np.ndarray, "n *k"]) -> Float[Array, "m c *k"]:
         """Values of the rows, in order, laid out as the chunks are."""
         return jnp.asarray(values[np.maximum(self.index, 0)])
 
-    def join(self, values: Float[np.ndarray, "m c *k"]) -> Float[np.ndarray, "n *k"]:
+    def from_chunks(self, values: Float[np.ndarray, "m c *k"]) -> Float[np.ndarray, "n *k"]:
         """What `split` laid out, back in order and without the padding."""
         inside = self.index >= 0
         out = np.empty((inside.sum(), *values.shape[2:]), values.dtype)
@@ -106,11 +106,11 @@ def per_row(f: Callable[..., Any], model: Any, rows: Rows, *more: Any) -> Any:
     """
     out, begin = [], 0
     while begin < len(rows.x):
-        size = next(s for s in BLOCKS if s <= len(rows.x) - begin)
+        size = next(s for s in CHUNKS_PER_CALL if s <= len(rows.x) - begin)
         block = (a[begin : begin + size] for a in (rows.x, rows.observed, *more))
         out.append(_block(f, model, *block))
         begin += size
-    return jax.tree.map(lambda *a: rows.join(np.concatenate(a)), *jax.device_get(out))
+    return jax.tree.map(lambda *a: rows.from_chunks(np.concatenate(a)), *jax.device_get(out))
 
 
 @eqx.filter_jit
@@ -120,7 +120,7 @@ def _block(f, model, x, observed, *more):
     def chunk(chunk):
         _, observed, *more = chunk
         shared = observed.ndim == 1
-        few = max((SHARED if shared else ALONE) // max(numbers, 1), 1)
+        few = max((MAX_NUMBERS_SHARED if shared else MAX_NUMBERS_UNSHARED) // max(numbers, 1), 1)
 
         def row(own):
             x, seen, *more = own
@@ -162,7 +162,7 @@ def make_rows(
     n = len(x)
     observed = ~np.isnan(x) if observed is None else np.asarray(observed, bool)
     weight = np.ones(n) if weight is None else np.asarray(weight)
-    chunk, shared = _layout(observed, (*CHUNKS, LARGEST // jnp.zeros(()).dtype.itemsize))
+    chunk, shared = _layout(observed, (*CHUNK_ROWS, MAX_CHUNK_BYTES // jnp.zeros(()).dtype.itemsize))
     return _laid(x, observed, weight, chunk, shared)
 
 
@@ -207,7 +207,7 @@ def with_common_shape(parts: Sequence[Rows]) -> list[Rows]:
     >>> few.x.shape, more.x.shape, [part.x.shape for part in with_common_shape([more, few])]
     ((1, 64, 2), (1, 256, 2), [(1, 256, 2), (1, 256, 2)])
     """
-    if max(part.count for part in parts) > FEW:
+    if max(part.count for part in parts) > MAX_REALIGNED_ROWS:
         return list(parts)
     chunk, shared = parts[0].x.shape[1], parts[0].observed.ndim == 2
     laid = [_laid(*part.to_arrays(), chunk, shared) for part in parts]
@@ -244,7 +244,7 @@ def _layout(observed: np.ndarray, chunks: tuple[int, ...]) -> tuple[int, bool]:
 
     best = min(chunks, key=cost)
     if cost(best) > n * (d + 1) or (len(counts) > 1 and len(counts) > n / 2):
-        return min(c for c in chunks if c >= min(n, BATCHED)), False
+        return min(c for c in chunks if c >= min(n, UNSHARED_CHUNK_ROWS)), False
     return best, True
 
 
@@ -266,4 +266,4 @@ def _members(observed: np.ndarray, owner: np.ndarray | None) -> tuple[np.ndarray
         return observed[:0], [np.arange(len(observed))]
     order = np.argsort(owner, kind="stable")
     starts = np.flatnonzero(np.diff(owner[order], prepend=-1))
-    return observed[order[starts]], np.split(order, starts[1:])
+    return observed[order[starts]], np.to_chunks(order, starts[1:])

@@ -11,17 +11,17 @@ LEAST = float(np.finfo(np.float64).tiny)
 """Below this a float has lost digits."""
 
 
-def exponential(log: Any) -> Any:
+def exp_or_inf(log: Any) -> Any:
     """exp(log), infinite beyond floats."""
     with np.errstate(over="ignore"):
         number = np.exp(log)
     return float(number) if np.ndim(number) == 0 else number
 
 
-def beyond(value: Any, log: Any) -> Any:
+def is_beyond_floats(value: Any, log: Any) -> Any:
     """Of which numbers > 0 a float lacks digits, for their values and, if known, logarithms.
 
-    >>> bool(beyond(0.0, -1000.0)), bool(beyond(0.0, -math.inf)), bool(beyond(0.5, None))
+    >>> bool(is_beyond_floats(0.0, -1000.0)), bool(is_beyond_floats(0.0, -math.inf)), bool(is_beyond_floats(0.5, None))
     (True, False, False)
     """
     if log is None:
@@ -30,7 +30,7 @@ def beyond(value: Any, log: Any) -> Any:
     return np.isfinite(log) & ~((value >= LEAST) & (value < math.inf))
 
 
-def lost(value: Any, *of: Any) -> Any:
+def lost_digits(value: Any, *of: Any) -> Any:
     """Of which numbers a float lacks digits, though it holds all that they came of."""
     value, *each = (np.asarray(a, np.float64) for a in (value, *of))
     out = np.isinf(value) | (np.abs(value) < LEAST)
@@ -52,9 +52,9 @@ def summed(one: tuple[Any, Any], other: tuple[Any, Any], sign: int, value: Any) 
 
     PofxError if neither does, as of a difference of what no float holds.
     """
-    out = [np.any(beyond(*number)) for number in (one, other)]
+    out = [np.any(is_beyond_floats(*number)) for number in (one, other)]
     if not any(out) and not np.any(
-        np.isinf(np.asarray(value, float)) & lost(value, one[0], other[0])
+        np.isinf(np.asarray(value, float)) & lost_digits(value, one[0], other[0])
     ):
         return None
     logs = [_log(*number) for number in (one, other)]

@@ -2,7 +2,12 @@
 
 from pofx.families.bernoulli import Bernoulli
 from pofx.families.categorical import Categorical
-from pofx.families.column_families import base_class, family_class, stack, start
+from pofx.families.column_families import (
+    base_class,
+    families_from_data,
+    family_class,
+    group_columns,
+)
 from pofx.families.gamma import Gamma
 from pofx.families.inflated import Inflated
 from pofx.families.log_normal import LogNormal
@@ -21,6 +26,6 @@ __all__ = [
     "Poisson",
     "base_class",
     "family_class",
-    "stack",
-    "start",
+    "families_from_data",
+    "group_columns",
 ]

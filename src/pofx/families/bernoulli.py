@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from pofx.core import closed_forms
 from pofx.core.column import Column, Kind
 from pofx.core.family import AbstractFamily
-from pofx.families.column_moments import summary
+from pofx.families.column_moments import weighted_moments
 from pofx.families.special_functions import divergence, entr, log
 
 Counts = tuple[Float[Array, "c"], Float[Array, "c"]]
@@ -92,7 +92,7 @@ class Bernoulli(AbstractFamily):
         weight: Float[np.ndarray, "n c"],
     ) -> "Bernoulli":
         """Frequencies to which one row has been added, half of it 0 and half of it 1."""
-        seen = summary(x, weight)
+        seen = weighted_moments(x, weight)
         ones = seen.weight * seen.mean
         return cls(jnp.asarray(np.log(ones + 0.5) - np.log(seen.weight - ones + 0.5)))
 

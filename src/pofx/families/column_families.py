@@ -52,10 +52,10 @@ def family_class(column: Column) -> type[AbstractFamily]:
     return inflated
 
 
-def stack(columns: Sequence[Column]) -> list[tuple[tuple[int, ...], type[AbstractFamily]]]:
+def group_columns(columns: Sequence[Column]) -> list[tuple[tuple[int, ...], type[AbstractFamily]]]:
     """Columns by the instance that can hold them together, in order of first appearance.
 
-    >>> stack([Column("a", "real"), Column("b", "count"), Column("c", "real")])[0][0]
+    >>> group_columns([Column("a", "real"), Column("b", "count"), Column("c", "real")])[0][0]
     (0, 2)
     """
     groups: dict[tuple, list[int]] = {}
@@ -65,7 +65,7 @@ def stack(columns: Sequence[Column]) -> list[tuple[tuple[int, ...], type[Abstrac
     return [(tuple(indices), cls) for (cls, _), indices in groups.items()]
 
 
-def start(
+def families_from_data(
     columns: Sequence[Column],
     x: Float[np.ndarray, "n c"],
     weight: Float[np.ndarray, "n c"],
@@ -73,13 +73,13 @@ def start(
     """Families near the data of the columns, each with the indices of the columns it holds.
 
     >>> x = np.array([[1.0, 3.0], [2.0, 4.0]])
-    >>> [(indices, family)] = start([Column("a", "real"), Column("b", "real")], x, np.ones((2, 2)))
+    >>> [(indices, family)] = families_from_data([Column("a", "real"), Column("b", "real")], x, np.ones((2, 2)))
     >>> indices, family.mean().tolist()
     ((0, 1), [1.5, 3.5])
     """
     x, weight = np.asarray(x), np.asarray(weight)
     families = []
-    for indices, cls in stack(columns):
+    for indices, cls in group_columns(columns):
         places = list(indices)
         family = cls.from_data([columns[i] for i in places], x[:, places], weight[:, places])
         families.append((indices, family))

@@ -14,10 +14,10 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from pofx.core import closed_forms
 from pofx.core.column import Column, Kind
 from pofx.core.family import AbstractFamily
-from pofx.families.column_moments import narrowest, summary
+from pofx.families.column_moments import variance_floor, weighted_moments
 from pofx.families.special_functions import (
-    excess,
-    floored,
+    t_minus_log1p,
+    above_floor,
     log_minus_digamma,
     log_poisson,
     stirling,
@@ -25,7 +25,7 @@ from pofx.families.special_functions import (
 from pofx.families.tail_probabilities import (
     bisect,
     gamma_tails,
-    highest,
+    cantelli_bound,
     log_gamma_tails,
     log_interval,
     log_positive_integral,
@@ -110,7 +110,7 @@ class Gamma(AbstractFamily):
         v = jnp.where(within, u, 0.5)
         low = (jnp.log(v) + gammaln(self.shape + 1)) / self.shape - 1e-3
         v_above = jnp.where(within, above, 0.5)
-        high = jnp.log(highest(v, v_above, self.shape, jnp.sqrt(self.shape)))
+        high = jnp.log(cantelli_bound(v, v_above, self.shape, jnp.sqrt(self.shape)))
         t = bisect(lambda y: gamma_tails(self.shape, jnp.exp(y)), v, v_above, low, high)
         x = jnp.maximum(jnp.exp(t - jnp.log(self.rate)), jnp.finfo(t.dtype).tiny)
         return jnp.where(within, x, jnp.where(u > 0, jnp.inf, 0))
@@ -136,12 +136,12 @@ class Gamma(AbstractFamily):
         mean = self.mean()
         t = (x - mean) / mean
         ratio, lost = self._to_rate(x)
-        bend = excess(t, ratio / self.shape) - lost
+        bend = t_minus_log1p(t, ratio / self.shape) - lost
         return weight.sum(0), (weight * t).sum(0), (weight * bend).sum(0)
 
     def expected_statistics(self, other: "Gamma") -> Moments:
         t = (other.mean() - self.mean()) / self.mean()
-        return jnp.ones_like(t), t, excess(t) + log_minus_digamma(other.shape)
+        return jnp.ones_like(t), t, t_minus_log1p(t) + log_minus_digamma(other.shape)
 
     def m_step(self, statistics: Moments) -> "Gamma":
         total, first, second = statistics
@@ -149,7 +149,7 @@ class Gamma(AbstractFamily):
         n = jnp.where(some, total, 1)
         t = jnp.where(some, first / n, 0)
         # log of the mean less the mean of the log; a quarter of the floor lies beyond the cap.
-        s = jnp.maximum(second / n - excess(t), self.floor / 4)
+        s = jnp.maximum(second / n - t_minus_log1p(t), self.floor / 4)
 
         def newton(_, a):
             value, slope = jax.jvp(log_minus_digamma, (a,), (jnp.ones_like(a),))
@@ -169,12 +169,12 @@ class Gamma(AbstractFamily):
         weight: Float[np.ndarray, "n c"],
     ) -> "Gamma":
         x = np.where(np.asarray(weight) > 0, x, 1.0)
-        logs = summary(np.log(x), weight)
+        logs = weighted_moments(np.log(x), weight)
         # Only the mean: squares of numbers over many decades overflow.
         n = np.where(logs.weight > 0, logs.weight, 1.0)
         mean = np.where(logs.weight > 0, (weight * x.astype(np.float64)).sum(0) / n, 1.0)
         resolution = np.array([c.resolution for c in columns]) / np.exp(logs.mean)
-        floor = narrowest(logs, resolution, unit=0.1)
+        floor = variance_floor(logs, resolution, unit=0.1)
         s = np.where(logs.weight > 0, np.log(mean) - logs.mean, 0.5)
         shape = np.minimum(_shape(jnp.asarray(np.maximum(s, floor / 4))), 1 / floor)
         return cls(jnp.asarray(shape), jnp.asarray(shape / mean), jnp.asarray(floor))
@@ -189,8 +189,8 @@ class Gamma(AbstractFamily):
 
     def from_unconstrained(self, raw: Float[Array, "c size"]) -> "Gamma":
         own = jax.lax.stop_gradient(self)
-        shape = 1 / floored(1 / own.shape, own.floor, raw[:, 1])
-        return Gamma(shape, shape / floored(own.mean(), 0.0, raw[:, 0]), own.floor)
+        shape = 1 / above_floor(1 / own.shape, own.floor, raw[:, 1])
+        return Gamma(shape, shape / above_floor(own.mean(), 0.0, raw[:, 0]), own.floor)
 
     @classmethod
     def example(cls, key: PRNGKeyArray) -> "tuple[Gamma, tuple[Column, ...]]":
@@ -203,8 +203,8 @@ class Gamma(AbstractFamily):
 def _kl(p: Gamma, q: Gamma) -> Float[Array, "c"]:
     # Of log p(x) = log(shape / x) - shape excess(x / mean - 1) - stirling(shape) - ..., and
     # E_p[excess(x / mean_q - 1)] = excess(mean_p / mean_q - 1) + log shape_p - psi(shape_p).
-    means = excess((p.mean() - q.mean()) / q.mean(), p.mean() / q.mean())
-    shapes = 0.5 * excess((q.shape - p.shape) / p.shape, q.shape / p.shape)
+    means = t_minus_log1p((p.mean() - q.mean()) / q.mean(), p.mean() / q.mean())
+    shapes = 0.5 * t_minus_log1p((q.shape - p.shape) / p.shape, q.shape / p.shape)
     bend = (q.shape - p.shape) * (log_minus_digamma(p.shape) - 0.5 / p.shape)
     rest = bend + stirling(q.shape) - stirling(p.shape)
     return jnp.maximum(q.shape * means + shapes + rest, 0)

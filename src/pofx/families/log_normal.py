@@ -11,7 +11,7 @@ from pofx.core import closed_forms
 from pofx.core.column import Column, Kind
 from pofx.core.double_double import Double, add, double
 from pofx.core.family import AbstractFamily, fine_log_prob
-from pofx.families.column_moments import narrowest, summary
+from pofx.families.column_moments import variance_floor, weighted_moments
 from pofx.families.normal import Moments, Normal
 from pofx.families.tail_probabilities import positive_interval
 
@@ -104,10 +104,10 @@ class LogNormal(AbstractFamily):
         x: Float[np.ndarray, "n c"],
         weight: Float[np.ndarray, "n c"],
     ) -> "LogNormal":
-        seen = summary(np.log(np.where(np.asarray(weight) > 0, x, 1.0)), weight)
+        seen = weighted_moments(np.log(np.where(np.asarray(weight) > 0, x, 1.0)), weight)
         # A gap of r about a typical x is a gap of r / x about log x.
         resolution = np.array([c.resolution for c in columns]) / np.exp(seen.mean)
-        floor = narrowest(seen, resolution, unit=0.1)
+        floor = variance_floor(seen, resolution, unit=0.1)
         variance = np.maximum(seen.variance, floor)
         return cls(Normal(jnp.asarray(seen.mean), jnp.asarray(variance), jnp.asarray(floor)))
 

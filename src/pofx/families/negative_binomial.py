@@ -13,12 +13,12 @@ from pofx.core import closed_forms
 from pofx.core.column import Column, Kind
 from pofx.core.family import AbstractFamily
 from pofx.families import draws
-from pofx.families.column_moments import summary
+from pofx.families.column_moments import weighted_moments
 from pofx.families.count_sums import expectation, gamma_reach, log_total, poisson_reach, total
 from pofx.families.poisson import LEAST
 from pofx.families.special_functions import (
-    excess,
-    floored,
+    t_minus_log1p,
+    above_floor,
     log_minus_digamma,
     log_negative_binomial,
 )
@@ -123,7 +123,7 @@ class NegativeBinomial(AbstractFamily):
     def statistics(self, x: Float[Array, "n c"], weight: Float[Array, "n c"]) -> Moments:
         # x - r (psi(x + r) - psi(r)), which is small for a large size where its terms are not.
         r = self.size
-        bend = excess(x / r) - log_minus_digamma(r) + log_minus_digamma(x + r)
+        bend = t_minus_log1p(x / r) - log_minus_digamma(r) + log_minus_digamma(x + r)
         return weight.sum(0), (weight * (x - self.rate)).sum(0), (weight * r * bend).sum(0)
 
     def expected_statistics(self, other: "NegativeBinomial") -> Moments:
@@ -153,7 +153,7 @@ class NegativeBinomial(AbstractFamily):
             low, high = bracket
             middle = (low + high) / 2
             z = mean * jnp.exp(-middle)
-            above = excess(z) / z > share
+            above = t_minus_log1p(z) / z > share
             return jnp.where(above, middle, low), jnp.where(above, high, middle)
 
         ends = jnp.full_like(mean, np.log(SMALLEST)), jnp.log(_largest(mean))
@@ -170,7 +170,7 @@ class NegativeBinomial(AbstractFamily):
         x: Float[np.ndarray, "n c"],
         weight: Float[np.ndarray, "n c"],
     ) -> "NegativeBinomial":
-        seen = summary(x, weight)
+        seen = weighted_moments(x, weight)
         mean = np.where(seen.weight > 0, np.maximum(seen.mean, LEAST), 1.0)
         poisson = mean**2 / (LARGEST * np.maximum(mean, 1))
         size = mean**2 / np.maximum(seen.variance - mean, poisson)
@@ -186,8 +186,8 @@ class NegativeBinomial(AbstractFamily):
 
     def from_unconstrained(self, raw: Float[Array, "c size"]) -> "NegativeBinomial":
         own = jax.lax.stop_gradient(self)
-        spread = floored(1 / own.size, 1 / _largest(own.rate), raw[:, 1])
-        return NegativeBinomial(floored(own.rate, LEAST, raw[:, 0]), 1 / spread)
+        spread = above_floor(1 / own.size, 1 / _largest(own.rate), raw[:, 1])
+        return NegativeBinomial(above_floor(own.rate, LEAST, raw[:, 0]), 1 / spread)
 
     @classmethod
     def example(cls, key: PRNGKeyArray) -> "tuple[NegativeBinomial, tuple[Column, ...]]":

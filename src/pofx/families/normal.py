@@ -13,8 +13,8 @@ from pofx.core import closed_forms
 from pofx.core.column import Column, Kind
 from pofx.core.double_double import Double, add, divide, double, square, two_sum
 from pofx.core.family import AbstractFamily
-from pofx.families.column_moments import narrowest, summary
-from pofx.families.special_functions import excess, floored, normal_cdf
+from pofx.families.column_moments import variance_floor, weighted_moments
+from pofx.families.special_functions import t_minus_log1p, above_floor, normal_cdf
 from pofx.families.tail_probabilities import integral, interval
 
 FAR = 1e3
@@ -118,9 +118,9 @@ class Normal(AbstractFamily):
         x: Float[np.ndarray, "n c"],
         weight: Float[np.ndarray, "n c"],
     ) -> "Normal":
-        seen = summary(x, weight)
+        seen = weighted_moments(x, weight)
         unit = np.where(seen.mean == 0, 1.0, 0.1 * seen.mean)
-        floor = narrowest(seen, np.array([c.resolution for c in columns]), unit)
+        floor = variance_floor(seen, np.array([c.resolution for c in columns]), unit)
         variance = np.maximum(seen.variance, floor)
         return cls(jnp.asarray(seen.mean), jnp.asarray(variance), jnp.asarray(floor))
 
@@ -135,7 +135,7 @@ class Normal(AbstractFamily):
     def from_unconstrained(self, raw: Float[Array, "c size"]) -> "Normal":
         own = jax.lax.stop_gradient(self)
         centre = own.centre + jnp.sqrt(own.dispersion) * raw[:, 0]
-        return Normal(centre, floored(own.dispersion, own.floor, raw[:, 1]), own.floor)
+        return Normal(centre, above_floor(own.dispersion, own.floor, raw[:, 1]), own.floor)
 
     @classmethod
     def example(cls, key: PRNGKeyArray) -> "tuple[Normal, tuple[Column, ...]]":
@@ -172,7 +172,7 @@ def log_normal_between(
 def _kl(p: Normal, q: Normal) -> Float[Array, "c"]:
     wider = (p.dispersion - q.dispersion) / q.dispersion
     off = (p.centre - q.centre) ** 2 / q.dispersion
-    return 0.5 * (excess(wider, p.dispersion / q.dispersion) + off)
+    return 0.5 * (t_minus_log1p(wider, p.dispersion / q.dispersion) + off)
 
 
 @closed_forms.fine.register(Normal)

@@ -13,9 +13,9 @@ from pofx.core import closed_forms
 from pofx.core.column import Column, Kind
 from pofx.core.family import AbstractFamily
 from pofx.families import draws
-from pofx.families.column_moments import summary
+from pofx.families.column_moments import weighted_moments
 from pofx.families.count_sums import expectation, log_total, poisson_reach, total
-from pofx.families.special_functions import divergence, floored, log_poisson
+from pofx.families.special_functions import divergence, above_floor, log_poisson
 from pofx.families.tail_probabilities import (
     count_quantile,
     interval,
@@ -108,7 +108,7 @@ class Poisson(AbstractFamily):
         x: Float[np.ndarray, "n c"],
         weight: Float[np.ndarray, "n c"],
     ) -> "Poisson":
-        seen = summary(x, weight)
+        seen = weighted_moments(x, weight)
         return cls(jnp.asarray(np.where(seen.weight > 0, np.maximum(seen.mean, LEAST), 1.0)))
 
     @classmethod
@@ -120,7 +120,7 @@ class Poisson(AbstractFamily):
         return 1
 
     def from_unconstrained(self, raw: Float[Array, "c size"]) -> "Poisson":
-        return Poisson(floored(jax.lax.stop_gradient(self.rate), LEAST, raw[:, 0]))
+        return Poisson(above_floor(jax.lax.stop_gradient(self.rate), LEAST, raw[:, 0]))
 
     @classmethod
     def example(cls, key: PRNGKeyArray) -> "tuple[Poisson, tuple[Column, ...]]":

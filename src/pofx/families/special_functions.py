@@ -38,12 +38,12 @@ def entr(p: Float[Array, "..."]) -> Float[Array, "..."]:
     return -p * jnp.log(jnp.where(p > 0, p, 1))
 
 
-def excess(t: Float[Array, "..."], ratio: Float[Array, "..."] | None = None) -> Float[Array, "..."]:
+def t_minus_log1p(t: Float[Array, "..."], ratio: Float[Array, "..."] | None = None) -> Float[Array, "..."]:
     """t - log(1 + t), without cancellation near zero; `ratio` is 1 + t where it has more digits.
 
     With v = t / (2 + t), log(1 + t) = 2 (v + v^3/3 + v^5/5 + ...) and t - 2 v = t v.
 
-    >>> print(f"{float(excess(jnp.array(1e-4))):.5e}")
+    >>> print(f"{float(t_minus_log1p(jnp.array(1e-4))):.5e}")
     4.99967e-09
     """
     near = (t > -0.33) & (t < 0.5)
@@ -63,7 +63,7 @@ def divergence(p: Float[Array, "..."], q: Float[Array, "..."]) -> Float[Array, "
     """
     both = (p > 0) & (q > 0)
     a, b = jnp.where(both, p, 1), jnp.where(both, q, 1)
-    return jnp.where(both, a * excess((b - a) / a, b / a), jnp.where(p > 0, jnp.inf, q))
+    return jnp.where(both, a * t_minus_log1p((b - a) / a, b / a), jnp.where(p > 0, jnp.inf, q))
 
 
 def stirling(x: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -84,7 +84,7 @@ def log_poisson(x: Float[Array, "..."], m: Float[Array, "..."]) -> Float[Array, 
     """
     large = x >= LARGE
     y, z = jnp.where(large, x, LARGE), jnp.where(large, 1, x)
-    saddle = -y * excess((m - y) / y, m / y) - stirling(y) - 0.5 * jnp.log(2 * math.pi * y)
+    saddle = -y * t_minus_log1p((m - y) / y, m / y) - stirling(y) - 0.5 * jnp.log(2 * math.pi * y)
     return jnp.where(large, saddle, z * jnp.log(m) - m - gammaln(z + 1))
 
 
@@ -115,17 +115,17 @@ def log_minus_digamma(a: Float[Array, "..."]) -> Float[Array, "..."]:
     return series + jnp.where(large, 0, shift)
 
 
-def growth(raw: Float[Array, "..."]) -> Float[Array, "..."]:
+def bounded_exp(raw: Float[Array, "..."]) -> Float[Array, "..."]:
     """exp(raw) near zero; bounded by exp(-20) and exp(20), with a gradient throughout."""
     return jnp.exp(20 * jnp.tanh(raw / 20))
 
 
-def floored(
+def above_floor(
     value: Float[Array, "..."], floor: Float[Array, "..."] | float, raw: Float[Array, "..."]
 ) -> Float[Array, "..."]:
     """`value` where raw is zero, growing with raw, never below `floor` (from twice the floor on).
 
-    >>> floored(jnp.array(2.0), 0.5, jnp.array([-99.0, 0.0])).tolist()
+    >>> above_floor(jnp.array(2.0), 0.5, jnp.array([-99.0, 0.0])).tolist()
     [0.5, 2.0]
     """
-    return floor + jnp.maximum(value - floor, floor) * growth(raw)
+    return floor + jnp.maximum(value - floor, floor) * bounded_exp(raw)

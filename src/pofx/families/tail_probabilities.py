@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from pofx.core.family import AbstractFamily
 from pofx.core.root_finding import middle
-from pofx.families.special_functions import excess, log_negative_binomial, log_poisson
+from pofx.families.special_functions import t_minus_log1p, log_negative_binomial, log_poisson
 
 HUGE = 1e30
 """Stands for infinity, where the arithmetic of infinities would give no number."""
@@ -47,7 +47,7 @@ def _tail(log_ratio: Callable, decay: Float[Array, "..."], cut: Array) -> Float[
 def _rise(s: Float[Array, "..."]) -> tuple[Array, Array, Array]:
     """e^s - 1 up to s = FAR, whether s is small, and e^s - 1 - s where it is."""
     rise, near = jnp.expm1(jnp.minimum(s, FAR)), jnp.abs(s) < 0.3
-    return rise, near, excess(jnp.where(near, rise, 0))
+    return rise, near, t_minus_log1p(jnp.where(near, rise, 0))
 
 
 def gamma_tails(a: Float[Array, "..."], t: Float[Array, "..."]) -> Tails:
@@ -137,7 +137,7 @@ def _beta_tail(k: Float[Array, "..."], m: Float[Array, "..."], r: Float[Array, "
         # a s - n log(1 + p (e^s - 1)), but for the linear parts.
         rise, near, bend = _rise(sign * s)
         small = jnp.where(near, p_ * rise, 0)
-        curved = -slope[..., None] * s - n * (p_ * bend - excess(small))
+        curved = -slope[..., None] * s - n * (p_ * bend - t_minus_log1p(small))
         log = jnp.log1p(p_ * rise) + jnp.maximum(sign * s - FAR, 0)
         return jnp.where(near, curved, sign * a_ * s - n * log)
 
@@ -275,7 +275,7 @@ def bisect(
     return jax.lax.fori_loop(0, steps, halve, (low, high))[1]
 
 
-def highest(
+def cantelli_bound(
     u: Float[Array, "..."],
     above: Float[Array, "..."],
     mean: Float[Array, "..."],
@@ -294,7 +294,7 @@ def count_quantile(
 ) -> Float[Array, "..."]:
     """The smallest whole x >= 0 with P(X <= x) >= u = 1 - above; infinite for above = 0."""
     some = above > 0
-    bound = highest(jnp.where(some, u, 0), jnp.where(some, above, 1), mean, deviation)
+    bound = cantelli_bound(jnp.where(some, u, 0), jnp.where(some, above, 1), mean, deviation)
     bound = jnp.ceil(bound) + 1
     x = bisect(tails, u, above, jnp.full_like(bound, -1), bound, whole=True)
     return jnp.where(some, x, jnp.inf)

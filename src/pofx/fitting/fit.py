@@ -11,7 +11,7 @@ import numpy as np
 
 from pofx.core import float_width
 from pofx.core.abstract import AbstractLearnable, AbstractQueryable, AbstractSGDModel
-from pofx.core.abstract_approximate import AbstractApproximate, estimates
+from pofx.core.abstract_approximate import AbstractApproximate, has_estimates
 from pofx.core.errors import PofxError, recording_warnings, unknown_name_error
 from pofx.core.registry import class_by_name, snake_case
 from pofx.core.rows import Rows, make_rows
@@ -133,8 +133,8 @@ def fit(
                 choice = Choice(name or "", options, one)
             model = choice.fit.model
             assert isinstance(model, AbstractQueryable)
-            if not estimates(model):
-                model = float_width.for_answers(model, needed=needs_float64(model))
+            if not has_estimates(model):
+                model = float_width.widen_for_answers(model, needed=needs_float64(model))
             with float_width.float64(float_width.is_float64(model)):
                 model = aligned(model, schema.columns)
                 tied = ties(schema, x, model, key)
@@ -168,11 +168,11 @@ def fit(
 
 def _in_float64(cls: type[AbstractLearnable] | None, x: np.ndarray) -> bool:
     """Whether a table is learned in float64: no network, and no large table that float32 holds."""
-    if not float_width.preferred() or (cls is not None and issubclass(cls, AbstractApproximate)):
+    if not float_width.prefers_float64() or (cls is not None and issubclass(cls, AbstractApproximate)):
         return False
     # What gradients train narrows itself; what is compiled from it is expected in float64.
     trained = cls is not None and issubclass(cls, AbstractSGDModel)
-    return trained or x.size < float_width.LARGE_TABLE or column_statistics.needs_float64(x)
+    return trained or x.size < float_width.MIN_FLOAT32_CELLS or column_statistics.needs_float64(x)
 
 
 def _named(
@@ -193,7 +193,7 @@ def _named(
         learned = learn(key, start, train, plan, valid)
         return learned if stops else refined(learned, whole)
     check_columns(snake_case(cls.__name__), schema, options)
-    return proposals.fit(key, cls.holes, start, schema, (whole, train, valid), plan, proposal)
+    return proposals.fit(key, cls.learns_from_missing, start, schema, (whole, train, valid), plan, proposal)
 
 
 def _judged_units(schema: Schema, splits: list[tuple[Rows, Rows]]) -> float:
@@ -288,7 +288,7 @@ def _weights(data: Any, weights: str | Any | None) -> np.ndarray | None:
         if weights not in frame.cells:
             raise unknown_name_error("column", weights, frame.names)
         cells = frame.cells[weights]
-        weights = None if cells.levels is not None or cells.time else cells.values
+        weights = None if cells.levels is not None or cells.time_kind else cells.values
     try:
         weight = np.asarray(weights, np.float64)
     except (TypeError, ValueError):

@@ -5,14 +5,14 @@ from typing import Any
 
 from pofx.core.errors import warn
 from pofx.models.correlated import is_number
-from pofx.models.gaussian import on_floor
+from pofx.models.gaussian import columns_at_floor
 from pofx.table.relations import Relation
 from pofx.table.schema import Schema
 
 
 def warn_about_variance_floors(model: Any, schema: Schema, relations: Sequence[Relation]) -> None:
     """Warns of columns that determine each other more closely than a covariance can hold."""
-    tight = on_floor(model)
+    tight = columns_at_floor(model)
     if tight is None:
         return
     numbers = [c for c in schema.columns if is_number(c)]

@@ -102,6 +102,6 @@ def _learned(cls: type[AbstractLearnable]) -> str:
 def _holes(cls: type[AbstractLearnable]) -> str:
     if not issubclass(cls, AbstractApproximate):
         return "integrated out"
-    if not cls.holes:
+    if not cls.learns_from_missing:
         return "drawn from the proposal"
     return "left out of a bound"

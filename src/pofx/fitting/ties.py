@@ -82,7 +82,7 @@ def _tied(
     steps = np.linalg.norm([c * schema.variable(n).resolution for n, c in terms])
     near = max(NOISE * spread, min(ROUNDS * float(steps), WIDE * spread))
     drawn = {n: _values(schema, schema.variable(n), draws) for n in relation.names}
-    off = np.abs(drawn[relation.target] - relation.implied(drawn))
+    off = np.abs(drawn[relation.target] - relation.implied_target(drawn))
     return bool((off <= near).mean() >= SHARE)
 
 

@@ -17,7 +17,7 @@ from safetensors.numpy import save as to_bytes
 
 from pofx.core import float_width
 from pofx.core.abstract import AbstractQueryable
-from pofx.core.abstract_approximate import estimates
+from pofx.core.abstract_approximate import has_estimates
 from pofx.core.atomic_write import write_atomically
 from pofx.core.errors import PofxError, PofxWarning, warn
 from pofx.core.escaping import escaped
@@ -156,9 +156,9 @@ def _array(value: np.ndarray) -> jax.Array:
 
 def _in_width(model: AbstractQueryable) -> AbstractQueryable:
     """The model in the width that answers are computed in on this device."""
-    if not estimates(model) and (float_width.preferred() or needs_float64(model)):
+    if not has_estimates(model) and (float_width.prefers_float64() or needs_float64(model)):
         return float_width.widened(model)
-    if float_width.preferred() or not float_width.is_float64(model):
+    if float_width.prefers_float64() or not float_width.is_float64(model):
         return model
     warn(
         "the model was saved in float64 and answers here in float32; "

@@ -1,4 +1,4 @@
-"""The learner by sums over rows: expectation maximisation, and closed form as its one-step case."""
+"""Expectation maximisation (EM) by sums over all rows; a closed form is EM with one step."""
 
 import time
 from collections.abc import Callable
@@ -14,18 +14,18 @@ from pofx.core.closed_forms import with_structure_as_data
 from pofx.core.errors import check_at_least, warn
 from pofx.core.rows import Rows
 
-BLOCK = 256
-"""The most steps between two looks from the host."""
-SLOW = 0.05
-"""The share of the tolerance below which a step's shrinking gain ends EM, whatever the rate."""
-ENDLESS = 10.0
-"""How many times the tolerance a step may gain for steps that ran out to be no failure."""
+MAX_BLOCK_STEPS = 256
+"""Largest number of steps in one compiled call."""
+SLOW_GAIN_SHARE = 0.05
+"""EM ends if the gain of a step shrinks and is below this share of the tolerance."""
+MAX_LAST_GAIN_TOLERANCES = 10.0
+"""EM that ran out of steps has converged if its last gain is below this many tolerances."""
 PRIOR_NATS = 5.0
-"""Nats over all rows that a prior without a closed density may be worth from step to step."""
+"""Nats, over all rows, by which a prior without a closed density may change from step to step."""
 
 
 class FitProgress(NamedTuple):
-    """Where a fit stands, for whoever watches it."""
+    """Progress of a fit: steps done, largest number of steps, and log-likelihood in nats."""
 
     step: int
     steps: int
@@ -36,10 +36,10 @@ ProgressCallback: TypeAlias = Callable[[FitProgress], None]
 
 
 class FitResult(NamedTuple):
-    """A learned model, and how learning went.
+    """A learned model, and a record of learning.
 
-    `history` holds the log-likelihood before each step, in nats a unit of weight; `skipped` is the
-    number of steps by gradients that were not taken, for they were not finite.
+    `history` holds the log-likelihood before each step, in nats per unit of weight. `skipped` is
+    the number of gradient steps that were skipped because they were not finite.
     """
 
     model: Any
@@ -50,18 +50,18 @@ class FitResult(NamedTuple):
 
     @property
     def log_likelihood(self) -> float:
-        """The last of the history, in nats a unit of weight."""
+        """The last value of the history, in nats per unit of weight."""
         return self.history[-1] if self.history else float("nan")
 
 
 @eqx.filter_jit
-def step(model: AbstractEMModel, rows: Rows) -> tuple[AbstractEMModel, jax.Array]:
-    """One step of EM: the next model, and this one's mean log-likelihood in nats."""
+def em_step(model: AbstractEMModel, rows: Rows) -> tuple[AbstractEMModel, jax.Array]:
+    """One step of EM: the next model, and the mean log-likelihood of this model in nats."""
     statistics, log_likelihood = rows.sum(model.expected_statistics)
     return model.m_step(statistics), log_likelihood / rows.total
 
 
-def em(
+def fit_em(
     model: AbstractEMModel,
     rows: Rows,
     *,
@@ -70,90 +70,100 @@ def em(
     seconds: float = float("inf"),
     report: ProgressCallback | None = None,
 ) -> FitResult:
-    """Maximum likelihood by EM from a start; no step lowers the likelihood times the prior.
+    """Maximise the likelihood by EM; no step lowers the likelihood times the prior.
 
-    If rounding lowers it all the same, the best model is returned, with a warning. EM stops if the
-    gain still to come, extrapolated from the last two (Aitken; Böhning et al. 1994), is below
-    `tolerance` nats per unit of weight, if steps gain less than a twentieth of that, or if the
-    float type resolves no more. To run out of steps, or of `seconds` after compilation, is a result
-    and a warning.
+    EM stops if the gain still to come, extrapolated from the last two steps (Aitken; Böhning et
+    al. 1994), is below `tolerance`, if steps gain less than a twentieth of the tolerance, or if the
+    float type resolves no smaller gain. A fit that runs out of steps or time is returned with a
+    warning. If rounding lowers the likelihood, the best model is returned with a warning.
+
+    Args:
+        model: the start.
+        rows: rows to learn from.
+        tolerance: gain still to come, in nats per unit of weight.
+        steps: largest number of steps, at least 1.
+        seconds: time limit, compilation excluded.
+        report: called after each block of steps.
     """
     check_at_least(1, steps=steps)
-    began = time.perf_counter()
-    model, back = with_structure_as_data(model)
+    start_time = time.perf_counter()
+    model, restore = with_structure_as_data(model)
     history: list[float] = []
-    seen = jnp.full(4, -jnp.inf, rows.x.dtype)
-    nothing = jnp.asarray(-jnp.inf, rows.x.dtype)
-    best = _Best(eqx.filter(model, eqx.is_array), nothing, nothing, nothing)
-    done, block, compiled = False, 4, began
+    recent = jnp.full(4, -jnp.inf, rows.x.dtype)
+    lowest = jnp.asarray(-jnp.inf, rows.x.dtype)
+    best = _BestModel(eqx.filter(model, eqx.is_array), lowest, lowest, lowest)
+    done = False
+    block_steps = 4
+    compiled_time = start_time
     while not done and len(history) < steps:
-        limit = min(block, steps - len(history))
-        start = time.perf_counter()
-        state = _advance(model, best, rows, seen, jnp.asarray(limit), tolerance)
-        model, best, seen, trace, count, done = state
+        limit = min(block_steps, steps - len(history))
+        block_start = time.perf_counter()
+        state = _run_block(model, best, rows, recent, jnp.asarray(limit), tolerance)
+        model, best, recent, trace, count, done = state
         history += np.asarray(trace)[: int(count)].tolist()
         if report:
             report(FitProgress(len(history), steps, history[-1]))
-        # What is compiled for all fits is not this one's time.
-        compiled = compiled if len(history) > count else time.perf_counter()
-        if time.perf_counter() - compiled >= seconds:
+        # The first block compiles, which does not count as time of this fit.
+        compiled_time = compiled_time if len(history) > count else time.perf_counter()
+        if time.perf_counter() - compiled_time >= seconds:
             break
-        # Some two looks a second, the compilation of the first left out.
-        quick = time.perf_counter() - start < 0.25
-        block = min(2 * block, BLOCK) if quick else block
-    # Gains that shrink like 1 / steps² end nowhere and matter nowhere.
-    done = done or abs(_last_gain(history)) < ENDLESS * tolerance
-    fallen = float(best.objective) - float(best.latest)
-    if fallen > _allowed_fall(rows, history[-1]):
+        # About two reports per second.
+        is_quick = time.perf_counter() - block_start < 0.25
+        block_steps = min(2 * block_steps, MAX_BLOCK_STEPS) if is_quick else block_steps
+    # Gains that shrink like 1 / steps² never end, and never matter.
+    done = done or abs(_last_gain(history)) < MAX_LAST_GAIN_TOLERANCES * tolerance
+    loss = float(best.objective) - float(best.last_objective)
+    if loss > _allowed_loss(rows, history[-1]):
         model = eqx.combine(best.arrays, eqx.filter(model, eqx.is_array, inverse=True))
         warn(
-            f"EM lost {fallen:.2g} nats per row to rounding and returned its best step; "
+            f"EM lost {loss:.2g} nats per row to rounding and returned its best step; "
             "rescale extreme values, or enable float64 in JAX",
         )
         history.append(float(best.log_likelihood))
         done = False
     elif not np.isfinite(history[-1]):
         warn(
-            f"the log-likelihood became {history[-1]} after {len(history)} steps; rows that the "
-            "model holds impossible? try prior=1, or check the data for extreme values",
+            f"the log-likelihood became {history[-1]} after {len(history)} steps; the model may "
+            "give some rows probability 0: try prior=1, or check the data for extreme values",
         )
     elif not done:
         warn(
             f"EM had not converged after {len(history)} steps (last gain "
-            f"{_last_gain(history):.2g} nats a row); the model stands, more steps may better it",
+            f"{_last_gain(history):.2g} nats per row); the model is usable, more steps may "
+            "improve it",
         )
     converged = bool(done and np.isfinite(history[-1]))
-    return FitResult(back(model), history, converged, time.perf_counter() - began)
+    return FitResult(restore(model), history, converged, time.perf_counter() - start_time)
 
 
 def _last_gain(history: list[float]) -> float:
     return history[-1] - history[-2] if len(history) > 1 else float("nan")
 
 
-class _Best(NamedTuple):
-    """The arrays of the best model so far, its objective and mean log-likelihood in nats.
+class _BestModel(NamedTuple):
+    """The arrays of the best model so far, its objective and its mean log-likelihood in nats.
 
-    The objective, which EM climbs, is the mean log-likelihood plus a row's share of the log prior;
-    `latest` is that of the latest model.
+    The objective, which EM climbs, is the mean log-likelihood plus the log prior per unit of
+    weight. `last_objective` is the objective of the last model.
     """
 
     arrays: Any
     objective: jax.Array
     log_likelihood: jax.Array
-    latest: jax.Array
+    last_objective: jax.Array
 
 
-def _allowed_fall(rows: Rows, log_likelihood: float) -> float:
-    """How far, in nats per unit of weight, rounding and a prior may lower the objective."""
+def _allowed_loss(rows: Rows, log_likelihood: float) -> float:
+    """How far rounding and a prior may lower the objective, in nats per unit of weight."""
     rounding = 64 * float(jnp.finfo(rows.x.dtype).eps) * abs(log_likelihood)
     return PRIOR_NATS / float(rows.total) + rounding
 
 
 @eqx.filter_jit
-def _advance(
-    model: Any, best: _Best, rows: Rows, seen: jax.Array, limit: jax.Array, tolerance: float
-) -> tuple[Any, _Best, jax.Array, jax.Array, jax.Array, jax.Array]:
-    """Up to `limit` steps in one compiled loop, and the log-likelihoods met."""
+def _run_block(
+    model: Any, best: _BestModel, rows: Rows, recent: jax.Array, limit: jax.Array, tolerance: float
+) -> tuple[Any, _BestModel, jax.Array, jax.Array, jax.Array, jax.Array]:
+    """Up to `limit` steps in one compiled loop, and their log-likelihoods."""
     arrays, static = eqx.partition(model, eqx.is_array)
 
     def proceed(state):
@@ -161,37 +171,39 @@ def _advance(
         return (count < limit) & ~done
 
     def advance(state):
-        arrays, best, seen, trace, count, _ = state
-        new, now = step(eqx.combine(arrays, static), rows)
-        objective = now + eqx.combine(arrays, static).log_prior_density() / rows.total
-        objective = objective.astype(now.dtype)
-        this = _Best(arrays, objective, now, objective)
-        best = jax.tree.map(lambda a, b: jnp.where(objective > best.objective, a, b), this, best)
-        best = best._replace(latest=objective)
-        seen = jnp.append(seen[1:], now)
-        done = _settled(seen, tolerance) | ~jnp.isfinite(now)
-        return eqx.filter(new, eqx.is_array), best, seen, trace.at[count].set(now), count + 1, done
+        arrays, best, recent, trace, count, _ = state
+        model, value = em_step(eqx.combine(arrays, static), rows)
+        objective = value + eqx.combine(arrays, static).log_prior_density() / rows.total
+        objective = objective.astype(value.dtype)
+        current = _BestModel(arrays, objective, value, objective)
+        is_best = objective > best.objective
+        best = jax.tree.map(lambda a, b: jnp.where(is_best, a, b), current, best)
+        best = best._replace(last_objective=objective)
+        recent = jnp.append(recent[1:], value)
+        done = _has_settled(recent, tolerance) | ~jnp.isfinite(value)
+        arrays = eqx.filter(model, eqx.is_array)
+        return arrays, best, recent, trace.at[count].set(value), count + 1, done
 
-    trace = jnp.zeros(BLOCK, rows.x.dtype)
-    state = (arrays, best, seen, trace, jnp.asarray(0), jnp.asarray(False))
-    arrays, best, seen, trace, count, done = jax.lax.while_loop(proceed, advance, state)
-    return eqx.combine(arrays, static), best, seen, trace, count, done
+    trace = jnp.zeros(MAX_BLOCK_STEPS, rows.x.dtype)
+    state = (arrays, best, recent, trace, jnp.asarray(0), jnp.asarray(False))
+    arrays, best, recent, trace, count, done = jax.lax.while_loop(proceed, advance, state)
+    return eqx.combine(arrays, static), best, recent, trace, count, done
 
 
-def _settled(seen: jax.Array, tolerance: float) -> jax.Array:
-    """Whether the last four likelihoods promise no change beyond `tolerance`.
+def _has_settled(recent: jax.Array, tolerance: float) -> jax.Array:
+    """Whether the last four log-likelihoods promise no change beyond `tolerance`.
 
-    So it is if changes that shrink geometrically will sum to less (Aitken); if they shrink, however
-    slowly, and are a small share of it; if the float type does not resolve them; or if they only go
-    up and down, which is rounding. They count by their size: under a prior the likelihood may fall
-    while the posterior density rises.
+    They do so in four cases: changes that shrink geometrically sum to less (Aitken); changes
+    shrink, however slowly, and are a small share of the tolerance; the float type does not resolve
+    the changes; changes only go up and down, which is rounding. The size of a change counts,
+    because under a prior the likelihood may fall while the posterior density rises.
     """
-    changes = jnp.diff(seen)
+    changes = jnp.diff(recent)
     size = jnp.abs(changes)
     rate = jnp.minimum(size[2] / size[1], 0.9999)
     remaining = size[2] / (1 - jnp.where(jnp.isfinite(rate), rate, 0.9))
-    slow = (size[2] < SLOW * tolerance) & (rate < 0.9999)
-    unresolved = size[2] < 4 * jnp.finfo(seen.dtype).eps * jnp.abs(seen[-1])
+    slow = (size[2] < SLOW_GAIN_SHARE * tolerance) & (rate < 0.9999)
+    unresolved = size[2] < 4 * jnp.finfo(recent.dtype).eps * jnp.abs(recent[-1])
     turns = jnp.sign(changes[1:]) * jnp.sign(changes[:-1])
     rounding = jnp.isfinite(changes).all() & (turns < 0).all()
     return (remaining < tolerance) | slow | unresolved | rounding

@@ -1,4 +1,4 @@
-"""How gradients descend."""
+"""The settings of stochastic gradient descent, and the check of their ranges."""
 
 from numbers import Integral, Real
 from typing import Any, NamedTuple
@@ -9,38 +9,41 @@ from pofx.core.errors import PofxError
 
 
 class SGDConfig(NamedTuple):
-    """How to descend. A new `batch` compiles anew, and so does whether there is an `average`."""
+    """Settings of gradient descent.
+
+    Another `batch` compiles anew, and so does switching `average` on or off.
+    """
 
     batch: int = 128
-    """Rows of a step, at most: an epoch is cut into equal batches."""
+    """Largest number of rows per step; an epoch is cut into equal batches."""
     epochs: int = 40
-    """Passes over the rows, at most."""
+    """Largest number of passes over the rows."""
     rate: float = 1e-3
-    """The learning rate at its peak."""
+    """Peak of the learning rate."""
     warmup: float = 0.05
-    """The share of all steps in which the rate grows linearly; then it falls as a cosine."""
+    """Share of all steps in which the rate grows linearly; then the rate falls as a cosine."""
     final: float = 0.01
-    """The last rate, as a share of the peak."""
+    """Last learning rate, as a share of the peak."""
     clip: float = 1.0
-    """The largest global norm of a gradient; 0 for none."""
+    """Largest global norm of a gradient; 0 for no limit."""
     decay: float = 0.0
-    """AdamW's weight decay (Loshchilov and Hutter 2019)."""
+    """Weight decay of AdamW (Loshchilov and Hutter 2019)."""
     average: float = 0.0
-    """The decay per step of an exponential moving average of the parameters; 0 for none.
+    """Decay per step of an exponential moving average of the parameters; 0 for no average.
 
-    Where there is one, it is what is validated and returned.
+    If there is an average, it is validated and returned.
     """
     patience: int = 0
-    """Epochs without a better validation loss before stopping; 0 for never."""
+    """Epochs without a better validation loss before training stops; 0 for no such stop."""
     seconds: float = float("inf")
-    """Wall time, the first epoch left out (it compiles), after which no epoch begins.
+    """Wall time after which no epoch begins, without the first epoch, which compiles.
 
-    A result that it cut short depends on the machine.
+    If time ends training, the result depends on the machine.
     """
 
 
 DEFAULT_SGD_CONFIG = SGDConfig()
-RANGES = {
+VALID_RANGES = {
     "batch": ("an integer of at least 1", lambda v: v >= 1),
     "epochs": ("an integer of at least 1", lambda v: v >= 1),
     "rate": ("a finite number above 0", lambda v: 0 < v < np.inf),
@@ -54,13 +57,17 @@ RANGES = {
 }
 
 
-def checked(settings: SGDConfig) -> SGDConfig:
-    """The settings as plain numbers; PofxError for the first that is out of range."""
+def validated(settings: SGDConfig) -> SGDConfig:
+    """The settings as plain Python numbers.
+
+    Raises:
+        PofxError: a setting is out of range; the message names the first one.
+    """
     plain: dict[str, Any] = {}
     for name, value in settings._asdict().items():
         kind = type(getattr(DEFAULT_SGD_CONFIG, name))
-        expected, holds = RANGES[name]
-        if not issubclass(type(value), Integral if kind is int else Real) or not holds(value):
+        expected, is_valid = VALID_RANGES[name]
+        if not issubclass(type(value), Integral if kind is int else Real) or not is_valid(value):
             raise PofxError(f"{name}: expected {expected}, got {value!r}")
         plain[name] = kind(value)
     return SGDConfig(**plain)

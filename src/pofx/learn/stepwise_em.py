@@ -1,4 +1,4 @@
-"""The learner by sums over batches of rows: stepwise EM, for tables too long to read often."""
+"""Stepwise EM: expectation maximisation on batches of rows, for large tables."""
 
 import time
 from typing import Any, NamedTuple
@@ -13,115 +13,129 @@ from pofx.core.abstract import AbstractStepwiseEMModel
 from pofx.core.closed_forms import with_structure_as_data
 from pofx.core.errors import PofxError
 from pofx.core.rows import Rows
-from pofx.core.rows import log_prob as scores_of
-from pofx.learn.batches import batches
+from pofx.core.rows import log_prob as row_log_probs
+from pofx.learn.batches import batch_indices
 from pofx.learn.em import FitProgress, FitResult, ProgressCallback
 
 
 class StepwiseConfig(NamedTuple):
-    """How stepwise EM goes: passes over the rows, rows a batch, and the share of a step.
-
-    The share falls geometrically from `first` to `last`; the first step of all is whole. No pass
-    begins after `seconds`, of which the first, which compiles, is no part.
-    """
+    """Settings of stepwise EM."""
 
     epochs: int = 30
+    """Largest number of passes over the rows."""
     batch: int = 256
+    """Largest number of rows per batch."""
     first: float = 0.5
+    """Share γ of the second step; γ falls geometrically to `last`. The first step has γ = 1."""
     last: float = 0.02
+    """Share γ of the last step."""
     patience: int = 5
+    """Epochs without a gain on validation rows before learning stops."""
     seconds: float = float("inf")
+    """Wall time after which no epoch begins, without the first epoch, which compiles."""
 
 
 DEFAULT_STEPWISE_CONFIG = StepwiseConfig()
 
 
-def stepwise(
+def fit_stepwise_em(
     key: PRNGKeyArray,
     model: AbstractStepwiseEMModel,
     rows: Rows,
     *,
     valid: Rows | None = None,
-    sgd_defaults: StepwiseConfig = DEFAULT_STEPWISE_CONFIG,
+    config: StepwiseConfig = DEFAULT_STEPWISE_CONFIG,
     report: ProgressCallback | None = None,
 ) -> FitResult:
-    """Maximum likelihood by EM on batches, each a step of falling size (Cappé and Moulines 2009).
+    """Maximise the likelihood by EM on batches with steps of falling size.
 
     θ ← argmax of (1 - γ) s(θ) + γ s(batch), with s the expected statistics of all rows
 
-    With rows held out, `valid`, it stops where they have not become likelier for `patience`
-    epochs, and returns the model they prefer. The history holds the log-likelihood of each epoch's
-    batches as they were met, in nats a unit of weight.
+    Args:
+        key: seed of the order of the rows.
+        model: the start.
+        rows: rows to learn from.
+        valid: validation rows. Learning stops if their likelihood has not risen for
+            `config.patience` epochs, and the best model for them is returned.
+        config: the settings.
+        report: called after each epoch.
+
+    Returns the model and its history: per epoch, the mean log-likelihood of its batches, each
+    before its step, in nats per unit of weight.
+
+    Reference: Cappé and Moulines 2009.
     """
-    if sgd_defaults.epochs < 1 or sgd_defaults.batch < 1:
-        raise PofxError(f"pace: expected at least 1 epoch and 1 row a batch, got {sgd_defaults}")
-    began = time.perf_counter()
+    if config.epochs < 1 or config.batch < 1:
+        raise PofxError(f"config: expected at least 1 epoch and 1 row per batch, got {config}")
+    start_time = time.perf_counter()
     x, observed, weight = map(jnp.asarray, rows.to_arrays())
     observed = observed[0] if bool(observed.all()) else observed
-    steps = -(-len(x) // sgd_defaults.batch)
-    rates = np.geomspace(sgd_defaults.first, sgd_defaults.last, sgd_defaults.epochs * steps).astype(
-        x.dtype
-    )
+    steps = -(-len(x) // config.batch)
+    rates = np.geomspace(config.first, config.last, config.epochs * steps).astype(x.dtype)
     rates[0] = 1.0
-    model, back = with_structure_as_data(model)
-    carried, history = model.init_carry(), []
-    best, score, waited = model, -np.inf, 0
-    compiled = 0.0
-    for epoch in range(sgd_defaults.epochs):
-        own = jnp.asarray(rates[epoch * steps : (epoch + 1) * steps])
-        shuffle = jax.random.fold_in(key, epoch)
-        model, carried, value = _epoch(
-            shuffle, model, carried, x, observed, weight, own, sgd_defaults.batch
+    model, restore = with_structure_as_data(model)
+    carry = model.init_carry()
+    history: list[float] = []
+    best, best_score, epochs_without_gain = model, -np.inf, 0
+    compiled_time = 0.0
+    for epoch in range(config.epochs):
+        epoch_rates = jnp.asarray(rates[epoch * steps : (epoch + 1) * steps])
+        shuffle_key = jax.random.fold_in(key, epoch)
+        model, carry, log_likelihood = _run_epoch(
+            shuffle_key, model, carry, x, observed, weight, epoch_rates, config.batch
         )
-        history.append(float(value))
+        history.append(float(log_likelihood))
         if report:
-            report(FitProgress(epoch + 1, sgd_defaults.epochs, history[-1]))
+            report(FitProgress(epoch + 1, config.epochs, history[-1]))
         if valid is not None:
-            heavy = valid.to_arrays()[2]
-            now = float(np.average(scores_of(model, valid), weights=heavy))
-            best, score, waited = (model, now, 0) if now > score else (best, score, waited + 1)
-        # The first epoch compiles, which is not this one's time.
-        compiled = compiled or time.perf_counter()
-        if (
-            waited >= sgd_defaults.patience
-            or time.perf_counter() - compiled >= sgd_defaults.seconds
-        ):
+            valid_weight = valid.to_arrays()[2]
+            score = float(np.average(row_log_probs(model, valid), weights=valid_weight))
+            epochs_without_gain += 1
+            if score > best_score:
+                best, best_score, epochs_without_gain = model, score, 0
+        # The first epoch compiles, which does not count as time of this fit.
+        compiled_time = compiled_time or time.perf_counter()
+        if epochs_without_gain >= config.patience:
             break
-    chosen = best if np.isfinite(score) else model
-    return FitResult(
-        back(chosen), history, bool(np.isfinite(history[-1])), time.perf_counter() - began
-    )
+        if time.perf_counter() - compiled_time >= config.seconds:
+            break
+    final = restore(best if np.isfinite(best_score) else model)
+    converged = bool(np.isfinite(history[-1]))
+    return FitResult(final, history, converged, time.perf_counter() - start_time)
 
 
 @eqx.filter_jit
-def _epoch(
+def _run_epoch(
     key: PRNGKeyArray,
     model: AbstractStepwiseEMModel,
-    carried: Any,
+    carry: Any,
     x: Float[Array, "n d"],
     observed: Array,
     weight: Float[Array, "n"],
     rates: Float[Array, "steps"],
     batch: int,
 ) -> tuple[Any, Any, Float[Array, ""]]:
+    """One pass over the rows: the model, its carry, and the mean log-likelihood in nats."""
     arrays, static = eqx.partition(model, eqx.is_array)
     n, total = len(x), weight.sum()
-    index, inside = batches(n, batch)
+    index, not_padding = batch_indices(n, batch)
     order = jax.random.permutation(key, n)[index]
 
-    def step(state, at):
-        arrays, carried = state
-        index, inside, rate = at
-        own = jnp.where(inside, weight[index], 0)
-        seen = observed if observed.ndim == 1 else observed[index]
+    def step(state, inputs):
+        arrays, carry = state
+        index, not_padding, rate = inputs
+        batch_weight = jnp.where(not_padding, weight[index], 0)
+        batch_observed = observed if observed.ndim == 1 else observed[index]
         model = eqx.combine(arrays, static)
-        statistics, log_likelihood = model.expected_statistics(x[index], seen, own)
-        # Rows of no weight teach nothing.
-        heavy = own.sum() > 0
-        scale = jnp.where(heavy, total / jnp.where(heavy, own.sum(), 1), 0)
+        statistics, log_likelihood = model.expected_statistics(
+            x[index], batch_observed, batch_weight
+        )
+        # A batch of weight zero changes nothing.
+        has_weight = batch_weight.sum() > 0
+        scale = jnp.where(has_weight, total / jnp.where(has_weight, batch_weight.sum(), 1), 0)
         statistics = jax.tree.map(lambda s: s * scale, statistics)
-        new, carried = model.stepwise_update(statistics, carried, jnp.where(heavy, rate, 0))
-        return (eqx.filter(new, eqx.is_array), carried), log_likelihood
+        new, carry = model.stepwise_update(statistics, carry, jnp.where(has_weight, rate, 0))
+        return (eqx.filter(new, eqx.is_array), carry), log_likelihood
 
-    (arrays, carried), values = jax.lax.scan(step, (arrays, carried), (order, inside, rates))
-    return eqx.combine(arrays, static), carried, values.sum() / total
+    (arrays, carry), values = jax.lax.scan(step, (arrays, carry), (order, not_padding, rates))
+    return eqx.combine(arrays, static), carry, values.sum() / total

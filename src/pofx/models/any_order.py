@@ -14,7 +14,7 @@ from pofx.core.abstract import AbstractTractable, Example, Mask, Row
 from pofx.core.abstract_approximate import AbstractLowerBound
 from pofx.core.column import KINDS, Column, Kind
 from pofx.core.rows import Rows, make_rows
-from pofx.models.networks.output_heads import AbstractNetworkModel, Heads, begun
+from pofx.models.networks.output_heads import AbstractNetworkModel, Heads, init_network_model
 from pofx.nets.made import MADE
 from pofx.nets.tokens import RowTokens
 from pofx.nets.transformer import Transformer
@@ -73,7 +73,7 @@ class AnyOrder(AbstractLowerBound, AbstractNetworkModel):
         (x, _, total), _ = jax.lax.scan(step, start, (jax.random.split(key, self.size), order))
         return x, total
 
-    def weighted(
+    def weighted_completion(
         self, key: PRNGKeyArray, proposal: AbstractTractable | None, x: Row, observed: Mask
     ) -> tuple[Row, Float[Array, ""]]:
         ordering, drawing = jax.random.split(key)
@@ -82,7 +82,7 @@ class AnyOrder(AbstractLowerBound, AbstractNetworkModel):
 
     def draw(self, key: PRNGKeyArray) -> Row:
         nothing = jnp.zeros(self.size, bool)
-        return self.weighted(key, None, jnp.zeros(self.size), nothing)[0]
+        return self.weighted_completion(key, None, jnp.zeros(self.size), nothing)[0]
 
     def orders(
         self, key: PRNGKeyArray, x: Row, observed: Mask, number: int
@@ -90,7 +90,7 @@ class AnyOrder(AbstractLowerBound, AbstractNetworkModel):
         """log p_σ(x_O) of several orders, each drawn at random."""
         filled = jnp.where(observed, x, 0)
         keys = jax.random.split(key, number)
-        return jax.vmap(lambda k: self.weighted(k, None, filled, observed)[1])(keys)
+        return jax.vmap(lambda k: self.weighted_completion(k, None, filled, observed)[1])(keys)
 
     def loss(
         self,
@@ -147,7 +147,7 @@ class AnyOrder(AbstractLowerBound, AbstractNetworkModel):
         prior: float = 1.0,
     ) -> "AnyOrder":
         """Near independent columns. Of width 0 a network is as wide as is usual: 256, or 64."""
-        own = begun(
+        own = init_network_model(
             key,
             rows,
             columns,

@@ -17,7 +17,7 @@ from pofx.core.abstract_approximate import (
 from pofx.core.column import KINDS, Column, Kind
 from pofx.core.errors import PofxError
 from pofx.core.rows import Rows, make_rows
-from pofx.models.networks.output_heads import AbstractNetworkModel, Heads, begun
+from pofx.models.networks.output_heads import AbstractNetworkModel, Heads, init_network_model
 from pofx.nets.made import MADE
 from pofx.nets.tokens import RowTokens
 from pofx.nets.transformer import Transformer
@@ -48,7 +48,7 @@ class Autoregressive(
     net: MADE | Transformer
 
     sampling_cost: ClassVar[str] = "a pass a column"
-    holes: ClassVar[bool] = False
+    learns_from_missing: ClassVar[bool] = False
     sgd_defaults: ClassVar[Mapping[str, Any]] = {"average": 0.99, "rate": 2e-3}
 
     def log_density(self, x: Row) -> Float[Array, ""]:
@@ -69,7 +69,7 @@ class Autoregressive(
         keys = jax.random.split(key, self.size)
         return jax.lax.scan(step, x, (keys, jnp.array(self.net.order)))[0]
 
-    def weighted(
+    def weighted_completion(
         self, key: PRNGKeyArray, proposal: AbstractTractable, x: Row, observed: Mask
     ) -> tuple[Row, Float[Array, ""]]:
         def first(x):
@@ -121,7 +121,7 @@ class Autoregressive(
         sigma = np.arange(len(columns))
         if order == "random":
             sigma = np.asarray(jax.random.permutation(shuffle, sigma))
-        own = begun(
+        own = init_network_model(
             key,
             rows,
             columns,

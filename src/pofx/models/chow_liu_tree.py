@@ -16,7 +16,7 @@ from pofx.core.rows import Rows
 from pofx.families.normal import Normal
 from pofx.models.independent import Independent
 from pofx.models.trees import emission, information, structure
-from pofx.models.trees.state_tree import IMPOSSIBLE, StateTree, even_counts, even_tree
+from pofx.models.trees.state_tree import LOG_ZERO, StateTree, even_counts, even_tree
 from pofx.models.trees.tree_model import TreeModel, check_prior, register
 
 
@@ -52,16 +52,16 @@ class ChowLiuTree(TreeModel, AbstractParametric):
         x, observed, weight = rows.to_arrays()
         weight = observed * weight[:, None]
         parents = structure.chow_liu(columns, x, weight, prior)
-        hidden = tuple(j for j, c in enumerate(columns) if structure.many(c))
-        levels = tuple(states if structure.many(c) else c.levels for c in columns)
+        hidden = tuple(j for j, c in enumerate(columns) if structure.needs_binning(c))
+        levels = tuple(states if structure.needs_binning(c) else c.levels for c in columns)
         check_prior(prior, max(levels))
-        codes = structure.codes(columns, x, weight, bins=states, most=states)
+        codes = structure.bin_codes(columns, x, weight, bins=states, max_levels=states)
         emissions = None
         if hidden:
             place = np.array(hidden)
             own = x[:, place], weight[:, place]
             one = Independent.from_cells([columns[j] for j in hidden], *own, prior)
-            emissions = emission.started(one, np.eye(states)[codes[:, place]], *own)
+            emissions = emission.from_data(one, np.eye(states)[codes[:, place]], *own)
         counts = structure.pair_counts(codes, weight, parents, max(levels))
         pseudo = prior * even_counts(levels, parents)
         tree = even_tree(levels, parents).m_step(jnp.asarray(counts + pseudo))
@@ -79,7 +79,7 @@ class ChowLiuTree(TreeModel, AbstractParametric):
         first, *others = raw
         own = jax.lax.stop_gradient(self.tree.log_transition)
         # Adding one number to all of them changes nothing: the first is left as it is.
-        moved = jnp.maximum(own, IMPOSSIBLE) + jnp.pad(first, ((0, 0), (0, 0), (1, 0)))
+        moved = jnp.maximum(own, LOG_ZERO) + jnp.pad(first, ((0, 0), (0, 0), (1, 0)))
         tree = StateTree(jax.nn.log_softmax(moved, -1), self.parents)
         emissions = self.emissions
         if emissions is not None:

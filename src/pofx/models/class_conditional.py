@@ -14,23 +14,23 @@ from pofx.core import closed_forms
 from pofx.core.abstract import AbstractEMModel, AbstractTractable, Example, Mask, Row
 from pofx.core.column import DISCRETE, Column, Kind
 from pofx.core.column_mixture import ColumnMixture
-from pofx.core.component_axis import over_components, stack
+from pofx.core.component_axis import over_components, stack_modules
 from pofx.core.double_double import Double
 from pofx.core.errors import PofxError, unknown_name_error
 from pofx.core.rows import Rows, make_rows
 from pofx.families.special_functions import divergence
-from pofx.models.components.log_prob_terms import log_posterior, mixed_terms, part_terms
+from pofx.models.components.log_prob_terms import log_posterior, mixture_terms, part_terms
 from pofx.models.components.operations import (
     draw,
-    likeliest,
+    most_probable_component,
     log_prior_density,
     log_probs,
     log_weights,
-    maximised,
-    mixed_box,
-    mixed_column,
-    mixed_expectation,
-    mixed_moments,
+    m_step_parts,
+    mixture_log_prob_box,
+    mixture_column,
+    mixture_expectation,
+    mixture_moments,
     part_class,
     part_statistics,
     responsibilities,
@@ -108,7 +108,7 @@ class ClassConditional(AbstractEMModel):
     def m_step(self, statistics: Any) -> "ClassConditional":
         shares, own = statistics
         log_prior = log_weights(shares, self.prior, self.log_prior)
-        return ClassConditional(log_prior, maximised(self.parts, own), self.on, self.prior)
+        return ClassConditional(log_prior, m_step_parts(self.parts, own), self.on, self.prior)
 
     def log_prior_density(self) -> Float[Array, ""]:
         return log_prior_density(self.log_prior, self.prior, self.parts)
@@ -160,12 +160,12 @@ class ClassConditional(AbstractEMModel):
             every = make_rows(x, observed, weight)
             parts = [model.from_data(key, every, others, prior=prior, **options)] * levels
         counts = np.array([weight[seen & (y == level)].sum() for level in range(levels)])
-        return cls(jnp.log(jnp.asarray(counts + 1.0)), stack(parts), place, prior)
+        return cls(jnp.log(jnp.asarray(counts + 1.0)), stack_modules(parts), place, prior)
 
     @classmethod
     def example(cls, key: PRNGKeyArray) -> Example:
         examples = [Gaussian.example(k) for k in jax.random.split(key, 2)]
-        parts = stack([e.model for e in examples])
+        parts = stack_modules([e.model for e in examples])
         columns = list(examples[0].columns)
         columns.insert(1, Column("y", "binary", levels=2, family="bernoulli"))
         return Example(cls(jnp.log(jnp.array([0.4, 0.6])), parts, 1), tuple(columns))
@@ -244,7 +244,7 @@ def _moments(p: ClassConditional) -> tuple[Row, Float[Array, "d d"]] | None:
     levels = jnp.arange(len(p.log_prior), dtype=own[0].dtype)
     mean = jnp.insert(own[0], p.on, levels, axis=1)
     covariance = jnp.insert(jnp.insert(own[1], p.on, 0, axis=1), p.on, 0, axis=2)
-    return mixed_moments(p.log_prior, mean, covariance)
+    return mixture_moments(p.log_prior, mean, covariance)
 
 
 @closed_forms.conditional_column.register(ClassConditional)
@@ -252,7 +252,7 @@ def _column(p: ClassConditional, x: Row, observed: Mask, j: int) -> ColumnMixtur
     if j == p.on:
         return None
     others = p._others(x), p._others(observed)
-    return mixed_column(p._posterior(x, observed), p.parts, *others, j - (j > p.on))
+    return mixture_column(p._posterior(x, observed), p.parts, *others, j - (j > p.on))
 
 
 @closed_forms.log_prob_box.register(ClassConditional)
@@ -273,19 +273,19 @@ def _box(
         before = p._others(given)
         weights = jnp.where(weights > -jnp.inf, p._posterior(x, given), -jnp.inf)
     place = tuple(j - (j > p.on) for j in place)
-    return mixed_box(weights, p.parts, p._others(x), p._others(observed), place, low, high, before)
+    return mixture_log_prob_box(weights, p.parts, p._others(x), p._others(observed), place, low, high, before)
 
 
 @closed_forms.terms.register(ClassConditional)
 def _terms(p: ClassConditional, x: Row, observed: Mask, fine: bool) -> Double:
-    own = mixed_terms(p._prior(x, observed), p._terms(x, observed, fine))
+    own = mixture_terms(p._prior(x, observed), p._terms(x, observed, fine))
     return Double(*(jnp.insert(a, p.on, 0) for a in own))
 
 
 @closed_forms.expectation.register(ClassConditional)
 def _expectation(p: ClassConditional, x: Row, observed: Mask) -> Row | None:
     posterior = p._posterior(x, observed)
-    own = mixed_expectation(posterior, p.parts, p._others(x), p._others(observed))
+    own = mixture_expectation(posterior, p.parts, p._others(x), p._others(observed))
     levels = jnp.arange(len(posterior), dtype=x.dtype)
     return None if own is None else jnp.insert(own, p.on, jnp.exp(posterior) @ levels)
 
@@ -301,4 +301,4 @@ def _completion(p: ClassConditional, x: Row, observed: Mask) -> tuple[Row, Float
     if own is None:
         return None
     levels = jnp.arange(len(weights), dtype=x.dtype)
-    return likeliest(weights, jnp.insert(own[0], p.on, levels, axis=1), own[1])
+    return most_probable_component(weights, jnp.insert(own[0], p.on, levels, axis=1), own[1])

@@ -27,10 +27,10 @@ from pofx.core.abstract_approximate import (
 from pofx.core.column import KINDS, Column, Kind
 from pofx.core.errors import PofxError, check_at_least
 from pofx.core.rows import Rows, make_rows
-from pofx.models.denoising.ancestral_sampling import descended, log_weight
-from pofx.models.denoising.denoiser import Denoiser, residue
+from pofx.models.denoising.ancestral_sampling import sample_ancestral, log_weight
+from pofx.models.denoising.denoiser import Denoiser, mean_squared_error
 from pofx.models.denoising.noisy_encoding import NoisyEncoding
-from pofx.models.denoising.probability_flow import flow_log_prob, flowed
+from pofx.models.denoising.probability_flow import flow_log_prob, integrate_flow
 from pofx.models.networks.context import Context
 from pofx.nets.residual import ResidualMLP
 
@@ -55,9 +55,9 @@ class Diffusion(
     log p(x | y) >= E[log p(x | z_0)] - KL(q(z_1 | x) || N(0, I)) - E_t |ε - ε̂|² (γ_1 - γ_0)/2
 
     μ_s is the mean of q(z_s | z_t, x) at the guess ĉ(z_t, t, y) of the codes, whose mean squared
-    error over rows, `residue` in units of σ_t², widens the step (Bao et al., "Analytic-DPM", 2022).
+    error over rows, `mean_squared_error` in units of σ_t², widens the step (Bao et al., "Analytic-DPM", 2022).
     The bound, which training maximises, is that of steps without number; weights and draws are of
-    as many as `residue` has. The columns y that `on` names, of any kinds, have a law of their own:
+    as many as `mean_squared_error` has. The columns y that `on` names, of any kinds, have a law of their own:
     so p(y) p(x | y) is a joint, and Bayes' rule tells a class. In training one row in ten is not
     told its y. So with `guidance` g the steps may follow (1 + g) v(z, t | y) - g v(z, t): draws are
     then sharper than p(x | y) and no longer its draws, and weights are those of that other law.
@@ -71,11 +71,11 @@ class Diffusion(
 
     denoiser: Denoiser
     context: Context
-    residue: Float[Array, "steps c"]
+    mean_squared_error: Float[Array, "steps c"]
     guidance: float = eqx.field(static=True, default=0.0)
     sampler: Annotated[str, SAMPLERS] = eqx.field(static=True, default="ancestral")
 
-    holes: ClassVar[bool] = False
+    learns_from_missing: ClassVar[bool] = False
     sampling_cost: ClassVar[str] = "a pass a step"
     # A bound at one random time a row is noisy: no patience, and the parameters averaged.
     sgd_defaults: ClassVar[Mapping[str, Any]] = {
@@ -88,7 +88,7 @@ class Diffusion(
 
     @property
     def size(self) -> int:
-        return self.context.columns
+        return self.context.num_columns
 
     def _split(self, row: Row) -> tuple[Row, Float[Array, "y"], Float[Array, ""]]:
         """x, what the net is told of y, and log p(y)."""
@@ -123,34 +123,34 @@ class Diffusion(
         x, told, log_prior = self._split(row)
         d = self.denoiser
         c = d.codes(x)
-        off, e = d.off(hiding, c, t, told * tell)
-        a, _ = d.level(t)
+        off, e = d.prediction_error(hiding, c, t, told * tell)
+        a, _ = d.alpha_sigma(t)
         # Of mean zero, and as large as the noise of what it is taken from: a control variate.
-        steps = len(self.residue)
+        steps = len(self.mean_squared_error)
         i = jnp.clip(jnp.ceil(t * steps).astype(int) - 1, 0, steps - 1)
-        noise = (a**2 * self.residue[i]) ** 2 * (e**2 - 1)
+        noise = (a**2 * self.mean_squared_error[i]) ** 2 * (e**2 - 1)
         lost = ((d.high - d.low) * (a**2 * off**2 - noise)).sum() / 2
-        a, s = d.level(1)
+        a, s = d.alpha_sigma(1)
         prior = (a**2 * (c**2 - 1) - 2 * jnp.log(s)).sum() / 2
-        y = c + d.codes.finest * jax.random.normal(reading, c.shape, c.dtype)
+        y = c + d.codes.min_noise * jax.random.normal(reading, c.shape, c.dtype)
         return d.codes.log_prob(x, y) - prior - lost + log_prior
 
     # -- draws and their weights
 
-    def weighted(
+    def weighted_completion(
         self, key: PRNGKeyArray, proposal: AbstractTractable, x: Row, observed: Mask
     ) -> tuple[Row, Float[Array, ""]]:
-        return self.context.weighted(key, proposal, x, observed, self._weigh, self.draw_given)
+        return self.context.weighted_completion(key, proposal, x, observed, self._weigh, self.draw_given)
 
     def draws_exactly(self, observed: Mask) -> Bool[Array, ""]:
-        return self.context.open(observed)
+        return self.context.is_pure_conditional(observed)
 
     def _weigh(self, key: PRNGKeyArray, row: Row) -> Float[Array, ""]:
         x, told, log_prior = self._split(row)
-        return log_prior + log_weight(key, self.denoiser, self.residue, x, told, self.guidance)
+        return log_prior + log_weight(key, self.denoiser, self.mean_squared_error, x, told, self.guidance)
 
     def draw(self, key: PRNGKeyArray) -> Row:
-        nothing = jnp.zeros(self.size, self.residue.dtype)
+        nothing = jnp.zeros(self.size, self.mean_squared_error.dtype)
         picking, drawing = jax.random.split(key)
         return self.draw_given(drawing, self.context.draw(picking, nothing, nothing > 0))
 
@@ -158,13 +158,13 @@ class Diffusion(
         """The row with x drawn given y."""
         first, noise, last = jax.random.split(key, 3)
         _, told, _ = self._split(row)
-        d, r, g = self.denoiser, self.residue, self.guidance
+        d, r, g = self.denoiser, self.mean_squared_error, self.guidance
         z = jax.random.normal(first, (d.codes.size,), r.dtype)
         if self.sampler == "ode":
-            z = flowed(d, z, told, len(r), g)
+            z = integrate_flow(d, z, told, len(r), g)
         else:
-            z = descended(noise, d, r, z, told, g)
-        return self.context.put(row, d.codes.sample(last, z / d.level(0)[0]))
+            z = sample_ancestral(noise, d, r, z, told, g)
+        return self.context.with_x(row, d.codes.sample(last, z / d.alpha_sigma(0)[0]))
 
     def with_sampler(
         self,
@@ -178,14 +178,14 @@ class Diffusion(
             raise PofxError(f"sampler: expected one of {', '.join(SAMPLERS)}; got {sampler!r}")
         if guidance and not self.context.size:
             raise PofxError("guidance: expected columns to be guided by, as in on='species'")
-        residue = self.residue if timesteps is None else self._residue(timesteps)
-        return replace(self, sampler=sampler, guidance=float(guidance), residue=residue)
+        mean_squared_error = self.mean_squared_error if timesteps is None else self._residue(timesteps)
+        return replace(self, sampler=sampler, guidance=float(guidance), mean_squared_error=mean_squared_error)
 
     def _residue(self, steps: int) -> Float[Array, "steps c"]:
         """The error of each of so many steps, by interpolation in time."""
-        old = len(self.residue)
+        old = len(self.mean_squared_error)
         at, known = (jnp.arange(steps) + 1) / steps, (jnp.arange(old) + 1) / old
-        return jax.vmap(lambda r: jnp.interp(at, known, r), 1, 1)(self.residue)
+        return jax.vmap(lambda r: jnp.interp(at, known, r), 1, 1)(self.mean_squared_error)
 
     def flow_log_prob(self, key: PRNGKeyArray, x: Row) -> Float[Array, ""]:
         own, told, log_prior = self._split(x)
@@ -218,10 +218,10 @@ class Diffusion(
         some = np.asarray(jax.random.permutation(choosing, len(x)))
         some = some[weight[some] > 0][:ROWS]
         own, told, _ = jax.vmap(self._split)(jnp.asarray(x[some]))
-        c, steps = jax.vmap(self.denoiser.codes)(own), len(self.residue)
+        c, steps = jax.vmap(self.denoiser.codes)(own), len(self.mean_squared_error)
         at = (jnp.arange(steps) + 1) / steps
-        wide = residue(self.denoiser, noise, c, told, jnp.asarray(weight[some]), at)
-        return eqx.tree_at(lambda p: p.residue, self, wide)
+        wide = mean_squared_error(self.denoiser, noise, c, told, jnp.asarray(weight[some]), at)
+        return eqx.tree_at(lambda p: p.mean_squared_error, self, wide)
 
     @classmethod
     def supported_kinds(cls, variable: str, **options: Any) -> frozenset[Kind]:
@@ -245,7 +245,7 @@ class Diffusion(
         check_at_least(1, timesteps=timesteps, width=width, depth=depth)
         context = Context.from_data(jax.random.fold_in(key, 1), rows, columns, on)
         x, observed, weight = rows.to_arrays()
-        rest, weight = list(context.rest), observed * weight[:, None]
+        rest, weight = list(context.x_columns), observed * weight[:, None]
         codes = NoisyEncoding.from_data([columns[j] for j in rest], x[:, rest], weight[:, rest])
         told = context.size + 1 if context.size else 0
         net = ResidualMLP.init(key, codes.size, codes.size, width, depth, told)

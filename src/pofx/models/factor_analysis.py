@@ -1,4 +1,4 @@
-"""Factor analysis: a few latent numbers explain how columns vary together."""
+"""Factor analysis: real columns depend on each other through a few latent factors."""
 
 import operator
 from collections.abc import Sequence
@@ -16,29 +16,36 @@ from pofx.core.column import Column, Kind
 from pofx.core.column_mixture import ColumnMixture
 from pofx.core.linalg import inverse_cholesky
 from pofx.core.rows import Rows
-from pofx.models.gaussian import one_normal
-from pofx.models.linear_gaussian.latent_linear import Posterior, box, check_latent, principal, terms
-from pofx.models.linear_gaussian.moments import Scale, scale_of
+from pofx.models.gaussian import univariate_normal
+from pofx.models.linear_gaussian.latent_linear import Posterior, log_prob_box, check_latent, fit_factors, terms
+from pofx.models.linear_gaussian.moments import ColumnScale, column_scale
 from pofx.models.linear_gaussian.shrinkage import log_prior_of_covariance, pseudo_variance
 
 
-class Regressions(NamedTuple):
-    """Expected moments of the regression of each column on (z, 1), over rows that observe it."""
+class RegressionStatistics(NamedTuple):
+    """Weighted sums for the regression of each column on (z, 1), over the rows that observe it.
+
+    `weight` sums the rows, `latent` E[(z, 1) (z, 1)ᵀ], `cross` (x - μ) E[(z, 1)] and `square`
+    (x - μ)². `latent_all` is `latent` summed over all rows.
+    """
 
     weight: Float[Array, "d"]
     latent: Float[Array, "d q+1 q+1"]
     cross: Float[Array, "d q+1"]
     square: Float[Array, "d"]
-    all: Float[Array, "q+1 q+1"]
+    latent_all: Float[Array, "q+1 q+1"]
 
 
 class FactorAnalysis(AbstractEMModel):
-    """x = μ + Λz + ε with z ~ N(0, I) of q dimensions and ε ~ N(0, Ψ), Ψ diagonal.
+    """Factor analysis: real columns are linear in q latent factors, plus independent noise.
 
-    Exact marginals and conditionals at a cost linear in the columns, and so is learning: by EM, a
-    weighted regression of each column on z over the rows that observe it (Rubin and Thayer 1982),
-    sped up by letting the covariance of z be learned too and folding it into Λ (PX-EM; Liu, Rubin
-    and Wu 1998).
+    x = μ + Λz + ε,  z ~ N(0, I) of q dimensions,  ε ~ N(0, Ψ) with Ψ diagonal
+
+    Columns: real. Marginals and conditionals are exact. Their cost, and the cost of learning, is
+    linear in the number of columns. Learning is EM: a weighted regression of each column on z over
+    the rows that observe it (Rubin and Thayer, "EM algorithms for ML factor analysis", 1982). To
+    converge faster it also learns the covariance of z and folds it into Λ (PX-EM; Liu, Rubin and
+    Wu 1998).
 
     >>> p = FactorAnalysis.example(jax.random.key(0)).model
     >>> p.loading.shape
@@ -48,7 +55,7 @@ class FactorAnalysis(AbstractEMModel):
     mean: Float[Array, "d"]
     loading: Float[Array, "d q"]
     noise: Float[Array, "d"]
-    scale: Scale
+    scale: ColumnScale
     prior: float = eqx.field(static=True, default=0.0)
 
     @property
@@ -56,7 +63,7 @@ class FactorAnalysis(AbstractEMModel):
         return self.mean.shape[-1]
 
     def _posterior(self, observed: Mask) -> Posterior:
-        return Posterior.of(self.loading, self.noise, observed)
+        return Posterior.from_pattern(self.loading, self.noise, observed)
 
     def _log_prob(self, x: Row, observed: Mask) -> Float[Array, ""]:
         z = jnp.where(observed, x - self.mean, 0)
@@ -68,15 +75,16 @@ class FactorAnalysis(AbstractEMModel):
 
     def _expected_statistics(
         self, x: Float[Array, "n d"], observed: Mask, weight: Float[Array, "n"]
-    ) -> tuple[Regressions, Float[Array, ""]]:
+    ) -> tuple[RegressionStatistics, Float[Array, ""]]:
         posterior = self._posterior(observed)
         deviation = jnp.where(observed, x - self.mean, 0)
         latent = jax.vmap(posterior.mean)(deviation)
         latent = jnp.concatenate([latent, jnp.ones((len(x), 1), x.dtype)], axis=1)
-        weighted, total = weight[:, None] * latent, weight.sum()
+        weighted = weight[:, None] * latent
+        total = weight.sum()
         moments = weighted.T @ latent + total * jnp.pad(posterior.covariance(), (0, 1))
         log_prob = jax.vmap(posterior.log_prob)(deviation)
-        statistics = Regressions(
+        statistics = RegressionStatistics(
             total * observed,
             observed[:, None, None] * moments,
             deviation.T @ weighted,
@@ -85,32 +93,33 @@ class FactorAnalysis(AbstractEMModel):
         )
         return statistics, weight @ log_prob
 
-    def m_step(self, statistics: Regressions) -> "FactorAnalysis":
-        s, identity = statistics, jnp.eye(self.loading.shape[-1] + 1, dtype=self.mean.dtype)
+    def m_step(self, statistics: RegressionStatistics) -> "FactorAnalysis":
+        s = statistics
+        identity = jnp.eye(self.loading.shape[-1] + 1, dtype=self.mean.dtype)
         seen = s.weight > 0
         latent = jnp.where(seen[:, None, None], s.latent, identity)
         w = inverse_cholesky(latent)
-        pseudo = pseudo_variance(1 / self.noise, self.scale.variance)
+        pseudo_scatter = pseudo_variance(1 / self.noise, self.scale.variance)
         slope = (w.mT @ (w @ s.cross[..., None]))[..., 0]
-        left = s.square - (slope * s.cross).sum(1) + self.prior * pseudo
+        residual = s.square - (slope * s.cross).sum(1) + self.prior * pseudo_scatter
         weight = s.weight + self.prior
-        noise = jnp.maximum(left / jnp.where(weight > 0, weight, 1), self.scale.floor)
+        noise = jnp.maximum(residual / jnp.where(weight > 0, weight, 1), self.scale.floor)
         loading = jnp.where(seen[:, None], slope[:, :-1], self.loading)
-        centre, spread = _latent_moments(s.all)
+        centre, root = _latent_moments(s.latent_all)
         return eqx.tree_at(
             lambda p: (p.mean, p.loading, p.noise),
             self,
             (
                 self.mean + jnp.where(seen, slope[:, -1], 0) + loading @ centre,
-                loading @ spread,
+                loading @ root,
                 jnp.where(weight > 0, noise, self.noise),
             ),
         )
 
     def log_prior_density(self) -> Float[Array, ""]:
-        half = 0.5 * jnp.log(self.noise).sum()
-        spread = log_prior_of_covariance(half, 1 / self.noise, self.scale.variance)
-        return self.prior * spread if self.prior else jnp.zeros(())
+        half_log_det = 0.5 * jnp.log(self.noise).sum()
+        log_prior = log_prior_of_covariance(half_log_det, 1 / self.noise, self.scale.variance)
+        return self.prior * log_prior if self.prior else jnp.zeros(())
 
     @classmethod
     def supported_kinds(cls, variable: str, **options: Any) -> frozenset[Kind]:
@@ -126,12 +135,20 @@ class FactorAnalysis(AbstractEMModel):
         latent: int = 2,
         prior: float = 0.0,
     ) -> "FactorAnalysis":
-        """Principal components of the standardised rows, column means in the missing cells."""
+        """Principal components of the standardised rows, with column means in the missing cells.
+
+        Args:
+            latent: number of factors q, default 2.
+            prior: number of pseudo-rows for the noise of each column, default 0 for maximum
+                likelihood.
+
+        Raises PofxError if `latent` is out of range or a column is not real.
+        """
         check_latent(latent, len(columns))
-        scale, filled = scale_of(rows, columns)
+        scale, x = column_scale(rows, columns)
         unit = np.sqrt(np.asarray(scale.variance, np.float64))
-        correlation = np.cov(filled.T / unit[:, None], bias=True)
-        loading, noise = principal(jnp.asarray(correlation), latent, jnp.asarray(1e-3))
+        correlation = np.cov(x.T / unit[:, None], bias=True)
+        loading, noise = fit_factors(jnp.asarray(correlation), latent, jnp.asarray(1e-3))
         return cls(scale.centre, loading * unit[:, None], noise * scale.variance, scale, prior)
 
     @classmethod
@@ -140,40 +157,40 @@ class FactorAnalysis(AbstractEMModel):
         noise = jnp.array([0.2, 0.5, 1.0, 0.3])
         variance = (loading**2).sum(1) + noise
         mean = jnp.arange(4.0)
-        model = cls(mean, loading, noise, Scale(mean, variance, 1e-6 * variance))
+        model = cls(mean, loading, noise, ColumnScale(mean, variance, 1e-6 * variance))
         return Example(model, tuple(Column(f"x{i}", "real", family="normal") for i in range(4)))
 
 
 def _latent_moments(
     moments: Float[Array, "q+1 q+1"],
 ) -> tuple[Float[Array, "q"], Float[Array, "q q"]]:
-    """The mean of z over all rows, and a root of its covariance: 0 and I where there are none."""
+    """The mean of z over all rows and a root of its covariance; 0 and I if there are no rows."""
     total = moments[-1, -1]
-    some = total > 0
-    mean = moments[-1] / jnp.where(some, total, 1)
-    covariance = moments[:-1, :-1] / jnp.where(some, total, 1) - jnp.outer(mean[:-1], mean[:-1])
+    has_rows = total > 0
+    mean = moments[-1] / jnp.where(has_rows, total, 1)
+    covariance = moments[:-1, :-1] / jnp.where(has_rows, total, 1) - jnp.outer(mean[:-1], mean[:-1])
     identity = jnp.eye(len(covariance), dtype=covariance.dtype)
-    covariance = jnp.where(some, covariance, identity)
-    return jnp.where(some, mean[:-1], 0), covariance @ inverse_cholesky(covariance).T
+    covariance = jnp.where(has_rows, covariance, identity)
+    return jnp.where(has_rows, mean[:-1], 0), covariance @ inverse_cholesky(covariance).T
 
 
 @closed_forms.condition.register(FactorAnalysis)
 def _condition(
     p: FactorAnalysis, x: Row, observed: Bool[np.ndarray, "d"], keep: Bool[np.ndarray, "d"]
 ) -> FactorAnalysis:
-    given = p._posterior(jnp.asarray(observed)).given(jnp.where(observed, x - p.mean, 0))
+    conditional = p._posterior(jnp.asarray(observed)).condition(jnp.where(observed, x - p.mean, 0))
     k = np.flatnonzero(keep)
-    move, loading, scale = jax.tree.map(operator.itemgetter(k), (*given, p.scale))
-    return FactorAnalysis(p.mean[k] + move, loading, p.noise[k], scale, p.prior)
+    shift, loading, scale = jax.tree.map(operator.itemgetter(k), (*conditional, p.scale))
+    return FactorAnalysis(p.mean[k] + shift, loading, p.noise[k], scale, p.prior)
 
 
-closed_forms.log_prob_box.register(FactorAnalysis)(box)
+closed_forms.log_prob_box.register(FactorAnalysis)(log_prob_box)
 closed_forms.terms.register(FactorAnalysis)(terms)
 
 
 @closed_forms.entropy.register(FactorAnalysis)
-def _entropy(p: FactorAnalysis, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""]:
-    return p._posterior(jnp.asarray(asked)).entropy()
+def _entropy(p: FactorAnalysis, target_mask: Bool[np.ndarray, "d"]) -> Float[Array, ""]:
+    return p._posterior(jnp.asarray(target_mask)).entropy()
 
 
 @closed_forms.as_gaussian.register(FactorAnalysis)
@@ -184,10 +201,10 @@ def _moments(p: FactorAnalysis) -> tuple[Row, Float[Array, "d d"]]:
 
 @closed_forms.conditional_column.register(FactorAnalysis)
 def _column(p: FactorAnalysis, x: Row, observed: Mask, j: int) -> ColumnMixture:
-    given = p._posterior(observed).given(jnp.where(observed, x - p.mean, 0))
-    move, loading = jax.tree.map(operator.itemgetter(j), given)
+    conditional = p._posterior(observed).condition(jnp.where(observed, x - p.mean, 0))
+    shift, loading = jax.tree.map(operator.itemgetter(j), conditional)
     variance = loading @ loading + p.noise[j]
-    return one_normal(p.mean[j] + move, variance, variance)
+    return univariate_normal(p.mean[j] + shift, variance, variance)
 
 
 @closed_forms.expectation.register(FactorAnalysis)
@@ -198,7 +215,7 @@ def _expectation(p: FactorAnalysis, x: Row, observed: Mask) -> Row:
 
 @closed_forms.most_probable.register(FactorAnalysis)
 def _completion(p: FactorAnalysis, x: Row, observed: Mask) -> tuple[Row, Float[Array, ""]]:
-    # A Gaussian is highest at its mean.
+    # A Gaussian density is highest at its mean.
     best = jnp.where(observed, x, _expectation(p, x, observed))
     return best, p.log_prob(best)
 

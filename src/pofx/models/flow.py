@@ -24,7 +24,7 @@ from pofx.core.abstract_approximate import AbstractDirectConditionals, AbstractE
 from pofx.core.column import KINDS, Column, Kind, check_column_kinds
 from pofx.core.errors import PofxError, check_at_least
 from pofx.core.rows import Rows, make_rows
-from pofx.families.column_moments import summary
+from pofx.families.column_moments import weighted_moments
 from pofx.models.networks.context import Context
 from pofx.nets.bijection import LAYERS, TRANSFORMS, Bijection, BijectionConfig
 
@@ -60,12 +60,12 @@ class Flow(
     log_scale: Float[Array, "d"]
     rounding: Float[Array, "columns"]
 
-    holes: ClassVar[bool] = False
+    learns_from_missing: ClassVar[bool] = False
     sgd_defaults: ClassVar[Mapping[str, Any]] = {"average": 0.99}
 
     @property
     def size(self) -> int:
-        return self.context.columns
+        return self.context.num_columns
 
     def log_density(self, x: Row) -> Float[Array, ""]:
         own, given, log_prior = self.context.split(x)
@@ -82,18 +82,18 @@ class Flow(
         z = jax.random.normal(key, self.shift.shape, self.shift.dtype)
         _, given, _ = self.context.split(row)
         own = self.shift + jnp.exp(self.log_scale) * self.bijection.inverse(z, given)
-        return self.context.put(row, own)
+        return self.context.with_x(row, own)
 
-    def weighted(
+    def weighted_completion(
         self, key: PRNGKeyArray, proposal: AbstractTractable, x: Row, observed: Mask
     ) -> tuple[Row, Float[Array, ""]]:
         def weigh(_, whole):
             return self.log_density(whole)
 
-        return self.context.weighted(key, proposal, x, observed, weigh, self.draw_given)
+        return self.context.weighted_completion(key, proposal, x, observed, weigh, self.draw_given)
 
     def draws_exactly(self, observed: Mask) -> Bool[Array, ""]:
-        return self.context.open(observed)
+        return self.context.is_pure_conditional(observed)
 
     def loss(
         self,
@@ -149,17 +149,17 @@ class Flow(
             raise PofxError(f"tail: expected a number of scales above 0, got {tail:g}")
         inner, outer = jax.random.split(key)
         context = Context.from_data(inner, rows, columns, on)
-        own = [columns[j] for j in context.rest]
+        own = [columns[j] for j in context.x_columns]
         check_column_kinds(own, "a flow", "real")
         rounding = np.zeros(len(columns))
-        rounding[list(context.rest)] = [column.resolution for column in own]
+        rounding[list(context.x_columns)] = [column.resolution for column in own]
         d = len(own)
         plan = BijectionConfig(d, context.size, kind, transform, layers, width, depth, knots, tail)
         x, observed, weight = rows.to_arrays()
-        x, observed = x[:, context.rest], observed[:, context.rest]
-        seen = summary(x, observed * weight[:, None])
+        x, observed = x[:, context.x_columns], observed[:, context.x_columns]
+        seen = weighted_moments(x, observed * weight[:, None])
         # Under the noise of rounding: rows learned from may be alike where others are not.
-        spread = np.sqrt(seen.variance + rounding[list(context.rest)] ** 2 / 12)
+        spread = np.sqrt(seen.variance + rounding[list(context.x_columns)] ** 2 / 12)
         if not spread.all():
             name = own[int(np.argmin(spread))].variable
             raise PofxError(

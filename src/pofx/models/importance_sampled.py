@@ -53,7 +53,7 @@ class ImportanceSampled(AbstractImportanceSampled):
     def size(self) -> int:
         return self.proposal.size
 
-    def weighted(
+    def weighted_completion(
         self, key: PRNGKeyArray, x: Row, observed: Mask
     ) -> tuple[Float[Array, "s d"], Float[Array, "s"]]:
         def known(x, log_density):
@@ -62,15 +62,15 @@ class ImportanceSampled(AbstractImportanceSampled):
         return self._either(x, observed, known, lambda x: self._drawn(key, x, observed))
 
     def _log_prob(self, x: Row, observed: Mask) -> Float[Array, ""]:
-        key = self.noise(x, observed)
+        key = self.row_key(x, observed)
 
         def once(x):
-            return self.model.weighted(key, self.proposal, x, observed)[1]
+            return self.model.weighted_completion(key, self.proposal, x, observed)[1]
 
         def weighed(x):
             _, log_w = self._drawn(key, x, observed)
             # A bound stays one: smoothing could lift it.
-            return log_mean_weight(log_w, smooth=not self.model.below)
+            return log_mean_weight(log_w, smooth=not self.model.is_lower_bound)
 
         def estimated(x):
             return self._direct(observed, once, weighed, x)
@@ -89,17 +89,17 @@ class ImportanceSampled(AbstractImportanceSampled):
     def _drawn(self, key, x, observed):
         """Completions by the proposal, and their log-weights."""
         keys = jax.random.split(key, self.draws)
-        return jax.vmap(lambda k: self.model.weighted(k, self.proposal, x, observed))(keys)
+        return jax.vmap(lambda k: self.model.weighted_completion(k, self.proposal, x, observed))(keys)
 
     def _sample(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
         def resampled(key):
             drawing, picking, moving = jax.random.split(key, 3)
-            rows, log_w = self.weighted(drawing, x, observed)
+            rows, log_w = self.weighted_completion(drawing, x, observed)
             return self._moved(moving, rows[jax.random.categorical(picking, log_w)], observed)
 
         def once(key):
             whole = x.astype(jnp.result_type(float))
-            return self.model.weighted(key, self.proposal, whole, observed)[0]
+            return self.model.weighted_completion(key, self.proposal, whole, observed)[0]
 
         def given(key):
             return self._direct(observed, once, resampled, key)
@@ -137,8 +137,8 @@ class ImportanceSampled(AbstractImportanceSampled):
 
 @closed_forms.expectation.register(ImportanceSampled)
 def _expectation(p: ImportanceSampled, x: Row, observed: Mask) -> Row:
-    key = p.noise(x, observed)
-    rows, log_w = p.weighted(key, x, observed)
+    key = p.row_key(x, observed)
+    rows, log_w = p.weighted_completion(key, x, observed)
     # Given nothing the model draws by itself, and its draws are the same for all such rows.
     new = jax.vmap(p.model.draw)(jax.random.split(key, p.draws))
     return jnp.where(observed.any(), jax.nn.softmax(log_w) @ rows, new.mean(0))

@@ -20,7 +20,7 @@ from pofx.core.registry import discover
 from pofx.core.rows import Rows
 from pofx.families import column_families
 from pofx.families.normal import Normal
-from pofx.models.linear_gaussian.shrinkage import log_prior_of_family, scaled, weights
+from pofx.models.linear_gaussian.shrinkage import log_prior_of_family, scaled, pseudo_row_weights
 
 
 class Independent(AbstractParametric):
@@ -31,7 +31,7 @@ class Independent(AbstractParametric):
     Columns of one family are one group, vectorised. `prior` is a number of pseudo-rows, drawn from
     the columns' own distributions over all data (0: maximum likelihood): as a part of a mixture it
     keeps a category that a component never saw possible, and a density from collapsing. A
-    pseudo-row weighs less the worse a family of numbers explains it (`shrinkage.weights`), so that
+    pseudo-row weighs less the worse a family of numbers explains it (`shrinkage.pseudo_row_weights`), so that
     a narrow component stays narrow.
 
     >>> p = Independent.example(jax.random.key(0)).model
@@ -113,12 +113,12 @@ class Independent(AbstractParametric):
     def pseudo_row(self) -> Any:
         """The statistics that one pseudo-row is expected to give, by its weight in each column."""
         triples = zip(self.groups, self.anchors, self._divergences())
-        return tuple(scaled(weights(kl), f.expected_statistics(own)) for f, own, kl in triples)
+        return tuple(scaled(pseudo_row_weights(kl), f.expected_statistics(own)) for f, own, kl in triples)
 
     def pseudo_weights(self) -> Float[Array, "d"]:
         """The weight of one pseudo-row in each column."""
         kls = self._divergences()
-        return _put([weights(kl) for kl in kls], self.places, kls[0].dtype)
+        return _put([pseudo_row_weights(kl) for kl in kls], self.places, kls[0].dtype)
 
     def _divergences(self) -> list[Float[Array, "c"]]:
         """KL(anchor || family) of columns of numbers; zero of levels, whose pseudo-row is whole."""
@@ -159,7 +159,7 @@ class Independent(AbstractParametric):
         prior: float,
     ) -> "Independent":
         """Each column's family near the cells of positive weight."""
-        places, groups = map(tuple, zip(*column_families.start(columns, x, weight)))
+        places, groups = map(tuple, zip(*column_families.families_from_data(columns, x, weight)))
         return cls(groups, groups, places, prior)
 
     def means(self) -> Row:
@@ -178,7 +178,7 @@ class Independent(AbstractParametric):
         return _put(modes, self.places, modes[0].dtype)
 
     def raw_shapes(self, columns: Sequence[Column]) -> tuple[tuple[int, ...], ...]:
-        groups = column_families.stack(columns)
+        groups = column_families.group_columns(columns)
         return tuple((len(own), family.num_raw(columns[own[0]])) for own, family in groups)
 
     def from_unconstrained(self, raw: tuple[Float[Array, "c size"], ...]) -> "Independent":

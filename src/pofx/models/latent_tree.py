@@ -15,7 +15,7 @@ from pofx.core.errors import check_at_least
 from pofx.core.rows import Rows
 from pofx.families.bernoulli import Bernoulli
 from pofx.families.normal import Normal
-from pofx.models.components.initial_clusters import ENOUGH, clusters
+from pofx.models.components.initial_clusters import MAX_KMEANS_ROWS, kmeans_clusters
 from pofx.models.independent import Independent
 from pofx.models.trees import emission, structure
 from pofx.models.trees.state_tree import StateTree, even_tree
@@ -55,7 +55,7 @@ class LatentTree(TreeModel, AbstractStepwiseEMModel):
         assert self.emissions is not None
         counts = before + rate * (counts + self._pseudo_counts() - before)
         pseudo = emission.pseudo_weights(self.emissions)
-        emissions = emission.stepped(self.emissions, own, known, rate)
+        emissions = emission.stepwise_update(self.emissions, own, known, rate)
         known = known + rate * (weight + pseudo - known)
         return self._with(counts, emissions), (counts, known)
 
@@ -77,11 +77,11 @@ class LatentTree(TreeModel, AbstractStepwiseEMModel):
         x, observed, weight = rows.to_arrays()
         cells = observed * weight[:, None]
         parents = structure.chow_liu(columns, x, cells, prior)
-        owner = clusters(key, rows, columns, k, init)
+        owner = kmeans_clusters(key, rows, columns, k, init)
         one = Independent.from_cells(columns, x, cells, prior)
-        order = np.asarray(jax.random.permutation(key, len(x)))[:ENOUGH]
+        order = np.asarray(jax.random.permutation(key, len(x)))[:MAX_KMEANS_ROWS]
         shares = np.eye(k, dtype=np.float32)[owner[order], None]
-        emissions = emission.started(one, shares, x[order], cells[order])
+        emissions = emission.from_data(one, shares, x[order], cells[order])
         size = np.bincount(owner, weight, k) + prior / k
         share = size / size.sum()
         transition = TOGETHER * np.eye(k) + (1 - TOGETHER) * share

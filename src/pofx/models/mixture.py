@@ -13,24 +13,24 @@ from pofx.core import closed_forms
 from pofx.core.abstract import AbstractEMModel, AbstractTractable, Example, Mask, Row
 from pofx.core.column import Column, Kind
 from pofx.core.column_mixture import ColumnMixture
-from pofx.core.component_axis import over_components, stack
+from pofx.core.component_axis import over_components, stack_modules
 from pofx.core.double_double import Double
 from pofx.core.errors import PofxError
 from pofx.core.rows import Rows
-from pofx.models.components.initial_clusters import clusters
-from pofx.models.components.log_prob_terms import log_posterior, mixed_terms, part_terms
+from pofx.models.components.initial_clusters import kmeans_clusters
+from pofx.models.components.log_prob_terms import log_posterior, mixture_terms, part_terms
 from pofx.models.components.operations import (
     draw,
     log_prior_density,
     log_probs,
     log_probs_of_rows,
     log_weights,
-    maximised,
-    mixed_box,
-    mixed_column,
-    mixed_completion,
-    mixed_expectation,
-    mixed_moments,
+    m_step_parts,
+    mixture_log_prob_box,
+    mixture_column,
+    mixture_most_probable,
+    mixture_expectation,
+    mixture_moments,
     part_class,
     part_statistics,
     responsibilities,
@@ -91,7 +91,7 @@ class Mixture(AbstractEMModel):
     def m_step(self, statistics: Any) -> "Mixture":
         shares, own = statistics
         weights = log_weights(shares, self.prior, self.log_weights)
-        return Mixture(weights, maximised(self.parts, own), self.prior)
+        return Mixture(weights, m_step_parts(self.parts, own), self.prior)
 
     def log_prior_density(self) -> Float[Array, ""]:
         return log_prior_density(self.log_weights, self.prior, self.parts)
@@ -124,10 +124,10 @@ class Mixture(AbstractEMModel):
         seed, inner = jax.random.split(key)
         one, options = part_class(part, options)
         template = one.from_data(inner, rows, columns, prior=prior, **options)
-        owner = clusters(seed, rows, columns, components, init)
+        owner = kmeans_clusters(seed, rows, columns, components, init)
         shares = np.eye(components, dtype=rows.x.dtype)[owner]
-        unshared = cls(jnp.zeros(components), stack([template] * components), prior)
-        return _shared_out(unshared, rows, rows.split(shares))
+        unshared = cls(jnp.zeros(components), stack_modules([template] * components), prior)
+        return _shared_out(unshared, rows, rows.to_chunks(shares))
 
     @classmethod
     def example(cls, key: PRNGKeyArray) -> Example:
@@ -137,7 +137,7 @@ class Mixture(AbstractEMModel):
             for i, e in enumerate(parts)
         ]
         return Example(
-            Mixture(jnp.log(jnp.array([0.5, 0.3, 0.2])), stack(parts)),
+            Mixture(jnp.log(jnp.array([0.5, 0.3, 0.2])), stack_modules(parts)),
             Gaussian.example(key).columns,
         )
 
@@ -177,12 +177,12 @@ def _entropy(p: Mixture, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""] | Non
 @closed_forms.moments.register(Mixture)
 def _moments(p: Mixture) -> tuple[Row, Float[Array, "d d"]] | None:
     rule = closed_forms.moments.find(p.parts)
-    return rule and mixed_moments(p.log_weights, *over_components(rule)(p.parts))
+    return rule and mixture_moments(p.log_weights, *over_components(rule)(p.parts))
 
 
 @closed_forms.conditional_column.register(Mixture)
 def _column(p: Mixture, x: Row, observed: Mask, j: int) -> ColumnMixture | None:
-    return mixed_column(p._posterior(x, observed), p.parts, x, observed, j)
+    return mixture_column(p._posterior(x, observed), p.parts, x, observed, j)
 
 
 @closed_forms.log_prob_box.register(Mixture)
@@ -196,13 +196,13 @@ def _box(
     given: Mask | None = None,
 ) -> Float[Array, ""] | None:
     weights = jax.nn.log_softmax(p.log_weights) if given is None else p._posterior(x, given)
-    return mixed_box(weights, p.parts, x, observed, place, low, high, given)
+    return mixture_log_prob_box(weights, p.parts, x, observed, place, low, high, given)
 
 
 @closed_forms.terms.register(Mixture)
 def _terms(p: Mixture, x: Row, observed: Mask, fine: bool) -> Double:
     each = part_terms(p.parts, x, observed, fine)
-    return mixed_terms(jax.nn.log_softmax(p.log_weights), each)
+    return mixture_terms(jax.nn.log_softmax(p.log_weights), each)
 
 
 @closed_forms.as_gaussian.register(Mixture)
@@ -213,12 +213,12 @@ def _normal(p: Mixture) -> tuple[Row, Float[Array, "d d"]] | None:
 
 @closed_forms.expectation.register(Mixture)
 def _expectation(p: Mixture, x: Row, observed: Mask) -> Row | None:
-    return mixed_expectation(p._posterior(x, observed), p.parts, x, observed)
+    return mixture_expectation(p._posterior(x, observed), p.parts, x, observed)
 
 
 @closed_forms.most_probable.register(Mixture)
 def _completion(p: Mixture, x: Row, observed: Mask) -> tuple[Row, Float[Array, ""]] | None:
-    return mixed_completion(jax.nn.log_softmax(p.log_weights), p.parts, x, observed)
+    return mixture_most_probable(jax.nn.log_softmax(p.log_weights), p.parts, x, observed)
 
 
 @closed_forms.latent.register(Mixture)

@@ -23,17 +23,16 @@ from pofx.core.abstract_approximate import AbstractEnergyModel
 from pofx.core.column import KINDS, Column, Kind
 from pofx.core.errors import PofxError, check_at_least, unknown_name_error, warn
 from pofx.core.rows import Rows
-from pofx.models.energies.annealed_importance import blackjax, warn_mixing, warn_weights, worth
-from pofx.models.energies.base_model import drawn, plain
-from pofx.models.energies.base_model import reference as learned
+from pofx.models.energies.annealed_importance import import_blackjax, warn_mixing, warn_weights, is_reliable
+from pofx.models.energies.base_model import draw_rows, fit_reference, smooth_real_columns
 from pofx.models.energies.tilted_chains import (
-    ANNEALED,
-    SAMPLES,
+    ANNEALED_CHAINS,
+    LOG_Z_DRAWS,
     TiltedDistribution,
-    cooled,
-    ran,
-    sampled,
-    stepped,
+    anneal_log_z,
+    run_chains,
+    estimate_log_z,
+    mcmc_step,
 )
 from pofx.models.independent import Independent
 from pofx.nets.row_embedding import Embedding
@@ -89,7 +88,7 @@ class NeuralEnergy(
     noise: float = eqx.field(static=True, default=0.1)
     temperatures: int = eqx.field(static=True, default=500)
 
-    holes: ClassVar[bool] = False
+    learns_from_missing: ClassVar[bool] = False
     sampling_cost: ClassVar[str] = f"{DRAWN} steps of a Markov chain"
     sgd_defaults: ClassVar[Mapping[str, Any]] = {"average": 0.99, "rate": 3e-3}
 
@@ -107,7 +106,7 @@ class NeuralEnergy(
     def step(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
         """A step of a chain, which leaves p(x_M | x_O) as it is."""
         one = jnp.ones_like(self.step_size)
-        return stepped(key, self.tilted, x, observed, one, self.step_size)[0]
+        return mcmc_step(key, self.tilted, x, observed, one, self.step_size)[0]
 
     def draw(self, key: PRNGKeyArray) -> Row:
         picking, moving = jax.random.split(key)
@@ -168,20 +167,20 @@ class NeuralEnergy(
     ) -> "NeuralEnergy":
         """Chains from draws of the reference, weighed; their moves tuned, and log Z."""
         sampling, going, cooling = jax.random.split(key, 3)
-        found, chains, steepest = sampled(sampling, self.tilted, len(self.chains))
+        found, chains, steepest = estimate_log_z(sampling, self.tilted, len(self.chains))
         if not steepest <= LARGEST * self.size:
             _warn(f"the energy explodes: its network tilts by {float(steepest):.3g} nats")
-        run = ran(going, self.tilted, chains, self.step_size)
+        run = run_chains(going, self.tilted, chains, self.step_size)
         warn_mixing(np.asarray(run.energies))
-        if self.moves and not LEAST <= run.accepted <= MOST:
-            _warn(f"chains hardly follow the energy: {float(run.accepted):.2f} of moves accepted")
+        if self.moves and not LEAST <= run.acceptance <= MOST:
+            _warn(f"chains hardly follow the energy: {float(run.acceptance):.2f} of moves accepted")
         own = run.chains, run.step_size
         p = eqx.tree_at(lambda p: (p.chains, p.step_size), self, own)
-        draws = SAMPLES
-        if not (worth(found, draws) and found.stderr <= SURE):
-            other = cooled(cooling, p.tilted, p.step_size, p.temperatures)
-            if not worth(found, draws) or other.stderr < found.stderr:
-                found, draws = other, ANNEALED
+        draws = LOG_Z_DRAWS
+        if not (is_reliable(found, draws) and found.stderr <= SURE):
+            other = anneal_log_z(cooling, p.tilted, p.step_size, p.temperatures)
+            if not is_reliable(found, draws) or other.stderr < found.stderr:
+                found, draws = other, ANNEALED_CHAINS
         warn_weights(found, draws)
         return eqx.tree_at(lambda p: (p.log_z, p.log_z_stderr), p, (found.log_z, found.stderr))
 
@@ -214,7 +213,7 @@ class NeuralEnergy(
         check_at_least(0, depth=depth)
         if not noise > 0:
             raise PofxError(f"noise: expected a number above 0, got {noise!r}")
-        moves = plain(columns)
+        moves = smooth_real_columns(columns)
         if loss == "score" and len(moves) < len(columns):
             other = next(c for j, c in enumerate(columns) if j not in moves)
             raise PofxError(
@@ -223,9 +222,9 @@ class NeuralEnergy(
                 "columns only; use loss='nce'"
             )
         if moves:
-            blackjax()
+            import_blackjax()
         learning, building, drawing = jax.random.split(key, 3)
-        base = learned(learning, rows, columns, reference)
+        base = fit_reference(learning, rows, columns, reference)
         x, observed, weight = rows.to_arrays()
         embedding = Embedding.from_data(columns, x, observed * weight[:, None])
         net = SmoothMLP.init(building, (embedding.size, *[width] * depth, 1))
@@ -245,13 +244,13 @@ class NeuralEnergy(
     @classmethod
     def example(cls, key: PRNGKeyArray) -> Example:
         reference, columns = Independent.example(key)
-        x = np.asarray(drawn(reference, key, 200))
+        x = np.asarray(draw_rows(reference, key, 200))
         embedding = Embedding.from_data(columns, x, np.ones(x.shape))
         net = SmoothMLP.init(key, (embedding.size, 8, 1))
         last = 0.7 * jax.random.normal(key, net.weights[-1].shape)
         net = eqx.tree_at(lambda n: n.weights[-1], net, last)
         model = _begun(key, net, embedding, reference, 32, columns)
-        found, chains, _ = sampled(key, model.tilted, 32)
+        found, chains, _ = estimate_log_z(key, model.tilted, 32)
         own = chains, found.log_z, found.stderr
         whole = eqx.tree_at(lambda p: (p.chains, p.log_z, p.log_z_stderr), model, own)
         return Example(whole, columns)
@@ -267,7 +266,7 @@ def _begun(
     **settings: Any,
 ) -> NeuralEnergy:
     """A model whose chains are rows of the reference."""
-    rows, moves = drawn(reference, key, chains), plain(columns)
+    rows, moves = draw_rows(reference, key, chains), smooth_real_columns(columns)
     rounding = np.zeros(len(columns))
     rounding[list(moves)] = [columns[j].resolution for j in moves]
     zero = jnp.zeros(())

@@ -15,9 +15,9 @@ from pofx.core.abstract import AbstractEMModel, Example, Mask, Row
 from pofx.core.column import Column, Kind
 from pofx.core.column_mixture import ColumnMixture
 from pofx.core.rows import Rows
-from pofx.models.gaussian import one_normal
-from pofx.models.linear_gaussian.latent_linear import Posterior, box, check_latent, principal, terms
-from pofx.models.linear_gaussian.moments import Moments, Scale, scale_of
+from pofx.models.gaussian import univariate_normal
+from pofx.models.linear_gaussian.latent_linear import Posterior, log_prob_box, check_latent, fit_factors, terms
+from pofx.models.linear_gaussian.moments import GaussianStatistics, ColumnScale, column_scale
 from pofx.models.linear_gaussian.shrinkage import log_prior_of_covariance, pseudo_variance
 
 
@@ -39,7 +39,7 @@ class PPCA(AbstractEMModel):
     mean: Float[Array, "d"]
     loading: Float[Array, "d q"]
     noise: Float[Array, ""]
-    scale: Scale
+    scale: ColumnScale
     prior: float = eqx.field(static=True, default=0.0)
 
     @property
@@ -47,7 +47,7 @@ class PPCA(AbstractEMModel):
         return self.mean.shape[-1]
 
     def _posterior(self, observed: Mask) -> Posterior:
-        return Posterior.of(self.loading, jnp.full(self.size, self.noise), observed)
+        return Posterior.from_pattern(self.loading, jnp.full(self.size, self.noise), observed)
 
     def _log_prob(self, x: Row, observed: Mask) -> Float[Array, ""]:
         z = jnp.where(observed, x - self.mean, 0)
@@ -59,24 +59,24 @@ class PPCA(AbstractEMModel):
 
     def _expected_statistics(
         self, x: Float[Array, "n d"], observed: Mask, weight: Float[Array, "n"]
-    ) -> tuple[Moments, Float[Array, ""]]:
+    ) -> tuple[GaussianStatistics, Float[Array, ""]]:
         posterior = self._posterior(observed)
         z = jnp.where(observed, x - self.mean, 0)
         z = jnp.where(observed, z, jax.vmap(posterior.mean)(z) @ self.loading.T)
-        half = jnp.where(observed[:, None], 0, self.loading @ posterior.root())
+        half = jnp.where(observed[:, None], 0, self.loading @ posterior.covariance_root())
         left = half @ half.T + jnp.diag(jnp.where(observed, 0, self.noise))
         weighted, total = weight[:, None] * z, weight.sum()
         log_prob = jax.vmap(self._log_prob, (0, None))(x, observed)
-        return Moments(total, weighted.sum(0), weighted.T @ z + total * left), weight @ log_prob
+        return GaussianStatistics(total, weighted.sum(0), weighted.T @ z + total * left), weight @ log_prob
 
-    def m_step(self, statistics: Moments) -> "PPCA":
+    def m_step(self, statistics: GaussianStatistics) -> "PPCA":
         weight = statistics.weight + self.prior
         some = weight > 0
         shift, scatter = statistics.scatter()
         pseudo = pseudo_variance(self._precision(), self.scale.variance)
         scatter = scatter + self.prior * jnp.diag(pseudo)
         covariance = scatter / jnp.where(some, weight, 1)
-        loading, noise = principal(covariance, self.loading.shape[-1], self.scale.floor.max())
+        loading, noise = fit_factors(covariance, self.loading.shape[-1], self.scale.floor.max())
         return eqx.tree_at(
             lambda p: (p.mean, p.loading, p.noise),
             self,
@@ -90,7 +90,7 @@ class PPCA(AbstractEMModel):
     def _precision(self) -> Float[Array, "d"]:
         """The diagonal of the inverse covariance, by Woodbury's identity."""
         p = self._posterior(jnp.ones(self.size, bool))
-        return (1 - ((self.loading @ p.root()) ** 2).sum(1) / self.noise) / self.noise
+        return (1 - ((self.loading @ p.covariance_root()) ** 2).sum(1) / self.noise) / self.noise
 
     def log_prior_density(self) -> Float[Array, ""]:
         half = self._posterior(jnp.ones(self.size, bool)).log_det()
@@ -113,9 +113,9 @@ class PPCA(AbstractEMModel):
     ) -> "PPCA":
         """The principal components of the rows with column means in the missing cells."""
         check_latent(latent, len(columns))
-        scale, filled = scale_of(rows, columns)
+        scale, filled = column_scale(rows, columns)
         covariance = jnp.asarray(np.atleast_2d(np.cov(filled.T, bias=True)))
-        loading, noise = principal(covariance, latent, scale.floor.max())
+        loading, noise = fit_factors(covariance, latent, scale.floor.max())
         return cls(scale.centre, loading, noise, scale, prior)
 
     @classmethod
@@ -123,7 +123,7 @@ class PPCA(AbstractEMModel):
         loading = jax.random.normal(key, (4, 2))
         variance = (loading**2).sum(1) + 0.3
         mean = jnp.arange(4.0)
-        model = cls(mean, loading, jnp.asarray(0.3), Scale(mean, variance, 1e-6 * variance))
+        model = cls(mean, loading, jnp.asarray(0.3), ColumnScale(mean, variance, 1e-6 * variance))
         return Example(model, tuple(Column(f"x{i}", "real", family="normal") for i in range(4)))
 
 
@@ -131,13 +131,13 @@ class PPCA(AbstractEMModel):
 def _condition(
     p: PPCA, x: Row, observed: Bool[np.ndarray, "d"], keep: Bool[np.ndarray, "d"]
 ) -> PPCA:
-    given = p._posterior(jnp.asarray(observed)).given(jnp.where(observed, x - p.mean, 0))
+    condition = p._posterior(jnp.asarray(observed)).condition(jnp.where(observed, x - p.mean, 0))
     k = np.flatnonzero(keep)
     move, loading, scale = jax.tree.map(operator.itemgetter(k), (*given, p.scale))
     return PPCA(p.mean[k] + move, loading, p.noise, scale, p.prior)
 
 
-closed_forms.log_prob_box.register(PPCA)(box)
+closed_forms.log_prob_box.register(PPCA)(log_prob_box)
 closed_forms.terms.register(PPCA)(terms)
 
 
@@ -154,10 +154,10 @@ def _moments(p: PPCA) -> tuple[Row, Float[Array, "d d"]]:
 
 @closed_forms.conditional_column.register(PPCA)
 def _column(p: PPCA, x: Row, observed: Mask, j: int) -> ColumnMixture:
-    given = p._posterior(observed).given(jnp.where(observed, x - p.mean, 0))
+    condition = p._posterior(observed).condition(jnp.where(observed, x - p.mean, 0))
     move, loading = jax.tree.map(operator.itemgetter(j), given)
     variance = loading @ loading + p.noise
-    return one_normal(p.mean[j] + move, variance, variance)
+    return univariate_normal(p.mean[j] + move, variance, variance)
 
 
 @closed_forms.expectation.register(PPCA)

@@ -16,14 +16,14 @@ from pofx.core.errors import check_at_least
 from pofx.core.rows import Rows
 from pofx.models.energies.annealed_importance import warn_means, warn_mixing, warn_weights
 from pofx.models.energies.boltzmann import (
-    ANNEALED,
+    ANNEALED_CHAINS,
     BoltzmannLayers,
-    based,
-    log_sum,
-    partition,
-    summed,
+    draw_base,
+    log_hidden_sum,
+    log_partition,
+    exact_log_z,
 )
-from pofx.models.energies.visible_units import CARRIED, Visible
+from pofx.models.energies.visible_units import SUPPORTED_KINDS, VisibleUnits
 
 BURNT, KEPT = 200, 800
 """Sweeps of the chains after training: first unseen, then looked at for how they mix."""
@@ -57,14 +57,14 @@ class RBM(AbstractEnergyModel, AbstractOnePhase):
 
     weights: Float[Array, "d hidden"]
     hidden_bias: Float[Array, "hidden"]
-    visible: Visible
+    visible: VisibleUnits
     chains: Float[Array, "m d"]
     log_z: Float[Array, ""]
     log_z_stderr: Float[Array, ""]
     sweeps: int = eqx.field(static=True, default=1)
     temperatures: int = eqx.field(static=True, default=2000)
 
-    holes: ClassVar[bool] = False
+    learns_from_missing: ClassVar[bool] = False
     sampling_cost: ClassVar[str] = f"{DRAWN} sweeps of a Markov chain"
     # Pseudo-likelihood is rough, and rises and falls: patience would mistake that for the end.
     sgd_defaults: ClassVar[Mapping[str, Any]] = {"average": 0.99, "rate": 5e-3, "patience": 0}
@@ -75,8 +75,8 @@ class RBM(AbstractEnergyModel, AbstractOnePhase):
 
     def energy(self, x: Row) -> Float[Array, ""]:
         """F(x) = -log Σ_h exp(-E(x, h)), the free energy, in nats."""
-        z = self.visible.inward(x)
-        return self.visible.energies(z).sum() - log_sum(self.layers.inputs(z)).sum()
+        z = self.visible.standardise(x)
+        return self.visible.energies(z).sum() - log_hidden_sum(self.layers.inputs(z)).sum()
 
     @property
     def layers(self) -> BoltzmannLayers:
@@ -85,7 +85,7 @@ class RBM(AbstractEnergyModel, AbstractOnePhase):
 
     def step(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
         """A sweep of block Gibbs sampling, which leaves p(x_M | x_O) as it is."""
-        return jnp.where(observed, x, self.layers.swept(key, x, jnp.ones((), self.weights.dtype)))
+        return jnp.where(observed, x, self.layers.gibbs_sweep(key, x, jnp.ones((), self.weights.dtype)))
 
     def draw(self, key: PRNGKeyArray) -> Row:
         picking, moving = jax.random.split(key)
@@ -138,8 +138,8 @@ class RBM(AbstractEnergyModel, AbstractOnePhase):
         other level; a real one, whose conditional density is not closed, against a step of random
         length away (Ceylan and Gutmann 2018). Of more than 32 columns some judge.
         """
-        if self.layers.countable:
-            return jax.vmap(self.energy)(x) + summed(self.layers)
+        if self.layers.is_enumerable:
+            return jax.vmap(self.energy)(x) + exact_log_z(self.layers)
         choosing, going, reaching = jax.random.split(key, 3)
         few = min(self.size, JUDGED)
         j = jax.random.choice(choosing, self.size, (few,), replace=False)
@@ -147,11 +147,11 @@ class RBM(AbstractEnergyModel, AbstractOnePhase):
         away = reach * jax.random.normal(going, (len(x), few), x.dtype)
 
         def one(x, away):
-            z = self.visible.inward(x)
-            other = self.visible.either(z.at[j].add(away), self.visible.inward(1 - x))
+            z = self.visible.standardise(x)
+            other = self.visible.where_real(z.at[j].add(away), self.visible.standardise(1 - x))
             inputs = self.layers.inputs(z)
             change = ((other - z) / self.visible.variance())[j]
-            hidden = log_sum(inputs + change[:, None] * self.weights[j]) - log_sum(inputs)
+            hidden = log_hidden_sum(inputs + change[:, None] * self.weights[j]) - log_hidden_sum(inputs)
             gain = (self.visible.energies(z) - self.visible.energies(other))[j] + hidden.sum(1)
             return jax.nn.softplus(gain).sum() * (self.size / few)
 
@@ -168,14 +168,14 @@ class RBM(AbstractEnergyModel, AbstractOnePhase):
         chains, energies, means = _ran(self, going)
         warn_mixing(np.asarray(energies))
         warn_means(np.asarray(means))
-        found = partition(self.layers, measuring, self.temperatures)
-        warn_weights(found, ANNEALED)
+        found = log_partition(self.layers, measuring, self.temperatures)
+        warn_weights(found, ANNEALED_CHAINS)
         own = chains, found.log_z, found.stderr
         return eqx.tree_at(lambda p: (p.chains, p.log_z, p.log_z_stderr), self, own)
 
     @classmethod
     def supported_kinds(cls, variable: str, **options: Any) -> frozenset[Kind]:
-        return frozenset(CARRIED)
+        return frozenset(SUPPORTED_KINDS)
 
     @classmethod
     def from_data(
@@ -192,9 +192,9 @@ class RBM(AbstractEnergyModel, AbstractOnePhase):
         """Columns at their means, all but independent."""
         check_at_least(1, hidden=hidden, sweeps=sweeps, chains=chains, temperatures=temperatures)
         weighing, leaning, drawing = jax.random.split(key, 3)
-        visible = Visible.from_data(rows, columns)
+        visible = VisibleUnits.from_data(rows, columns)
         # Standardised numbers are a saddle to weights near zero and to units that lean alike.
-        size = visible.either(jnp.full(len(columns), 0.1), jnp.full(len(columns), 0.01))
+        size = visible.where_real(jnp.full(len(columns), 0.1), jnp.full(len(columns), 0.01))
         weights = size[:, None] * jax.random.normal(weighing, (len(columns), hidden))
         model = _begun(drawing, weights, visible, chains, sweeps, temperatures)
         lean = any(visible.real) * jax.random.normal(leaning, (hidden,))
@@ -206,15 +206,15 @@ class RBM(AbstractEnergyModel, AbstractOnePhase):
         columns = (*binary, Column("x", "real", family="normal"))
         own = np.array([0.4, 0.7, 0.5, 1.0]), np.array([1, 1, 1, 2.0]), np.zeros(4)
         weights = 0.7 * jax.random.normal(key, (4, 3))
-        model = _begun(key, weights, Visible.of(*own, np.arange(4) == 3), 32)
-        log_z = partition(model.layers, key, model.temperatures).log_z
+        model = _begun(key, weights, VisibleUnits.from_moments(*own, np.arange(4) == 3), 32)
+        log_z = log_partition(model.layers, key, model.temperatures).log_z
         return Example(eqx.tree_at(lambda p: p.log_z, model, log_z), columns)
 
 
 def _begun(
     key: PRNGKeyArray,
     weights: Float[Array, "d hidden"],
-    visible: Visible,
+    visible: VisibleUnits,
     chains: int,
     sweeps: int = 1,
     temperatures: int = 2000,
@@ -231,7 +231,7 @@ def _begun(
         sweeps=sweeps,
         temperatures=temperatures,
     )
-    return eqx.tree_at(lambda p: p.chains, model, based(model.layers, key, chains))
+    return eqx.tree_at(lambda p: p.chains, model, draw_base(model.layers, key, chains))
 
 
 @eqx.filter_jit
@@ -243,13 +243,13 @@ def _ran(
     Places are in standard deviations of the data from its mean.
     """
     shift = p.visible.shift
-    deviation = p.visible.either(jnp.ones_like(shift), jnp.sqrt(shift * (1 - shift)))
+    deviation = p.visible.where_real(jnp.ones_like(shift), jnp.sqrt(shift * (1 - shift)))
 
     def sweep(carry, now):
         p, total = carry
         key, kept = now
         p = p.advance(key)
-        place = jax.vmap(p.visible.inward)(p.chains) / deviation
+        place = jax.vmap(p.visible.standardise)(p.chains) / deviation
         return (p, total + kept * place / KEPT), jax.vmap(p.energy)(p.chains)
 
     steps = jax.random.split(key, BURNT + KEPT), jnp.arange(BURNT + KEPT) >= BURNT

@@ -17,12 +17,12 @@ from pofx.core.double_double import Double
 from pofx.core.errors import PofxError
 from pofx.core.log_ratios import log_conditional
 from pofx.core.rows import Rows, make_rows
-from pofx.models.components.initial_clusters import clusters
-from pofx.models.components.log_prob_terms import log_posterior, mixed_terms, terms
+from pofx.models.components.initial_clusters import kmeans_clusters
+from pofx.models.components.log_prob_terms import log_posterior, mixture_terms, terms
 from pofx.models.components.operations import (
-    likeliest,
+    most_probable_component,
     log_weights,
-    mixed_moments,
+    mixture_moments,
     part_class,
     responsibilities,
 )
@@ -120,7 +120,7 @@ class Stack(AbstractEMModel):
                 f"components: expected 1 to {rows.count}, the number of rows; got {components}"
             )
         seed, *keys = jax.random.split(key, components + 1)
-        owner = clusters(seed, rows, columns, components, "k-means++")
+        owner = kmeans_clusters(seed, rows, columns, components, "k-means++")
         one, options = part_class(part, options)
         x, observed, weight = rows.to_arrays()
         parts, shares = [], []
@@ -136,7 +136,7 @@ class Stack(AbstractEMModel):
     @classmethod
     def example(cls, key: PRNGKeyArray) -> Example:
         tree, columns = LatentTree.example(key)
-        other = emission.of_states(tree.emissions, jnp.array([1, 0, 1]))
+        other = emission.select_states(tree.emissions, jnp.array([1, 0, 1]))
         return Example(cls(jnp.log(jnp.array([0.3, 0.7])), (other, tree)), columns)
 
 
@@ -196,7 +196,7 @@ def _box(
 
 @closed_forms.terms.register(Stack)
 def _terms(p: Stack, x: Row, observed: Mask, fine: bool) -> Double:
-    return mixed_terms(jax.nn.log_softmax(p.log_weights), p.terms(x, observed))
+    return mixture_terms(jax.nn.log_softmax(p.log_weights), p.terms(x, observed))
 
 
 @closed_forms.moments.register(Stack)
@@ -205,7 +205,7 @@ def _moments(p: Stack) -> tuple[Row, Float[Array, "d d"]] | None:
     if own is None:
         return None
     means, covariances = map(jnp.stack, zip(*own))
-    return mixed_moments(p.log_weights, means, covariances)
+    return mixture_moments(p.log_weights, means, covariances)
 
 
 @closed_forms.most_probable.register(Stack)
@@ -214,4 +214,4 @@ def _completion(p: Stack, x: Row, observed: Mask) -> tuple[Row, Float[Array, ""]
     if own is None:
         return None
     best, scores = map(jnp.stack, zip(*own))
-    return likeliest(jax.nn.log_softmax(p.log_weights), best, scores)
+    return most_probable_component(jax.nn.log_softmax(p.log_weights), best, scores)

@@ -92,7 +92,7 @@ class VAE(AbstractLowerBound, AbstractOnePhase):
         raw = jnp.split(self.decoder(z), ends)
         return self.part.from_unconstrained(tuple(r.reshape(s) for r, s in zip(raw, self.shapes)))
 
-    def weighted(
+    def weighted_completion(
         self, key: PRNGKeyArray, proposal: AbstractTractable, x: Row, observed: Mask
     ) -> tuple[Row, Float[Array, ""]]:
         hidden, filling = jax.random.split(key)

@@ -87,7 +87,7 @@ def decide(p: NamedModel, data: Any, target: str, rule: DecisionRule) -> Decisio
             tail = _tail_probability(p, data, target, rule)
             reason[tail < rule.outlier_level] = OUTLIER
     action = _with_rejected(best.action, reason != "", variable)
-    if variable.time and not variable.discrete:
+    if variable.time_kind and not variable.discrete:
         action = as_numpy(action, variable.dtype)
     return Decisions(target, action, best.expected_cost, tail, reason)
 

@@ -38,7 +38,7 @@ def interval(
         raise PofxError(f"level: expected a probability between 0 and 1, got {level!r}")
     ends = ((1 - level) / 2, (1 + level) / 2)
     quantiles = conditional_summary(p, data, target, unseen, ends, draws, seed).quantiles
-    dtype = variable.dtype if variable.time else exact_dtype(variable) or "float64"
+    dtype = variable.dtype if variable.time_kind else exact_dtype(variable) or "float64"
     unit = replace(Variable("", "real", dtype=dtype), shift=variable.shift, scale=variable.scale)
     return number_table(p, ["low", "high"], quantiles, data, unit)
 

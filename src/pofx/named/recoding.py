@@ -63,7 +63,7 @@ def measure(variable: Variable, any_levels: bool = False) -> str:
         return f"{shape}one of {'' if any_levels else f'{len(variable.levels)} '}levels"
     if variable.kind == "count":
         return f"{shape}a count"
-    what = f"a number in {variable.unit}" if variable.time else "a number"
+    what = f"a number in {variable.unit}" if variable.time_kind else "a number"
     spikes = ", ".join(f"{spike:.12g}" for spike in variable.spikes)
     return f"{shape}{what} with point masses at {spikes}" if spikes else f"{shape}{what}"
 

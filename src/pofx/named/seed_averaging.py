@@ -12,7 +12,7 @@ import numpy as np
 from pofx.core.abstract_approximate import (
     NUM_SEEDS,
     energy_ids,
-    estimates,
+    has_estimates,
     reseeded,
     with_shifted_log_z,
 )
@@ -33,7 +33,7 @@ def average_over_seeds(query: Callable[..., Any], *models: Any) -> Any:
     answer already has. It counts whatever the query does with the estimates, but no bias. log Z of
     an energy is estimated only once: the effect of its error is the slope of the answer in log Z.
     """
-    if not any(estimates(p.model) for p in models):
+    if not any(has_estimates(p.model) for p in models):
         return query(*models)
 
     def with_seed(number: int, energy: bytes = b"", stderrs: float = 0.0) -> Any:

@@ -59,7 +59,7 @@ def warn_of_weights(
     proposes_itself = (
         isinstance(model, AbstractImportanceSampled) and not model.model.needs_proposal
     )
-    bound = "a bound on log p" if diagnostics.below else "log p"
+    bound = "a bound on log p" if diagnostics.is_lower_bound else "log p"
     hint = "an exact model" if proposes_itself else "another proposal=, or an exact model"
     effective = diagnostics.effective[lost] * diagnostics.draws
     limit = pareto_k_threshold(diagnostics.draws)

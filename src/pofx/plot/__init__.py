@@ -1,17 +1,18 @@
-"""Pictures of a distribution: functions that draw on axes and return them, so that they compose.
+"""Pictures of a distribution.
 
-Each takes what it draws, mostly a `Joint` and maybe data, and `ax`, the axes to draw on; without it
-the figure is a fresh one that needs no display: `pofx.plot.marginal(p, "x").figure.savefig(path)`.
+Each function takes what it draws (mostly a `Joint`, some also data), draws it on the axes `ax` and
+returns the axes. Without `ax` a new figure is made that needs no display:
+`pofx.plot.marginal(p, "x").figure.savefig(path)`.
 """
 
-from pofx.plot.diagnostics import learning, reliability, tail_probability
+from pofx.plot.diagnostics import learning_curve, reliability, tail_probability
 from pofx.plot.evidence import evidence
 from pofx.plot.images import completions, images
 from pofx.plot.information import bernoulli_entropy, information
 from pofx.plot.one_column import marginal
 from pofx.plot.primitives import curves, image_grid, matrix, scatter
 from pofx.plot.style import COLOURS, MARKERS, figure
-from pofx.plot.two_columns import joint
+from pofx.plot.two_columns import pair
 
 __all__ = [
     "COLOURS",
@@ -24,10 +25,10 @@ __all__ = [
     "image_grid",
     "images",
     "information",
-    "joint",
-    "learning",
+    "learning_curve",
     "marginal",
     "matrix",
+    "pair",
     "reliability",
     "scatter",
     "tail_probability",

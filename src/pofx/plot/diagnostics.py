@@ -8,15 +8,15 @@ from pofx.core.errors import PofxError, unknown_name_error
 from pofx.joint.joint import Joint
 from pofx.named.model import check_positive_int
 from pofx.plot.evidence import probabilities_of
-from pofx.plot.style import DATA, INK, MODEL, legend, on, plain, split
+from pofx.plot.style import DATA_COLOUR, INK_COLOUR, MODEL_COLOUR, legend, get_axes, hide_spines, split
 from pofx.queries.calibration import Calibration, calibration
 from pofx.table.frames.reading import read_frame
 
-BANDED = 0.95
+BAND_COVERAGE = 0.95
 """The probability that a bar of uniform shares lies in the band."""
 
 
-def learning(p: Joint, *, ax: Any = None) -> Any:
+def learning_curve(p: Joint, *, ax: Any = None) -> Any:
     """Log-likelihood in nats a row before each step of learning, the steps on x.
 
     The axis shows the last gains: it begins where nine tenths of the steps lie above, and what is
@@ -26,24 +26,24 @@ def learning(p: Joint, *, ax: Any = None) -> Any:
     history = np.array([np.nan if h is None else h for h in p.fit_info.get("history", ())], float)
     if not np.isfinite(history).any():
         raise PofxError("learning: the model does not know how it was learned")
-    ax = on(ax)
+    ax = get_axes(ax)
     last = int(p.fit_info["steps"])
     step = np.arange(last - len(history), last) + 1
-    style = {"color": MODEL, "markersize": 3.5, "marker": "o" if len(step) <= 60 else None}
+    style = {"color": MODEL_COLOUR, "markersize": 3.5, "marker": "o" if len(step) <= 60 else None}
     ax.plot(step, history, clip_on=True, **style)
     known = history[np.isfinite(history)]
     low, high = np.quantile(known, 0.1), known.max()
     if len(known) > 10 and known.min() < high - 3 * (high - low):
         ax.set_ylim(high - 1.5 * (high - low), high + 0.15 * (high - low))
         note = f"below: step {step[0]}, {known[0]:.2f}"
-        style = {"fontsize": 8, "color": INK, "ha": "right"}
+        style = {"fontsize": 8, "color": INK_COLOUR, "ha": "right"}
         ax.annotate(note, (0.98, 0.03), xycoords="axes fraction", **style)
     ax.xaxis.get_major_locator().set_params(integer=True)
     ended = "converged" if p.fit_info.get("converged") else "not converged"
     ax.set_title(f"{p.fit_info['model']}, {p.fit_info['rows']} rows, {ended}", fontsize=9)
     ax.set(xlabel="step", ylabel="log-likelihood (nats a row)")
     ax.ticklabel_format(axis="y", useOffset=False)
-    return plain(ax)
+    return hide_spines(ax)
 
 
 def tail_probability(
@@ -67,23 +67,23 @@ def tail_probability(
     check_positive_int("bins", bins)
     found = np.asarray(p.tail_probability(data, seed=seed).value)
     n, edges = len(found), np.linspace(0, 1, bins + 1)
-    ax = on(ax)
-    low, high = np.array(binom.interval(BANDED, n, 1 / bins)) / n
+    ax = get_axes(ax)
+    low, high = np.array(binom.interval(BAND_COVERAGE, n, 1 / bins)) / n
     ax.axhspan(
         low, high, color="#DCE8F2", linewidth=0, label="where 95 % of bars lie by chance", zorder=0
     )
-    ax.axhline(1 / bins, color=MODEL, linestyle=":", linewidth=1, zorder=1)
+    ax.axhline(1 / bins, color=MODEL_COLOUR, linestyle=":", linewidth=1, zorder=1)
     weights = np.full(n, 1 / n)
-    style = {"color": DATA, "edgecolor": "white", "linewidth": 0.4, "zorder": 0.5}
+    style = {"color": DATA_COLOUR, "edgecolor": "white", "linewidth": 0.4, "zorder": 0.5}
     ax.hist(found, edges, weights=weights, label=f"{n} rows", **style)
     if fresh:
         own = np.asarray(p.tail_probability(p.sample(n, seed=seed + 1), seed=seed).value)
-        style = {"histtype": "step", "color": MODEL, "linewidth": 1.2, "zorder": 3}
+        style = {"histtype": "step", "color": MODEL_COLOUR, "linewidth": 1.2, "zorder": 3}
         ax.hist(own, edges, weights=weights, label=f"{n} draws of the model", **style)
     ax.set(xlabel="tail probability of a row", ylabel=f"share of rows (bins of {1 / bins:.3g})")
     ax.set(xlim=(0, 1))
     legend(ax, above=True)
-    return plain(ax)
+    return hide_spines(ax)
 
 
 def reliability(
@@ -107,11 +107,11 @@ def reliability(
     ['accuracy: share that is true', 'rows']
     """
     found = calibration(*_coded(probabilities, truth), bins, equal=equal)
-    ax = on(ax, (4, 4.2))
+    ax = get_axes(ax, (4, 4.2))
     ax.plot([0, 1], [0, 1], color="#808080", linestyle="--", linewidth=1, label="calibrated")
     error = found.error
     label = f"ECE {error.value:.1%} ± {error.stderr:.1%}, by chance {found.by_chance:.1%}"
-    style = {"color": MODEL, "marker": "o", "markersize": 4.5, "capsize": 2, "linewidth": 1}
+    style = {"color": MODEL_COLOUR, "marker": "o", "markersize": 4.5, "capsize": 2, "linewidth": 1}
     ax.errorbar(found.confidence, found.accuracy, found.stderr, label=label, **style)
     low = min((found.accuracy - found.stderr).min(), found.confidence.min()) - 0.05
     ax.set(xlim=(max(found.confidence.min() - 0.1, 0), 1), ylim=(max(low, 0), 1.03))
@@ -119,7 +119,7 @@ def reliability(
     ax.grid(alpha=0.3)
     legend(ax, above=True)
     _counts(ax, found)
-    return plain(ax)
+    return hide_spines(ax)
 
 
 def _counts(ax: Any, found: Calibration) -> None:
@@ -127,11 +127,11 @@ def _counts(ax: Any, found: Calibration) -> None:
     side = split(ax, "below", 0.24)
     used = np.searchsorted(found.edges[1:-1], found.confidence, side="left")
     left, right = found.edges[used], found.edges[used + 1]
-    style = {"color": DATA, "edgecolor": "white", "linewidth": 0.4}
+    style = {"color": DATA_COLOUR, "edgecolor": "white", "linewidth": 0.4}
     side.bar(left, found.count, right - left, align="edge", **style)
     side.set(xlabel="confidence: p of the most probable level", ylabel="rows")
     ax.tick_params(labelbottom=False)
-    plain(side)
+    hide_spines(side)
 
 
 def _coded(probabilities: Any, truth: Any) -> tuple[Any, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 from pofx.core.errors import PofxError
 from pofx.joint.joint import Joint
 from pofx.plot import plot_data
-from pofx.plot.style import COLOURS, LINES, MARKERS, SHOWN, legend, number, on, plain, word
+from pofx.plot.style import COLOURS, LINE_STYLES, MARKERS, MAX_LINES, legend, format_number, get_axes, hide_spines, short_label
 from pofx.table.frames.reading import read_frame
 
 
@@ -42,23 +42,23 @@ def evidence(
     if not order:
         raise PofxError("row: expected at least one cell beside the target")
     posterior = _posteriors(p, target, {name: cells[name] for name in order})
-    ax = on(ax, (1.8 + 0.55 * (len(order) + 1), 4.3))
+    ax = get_axes(ax, (1.8 + 0.55 * (len(order) + 1), 4.3))
     names = plot_data.level_names(p.schema.variable(target))
-    shown = np.argsort(-posterior.max(0), kind="stable")[:SHOWN]
+    shown = np.argsort(-posterior.max(0), kind="stable")[:MAX_LINES]
     for k in range(len(names)):
         style = {"color": "#D0D0D0", "linewidth": 0.8, "zorder": 1}
         if k in shown:
             own = int(np.flatnonzero(np.sort(shown) == k)[0])
-            style = {"color": COLOURS[own], "marker": MARKERS[own], "linestyle": LINES[own]}
+            style = {"color": COLOURS[own], "marker": MARKERS[own], "linestyle": LINE_STYLES[own]}
             style |= {"markersize": 5, "label": names[k], "clip_on": False}
         ax.plot(range(len(order) + 1), posterior[:, k], **style)
-    texts = ["prior", *(f"+ {word(name).strip()}{_value(cells[name])}" for name in order)]
+    texts = ["prior", *(f"+ {short_label(name).strip()}{_value(cells[name])}" for name in order)]
     ax.set_xticks(range(len(texts)), texts, rotation=40, ha="right", fontsize=8)
     ax.set(ylim=(0, 1), xlabel="evidence, added from left to right")
-    ax.set_ylabel(f"p({word(target).strip()} | evidence)")
+    ax.set_ylabel(f"p({short_label(target).strip()} | evidence)")
     ax.grid(axis="y", alpha=0.3)
-    legend(ax, above=True, ncols=4, title=word(target))
-    return plain(ax)
+    legend(ax, above=True, ncols=4, title=short_label(target))
+    return hide_spines(ax)
 
 
 def _cells(p: Joint, target: str, row: Any) -> dict[str, Any]:
@@ -98,4 +98,4 @@ def probabilities_of(table: Any) -> np.ndarray:
 def _value(value: Any) -> str:
     if np.ndim(value):
         return f" ({np.isfinite(value).sum()} entries)"
-    return f" = {number(value) if isinstance(value, float) else word(value).strip()}"
+    return f" = {format_number(value) if isinstance(value, float) else short_label(value).strip()}"

@@ -9,7 +9,7 @@ from pofx.joint.joint import Joint
 from pofx.named.model import check_positive_int
 from pofx.plot import plot_data
 from pofx.plot.primitives import image_grid
-from pofx.plot.style import INK, on, word
+from pofx.plot.style import INK_COLOUR, get_axes, short_label
 
 
 def images(
@@ -31,21 +31,21 @@ def images(
     check_positive_int("n", n)
     if by is None:
         drawn = [p.marginal(name).sample(n, seed=seed)[name]]
-        labels = [plot_data.told(p.marginal(name), name)]
+        labels = [plot_data.label(p.marginal(name), name)]
     else:
         variable = plot_data.plain_variable(p, by)
         if not variable.discrete:
             raise PofxError(f"by: expected a column of levels, and {by!r} is {variable.kind}")
         q = p.marginal(name, by)
         drawn = [q.given({by: k}).sample(n, seed=seed)[name] for k in variable.levels]
-        labels = [f"{word(by)} = {level}" for level in plot_data.level_names(variable)]
+        labels = [f"{short_label(by)} = {level}" for level in plot_data.level_names(variable)]
     sheet = np.stack(drawn).astype(np.float64)
     top = float(np.quantile(sheet, 0.995)) if top is None else top
-    ax = on(ax, _size(*sheet.shape))
+    ax = get_axes(ax, _size(*sheet.shape))
     image_grid(ax, sheet, top=top)
     height = sheet.shape[2] + 1
     for i, label in enumerate(labels):
-        ax.text(-0.5, (i + 0.5) * height, label, ha="right", va="center", fontsize=8, color=INK)
+        ax.text(-0.5, (i + 0.5) * height, label, ha="right", va="center", fontsize=8, color=INK_COLOUR)
     return ax
 
 
@@ -76,12 +76,12 @@ def completions(
     given = np.where(holes, np.nan, whole)
     filled = [table[name] for table in q.impute({name: given}, draws=draws, seed=seed)]
     sheet = np.stack([whole, given, *filled], axis=1)
-    ax = on(ax, _size(*sheet.shape))
+    ax = get_axes(ax, _size(*sheet.shape))
     image_grid(ax, sheet, top=float(np.nanmax(whole)) if top is None else top)
     width = shape[1] + 1
     many = f"{draws} draws of the rest" if draws > 1 else "a draw"
     for place, label in ((0.5, "seen"), (1.5, "given"), (2 + draws / 2, many)):
-        ax.text(place * width, -0.6, label, ha="center", va="bottom", fontsize=8, color=INK)
+        ax.text(place * width, -0.6, label, ha="center", va="bottom", fontsize=8, color=INK_COLOUR)
     return ax
 
 

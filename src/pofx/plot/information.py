@@ -8,11 +8,11 @@ import numpy as np
 from pofx.core.errors import PofxError
 from pofx.joint.joint import Joint
 from pofx.named.precision import to_nats
-from pofx.plot.primitives import heat
-from pofx.plot.style import INK, MODEL, on, plain, words
+from pofx.plot.primitives import heatmap
+from pofx.plot.style import INK_COLOUR, MODEL_COLOUR, get_axes, hide_spines, short_labels
 
 ORDERS = ("near", "given")
-WORDY, ERRORS = 16, 9
+MAX_LABELLED, MAX_WITH_ERRORS = 16, 9
 """The most columns for whose cells there is room for numbers, and for an error each."""
 
 
@@ -53,16 +53,16 @@ def information(
     error = np.broadcast_to(told.stderr, value.shape)[np.ix_(place, place)]
     shown = [names[i] for i in place]
     texts = [[_cell(*pair, len(names)) for pair in zip(*row)] for row in zip(value, error)]
-    if len(names) <= WORDY:
+    if len(names) <= MAX_LABELLED:
         for i, name in enumerate(shown):
             texts[i][i] = _entropy(p, name, unit)
-    room = len(names) * (0.45 if len(names) <= WORDY else 0.2)
-    ax = on(ax, (2 + room, 1.5 + 0.93 * room))
+    room = len(names) * (0.45 if len(names) <= MAX_LABELLED else 0.2)
+    ax = get_axes(ax, (2 + room, 1.5 + 0.93 * room))
     worst = np.nanmax(error)
     label = f"mutual information ({unit}{f', errors up to {worst:.1g}' if worst > 0 else ''})"
-    heat(ax, value, texts, words(shown), words(shown), label, 7 if len(names) <= WORDY else 5.5)
+    heatmap(ax, value, texts, short_labels(shown), short_labels(shown), label, 7 if len(names) <= MAX_LABELLED else 5.5)
     if any(texts[i][i] for i in range(len(shown))):
-        ax.set_xlabel("diagonal: entropy H of a column of levels", fontsize=8, color=INK)
+        ax.set_xlabel("diagonal: entropy H of a column of levels", fontsize=8, color=INK_COLOUR)
     return ax
 
 
@@ -79,10 +79,10 @@ def _near(nats: np.ndarray) -> np.ndarray:
 
 
 def _cell(value: float, error: float, many: int) -> str:
-    if np.isnan(value) or many > WORDY:
+    if np.isnan(value) or many > MAX_LABELLED:
         return ""
     told = f"{round(value, 2) + 0.0:.2f}"
-    return f"{told}\n±{error:.3f}" if error >= 0.0005 and many <= ERRORS else told
+    return f"{told}\n±{error:.3f}" if error >= 0.0005 and many <= MAX_WITH_ERRORS else told
 
 
 def _entropy(p: Joint, name: str, unit: str) -> str:
@@ -105,12 +105,12 @@ def bernoulli_entropy(*, unit: str = "bits", ax: Any = None) -> Any:
 
     p = np.linspace(0, 1, 401)
     height = (entr(p) + entr(1 - p)) / to_nats(1.0, unit)
-    ax, top = on(ax), height.max()
-    ax.plot(p, height, color=MODEL)
+    ax, top = get_axes(ax), height.max()
+    ax.plot(p, height, color=MODEL_COLOUR)
     ax.plot([0.5, 0.5, 0], [0, top, top], color="#808080", linestyle=":", linewidth=1)
-    ax.plot(0.5, top, "o", color=MODEL, clip_on=False)
+    ax.plot(0.5, top, "o", color=MODEL_COLOUR, clip_on=False)
     note = f"a fair coin: {top:.3g} {'bit' if unit == 'bits' else unit}"
     ax.annotate(note, (0.5, top), (0, 6), textcoords="offset points", ha="center", fontsize=8)
     ax.set(xlabel="probability p of a success", ylabel=f"entropy H ({unit})", xlim=(0, 1))
     ax.set_ylim(0, 1.12 * top)
-    return plain(ax)
+    return hide_spines(ax)

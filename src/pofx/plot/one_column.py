@@ -7,12 +7,12 @@ import numpy as np
 
 from pofx.joint.joint import Joint
 from pofx.plot import plot_data
-from pofx.plot.style import DATA, INK, MODEL, legend, on, plain, tilted, word
+from pofx.plot.style import DATA_COLOUR, INK_COLOUR, MODEL_COLOUR, legend, get_axes, hide_spines, rotate_labels, short_label
 from pofx.table.schema import Variable
 
-MANY = 30
+MAX_LEVELS = 30
 """The most levels that one picture shows: those of the highest probability."""
-SPIKE = "#D55E00"
+SPIKE_COLOUR = "#D55E00"
 
 
 def marginal(
@@ -41,16 +41,16 @@ def marginal(
     q = (p.given(given) if given else p).marginal(name)
     seen = None if data is None else plot_data.columns(p, [name], data, given)[0]
     if variable.discrete:
-        ax = on(ax, (max(4, 1 + 0.22 * min(len(variable.levels), MANY)), 3.4))
+        ax = get_axes(ax, (max(4, 1 + 0.22 * min(len(variable.levels), MAX_LEVELS)), 3.4))
         _bars(ax, q, variable, np.arange(len(variable.levels)), seen)
     else:
-        ax, draws = on(ax), plot_data.drawn(q, seed)[name]
+        ax, draws = get_axes(ax), plot_data.draw_columns(q, seed)[name]
         low, high = plot_data.span(variable, draws, *([] if seen is None else [seen]))
-        if variable.kind == "count" and high - low < plot_data.BARS:
+        if variable.kind == "count" and high - low < plot_data.MAX_BARS:
             _bars(ax, q, variable, np.arange(low, high + 1), seen)
         else:
             _curve(ax, q, variable, low, high, seen)
-    return plain(ax)
+    return hide_spines(ax)
 
 
 def _bars(
@@ -60,22 +60,22 @@ def _bars(
     levels, name = variable.levels, variable.name
     cells = [levels[int(v)] for v in values] if levels else values
     height = plot_data.density(q, {name: cells})
-    kept = plot_data.likeliest(height, MANY) if levels else np.arange(len(values))
+    kept = plot_data.top_levels(height, MAX_LEVELS) if levels else np.arange(len(values))
     place, width = np.arange(len(kept)) if levels else values, 0.8 if seen is None else 0.4
     shift = 0 if seen is None else width / 2
-    label = plot_data.told(q, name)
-    ax.bar(place - shift, height[kept], width, color=MODEL, label=label, linewidth=0)
+    label = plot_data.label(q, name)
+    ax.bar(place - shift, height[kept], width, color=MODEL_COLOUR, label=label, linewidth=0)
     if seen is not None:
         share = (seen[:, None] == values[kept]).mean(0)
-        rows = {"color": DATA, "edgecolor": INK, "hatch": "////", "linewidth": 0.5}
+        rows = {"color": DATA_COLOUR, "edgecolor": INK_COLOUR, "hatch": "////", "linewidth": 0.5}
         ax.bar(place + shift, share, width, label=f"{len(seen)} rows", **rows)
     if levels:
         names = [plot_data.level_names(variable)[i] for i in kept]
-        ax.set_xticks(place, names, **tilted(names))
+        ax.set_xticks(place, names, **rotate_labels(names))
     else:
         ax.xaxis.get_major_locator().set_params(integer=True)
     more = f" ({len(kept)} of {len(levels)} levels)" if len(kept) < len(values) else ""
-    ax.set(xlabel=f"{word(name)}{more}", ylabel="probability")
+    ax.set(xlabel=f"{short_label(name)}{more}", ylabel="probability")
     legend(ax, above=True)
 
 
@@ -88,7 +88,7 @@ def _curve(
         histogram(ax, variable, seen, low, high, len(seen))
     x = plot_data.grid(variable, low, high)
     y = plot_data.density(q, {name: x})
-    ax.plot(x, y, color=MODEL, label=plot_data.told(q, name))
+    ax.plot(x, y, color=MODEL_COLOUR, label=plot_data.label(q, name))
     # A density may grow without bound at an end of its support.
     top = 1.6 * np.quantile(y, 0.99)
     ax.set(xlim=(low, high), ylim=(0, top if y.max() > top else None))
@@ -104,11 +104,11 @@ def histogram(
 ) -> None:
     """Rows in bins as a density; of the whole are those on point masses and beyond the axis too."""
     edges = plot_data.bin_edges(variable, seen, low, high)
-    smooth = seen[~plot_data.on_spike(variable, seen)]
+    smooth = seen[~plot_data.is_on_spike(variable, seen)]
     beyond = int(((smooth < edges[0]) | (smooth > edges[-1])).sum())
     label = f"{of} rows" + (f", {beyond} beyond the axis" if beyond else "")
     weight = np.full(len(smooth), 1 / (of * (edges[1] - edges[0])))
-    style = {"color": DATA, "edgecolor": "white", "linewidth": 0.4, "label": label, **style}
+    style = {"color": DATA_COLOUR, "edgecolor": "white", "linewidth": 0.4, "label": label, **style}
     ax.hist(smooth, edges, weights=weight, **style)
 
 
@@ -118,11 +118,11 @@ def _stems(ax: Any, q: Joint, variable: Variable, seen: np.ndarray | None) -> An
     spikes = plot_data.spikes(variable)
     mass = plot_data.density(q, {variable.name: spikes})
     stems = side.stem(spikes, mass, basefmt=" ", label="point mass")
-    stems.stemlines.set(color=SPIKE, linewidth=1.5, clip_on=False)
-    stems.markerline.set(color=SPIKE, marker="D", markersize=5, clip_on=False)
+    stems.stemlines.set(color=SPIKE_COLOUR, linewidth=1.5, clip_on=False)
+    stems.markerline.set(color=SPIKE_COLOUR, marker="D", markersize=5, clip_on=False)
     if seen is not None:
         share = (seen.astype(np.float32)[:, None] == spikes.astype(np.float32)).mean(0)
-        side.plot(spikes, share, "s", mfc="none", mec=INK, label="share of rows")
+        side.plot(spikes, share, "s", mfc="none", mec=INK_COLOUR, label="share of rows")
     side.set(ylim=(0, 1.15 * side.get_ylim()[1]), ylabel="probability of a point mass")
     side.spines["top"].set_visible(False)
     return side

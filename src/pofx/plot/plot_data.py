@@ -7,7 +7,7 @@ import numpy as np
 
 from pofx.core.errors import PofxError
 from pofx.joint.joint import Joint
-from pofx.plot.style import word, words
+from pofx.plot.style import short_label, short_labels
 from pofx.table.encoding import encode, encode_values
 from pofx.table.schema import Variable
 
@@ -17,7 +17,7 @@ TAILS = (0.002, 0.01, 0.03)
 """The shares of draws or rows that may lie far beyond an end of an axis; the first that serves."""
 POINTS = 400
 """Points of a curve."""
-BARS = 40
+MAX_BARS = 40
 """The most whole numbers that are drawn as bars."""
 
 
@@ -58,7 +58,7 @@ def columns(
     return [x[:, j] * v.scale + v.shift for j, v in zip(entries, own)]
 
 
-def drawn(p: Joint, seed: int) -> dict[str, np.ndarray]:
+def draw_columns(p: Joint, seed: int) -> dict[str, np.ndarray]:
     """Draws of every plain column, as `columns` gives them."""
     names = [v.name for v in p.schema.variables if not v.shape]
     return dict(zip(names, columns(p, names, p.sample(DRAWS, seed=seed))))
@@ -66,7 +66,7 @@ def drawn(p: Joint, seed: int) -> dict[str, np.ndarray]:
 
 def span(variable: Variable, *samples: np.ndarray) -> tuple[float, float]:
     """Where an axis begins and ends that shows all of some samples but far tails."""
-    smooth = [s[~on_spike(variable, s)] for s in samples]
+    smooth = [s[~is_on_spike(variable, s)] for s in samples]
     ends = [*(_ends(s) for s in smooth if len(s)), *((x, x) for x in spikes(variable))]
     low, high = min(e[0] for e in ends), max(e[1] for e in ends)
     if variable.kind == "count":
@@ -95,7 +95,7 @@ def grid(variable: Variable, low: float, high: float, points: int = POINTS) -> n
     if variable.kind == "count":
         return np.unique(np.rint(x))
     x = x[x > 0] if variable.kind == "positive" else x
-    return x[~on_spike(variable, x)]
+    return x[~is_on_spike(variable, x)]
 
 
 def spikes(variable: Variable) -> np.ndarray:
@@ -103,7 +103,7 @@ def spikes(variable: Variable) -> np.ndarray:
     return np.array(() if variable.kind == "count" else variable.spikes)
 
 
-def on_spike(variable: Variable, values: np.ndarray) -> np.ndarray:
+def is_on_spike(variable: Variable, values: np.ndarray) -> np.ndarray:
     """Which values are such point masses, as models of float32 take them."""
     return np.isin(values.astype(np.float32), spikes(variable).astype(np.float32))
 
@@ -136,34 +136,34 @@ def unit_of(variable: Variable, width: int = 16) -> str:
     """What the height of a curve over a number is; on two lines where the name is long."""
     if variable.kind == "count":
         return "probability"
-    name = word(variable.name)
+    name = short_label(variable.name)
     return f"density per {variable.density_unit} of{' ' if len(name) <= width else chr(10)}{name}"
 
 
 def axis(own: Any, variable: Variable) -> None:
     """Names the axis of a variable's values: times by the calendar, durations by their unit."""
-    name = word(variable.name)
-    if variable.time == "instant":
+    name = short_label(variable.name)
+    if variable.time_kind == "instant":
         from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
         # matplotlib counts days since 1970-01-01 too
         locator = AutoDateLocator(minticks=3, maxticks=6)
         own.set_major_locator(locator)
         own.set_major_formatter(ConciseDateFormatter(locator))
-    own.set_label_text(f"{name} (s)" if variable.time not in (None, "instant") else name)
+    own.set_label_text(f"{name} (s)" if variable.time_kind not in (None, "instant") else name)
 
 
-def told(p: Joint, *names: str) -> str:
+def label(p: Joint, *names: str) -> str:
     """p(names | evidence), as words for a legend."""
-    bar = f" | {word(', '.join(p.evidence), 40).strip()}" if p.evidence else ""
-    return f"p({', '.join(w.strip() for w in words(names))}{bar})"
+    bar = f" | {short_label(', '.join(p.evidence), 40).strip()}" if p.evidence else ""
+    return f"p({', '.join(w.strip() for w in short_labels(names))}{bar})"
 
 
-def likeliest(probability: np.ndarray, most: int) -> np.ndarray:
+def top_levels(probability: np.ndarray, most: int) -> np.ndarray:
     """The levels that a picture has room for, in their order: those of the highest probability."""
     return np.sort(np.argsort(-probability, kind="stable")[:most])
 
 
 def level_names(variable: Variable) -> list[str]:
     """The levels of a variable, as words."""
-    return words([str(level) for level in variable.levels])
+    return short_labels([str(level) for level in variable.levels])

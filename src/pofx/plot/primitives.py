@@ -1,21 +1,29 @@
-"""The plain pictures that others are made of: points, a matrix, lines, images."""
+"""The basic pictures that others are made of: points, a matrix, lines, images."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from pofx.plot.style import COLOURS, MARKERS, plain, tilted
+from pofx.plot.style import COLOURS, MARKERS, hide_spines, rotate_labels
 
 
 def scatter(ax: Any, x: Any, y: Any, group: Any, levels: Sequence[str]) -> Any:
-    """Points of two columns, a colour and a marker for each level of a third."""
+    """Draw points of two columns, with a colour and a marker per level of a third column.
+
+    Args:
+        ax: the axes to draw on, which are returned.
+        x: the first column, (n,).
+        y: the second column, (n,).
+        group: the level of each point, (n,).
+        levels: the levels to draw, in order; at most 8.
+    """
     group = np.asarray(group)
     for level, colour, marker in zip(levels, COLOURS, MARKERS):
-        own = group == level
+        members = group == level
         ax.scatter(
-            np.asarray(x)[own],
-            np.asarray(y)[own],
+            np.asarray(x)[members],
+            np.asarray(y)[members],
             s=14,
             color=colour,
             marker=marker,
@@ -23,17 +31,24 @@ def scatter(ax: Any, x: Any, y: Any, group: Any, levels: Sequence[str]) -> Any:
             linewidths=0,
             label=level,
         )
-    return plain(ax)
+    return hide_spines(ax)
 
 
 def matrix(ax: Any, values: np.ndarray, names: Sequence[str], unit: str) -> Any:
-    """A symmetric matrix with its numbers in it, the diagonal left out."""
-    shown = np.where(np.eye(len(names), dtype=bool), np.nan, values)
-    texts = [["" if np.isnan(v) else f"{v:.2f}" for v in row] for row in shown]
-    return heat(ax, shown, texts, names, names, unit)
+    """Draw a symmetric matrix with its numbers, without its diagonal.
+
+    Args:
+        ax: the axes to draw on, which are returned.
+        values: the matrix, (d, d).
+        names: the name of each row and column, (d,).
+        unit: the label of the colour bar.
+    """
+    off_diagonal = np.where(np.eye(len(names), dtype=bool), np.nan, values)
+    texts = [["" if np.isnan(v) else f"{v:.2f}" for v in row] for row in off_diagonal]
+    return heatmap(ax, off_diagonal, texts, names, names, unit)
 
 
-def heat(
+def heatmap(
     ax: Any,
     values: np.ndarray,
     texts: Sequence[Sequence[str]],
@@ -42,12 +57,22 @@ def heat(
     unit: str,
     size: float = 7,
 ) -> Any:
-    """A table of shades from zero up, a text in each cell; NaN is left white."""
+    """Draw a table of shades, from zero up, with a text in each cell.
+
+    Args:
+        ax: the axes to draw on, which are returned.
+        values: the table, (rows, columns); cells that are NaN stay white.
+        texts: the text of each cell.
+        rows: the name of each row.
+        columns: the name of each column.
+        unit: the label of the colour bar.
+        size: the font size of the texts, in points.
+    """
     image = ax.imshow(values, cmap="Blues", vmin=0, vmax=_top(values), aspect="auto")
     for (i, j), value in np.ndenumerate(values):
         colour = "white" if value > 0.6 * _top(values) else "black"
         ax.text(j, i, texts[i][j], ha="center", va="center", fontsize=size, color=colour)
-    ax.set_xticks(range(len(columns)), columns, **tilted(columns))
+    ax.set_xticks(range(len(columns)), columns, **rotate_labels(columns))
     ax.set_yticks(range(len(rows)), rows, fontsize=8 if len(rows) <= 16 else 6.5)
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
@@ -59,34 +84,47 @@ def heat(
 
 
 def _top(values: np.ndarray) -> float:
-    # What is below a cell's two decimals is not shown as if it were much.
+    # A table of values that round to 0.00 should not look as if they were large.
     return max(float(np.nanmax(values)), 0.01) if (values > 0).any() else 1.0
 
 
 def curves(
     ax: Any, x: Sequence[float], lines: Mapping[str, tuple[Sequence[float], Sequence[float]]]
 ) -> Any:
-    """Lines with bars of one standard error, a marker each."""
+    """Draw lines with error bars of one standard error and one marker per line.
+
+    Args:
+        ax: the axes to draw on, which are returned.
+        x: the places of the points, (n,).
+        lines: values and standard errors, (n,) each, by the name of the line.
+    """
     for (name, (y, error)), colour, marker in zip(lines.items(), COLOURS, MARKERS):
         ax.errorbar(
             x, y, yerr=error, color=colour, marker=marker, capsize=2, markersize=5, label=name
         )
     ax.grid(alpha=0.3)
-    return plain(ax)
+    return hide_spines(ax)
 
 
 def image_grid(ax: Any, images: np.ndarray, *, top: float | None = None) -> Any:
-    """Images of shape (rows, columns, height, width) side by side; a missing pixel is tinted."""
+    """Draw images side by side, with missing pixels tinted.
+
+    Args:
+        ax: the axes to draw on, which are returned.
+        images: (rows, columns, height, width); NaN is a missing pixel.
+        top: the value drawn in black, by default the largest; 0 is white.
+    """
     rows, columns, height, width = images.shape
     pad = 1
     sheet = np.full((rows * (height + pad) + pad, columns * (width + pad) + pad, 3), 1.0)
     top = float(np.nanmax(images)) if top is None else top
     for i in range(rows):
         for j in range(columns):
-            one = images[i, j]
-            shade = 1 - np.clip(one / top, 0, 1)
-            cell = np.where(np.isnan(one)[..., None], (0.62, 0.76, 0.86), shade[..., None])
-            y, x = pad + i * (height + pad), pad + j * (width + pad)
+            image = images[i, j]
+            shade = 1 - np.clip(image / top, 0, 1)
+            cell = np.where(np.isnan(image)[..., None], (0.62, 0.76, 0.86), shade[..., None])
+            y = pad + i * (height + pad)
+            x = pad + j * (width + pad)
             sheet[y : y + height, x : x + width] = cell
     ax.imshow(sheet, interpolation="nearest")
     ax.set_axis_off()

@@ -1,72 +1,92 @@
-"""Axes and what all pictures share: colours, marks for eyes that see none, words that fit."""
+"""What all pictures share: colours, markers, line styles, axes, legends and short labels."""
 
 import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-# Okabe and Ito (2008): told apart by colour-blind readers, and in grey.
+# Okabe and Ito (2008): colour-blind readers can distinguish them, also when printed in grey.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*")
-LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 3)))
-MODEL, DATA, INK = COLOURS[0], "#BFBFBF", "#404040"
-"""Colours of what the model says, of what was seen, and of words and rules."""
-SHOWN = 8
-"""The most lines that one picture tells apart."""
-WIDTH = 32
-"""The longest word that a picture writes in full."""
+LINE_STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 3)))
+MODEL_COLOUR, DATA_COLOUR, INK_COLOUR = COLOURS[0], "#BFBFBF", "#404040"
+"""Colours of what the model says, of the data, and of text and rules."""
+MAX_LINES = 8
+"""The most lines in different styles that one picture shows."""
+MAX_LABEL_LENGTH = 32
+"""Characters of the longest label that a picture shows in full."""
 
 
 def figure(
     rows: int = 1, columns: int = 1, size: tuple[float, float] = (4, 3.4)
 ) -> tuple[Any, Any]:
-    """A figure of small axes that need no display, and the axes, in an array of (rows, columns).
+    """Return a figure of small axes that needs no display, and its axes.
 
-    `size` is that of one axes in inches, width and height.
+    Args:
+        rows: rows of axes.
+        columns: columns of axes.
+        size: width and height of one axes, in inches.
 
-    >>> drawn, axes = figure(1, 2)
+    Returns:
+        The figure, and an array of axes of shape (rows, columns).
+
+    >>> canvas, axes = figure(1, 2)
     >>> axes.shape
     (1, 2)
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    drawn = Figure(figsize=(size[0] * columns, size[1] * rows), dpi=150, layout="constrained")
-    FigureCanvasAgg(drawn)
-    return drawn, drawn.subplots(rows, columns, squeeze=False)
+    canvas = Figure(figsize=(size[0] * columns, size[1] * rows), dpi=150, layout="constrained")
+    FigureCanvasAgg(canvas)
+    return canvas, canvas.subplots(rows, columns, squeeze=False)
 
 
-def on(ax: Any, size: tuple[float, float] = (4, 3.4)) -> Any:
-    """The axes given, or fresh ones of a size in inches."""
+def get_axes(ax: Any, size: tuple[float, float] = (4, 3.4)) -> Any:
+    """Return `ax`, or new axes of `size` inches if it is None."""
     return figure(size=size)[1][0, 0] if ax is None else ax
 
 
 def split(ax: Any, where: str, ratio: float) -> Any:
-    """New axes on the "right" of others or "below", in a part of their room; the axis is shared.
+    """Return new axes next to `ax`, taken out of its room, that share one of its axes.
 
-    Axes that stand in no grid keep their room, and the new ones lie beyond it.
+    Axes that are in no grid keep their room, and the new axes lie outside of it.
+
+    Args:
+        ax: the axes to split.
+        where: "right" (the y axis is shared) or "below" (the x axis is shared).
+        ratio: the size of the new axes, as a multiple of what `ax` keeps.
     """
-    spec, right = ax.get_subplotspec(), where == "right"
+    spec = ax.get_subplotspec()
+    right = where == "right"
     share = {"sharey": ax} if right else {"sharex": ax}
     if spec is None:
         return ax.inset_axes(
             [1.06, 0, ratio, 1] if right else [0, -0.06 - ratio, 1, ratio], **share
         )
     ratios = {"width_ratios" if right else "height_ratios": (1, ratio)}
-    own, other = spec.subgridspec(*((1, 2) if right else (2, 1)), **ratios)
-    ax.set_subplotspec(own)
-    return ax.figure.add_subplot(other, **share)
+    main, side = spec.subgridspec(*((1, 2) if right else (2, 1)), **ratios)
+    ax.set_subplotspec(main)
+    return ax.figure.add_subplot(side, **share)
 
 
-def plain(ax: Any) -> Any:
-    """The axes without a frame above and on the right."""
+def hide_spines(ax: Any) -> Any:
+    """Hide the frame of the axes above and on the right, and return the axes."""
     ax.spines[["top", "right"]].set_visible(False)
     return ax
 
 
-def legend(ax: Any, *, above: bool = False, title: str = "", width: int = 52, **more: Any) -> None:
-    """A legend without a frame; `above` the axes where the inside is full.
+def legend(
+    ax: Any, *, above: bool = False, title: str = "", width: int = 52, **options: Any
+) -> None:
+    """Add a legend without a frame.
 
-    Its title is broken at `width` characters: the layout gives way to what is wider than the axes.
+    Args:
+        ax: the axes that get it.
+        above: whether it is above the axes rather than inside.
+        title: its title, which may be long.
+        width: characters after which a line of the title is broken, because the layout shrinks
+            axes that are narrower than their title.
+        options: further arguments of `ax.legend`.
     """
     place = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2} if above else {}
     ax.legend(
@@ -75,25 +95,30 @@ def legend(ax: Any, *, above: bool = False, title: str = "", width: int = 52, **
         title="\n".join(textwrap.wrap(title, width)) or None,
         title_fontsize=8,
         alignment="left",
-        **{**place, **more},
+        **{**place, **options},
     )
 
 
-def word(text: object, width: int = WIDTH) -> str:
-    """A name or a value as a picture writes it: no longer than it fits, and never a formula.
+def short_label(text: object, width: int = MAX_LABEL_LENGTH) -> str:
+    """A name or a value as a label of at most `width` characters that is no formula.
 
-    >>> word("price in $"), word("_hidden"), word("a" * 40, 8)
+    >>> short_label("price in $"), short_label("_hidden"), short_label("a" * 40, 8)
     ('price in \\\\$', ' _hidden', 'aaaaaaa…')
     """
-    shown = " ".join(str(text).split())
-    shown = shown if len(shown) <= width else f"{shown[: width - 1]}…"
-    # Matplotlib takes what stands between two dollars for a formula, and hides "_" from legends.
-    shown = shown.replace("$", r"\$")
-    return f" {shown}" if shown.startswith("_") else shown
+    label = " ".join(str(text).split())
+    label = label if len(label) <= width else f"{label[: width - 1]}…"
+    # Matplotlib reads text between two dollars as a formula, and hides "_..." from legends.
+    label = label.replace("$", r"\$")
+    return f" {label}" if label.startswith("_") else label
 
 
-def tilted(names: Sequence[str]) -> dict[str, Any]:
-    """How names stand below an axis: aslant where they are long, upright where they are many."""
+def short_labels(texts: Sequence[object], width: int = MAX_LABEL_LENGTH) -> list[str]:
+    """Several names or values as short labels."""
+    return [short_label(text, width) for text in texts]
+
+
+def rotate_labels(names: Sequence[str]) -> dict[str, Any]:
+    """Text properties of labels below an axis: aslant if they are long, upright if many."""
     if len(names) > 16:
         return {"rotation": 90, "fontsize": 6.5}
     if max(map(len, names)) * len(names) <= 42:
@@ -101,15 +126,10 @@ def tilted(names: Sequence[str]) -> dict[str, Any]:
     return {"rotation": 40, "ha": "right", "rotation_mode": "anchor", "fontsize": 8}
 
 
-def words(texts: Sequence[object], width: int = WIDTH) -> list[str]:
-    """Several names or values as a picture writes them."""
-    return [word(text, width) for text in texts]
+def format_number(value: float) -> str:
+    """A number with as many digits as a label has room for.
 
-
-def number(value: float) -> str:
-    """A number to the digits that a label has room for.
-
-    >>> number(4202.0), number(0.12345), number(3.0)
+    >>> format_number(4202.0), format_number(0.12345), format_number(3.0)
     ('4202', '0.1235', '3')
     """
     return f"{value:.0f}" if abs(value) >= 1000 and value < 1e6 else f"{value:.4g}"

@@ -8,19 +8,19 @@ import numpy as np
 from pofx.core.errors import PofxError
 from pofx.joint.joint import Joint
 from pofx.plot import plot_data
-from pofx.plot.contours import contours, sliced
-from pofx.plot.one_column import MANY, histogram
-from pofx.plot.primitives import heat
-from pofx.plot.style import COLOURS, INK, LINES, SHOWN, legend, on, plain, word
+from pofx.plot.contours import contours, plot_slices
+from pofx.plot.one_column import MAX_LEVELS, histogram
+from pofx.plot.primitives import heatmap
+from pofx.plot.style import COLOURS, INK_COLOUR, LINE_STYLES, MAX_LINES, legend, get_axes, hide_spines, short_label
 from pofx.table.schema import Variable
 
-FILLED = 4
+MAX_OVERLAID_HISTOGRAMS = 4
 """The most histograms that are told apart on one another."""
-WORDY = 12
+MAX_LABELLED = 12
 """The most levels on a side of a table that has room for numbers."""
 
 
-def joint(
+def pair(
     p: Joint,
     a: str,
     b: str,
@@ -43,7 +43,7 @@ def joint(
 
     >>> import numpy as np, pofx
     >>> x = np.random.default_rng(0).normal(size=(200, 2))
-    >>> ax = joint(pofx.fit({"a": x[:, 0], "b": x[:, 1]}, "gaussian"), "a", "b", slices=[0.5])
+    >>> ax = pair(pofx.fit({"a": x[:, 0], "b": x[:, 1]}, "gaussian"), "a", "b", slices=[0.5])
     >>> ax.get_xlabel(), ax.get_ylabel()
     ('a', 'b')
     """
@@ -55,31 +55,31 @@ def joint(
     q = (p.given(given) if given else p).marginal(a, b)
     seen = None if data is None else plot_data.columns(p, [a, b], data, given)
     if one.discrete and other.discrete:
-        size = [min(len(v.levels), MANY) for v in (other, one)]
-        ax = on(ax, (max(4.4, 2.4 + 0.24 * size[0]), max(3.6, 1.2 + 0.2 * size[1])))
+        size = [min(len(v.levels), MAX_LEVELS) for v in (other, one)]
+        ax = get_axes(ax, (max(4.4, 2.4 + 0.24 * size[0]), max(3.6, 1.2 + 0.2 * size[1])))
         return _table(ax, q, one, other, seen)
-    ax = on(ax, (6.2, 3.9) if len(slices) else (4.4, 3.6))
+    ax = get_axes(ax, (6.2, 3.9) if len(slices) else (4.4, 3.6))
     if one.discrete:
         return _curves(ax, q, other, one, seen and seen[::-1], seed)
     if other.discrete:
         return _curves(ax, q, one, other, seen, seed)
     contours(ax, q, one, other, seen, seed, narrow=len(slices) > 0)
     if len(slices):
-        sliced(ax, q, one, other, slices)
-    return plain(ax)
+        plot_slices(ax, q, one, other, slices)
+    return hide_spines(ax)
 
 
 def _curves(ax: Any, q: Joint, own: Variable, levels: Variable, seen: Any, seed: int) -> Any:
     """p(number, level), a curve for each level: together they hold all of the probability."""
-    draws = plot_data.drawn(q, seed)[own.name]
+    draws = plot_data.draw_columns(q, seed)[own.name]
     low, high = plot_data.span(own, draws, *([] if seen is None else seen[:1]))
     x = plot_data.grid(own, low, high)
     each = plot_data.density(q.marginal(levels.name), {levels.name: list(levels.levels)})
-    kept = plot_data.likeliest(each, SHOWN)
+    kept = plot_data.top_levels(each, MAX_LINES)
     names = plot_data.level_names(levels)
-    for k, colour, line in zip(kept, COLOURS, LINES):
+    for k, colour, line in zip(kept, COLOURS, LINE_STYLES):
         y = plot_data.density(q, {own.name: x, levels.name: levels.levels[k]})
-        if seen is not None and len(kept) <= FILLED:
+        if seen is not None and len(kept) <= MAX_OVERLAID_HISTOGRAMS:
             style = {"histtype": "stepfilled", "color": colour, "alpha": 0.25, "label": None}
             histogram(ax, own, seen[0][seen[1] == k], low, high, len(seen[0]), **style)
         ax.plot(x, y, color=colour, linestyle=line, label=names[k])
@@ -88,9 +88,9 @@ def _curves(ax: Any, q: Joint, own: Variable, levels: Variable, seen: Any, seed:
     ax.yaxis.set_major_formatter("{x:.3g}")
     more = f" ({len(kept)} of {len(names)} levels)" if len(kept) < len(names) else ""
     more += ", off its point masses" if len(plot_data.spikes(own)) else ""
-    more += f", {len(seen[0])} rows" if seen is not None and len(kept) <= FILLED else ""
-    legend(ax, above=True, title=f"{plot_data.told(q, own.name, levels.name)}{more}", ncols=3)
-    return plain(ax)
+    more += f", {len(seen[0])} rows" if seen is not None and len(kept) <= MAX_OVERLAID_HISTOGRAMS else ""
+    legend(ax, above=True, title=f"{plot_data.label(q, own.name, levels.name)}{more}", ncols=3)
+    return hide_spines(ax)
 
 
 def _table(ax: Any, q: Joint, one: Variable, other: Variable, seen: Any) -> Any:
@@ -98,18 +98,18 @@ def _table(ax: Any, q: Joint, one: Variable, other: Variable, seen: Any) -> Any:
     pairs = np.indices((len(one.levels), len(other.levels))).reshape(2, -1)
     cells = {v.name: [v.levels[i] for i in codes] for v, codes in zip((one, other), pairs)}
     height = plot_data.density(q, cells).reshape(len(one.levels), -1)
-    kept = [plot_data.likeliest(height.sum(k), MANY) for k in (1, 0)]
+    kept = [plot_data.top_levels(height.sum(k), MAX_LEVELS) for k in (1, 0)]
     shown = height[np.ix_(*kept)]
     texts = np.array([[f"{value:.3f}" for value in row] for row in shown], object)
     if seen is not None:
         share = (seen[0] == pairs[0][:, None]) & (seen[1] == pairs[1][:, None])
         share = share.mean(1).reshape(height.shape)[np.ix_(*kept)]
         texts += np.array([[f"\n({value:.3f})" for value in row] for row in share], object)
-    if max(shown.shape) > WORDY:
+    if max(shown.shape) > MAX_LABELLED:
         texts[:] = ""
     rows, columns = ([plot_data.level_names(v)[i] for i in k] for v, k in zip((one, other), kept))
     unit = f"probability{'' if seen is None else f' (share of {len(seen[0])} rows)'}"
-    heat(ax, shown, texts.tolist(), rows, columns, unit)
-    ax.set(xlabel=word(other.name), ylabel=word(one.name))
-    ax.set_title(plot_data.told(q, one.name, other.name), fontsize=8, color=INK)
+    heatmap(ax, shown, texts.tolist(), rows, columns, unit)
+    ax.set(xlabel=short_label(other.name), ylabel=short_label(one.name))
+    ax.set_title(plot_data.label(q, one.name, other.name), fontsize=8, color=INK_COLOUR)
     return ax

@@ -20,8 +20,8 @@ def condition_number(model: Any) -> float:
     An answer loses about as many digits as its logarithm to the base of ten has.
 
     >>> import jax.numpy as jnp
-    >>> from pofx.models.gaussian import gaussian
-    >>> p = gaussian(jnp.zeros(2), jnp.array([[4.0, 1.8], [1.8, 1.0]]))
+    >>> from pofx.models.gaussian import Gaussian
+    >>> p = Gaussian.from_moments(jnp.zeros(2), jnp.array([[4.0, 1.8], [1.8, 1.0]]))
     >>> round(condition_number(p), 3)
     19.0
     """

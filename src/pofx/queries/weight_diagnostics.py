@@ -36,7 +36,7 @@ class WeightDiagnostics(NamedTuple):
     k: Float[np.ndarray, "n"]
     known: Bool[np.ndarray, "n"]
     draws: int
-    below: bool
+    is_lower_bound: bool
     shared_stderr: float
 
     @property
@@ -57,9 +57,9 @@ class WeightDiagnostics(NamedTuple):
     def answer(self) -> Answer:
         """log p(x_O): exact where nothing was estimated, else an estimate or a lower bound."""
         weighed = not self.known.all()
-        if not self.below and not weighed and not self.stderr.any():
+        if not self.is_lower_bound and not weighed and not self.stderr.any():
             return Answer(self.log_prob, method="closed form", unit="nats")
-        kind = "lower bound" if self.below else "estimate"
+        kind = "lower bound" if self.is_lower_bound else "estimate"
         draws, how = (self.draws, "by weighted draws") if weighed else (0, "log Z estimated")
         return Answer(
             self.log_prob, self.stderr, kind, draws, how, "nats", shared_stderr=self.shared_stderr
@@ -82,7 +82,7 @@ def reliability(model: AbstractImportanceSampled, rows: Rows) -> WeightDiagnosti
     effective, k = np.where(some, effective, 1), np.where(some, k, -np.inf)
     common = math.hypot(shared, _alike(rows, np.where(some, error, 0)))
     return WeightDiagnostics(
-        log_prob, stderr, effective, k, known | ~some, model.draws, own.below, common
+        log_prob, stderr, effective, k, known | ~some, model.draws, own.is_lower_bound, common
     )
 
 
@@ -100,9 +100,9 @@ def _alike(rows: Rows, error: Float[np.ndarray, "n"]) -> float:
 
 def _weigh(model, x, observed):
     x = jnp.where(observed, x, 0)
-    _, log_w = model.weighted(model.noise(x, observed), x, observed)
+    _, log_w = model.weighted_completion(model.row_key(x, observed), x, observed)
     s = len(log_w)
-    known = model.known(observed)
+    known = model.is_known(observed)
     share = jax.nn.softmax(log_w)
     effective = jnp.where(known, 1, 1 / (share**2).sum() / s)
     # Of a mean of weights, relative to it: the error of its logarithm to first order.
@@ -112,5 +112,5 @@ def _weigh(model, x, observed):
     # Far from what was learned all that the float type keeps of log w may be alike.
     error = jnp.where(known, 0, error + jnp.finfo(log_w.dtype).eps * jnp.abs(log_w).max())
     k = jnp.where(known | alike, -jnp.inf, pareto_smoothed(log_w)[1])
-    log_prob = jnp.where(observed.any(), log_mean_weight(log_w, smooth=not model.model.below), 0)
+    log_prob = jnp.where(observed.any(), log_mean_weight(log_w, smooth=not model.model.is_lower_bound), 0)
     return log_prob, error, effective, k, known

@@ -175,7 +175,7 @@ def _learning(p: Joint) -> Iterator[str]:
     if "\n" in summary(p.fit_info):
         yield html.text(summary(p.fit_info).partition("\n")[2])
     if any(h is not None for h in p.fit_info.get("history", ())):
-        yield _pictures(_picture("log-likelihood by step", lambda: plot.learning(p)))
+        yield _pictures(_picture("log-likelihood by step", lambda: plot.learning_curve(p)))
 
 
 def _information(p: Joint, seed: int) -> Iterator[str]:

@@ -53,9 +53,9 @@ def _marginal(a: Asked) -> Any:
     return plot.marginal(a.p, a.names[0], a.data, given=a.given, seed=a.seed)
 
 
-def _joint(a: Asked) -> Any:
+def _pair(a: Asked) -> Any:
     one, other = a.names
-    return plot.joint(a.p, one, other, a.data, given=a.given, slices=a.at, seed=a.seed)
+    return plot.pair(a.p, one, other, a.data, given=a.given, slices=a.at, seed=a.seed)
 
 
 def _information(a: Asked) -> Any:
@@ -82,11 +82,11 @@ def _reliability(a: Asked) -> Any:
 
 PICTURES = {
     "marginal": Picture(_marginal, (1, 1), takes=("data", "given")),
-    "joint": Picture(_joint, (2, 2), takes=("data", "given", "at")),
+    "pair": Picture(_pair, (2, 2), takes=("data", "given", "at")),
     "information": Picture(_information, (0, float("inf")), takes=("given", "unit")),
     "evidence": Picture(_evidence, (0, float("inf")), needs=("target", "given")),
     "images": Picture(_images, (1, 2), takes=("given",)),
-    "learning": Picture(lambda a: plot.learning(a.p)),
+    "learning_curve": Picture(lambda a: plot.learning_curve(a.p)),
     "tail_probability": Picture(
         lambda a: plot.tail_probability(a.p, a.data, seed=a.seed), needs=("data",)
     ),

@@ -22,7 +22,7 @@ from pofx.fitting.fit import fit
 from pofx.fitting.options import options_of
 from pofx.joint.joint import Joint
 from pofx.table.encoding import Unseen
-from pofx.table.frames.reading import opened
+from pofx.table.frames.reading import to_narwhals
 from pofx.table.schema import Schema
 from pofx.table.schema_inference import infer
 
@@ -113,7 +113,7 @@ class BaseGenerativeEstimator(BaseEstimator):
             how = {"ensure_all_finite": "allow-nan", "ensure_min_samples": least}
             X = validate_data(self, X, reset=learning, dtype=np.float64, **how)
             return X, self._numbers(X) if learning else {}
-        frame = opened(X)
+        frame = to_narwhals(X)
         X = validate_data(self, X, reset=learning, skip_check_array=True)
         if learning and _num_samples(X) < 2:
             raise ValueError("Found a frame with 1 sample(s) while a minimum of 2 is required.")

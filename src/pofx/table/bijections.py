@@ -44,7 +44,7 @@ class Bijection:
                 f"got {str(asdict(self))[:80]}"
             )
 
-    def among(self, names: Iterable[str]) -> "Bijection | None":
+    def restricted_to(self, names: Iterable[str]) -> "Bijection | None":
         """The bijection among the columns `names`; None if it says nothing of them."""
         names = set(names)
         keep = [i for i, name in enumerate(self.names) if name in names]
@@ -60,7 +60,7 @@ class Bijection:
         if not codes:
             # The evidence names a joint value that no row had.
             return None
-        return Bijection(self.names, codes).among(set(self.names) - set(known))
+        return Bijection(self.names, codes).restricted_to(set(self.names) - set(known))
 
 
 def find(names: Sequence[str], codes: Float[np.ndarray, "n d"]) -> tuple[Bijection, ...]:

@@ -5,7 +5,7 @@ import numpy as np
 
 from pofx.core.errors import warn
 from pofx.table.frames.cells import Cells
-from pofx.table.frames.exact import large
+from pofx.table.frames.exact import is_large_integer
 from pofx.table.schema import Schema, Variable
 
 MIN_RESOLVED_STEPS = 16
@@ -47,7 +47,7 @@ def warn_about_extremes(schema: Schema, x: np.ndarray) -> None:
             continue
         low, high = np.quantile(own, [0.25, 0.75])
         dtype = jnp.zeros(()).dtype
-        if large(schema.variable(column.variable).shift):
+        if is_large_integer(schema.variable(column.variable).shift):
             exact, kept = len(np.unique(own)), len(np.unique(own.astype(dtype)))
             if kept < exact:
                 _merged(column.variable, exact, kept, str(dtype))

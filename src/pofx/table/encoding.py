@@ -10,13 +10,13 @@ import pyarrow as pa
 
 from pofx.core.errors import PofxError, unknown_name_error
 from pofx.table.constraints import with_bijections, with_relations
-from pofx.table.frames.cells import Cells, added, as_numbers, filled
+from pofx.table.frames.cells import Cells, add_exactly, as_numbers, fill_missing
 from pofx.table.frames.dtypes import arrow_type
-from pofx.table.frames.exact import large, split
+from pofx.table.frames.exact import is_large_integer, split
 from pofx.table.frames.reading import Frame, read_frame
-from pofx.table.frames.writing import beside, build, loses, to_arrow
+from pofx.table.frames.writing import merge_into_original, to_native, loses, to_arrow
 from pofx.table.schema import Schema, Variable
-from pofx.table.time_units import at, example, first, in_units, is_time, wanted_time
+from pofx.table.time_units import row_hint, example_text, first_true_row, convert_time_units, is_time, expected_time_text
 
 Unseen = Literal["error", "missing"]
 
@@ -70,7 +70,7 @@ def encode(
                 f"column {name!r}: expected cells of shape {variable.shape}, "
                 f"got {cells.values.shape[1:]}"
             )
-        cells = in_units(variable, cells)
+        cells = convert_time_units(variable, cells)
         entries = (_codes if variable.discrete else _scaled)(variable, cells, unseen)
         x[:, schema.slices[name]] = entries.reshape(frame.rows, variable.size)
     return x
@@ -118,12 +118,12 @@ def parse_value(variable: Variable, text: str) -> str | int | float | bool | Non
         return None
     if variable.discrete and isinstance(variable.levels[0], str):
         raise unknown_name_error(f"level of {variable.name!r}", stripped, names)
-    if variable.time and is_time(variable, stripped):
+    if variable.time_kind and is_time(variable, stripped):
         return stripped
     try:
         number = int(stripped) if INTEGER.fullmatch(stripped) else float(stripped)
     except ValueError:
-        expected = wanted_time(variable.time) if variable.time else "a number"
+        expected = expected_time_text(variable.time_kind) if variable.time_kind else "a number"
         raise PofxError(
             f"column {variable.name!r}: expected {expected}, got {stripped!r}"
         ) from None
@@ -131,7 +131,7 @@ def parse_value(variable: Variable, text: str) -> str | int | float | bool | Non
         raise unknown_name_error(f"level of {variable.name!r}", stripped, names)
     if variable.discrete:
         return variable.levels[variable.levels.index(number)]
-    return number if large(number) and abs(number) < 2**63 else float(number)
+    return number if is_large_integer(number) and abs(number) < 2**63 else float(number)
 
 
 def decode(schema: Schema, x: np.ndarray, *, like: Any = None, index: Any = None) -> Any:
@@ -158,11 +158,11 @@ def decode(schema: Schema, x: np.ndarray, *, like: Any = None, index: Any = None
     x = with_bijections(schema, x, drawn)
     cells = {v.name: _cells(v, x[:, schema.slices[v.name]]) for v in schema.variables}
     if frame is None:
-        return build(schema.container, with_relations(schema, cells, drawn), index)
+        return to_native(schema.container, with_relations(schema, cells, drawn), index)
     kept = []
     container = frame.container if frame.container in FRAMES else schema.container
     for name, before in frame.cells.items():
-        guess = filled(in_units(schema.variable(name), before), cells[name])
+        guess = fill_missing(convert_time_units(schema.variable(name), before), cells[name])
         cells[name] = guess
         if not before.missing.any() and before.dtype == guess.dtype:
             kept.append(name)
@@ -172,7 +172,7 @@ def decode(schema: Schema, x: np.ndarray, *, like: Any = None, index: Any = None
             objects = before.dtype.startswith("object")
             cells[name] = guess if objects else replace(guess, dtype=before.dtype)
     cells = with_relations(schema, cells, drawn)
-    return beside(build(container, cells, like), like, kept)
+    return merge_into_original(to_native(container, cells, like), like, kept)
 
 
 def log_scale(schema: Schema, x: np.ndarray) -> np.ndarray:
@@ -208,7 +208,7 @@ def in_data_units(variable: Variable, entries: Any) -> np.ndarray:
     array([4])
     """
     values = np.asarray(entries, np.float64) * variable.scale
-    cells = added(variable.shift, values, exact_dtype(variable) or "float64")
+    cells = add_exactly(variable.shift, values, exact_dtype(variable) or "float64")
     if cells.dtype == "float64" or cells.missing.any():
         return cells.values
     return to_arrow(cells).to_numpy().reshape(values.shape)
@@ -216,7 +216,7 @@ def in_data_units(variable: Variable, entries: Any) -> np.ndarray:
 
 def exact_dtype(variable: Variable) -> str:
     """The dtype of its answers if it holds whole numbers that no float64 holds, else empty."""
-    if not large(variable.shift) or not pa.types.is_integer(arrow_type(variable.dtype)):
+    if not is_large_integer(variable.shift) or not pa.types.is_integer(arrow_type(variable.dtype)):
         return ""
     return "uint64" if variable.shift > np.iinfo(np.int64).max else "int64"
 
@@ -234,13 +234,13 @@ def _codes(variable: Variable, cells: Cells, unseen: Unseen) -> np.ndarray:
         codes = table[np.where(cells.missing, -1, cells.values).astype(int)]
     new = np.isnan(codes) & ~cells.missing
     if new.any():
-        row = first(new)
+        row = first_true_row(new)
         unknown_cells = np.where(new, cells.values, np.nan)
         value = Cells(unknown_cells, cells.levels, "", cells.residual).value(row)
         _check_type(variable, cells, value, row)
         if unseen == "error":
             raise PofxError(
-                f"column {variable.name!r}{at(cells, row)}: "
+                f"column {variable.name!r}{row_hint(cells, row)}: "
                 f"{unknown_name_error('level', value, variable.levels)}; {INTEGRATED}"
             )
     return codes
@@ -259,27 +259,27 @@ def _nearest_code(levels: tuple[Any, ...], cells: Cells) -> np.ndarray:
 def _check_type(variable: Variable, cells: Cells, value: object, row: int) -> None:
     text = isinstance(variable.levels[0], str) if variable.discrete else False
     if isinstance(value, str) != text:
-        expected = example(variable)
+        expected = example_text(variable)
         got = f"the text {value!r}" if not text else f"the number {value!r}"
-        raise PofxError(f"column {variable.name!r}: expected {expected}, got {got}{at(cells, row)}")
+        raise PofxError(f"column {variable.name!r}: expected {expected}, got {got}{row_hint(cells, row)}")
 
 
 def _scaled(variable: Variable, cells: Cells, unseen: Unseen) -> np.ndarray:
     values = cells.values
     if cells.text and not cells.missing.all():
-        row = first(~cells.missing)
+        row = first_true_row(~cells.missing)
         _check_type(variable, cells, cells.value(row), row)
     if cells.levels is not None and not cells.text:
         cells = as_numbers(cells)
         values = cells.values
     bad = _outside(variable, values)
     if bad.any() and unseen == "error":
-        row = first(bad)
+        row = first_true_row(bad)
         expected = "whole numbers >= 0" if variable.kind == "count" else "numbers > 0"
         others = "".join(f" or {spike:g}" for spike in variable.spikes)
         raise PofxError(
             f"column {variable.name!r}: expected {expected}{others} (it is of kind "
-            f"{variable.kind!r}), got {values[bad].flat[0]:g}{at(cells, row)}; override "
+            f"{variable.kind!r}), got {values[bad].flat[0]:g}{row_hint(cells, row)}; override "
             f"the column's kind and fit again, or {INTEGRATED}"
         )
     with np.errstate(over="ignore", under="ignore"):
@@ -314,13 +314,13 @@ def _cells(variable: Variable, entries: np.ndarray) -> Cells:
         codes = np.clip(np.rint(entries), 0, len(variable.levels) - 1)
         return Cells(codes, variable.levels, variable.dtype)
     scaled = np.asarray(entries, np.float64) * variable.scale
-    cells = added(variable.shift, scaled, variable.dtype)
+    cells = add_exactly(variable.shift, scaled, variable.dtype)
     values, residual = cells.values, cells.residual
     if variable.kind == "count":
         values = np.maximum(np.rint(values), 0)
     if variable.kind == "positive":
         values = np.maximum(values, 1 if "int" in variable.dtype.lower() else np.finfo(float).tiny)
-    if variable.time == "instant" and variable.resolution % 1 == 0 < variable.resolution:
+    if variable.time_kind == "instant" and variable.resolution % 1 == 0 < variable.resolution:
         values = np.rint(values)  # of times that are all midnights
     for i, spike in enumerate(variable.spikes):
         high, low = split(spike)

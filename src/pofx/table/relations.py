@@ -67,7 +67,7 @@ class Relation:
     """target = constant + Σ coefficient * source, in the units of the data.
 
     >>> total = Relation("total", ("a", "b"), (1.0, 1.0))
-    >>> total.solved("b")
+    >>> total.solved_for("b")
     Relation(target='b', sources=('total', 'a'), coefficients=(1.0, -1.0), constant=0.0)
     >>> total.given({"b": 2.0})
     Relation(target='total', sources=('a',), coefficients=(1.0,), constant=2.0)
@@ -98,7 +98,7 @@ class Relation:
         """The columns that it ties."""
         return (self.target, *self.sources)
 
-    def solved(self, name: str) -> "Relation":
+    def solved_for(self, name: str) -> "Relation":
         """The same relation, with that column as the target."""
         if name == self.target:
             return self
@@ -113,20 +113,20 @@ class Relation:
         unknown_name_error = [n for n in self.names if n not in known]
         if not unknown_name_error:
             return None
-        one = self.solved(unknown_name_error[0])
+        one = self.solved_for(unknown_name_error[0])
         terms = dict(zip(one.sources, one.coefficients))
         constant = one.constant + sum(c * known[n] for n, c in terms.items() if n in known)
         left = {n: c for n, c in terms.items() if n not in known}
         return Relation(one.target, tuple(left), tuple(left.values()), constant)
 
-    def without(self, other: "Relation") -> "Relation | None":
+    def eliminating(self, other: "Relation") -> "Relation | None":
         """The relation with the target of another replaced by its sources; None where none is."""
         if other.target not in self.names:
             return self
         pivot = next((n for n in self.names if n not in other.names), None)
         if pivot is None:
             return None
-        one = self.solved(pivot)
+        one = self.solved_for(pivot)
         terms = dict(zip(one.sources, one.coefficients))
         factor = terms.pop(other.target)
         for name, coefficient in zip(other.sources, other.coefficients):
@@ -135,7 +135,7 @@ class Relation:
         constant = one.constant + factor * other.constant
         return Relation(pivot, tuple(terms), tuple(terms.values()), constant)
 
-    def implied(self, values: Mapping[str, Float[np.ndarray, "n"]]) -> Float[np.ndarray, "n"]:
+    def implied_target(self, values: Mapping[str, Float[np.ndarray, "n"]]) -> Float[np.ndarray, "n"]:
         """What the sources say of the target."""
         like = np.zeros_like(values[self.target])
         total = sum((c * values[n] for n, c in zip(self.sources, self.coefficients)), like)
@@ -162,7 +162,7 @@ def impose(
                 obedient.update(_shares(relation, obedient, drawn, supports))
             open_ = np.ones(len(obedient[relation.target]), bool)
             for name in relation.names:
-                implied = relation.solved(name).implied(obedient)
+                implied = relation.solved_for(name).implied_target(obedient)
                 implied, inside = supports.get(name, Support()).nearest(implied)
                 put = open_ & drawn[name] & inside
                 obedient[name] = np.where(put, implied, obedient[name])
@@ -191,13 +191,13 @@ def _shares(
     return {n: np.floor(v) if supports[n].whole_numbers else v for n, v in scaled.items()}
 
 
-def selected(
+def select_relations(
     relations: Iterable[Relation], names: Iterable[str], known: Mapping[str, float]
 ) -> tuple[Relation, ...]:
     """The relations among these columns, where the values of others are known.
 
     >>> tied = Relation("b", ("a",), (2.0,)), Relation("c", ("a", "d"), (1.0, 1.0))
-    >>> selected(tied, ["b", "c", "d"], {})
+    >>> select_relations(tied, ["b", "c", "d"], {})
     (Relation(target='c', sources=('d', 'b'), coefficients=(1.0, 0.5), constant=0.0),)
     """
     left = [one for relation in relations if (one := relation.given(known))]
@@ -206,8 +206,8 @@ def selected(
         holders = [one for one in left if gone in one.names]
         if not holders:
             continue
-        pivot = holders[0].solved(gone)
-        others = [one.without(pivot) for one in left if one is not holders[0]]
+        pivot = holders[0].solved_for(gone)
+        others = [one.eliminating(pivot) for one in left if one is not holders[0]]
         left = [one for one in others if one is not None]
     return tuple(left)
 

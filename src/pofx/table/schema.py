@@ -19,9 +19,9 @@ from pofx.core.printing import number_text
 from pofx.table.bijections import Bijection
 from pofx.table.bijections import read as read_bijections
 from pofx.table.frames.dtypes import known_dtype
-from pofx.table.frames.exact import large
-from pofx.table.frames.times import SPREADS, STEPS, UNITS, Sort, sort_of, told
-from pofx.table.relations import Relation, selected
+from pofx.table.frames.exact import is_large_integer
+from pofx.table.frames.times import TIME_DIFFERENCE_UNITS, TIME_DENSITY_UNITS, TIME_VALUE_UNITS, TimeKind, time_kind_of, format_time
+from pofx.table.relations import Relation, select_relations
 from pofx.table.relations import read as read_relations
 
 CONTAINERS = ("pandas", "polars", "pyarrow", "numpy", "vector", "mapping")
@@ -101,9 +101,9 @@ class Variable:
         return self.kind in DISCRETE
 
     @property
-    def time(self) -> Sort | None:
+    def time_kind(self) -> TimeKind | None:
         """Which sort of time its values are, if any: numbers whose unit is `unit`."""
-        return sort_of(self.dtype)
+        return time_kind_of(self.dtype)
 
     @property
     def unit(self) -> str:
@@ -112,12 +112,12 @@ class Variable:
         >>> Variable("when", "real", dtype="timestamp[us]").unit
         'days since 1970-01-01'
         """
-        return UNITS[self.time] if self.time else ""
+        return TIME_VALUE_UNITS[self.time_kind] if self.time_kind else ""
 
     @property
     def density_unit(self) -> str:
         """What its densities are per: "day" or "s" for times, else "unit"."""
-        return STEPS[self.time] if self.time else "unit"
+        return TIME_DENSITY_UNITS[self.time_kind] if self.time_kind else "unit"
 
     @property
     def column(self) -> Column:
@@ -138,9 +138,9 @@ class Variable:
             values = _shortened([self.format_value(level) for level in self.levels])
         elif self.kind == "real":
             centre = number_text(self.shift, spread=10 * self.scale, digits=4)
-            if self.time:
+            if self.time_kind:
                 centre = self.format_value(self.shift)
-            elif large(self.shift):
+            elif is_large_integer(self.shift):
                 centre = str(self.shift)
             values = f"{centre} ± {self.scale:.3g}{self._spread}"
         else:
@@ -153,8 +153,8 @@ class Variable:
 
     def format_value(self, value: Any) -> str:
         """A value in words: a time as a calendar or a clock has it."""
-        if self.time:
-            return told(value, self.dtype)
+        if self.time_kind:
+            return format_time(value, self.dtype)
         if type(value) is not float:
             return escaped(str(value))
         if self.discrete and not isinstance(self.levels[0], str):
@@ -169,7 +169,7 @@ class Variable:
 
     @property
     def _spread(self) -> str:
-        return f" {SPREADS[self.time]}" if self.time else ""
+        return f" {TIME_DIFFERENCE_UNITS[self.time_kind]}" if self.time_kind else ""
 
 
 @dataclass(frozen=True)
@@ -256,17 +256,17 @@ class Schema:
         """
         variables = tuple(self.variable(name) for name in names)
         kept = [v.name for v in variables]
-        left = selected(self.relations, kept, known)
+        left = select_relations(self.relations, kept, known)
         given = (bijection.given(levels) for bijection in self.bijections)
-        among = (bijection.among(kept) for bijection in given if bijection)
+        among = (bijection.restricted_to(kept) for bijection in given if bijection)
         return Schema(variables, self.container, left, tuple(b for b in among if b))
 
     def to_json(self) -> dict[str, Any]:
         """A dict of JSON types that `from_json` reads back to an equal schema."""
-        told = {"container": self.container, "variables": [asdict(v) for v in self.variables]}
+        record = {"container": self.container, "variables": [asdict(v) for v in self.variables]}
         ties = {"relations": self.relations, "bijections": self.bijections}
         # Left out if there are none, so that older versions read the file.
-        return told | {key: list(map(asdict, each)) for key, each in ties.items() if each}
+        return record | {key: list(map(asdict, each)) for key, each in ties.items() if each}
 
     @staticmethod
     def from_json(data: object) -> "Schema":

@@ -11,7 +11,7 @@ from pofx.core.errors import PofxError, unknown_name_error
 from pofx.table import column_statistics
 from pofx.table.data_warnings import warn_about_merged_values
 from pofx.table.frames.cells import Cells, as_numbers
-from pofx.table.frames.exact import joined, large
+from pofx.table.frames.exact import join, is_large_integer
 from pofx.table.frames.reading import Frame, read_frame
 from pofx.table.schema import Schema, Variable
 
@@ -151,7 +151,7 @@ def _moved(variable: Variable, origin: int) -> Variable:
     """A variable inferred from differences to a number, as one of the numbers themselves."""
     spikes = tuple(int(v) + origin if v == np.rint(v) else v + origin for v in variable.spikes)
     shift = round(variable.shift) + origin
-    shift = shift if large(shift) else variable.shift + origin
+    shift = shift if is_large_integer(shift) else variable.shift + origin
     return replace(variable, spikes=spikes, shift=shift)
 
 
@@ -171,9 +171,9 @@ def _kind(
         ordered = cells.dtype.split(":")[0] == "ordered"
         return "binary" if len(cells.levels) == 2 else "ordinal" if ordered else "categorical"
     values, counts = known
-    if cells.time and len(values):
+    if cells.time_kind and len(values):
         smooth = ~np.isin(values, spikes)
-        durations = cells.time == "duration" and not numeric
+        durations = cells.time_kind == "duration" and not numeric
         return _number_kind(values[smooth], counts[smooth], whole=False) if durations else "real"
     # beyond 2^53 every float is whole
     whole = bool(np.all(values == np.rint(values)) and np.all(np.abs(values) < 2**53))
@@ -212,7 +212,7 @@ def _levels(name: str, kind: Kind, cells: Cells, given: dict[str, Any]) -> tuple
     seen = list(cells.levels or ())
     if cells.levels is None:
         pairs = np.unique(cells.paired()[~cells.missing]).tolist()
-        seen = [joined(pair.real, pair.imag) for pair in pairs]
+        seen = [join(pair.real, pair.imag) for pair in pairs]
     if "levels" not in given:
         # text without a single value: one level, so that the column says nothing
         levels = seen or [""] if cells.dtype else seen or [0]
@@ -249,7 +249,7 @@ def _continuous(
             shift, scale = float(smooth[0]), 1.0
     if kind == "positive" and (smooth > 0).any():
         scale = float(np.exp(np.log(smooth[smooth > 0]).mean()))
-    measured = np.concatenate([smooth, np.rint(smooth)]) if cells.time == "instant" else smooth
+    measured = np.concatenate([smooth, np.rint(smooth)]) if cells.time_kind == "instant" else smooth
     return Variable(
         name,
         kind,

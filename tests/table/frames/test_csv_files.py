@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from pofx.core.errors import PofxError
-from pofx.table.frames.csv_files import cell_texts, read_csv, reading, respelled, write_csv
+from pofx.table.frames.csv_files import cell_texts, read_csv, read_modes, respell, write_csv
 from pofx.table.frames.files import read, write
 from pofx.table.schema import Schema, Variable
 
@@ -15,7 +15,7 @@ from pofx.table.schema import Schema, Variable
 def column(cells, kind=""):
     """The one column of a CSV file of these cells, beside one of letters."""
     text = "a,b\n" + "".join(f"{cell},z\n" for cell in cells)
-    how = reading({"a": kind} if kind else {})
+    how = read_modes({"a": kind} if kind else {})
     return read_csv("a.csv", text.encode(), ",", how)["a"]
 
 
@@ -67,7 +67,7 @@ def test_cells_keep_their_spelling_and_fills_take_it_on(tmp_path):
     first = [c.take([0, 0, 2]) for c in typed.columns]
     filled = pa.table(first, typed.column_names).set_column(3, "quoted", [['x, "y"', "u", "v"]])
     out = io.BytesIO()
-    write_csv(respelled(filled, typed, cell_texts(SPELLED.encode(), ",")), out, ",")
+    write_csv(respell(filled, typed, cell_texts(SPELLED.encode(), ",")), out, ",")
     rows = list(csv.reader(io.StringIO(out.getvalue().decode())))
     assert rows[0] == next(csv.reader([SPELLED.splitlines()[0]]))
     assert rows[1] == ["007", " TRUE", "3.10", 'x, "y"', "2020-01-31T10:00", "-0"]
@@ -78,7 +78,7 @@ def test_cells_keep_their_spelling_and_fills_take_it_on(tmp_path):
 def test_what_a_model_does_not_fill_stays_as_it_is():
     typed = pa.table({"a": pa.array([1, None]), "b": pa.array([None, 2.5])})
     texts = pa.table({"a": ["1", "NA"], "b": ["n/a", "2.50"]})
-    found = respelled(pa.table({"a": [1, 7], "b": typed["b"], "c": [0.1, 0.2]}), typed, texts)
+    found = respell(pa.table({"a": [1, 7], "b": typed["b"], "c": [0.1, 0.2]}), typed, texts)
     assert found.to_pydict() == {"a": ["1", "7"], "b": ["n/a", "2.50"], "c": ["0.1", "0.2"]}
 
 

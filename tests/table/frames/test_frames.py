@@ -12,7 +12,7 @@ from pandas.testing import assert_frame_equal
 
 from pofx.core.errors import PofxError
 from pofx.table.frames.reading import read_frame
-from pofx.table.frames.writing import build, to_arrow
+from pofx.table.frames.writing import to_native, to_arrow
 
 ROWS = 4
 MOMENT = st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1)).map(lambda t: t.replace(fold=0))
@@ -34,7 +34,7 @@ def cells(values, missing=True):
 
 def again(data):
     frame = read_frame(data)
-    return build(frame.container, frame.cells)
+    return to_native(frame.container, frame.cells)
 
 
 def used(values):
@@ -187,10 +187,10 @@ def test_numpy(kind):
 def test_numpy_with_a_missing_cell_is_promoted():
     frame = read_frame(np.array([1, 2, 3]))
     frame.cells["x0"].values[1] = np.nan
-    np.testing.assert_array_equal(build("vector", frame.cells), [1.0, np.nan, 3.0])
+    np.testing.assert_array_equal(to_native("vector", frame.cells), [1.0, np.nan, 3.0])
     words = read_frame(np.array(["u", "v"]))
     words.cells["x0"].values[1] = np.nan
-    assert build("vector", words.cells).tolist() == ["u", None]
+    assert to_native("vector", words.cells).tolist() == ["u", None]
 
 
 def test_pandas_with_a_missing_cell_is_promoted():
@@ -198,7 +198,7 @@ def test_pandas_with_a_missing_cell_is_promoted():
     frame = read_frame(data)
     for c in frame.cells.values():
         c.values[1] = np.nan
-    back = build("pandas", frame.cells)
+    back = to_native("pandas", frame.cells)
     assert back["i"].dtype == "float64"
     assert back["b"].tolist() == [True, None]
 
@@ -206,9 +206,9 @@ def test_pandas_with_a_missing_cell_is_promoted():
 def test_index_is_taken_from_like():
     data = pd.DataFrame({"a": [1, 2]}, index=["u", "v"])
     frame = read_frame(data)
-    assert build("pandas", frame.cells, data).index.tolist() == ["u", "v"]
-    assert build("pandas", frame.cells).index.tolist() == [0, 1]
-    assert build("pandas", frame.cells, pd.DataFrame(index=range(9))).index.tolist() == [0, 1]
+    assert to_native("pandas", frame.cells, data).index.tolist() == ["u", "v"]
+    assert to_native("pandas", frame.cells).index.tolist() == [0, 1]
+    assert to_native("pandas", frame.cells, pd.DataFrame(index=range(9))).index.tolist() == [0, 1]
 
 
 def test_polars_categories_are_those_seen():
@@ -269,4 +269,4 @@ def test_without_the_library_arrow_comes_back(data, monkeypatch):
         return real(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", absent)
-    assert build(frame.container, frame.cells).to_pydict() == {"a": ["u"]}
+    assert to_native(frame.container, frame.cells).to_pydict() == {"a": ["u"]}

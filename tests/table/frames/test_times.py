@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from pofx.table.frames.dtypes import known_dtype
 from pofx.table.frames.times import (
-    moment,
-    numbers,
+    to_python,
+    times_to_floats,
     parse,
-    sort_of,
+    time_kind_of,
     time_name,
     time_type,
-    times,
-    told,
+    floats_to_times,
+    format_time,
 )
 
 KINDS = [
@@ -32,7 +32,7 @@ def test_a_type_has_a_word(kind):
     word = time_name(kind)
     assert known_dtype(word)
     assert time_type(word) == kind
-    assert sort_of(f"object:{word}") == sort_of(f"arrow:{word}") == sort_of(word)
+    assert time_kind_of(f"object:{word}") == time_kind_of(f"arrow:{word}") == time_kind_of(word)
 
 
 @pytest.mark.parametrize(
@@ -51,14 +51,14 @@ def test_microseconds_come_back(ticks):
     array = pa.array(ticks, pa.int64())
     for kind in (pa.timestamp("us"), pa.timestamp("us", "Europe/Berlin"), pa.duration("us")):
         own = array.cast(kind)
-        found = numbers(own)
+        found = times_to_floats(own)
         np.testing.assert_array_equal(np.isnan(found), [t is None for t in ticks])
-        assert times(found, np.isnan(found), kind).equals(own)
+        assert floats_to_times(found, np.isnan(found), kind).equals(own)
 
 
 def test_nanoseconds_come_back_to_the_microsecond():
     own = pa.array([1_600_000_000_123_456_789], pa.timestamp("ns"))
-    back = times(numbers(own), np.array([False]), own.type)
+    back = floats_to_times(times_to_floats(own), np.array([False]), own.type)
     assert back.cast(pa.int64()).to_pylist() == [1_600_000_000_123_457_000]
 
 
@@ -66,14 +66,14 @@ def test_nanoseconds_come_back_to_the_microsecond():
 @given(st.datetimes(datetime(1800, 1, 1), datetime(2140, 1, 1)))
 def test_a_time_as_text_is_the_time(when):
     array = pa.array([when], pa.timestamp("us"))
-    assert parse(str(when), "timestamp[us]") == numbers(array)[0]
-    assert moment(numbers(array)[0], "timestamp[us]") == when
+    assert parse(str(when), "timestamp[us]") == times_to_floats(array)[0]
+    assert to_python(times_to_floats(array)[0], "timestamp[us]") == when
     assert parse(str(when.date()), "date32") == (when.date() - date(1970, 1, 1)).days
 
 
 def test_draws_beyond_what_a_type_holds_stay_in_it():
     for kind in KINDS:
-        found = times(np.array([-1e300, 1e300]), np.zeros(2, bool), kind)
+        found = floats_to_times(np.array([-1e300, 1e300]), np.zeros(2, bool), kind)
         assert found.type == kind
         assert found.null_count == 0
         if not pa.types.is_duration(kind):
@@ -85,10 +85,10 @@ def test_zones():
     summer = (datetime(2020, 7, 1, 10) - datetime(1970, 1, 1)) / timedelta(days=1)
     assert parse("2020-07-01 12:00", berlin) == pytest.approx(summer, abs=1e-9)
     assert parse("2020-07-01 10:00+00:00", berlin) == pytest.approx(summer, abs=1e-9)
-    assert told(summer, berlin) == "2020-07-01 12:00+02:00"
-    assert moment(summer, berlin) == datetime(2020, 7, 1, 10, tzinfo=UTC)
+    assert format_time(summer, berlin) == "2020-07-01 12:00+02:00"
+    assert to_python(summer, berlin) == datetime(2020, 7, 1, 10, tzinfo=UTC)
     assert parse("1970-01-02", "timestamp[us, tz=-02:30]") == 1 + 2.5 / 24
-    assert told(1.0, "timestamp[s, tz=+05:30]") == "1970-01-02 05:30+05:30"
+    assert format_time(1.0, "timestamp[s, tz=+05:30]") == "1970-01-02 05:30+05:30"
     own = datetime(2020, 7, 1, 12, tzinfo=timezone(timedelta(hours=2)))
     assert parse(own.isoformat(), berlin) == pytest.approx(summer, abs=1e-9)
 
@@ -122,6 +122,6 @@ def test_a_pandas_duration_as_it_prints():
 
 
 def test_words_for_what_no_calendar_has():
-    assert told(1e9, "timestamp[us]") == "1e+09 days since 1970-01-01"
-    assert told(float("nan"), "date32") == "nan days since 1970-01-01"
-    assert told(3600.0 * 18, "time32[s]") == "18:00:00"
+    assert format_time(1e9, "timestamp[us]") == "1e+09 days since 1970-01-01"
+    assert format_time(float("nan"), "date32") == "nan days since 1970-01-01"
+    assert format_time(3600.0 * 18, "time32[s]") == "18:00:00"

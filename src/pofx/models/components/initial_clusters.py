@@ -15,11 +15,11 @@ from pofx.core.rows import Rows
 STARTS = ("k-means++", "random")
 WIDE = 32
 """Levels beyond which a column takes random directions instead of one axis a level."""
-ENOUGH = 20_000
+MAX_KMEANS_ROWS = 20_000
 """Rows that place the centres; the others are only assigned to them."""
 
 
-def clusters(
+def kmeans_clusters(
     key: PRNGKeyArray, rows: Rows, columns: Sequence[Column], components: int, init: str
 ) -> Int[np.ndarray, "n"]:
     """The cluster of each row: a few steps of k-means from k-means++ seeds, or from random rows.
@@ -37,8 +37,8 @@ def clusters(
     seed = int(jax.random.randint(key, (), 0, 2**31 - 1))
     rng = np.random.default_rng(seed)
     f, weight = features(rows, columns), rows.to_arrays()[2]
-    few = len(f) <= ENOUGH
-    chosen = np.arange(len(f)) if few else rng.choice(len(f), ENOUGH, replace=False)
+    few = len(f) <= MAX_KMEANS_ROWS
+    chosen = np.arange(len(f)) if few else rng.choice(len(f), MAX_KMEANS_ROWS, replace=False)
     # Fewer distinct rows than clusters would leave k-means with empty ones: jitter parts them.
     some = f[chosen] + 1e-6 * rng.standard_normal((len(chosen), f.shape[1]))
     steps = 10 if init == "k-means++" else 1

@@ -47,7 +47,7 @@ def log_posterior(log_weights: Float[Array, "k"], each: Double) -> Float[Array, 
     return _compared(log_weights, each)[0]
 
 
-def mixed_terms(log_weights: Float[Array, "k"], each: Double) -> Double:
+def mixture_terms(log_weights: Float[Array, "k"], each: Double) -> Double:
     """The terms (m,) of a mixture: those of its most probable part, and what the others add."""
     _, reference, more = _compared(log_weights, each)
     last = two_sum(reference.high[-1], more)

@@ -106,12 +106,12 @@ def part_statistics(
     return sums(parts, weight, x, observed)
 
 
-def maximised(parts: Any, statistics: Any) -> Any:
+def m_step_parts(parts: Any, statistics: Any) -> Any:
     """Each part at its maximum."""
     return over_components(lambda part, s: part.m_step(s))(parts, statistics)
 
 
-def mixed_moments(
+def mixture_moments(
     log_weights: Float[Array, "k"], mean: Float[Array, "k d"], covariance: Float[Array, "k d d"]
 ) -> tuple[Float[Array, "d"], Float[Array, "d d"]]:
     """E[x] and Cov[x] = E[Cov[x | k]] + Cov[E[x | k]] (laws of total mean and covariance)."""
@@ -121,7 +121,7 @@ def mixed_moments(
     return centre, jnp.tensordot(w, covariance, 1) + (w * off.T) @ off
 
 
-def mixed_column(
+def mixture_column(
     log_weights: Float[Array, "k"],
     parts: Any,
     x: Float[Array, "d"],
@@ -136,7 +136,7 @@ def mixed_column(
     return own and flatten(log_weights, own)
 
 
-def mixed_expectation(
+def mixture_expectation(
     log_weights: Float[Array, "k"], parts: Any, x: Float[Array, "d"], observed: Bool[Array, "d"]
 ) -> Float[Array, "d"] | None:
     """E[x_M | x_O] = Σ_k p(k | x_O) E_k[x_M | x_O], with log p(k | x_O) in `log_weights`."""
@@ -147,16 +147,16 @@ def mixed_expectation(
     return None if own is None else jnp.exp(log_weights) @ own
 
 
-def mixed_completion(
+def mixture_most_probable(
     log_weights: Float[Array, "k"], parts: Any, x: Float[Array, "d"], observed: Bool[Array, "d"]
 ) -> tuple[Float[Array, "d"], Float[Array, ""]] | None:
     """max over k and x_M of log w_k p_k(x_M, x_O)."""
     rule = closed_forms.most_probable.find(parts)
     own = over_components(rule, shared=2)(parts, x, observed) if rule else None
-    return own and likeliest(log_weights, *own)
+    return own and most_probable_component(log_weights, *own)
 
 
-def likeliest(
+def most_probable_component(
     log_weights: Float[Array, "k"], rows: Float[Array, "k d"], log_probs: Float[Array, "k"]
 ) -> tuple[Float[Array, "d"], Float[Array, ""]]:
     """The row of the component with the highest log w_k + log_prob_k, and that."""
@@ -164,7 +164,7 @@ def likeliest(
     return rows[k], (log_weights + log_probs)[k]
 
 
-def mixed_box(
+def mixture_log_prob_box(
     log_weights: Float[Array, "k"],
     parts: Any,
     x: Float[Array, "d"],

@@ -32,16 +32,16 @@ class Denoiser(eqx.Module):
     @property
     def low(self) -> Float[Array, "c"]:
         """γ_0 of each code."""
-        return 2 * jnp.log(self.codes.finest)
+        return 2 * jnp.log(self.codes.min_noise)
 
-    def level(self, t: Array | float) -> tuple[Array, Array]:
+    def alpha_sigma(self, t: Array | float) -> tuple[Array, Array]:
         """α_t and σ_t of each code."""
-        gamma = self.low + (self.high - self.low) * jnp.asarray(t, self.codes.finest.dtype)
+        gamma = self.low + (self.high - self.low) * jnp.asarray(t, self.codes.min_noise.dtype)
         return jnp.sqrt(jax.nn.sigmoid(-gamma)), jnp.sqrt(jax.nn.sigmoid(gamma))
 
     def angle(self, t: Array | float) -> Float[Array, "c"]:
         """atan(σ_t / α_t)."""
-        a, s = self.level(t)
+        a, s = self.alpha_sigma(t)
         return jnp.arctan2(s, a)
 
     def __call__(
@@ -58,21 +58,21 @@ class Denoiser(eqx.Module):
             own = (1 + guidance) * own - guidance * self.net(z, t, 0 * told)
         if not self.codes.discrete.any():
             return own
-        a, s = self.level(t)
-        guess = self.codes.guess(z / a, s / a, own)
+        a, s = self.alpha_sigma(t)
+        guess = self.codes.posterior_mean_code(z / a, s / a, own)
         return jnp.where(self.codes.discrete, (a * z - guess) / s, own)
 
-    def off(
+    def prediction_error(
         self, key: PRNGKeyArray, c: Float[Array, "c"], t: Array, told: Float[Array, "y"]
     ) -> tuple[Float[Array, "c"], Float[Array, "c"]]:
         """v - v̂ at a random z_t, and its ε. By α times that ε̂ is off, by σ times it ĉ."""
-        a, s = self.level(t)
+        a, s = self.alpha_sigma(t)
         e = jax.random.normal(key, c.shape, c.dtype)
         return a * e - s * c - self(a * c + s * e, t, told), e
 
 
 @eqx.filter_jit
-def residue(
+def mean_squared_error(
     denoiser: Denoiser,
     key: PRNGKeyArray,
     c: Float[Array, "n c"],
@@ -85,7 +85,7 @@ def residue(
     def one(own):
         key, t = own
         keys = jax.random.split(key, len(c))
-        off, _ = jax.vmap(lambda k, c, y: denoiser.off(k, c, t, y))(keys, c, told)
+        off, _ = jax.vmap(lambda k, c, y: denoiser.prediction_error(k, c, t, y))(keys, c, told)
         return weight @ off**2 / weight.sum()
 
     return jax.lax.map(one, (jax.random.split(key, len(at)), at))

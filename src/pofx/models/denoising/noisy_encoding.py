@@ -40,7 +40,7 @@ class NoisyEncoding(eqx.Module):
     """
 
     embedding: Embedding
-    finest: Float[Array, "c"]
+    min_noise: Float[Array, "c"]
     levels: tuple[int, ...] = eqx.field(static=True)
 
     @property
@@ -71,7 +71,7 @@ class NoisyEncoding(eqx.Module):
         drawing, choosing = jax.random.split(key)
         place = np.array(self.embedding.numbers, int)
         n = len(place)
-        u = y[:n] + self.finest[:n] * jax.random.normal(drawing, (n,), y.dtype)
+        u = y[:n] + self.min_noise[:n] * jax.random.normal(drawing, (n,), y.dtype)
         x = self.embedding.bent(u)
         x = jnp.where(self._cells(), jnp.clip(jnp.rint(x), 0, self._last()), x).astype(y.dtype)
         columns, options = self._options()
@@ -88,7 +88,7 @@ class NoisyEncoding(eqx.Module):
         """Which codes are of levels or spikes."""
         return np.concatenate([self._cells(), np.ones(len(self.embedding.marked), bool)])
 
-    def guess(
+    def posterior_mean_code(
         self, y: Float[Array, "c"], s: Float[Array, "c"], told: Float[Array, "c"]
     ) -> Float[Array, "c"]:
         """E[c(x) | y] by Bayes' rule, with what else is told of the codes.
@@ -116,7 +116,7 @@ class NoisyEncoding(eqx.Module):
 
     def _numbers(self, x, y) -> Float[Array, "n"]:
         """log p(x_j | y) of the columns of numbers."""
-        f, cells, spread = self.embedding, self._cells(), self.finest[: len(y)]
+        f, cells, spread = self.embedding, self._cells(), self.min_noise[: len(y)]
         at = (f.straight(x) - y) / spread
         log = jnp.log(jnp.where(f.are("positive"), x, 1))
         density = norm.logpdf(at) - jnp.log(spread * f.scale) - log
@@ -129,7 +129,7 @@ class NoisyEncoding(eqx.Module):
 
     def _logits(self, y, options) -> Float[Array, "g k"]:
         # Codes are of one length: of |y - c(k)|² only the product with y tells them apart.
-        own = 2 * y / self.finest[-len(y) :] ** 2
+        own = 2 * y / self.min_noise[-len(y) :] ** 2
         return jnp.concatenate([own, jnp.array([0, -jnp.inf], y.dtype)])[options]
 
     def _options(self) -> tuple[Int[np.ndarray, "g"], Int[np.ndarray, "g k"]]:

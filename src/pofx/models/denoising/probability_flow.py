@@ -10,7 +10,7 @@ from pofx.models.denoising.denoiser import Denoiser
 from pofx.nets.ode_flow import transported
 
 
-def flowed(
+def integrate_flow(
     denoiser: Denoiser,
     z: Float[Array, "c"],
     told: Float[Array, "y"],
@@ -44,7 +44,7 @@ def flow_log_prob(
     hiding, probing = jax.random.split(key)
     c = denoiser.codes(x)
     n = jax.random.normal(hiding, c.shape, c.dtype)
-    a, s = denoiser.level(0)
+    a, s = denoiser.alpha_sigma(0)
 
     def speed(z, t):
         return jax.jacfwd(denoiser.angle)(t) * denoiser(z, t, told)

@@ -47,10 +47,10 @@ class LogZEstimate(NamedTuple):
     k: Float[Array, ""]
 
 
-def evidence(log_w: Float[Array, "s"], smooth: bool = False) -> LogZEstimate:
+def average_weights(log_w: Float[Array, "s"], smooth: bool = False) -> LogZEstimate:
     """The logarithm of the mean of weights; `smooth`: their largest made quantiles of their tail.
 
-    >>> found = evidence(jnp.log(jnp.array([1.0, 3.0])))
+    >>> found = average_weights(jnp.log(jnp.array([1.0, 3.0])))
     >>> round(float(jnp.exp(found.log_z)), 3)
     2.0
     """
@@ -64,7 +64,7 @@ def evidence(log_w: Float[Array, "s"], smooth: bool = False) -> LogZEstimate:
     return LogZEstimate(jax.nn.logsumexp(own) - jnp.log(s), stderr, 1 / square / s, k)
 
 
-def annealed(
+def anneal_chains(
     key: PRNGKeyArray,
     pilots: Float[Array, "m d"],
     start: Float[Array, "s d"],
@@ -84,17 +84,17 @@ def annealed(
     piloting, going = jax.random.split(key)
     few = max(temperatures // PILOT, 8)
     even = jnp.linspace(0, 1, few + 1, dtype=start.dtype)
-    _, _, spread = _led(piloting, pilots, energy, step, even)
+    _, _, spread = _run_annealing(piloting, pilots, energy, step, even)
     density = spread / jnp.diff(even)
     density = density + 0.1 * density.mean() + jnp.finfo(start.dtype).tiny
     length = jnp.concatenate([jnp.zeros(1, start.dtype), jnp.cumsum(density * jnp.diff(even))])
     equal = jnp.linspace(0, 1, temperatures + 1, dtype=start.dtype)
     betas = jnp.interp(equal, length / length[-1], even).at[-1].set(1)
-    ends, log_w, _ = _led(going, start, energy, step, betas)
+    ends, log_w, _ = _run_annealing(going, start, energy, step, betas)
     return ends, log_w
 
 
-def _led(
+def _run_annealing(
     key: PRNGKeyArray,
     start: Float[Array, "s d"],
     energy: Energy,
@@ -116,10 +116,10 @@ def _led(
     return x, log_w, spread
 
 
-def enumerated(log_weight: Callable[[Row], Float[Array, ""]], bits: int) -> Float[Array, ""]:
+def enumerate_log_sum(log_weight: Callable[[Row], Float[Array, ""]], bits: int) -> Float[Array, ""]:
     """log Σ_s exp(log_weight(s)) over all s in {0, 1}^bits.
 
-    >>> round(float(jnp.exp(enumerated(lambda s: s.sum() * jnp.log(2.0), 3))))
+    >>> round(float(jnp.exp(enumerate_log_sum(lambda s: s.sum() * jnp.log(2.0), 3))))
     27
     """
     inner = min(bits, BLOCK)
@@ -133,7 +133,7 @@ def enumerated(log_weight: Callable[[Row], Float[Array, ""]], bits: int) -> Floa
     return jax.nn.logsumexp(jax.lax.map(block, jnp.arange(2 ** (bits - inner))))
 
 
-def hamiltonian(
+def hmc_step(
     key: PRNGKeyArray,
     z: Row,
     log_density: Callable[[Row], Float[Array, ""]],
@@ -159,15 +159,15 @@ def blackjax() -> Any:
     return blackjax
 
 
-def worth(found: LogZEstimate, draws: int) -> bool:
+def is_reliable(found: LogZEstimate, draws: int) -> bool:
     """Whether log Z may rest on these weights."""
-    return bool(found.effective >= FEWEST and found.k <= pareto_k_threshold(draws))
+    return bool(found.ess_share >= FEWEST and found.pareto_k <= pareto_k_threshold(draws))
 
 
 def warn_weights(found: LogZEstimate, draws: int) -> None:
     """Warns where log Z rests on few of the weights behind it."""
-    if not worth(found, draws):
-        effective, k = float(found.effective), float(found.k)
+    if not is_reliable(found, draws):
+        effective, k = float(found.ess_share), float(found.pareto_k)
         warn(
             f"log Z, {float(found.log_z):.2f} ± {float(found.stderr):.2g} nats, is not to be "
             f"trusted: its {draws} weights are worth {effective * draws:.0f}, and their tail has k "

@@ -27,7 +27,7 @@ def reference(
     Without a name a mixture of Gaussians for real columns, else a Chow-Liu tree.
     """
     options: dict[str, Any] = {}
-    if not name and plain(columns) == tuple(range(len(columns))):
+    if not name and smooth_real_columns(columns) == tuple(range(len(columns))):
         name = "mixture"
         most = int(np.clip(rows.count // (ROWS * len(columns)), 1, COMPONENTS))
         options = {"components": most, "part": "gaussian"}
@@ -41,13 +41,13 @@ def reference(
     return model
 
 
-def plain(columns: Sequence[Column]) -> tuple[int, ...]:
+def smooth_real_columns(columns: Sequence[Column]) -> tuple[int, ...]:
     """The real columns without point masses, which have slopes to follow."""
     return tuple(j for j, c in enumerate(columns) if c.kind == "real" and not c.spikes)
 
 
 @eqx.filter_jit
-def drawn(model: AbstractTractable, key: PRNGKeyArray, n: int) -> Float[Array, "n d"]:
+def draw_rows(model: AbstractTractable, key: PRNGKeyArray, n: int) -> Float[Array, "n d"]:
     """n rows of it."""
     return jax.vmap(model.sample)(jax.random.split(key, n))
 

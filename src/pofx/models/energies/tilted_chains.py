@@ -10,11 +10,11 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core.abstract import AbstractTractable, Mask, Row
-from pofx.models.energies.annealed_importance import LogZEstimate, annealed, evidence, hamiltonian
+from pofx.models.energies.annealed_importance import LogZEstimate, anneal_chains, average_weights, hmc_step
 
-SAMPLES, BLOCK = 2**14, 1024
+LOG_Z_DRAWS, BLOCK = 2**14, 1024
 """Draws of the reference that estimate Z, and how many at a time."""
-ANNEALED = 256
+ANNEALED_CHAINS = 256
 """Chains that estimate Z where draws of the reference do not."""
 TUNED, KEPT = 300, 500
 """Steps of chains: by which their moves are tuned, then looked at for how they mix."""
@@ -32,7 +32,7 @@ class TiltedDistribution(eqx.Module):
     place: tuple[int, ...] = eqx.field(static=True)
 
 
-class Run(NamedTuple):
+class ChainRun(NamedTuple):
     """Chains some steps on, their tuned step size, energies on the way, and what was accepted."""
 
     chains: Float[Array, "m d"]
@@ -41,7 +41,7 @@ class Run(NamedTuple):
     accepted: Float[Array, ""]
 
 
-def stepped(
+def mcmc_step(
     key: PRNGKeyArray,
     p: TiltedDistribution,
     x: Row,
@@ -54,7 +54,7 @@ def stepped(
     Some entries are redrawn; then the others of real columns move along slopes.
     """
     redrawing, stretching, moving = jax.random.split(key, 3)
-    x = redrawn(redrawing, p, x, observed, beta)
+    x = redraw_step(redrawing, p, x, observed, beta)
     if not p.place:
         return x, jnp.ones_like(beta)
     place = np.array(p.place)
@@ -69,11 +69,11 @@ def stepped(
     # Steps all alike may come back to where they began, as orbits do.
     stretch = jax.random.uniform(stretching, (), p.scale.dtype, 0.8, 1.2)
     z = (x[place] - p.shift) / p.scale
-    z, accepted = hamiltonian(moving, z, log_density, stretch * step_size)
+    z, accepted = hmc_step(moving, z, log_density, stretch * step_size)
     return whole(z), accepted
 
 
-def redrawn(
+def redraw_step(
     key: PRNGKeyArray, p: TiltedDistribution, x: Row, observed: Mask, beta: Float[Array, ""]
 ) -> Row:
     """x with some entries, few or many, drawn from the reference given the others, or as it is.
@@ -88,33 +88,33 @@ def redrawn(
 
 
 @eqx.filter_jit
-def sampled(
+def estimate_log_z(
     key: PRNGKeyArray, p: TiltedDistribution, chains: int
 ) -> tuple[LogZEstimate, Float[Array, "m d"], Float[Array, ""]]:
     """log Z by draws of the reference, some picked by their weights, and the most that f tilts."""
     drawing, picking = jax.random.split(key)
-    rows = jax.lax.map(p.reference.sample, jax.random.split(drawing, SAMPLES), batch_size=BLOCK)
+    rows = jax.lax.map(p.reference.sample, jax.random.split(drawing, LOG_Z_DRAWS), batch_size=BLOCK)
     log_w = -jax.lax.map(p.tilt, rows, batch_size=BLOCK)
     # One at each of even steps along the weights laid end to end (Kitagawa 1996).
     ends = jnp.cumsum(jax.nn.softmax(log_w))
     at = (jnp.arange(chains) + jax.random.uniform(picking)) / chains * ends[-1]
-    own = rows[jnp.minimum(jnp.searchsorted(ends, at), SAMPLES - 1)]
-    return evidence(log_w, smooth=True), own, jnp.abs(log_w).max()
+    own = rows[jnp.minimum(jnp.searchsorted(ends, at), LOG_Z_DRAWS - 1)]
+    return average_weights(log_w, smooth=True), own, jnp.abs(log_w).max()
 
 
 @eqx.filter_jit
-def ran(
+def run_chains(
     key: PRNGKeyArray,
     p: TiltedDistribution,
     chains: Float[Array, "m d"],
     step_size: Float[Array, ""],
-) -> Run:
+) -> ChainRun:
     """The chains some steps on, the size of their moves tuned first."""
     none, one = jnp.zeros(chains.shape[1], bool), jnp.ones_like(step_size)
 
     def step(key, chains, step_size):
         keys = jax.random.split(key, len(chains))
-        go = jax.vmap(lambda k, x: stepped(k, p, x, none, one, step_size))
+        go = jax.vmap(lambda k, x: mcmc_step(k, p, x, none, one, step_size))
         chains, accepted = go(keys, chains)
         return chains, accepted.mean()
 
@@ -134,16 +134,16 @@ def ran(
     rates = (1 + jnp.arange(TUNED, dtype=step_size.dtype)) ** -0.6
     carry, _ = jax.lax.scan(tune, (chains, step_size), (jax.random.split(tuning, TUNED), rates))
     carry, told = jax.lax.scan(keep, carry, jax.random.split(going, KEPT))
-    return Run(*carry, told[0], told[1].mean())
+    return ChainRun(*carry, told[0], told[1].mean())
 
 
 @eqx.filter_jit
-def cooled(
+def anneal_log_z(
     key: PRNGKeyArray, p: TiltedDistribution, step_size: Float[Array, ""], temperatures: int
 ) -> LogZEstimate:
     """log Z by chains that go from the reference to the tilted model."""
     starting, going = jax.random.split(key)
-    both = jax.vmap(p.reference.sample)(jax.random.split(starting, 2 * ANNEALED))
+    both = jax.vmap(p.reference.sample)(jax.random.split(starting, 2 * ANNEALED_CHAINS))
     pilots, start = jnp.split(both, 2)
     none = jnp.zeros(start.shape[1], bool)
 
@@ -151,6 +151,6 @@ def cooled(
         return beta * p.tilt(x)
 
     def step(key, x, beta):
-        return stepped(key, p, x, none, beta, step_size)[0]
+        return mcmc_step(key, p, x, none, beta, step_size)[0]
 
-    return evidence(annealed(going, pilots, start, energy, step, temperatures)[1])
+    return average_weights(anneal_chains(going, pilots, start, energy, step, temperatures)[1])

@@ -11,12 +11,12 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from pofx.core.abstract import Row
 from pofx.core.column import Column, Kind, check_column_kinds
 from pofx.core.rows import Rows
-from pofx.families.column_moments import narrowest, summary
+from pofx.families.column_moments import variance_floor, weighted_moments
 
-CARRIED: tuple[Kind, ...] = ("binary", "real")
+SUPPORTED_KINDS: tuple[Kind, ...] = ("binary", "real")
 
 
-class Visible(eqx.Module):
+class VisibleUnits(eqx.Module):
     """Units z = (x - shift) / scale, each with an energy of its own and a field u that pulls it.
 
     binary: E(x) = -b z, exp(-E + u z);  real: E(x) = (z - b)² / 2σ² + log scale, exp(-E + u z / σ²)
@@ -34,39 +34,39 @@ class Visible(eqx.Module):
     floor: Float[Array, "d"]
     real: tuple[bool, ...] = eqx.field(static=True)
 
-    def either(self, real: Array, binary: Array) -> Array:
+    def where_real(self, real: Array, binary: Array) -> Array:
         """The one in real columns, the other in binary ones."""
         return jnp.where(np.array(self.real), real, binary)
 
-    def inward(self, x: Row) -> Float[Array, "d"]:
+    def standardise(self, x: Row) -> Float[Array, "d"]:
         """z of a row."""
         return (x - self.shift) / self.scale
 
     def variance(self) -> Float[Array, "d"]:
         """σ², which is 1 in binary columns."""
-        return self.either(jnp.exp(self.log_variance) + self.floor, jnp.ones_like(self.floor))
+        return self.where_real(jnp.exp(self.log_variance) + self.floor, jnp.ones_like(self.floor))
 
     def energies(self, z: Float[Array, "d"]) -> Float[Array, "d"]:
         """E of each unit."""
         normal = (z - self.bias) ** 2 / (2 * self.variance()) + jnp.log(self.scale)
-        return self.either(normal, -self.bias * z)
+        return self.where_real(normal, -self.bias * z)
 
-    def on_the_way(self, z: Float[Array, "d"], beta: Float[Array, ""]) -> Float[Array, "d"]:
+    def annealed_energy(self, z: Float[Array, "d"], beta: Float[Array, ""]) -> Float[Array, "d"]:
         """(1 - β) times the energy in the base, plus β times E, of each unit."""
-        base = self.either(z * z / 2 + jnp.log(self.scale), -self._base_odds() * z)
+        base = self.where_real(z * z / 2 + jnp.log(self.scale), -self._base_odds() * z)
         return (1 - beta) * base + beta * self.energies(z)
 
-    def log_sum(self, u: Float[Array, "d"]) -> Float[Array, "d"]:
+    def log_normaliser(self, u: Float[Array, "d"]) -> Float[Array, "d"]:
         """The logarithm of the sum, or integral, of what a field makes of each unit."""
         pull, variance = self.bias + u, self.variance()
         normal = jnp.log(2 * np.pi * variance) / 2 + (pull**2 - self.bias**2) / (2 * variance)
-        return self.either(normal, jax.nn.softplus(pull) - self.shift * pull)
+        return self.where_real(normal, jax.nn.softplus(pull) - self.shift * pull)
 
-    def base_log_sum(self) -> Float[Array, "d"]:
+    def base_log_normaliser(self) -> Float[Array, "d"]:
         """The same of the base, which no field pulls."""
         odds = self._base_odds()
         normal = jnp.full_like(odds, np.log(2 * np.pi) / 2)
-        return self.either(normal, jax.nn.softplus(odds) - self.shift * odds)
+        return self.where_real(normal, jax.nn.softplus(odds) - self.shift * odds)
 
     def sample(self, key: PRNGKeyArray, u: Float[Array, "d"], beta: Float[Array, ""]) -> Row:
         """x of the units in a field, on the way."""
@@ -79,23 +79,23 @@ class Visible(eqx.Module):
         precision = (1 - beta) + beta / self.variance()
         noise = jax.random.normal(key, odds.shape, odds.dtype) / jnp.sqrt(precision)
         normal = beta * pull / self.variance() / precision + noise
-        return self.either(self.shift + self.scale * normal, ones.astype(odds.dtype))
+        return self.where_real(self.shift + self.scale * normal, ones.astype(odds.dtype))
 
     def _base_odds(self) -> Float[Array, "d"]:
-        mean = self.either(jnp.full_like(self.shift, 0.5), self.shift)
+        mean = self.where_real(jnp.full_like(self.shift, 0.5), self.shift)
         return jnp.log(mean) - jnp.log1p(-mean)
 
     @classmethod
-    def from_data(cls, rows: Rows, columns: Sequence[Column]) -> "Visible":
+    def from_data(cls, rows: Rows, columns: Sequence[Column]) -> "VisibleUnits":
         """Units at the means and scales of the rows, as the base. PofxError for other columns."""
-        check_column_kinds(columns, "an RBM", *CARRIED)
+        check_column_kinds(columns, "an RBM", *SUPPORTED_KINDS)
         x, observed, weight = rows.to_arrays()
-        seen = summary(x, observed * weight[:, None])
+        seen = weighted_moments(x, observed * weight[:, None])
         real = np.array([c.kind == "real" for c in columns])
         # Half a row of each level keeps the odds finite.
         ones = (seen.weight * seen.mean + 0.5) / (seen.weight + 1)
         scale = np.where(real & (seen.variance > 0), np.sqrt(seen.variance), 1)
-        floor = narrowest(seen, np.array([c.resolution for c in columns]), 1.0) / scale**2
+        floor = variance_floor(seen, np.array([c.resolution for c in columns]), 1.0) / scale**2
         return cls.of(np.where(real, seen.mean, ones), scale, np.where(real, floor, 0), real)
 
     @classmethod
@@ -105,10 +105,10 @@ class Visible(eqx.Module):
         scale: Float[np.ndarray, "d"],
         floor: Float[np.ndarray, "d"],
         real: np.ndarray,
-    ) -> "Visible":
+    ) -> "VisibleUnits":
         """Units of these means and scales, real ones at half their variance."""
         own = tuple(jnp.asarray(a) for a in (shift, scale, floor))
         zeros = jnp.zeros(len(real))
         # At all of a column's variance there would be nothing for hidden units to explain.
         base = cls(zeros, zeros + np.log(0.5), own[0], own[1], own[2], tuple(real.tolist()))
-        return eqx.tree_at(lambda v: v.bias, base, base.either(zeros, base._base_odds()))
+        return eqx.tree_at(lambda v: v.bias, base, base.where_real(zeros, base._base_odds()))

@@ -42,7 +42,7 @@ class Posterior(NamedTuple):
         """V."""
         return self.whiten.T @ self.whiten
 
-    def root(self) -> Float[Array, "q q"]:
+    def covariance_root(self) -> Float[Array, "q q"]:
         """A matrix whose product with its transpose is V."""
         return self.whiten.T
 
@@ -65,12 +65,12 @@ class Posterior(NamedTuple):
         common = m @ m + (self.precision > 0).sum() * LOG_2PI
         return jnp.append(-0.5 * self.precision * left * left, -0.5 * common - self.log_det())
 
-    def given(self, z: Row) -> tuple[Row, Float[Array, "d q"]]:
+    def condition(self, z: Row) -> tuple[Row, Float[Array, "d q"]]:
         """How p(x_M | x_O) differs from p(x): the move of μ, and the new Λ.
 
         For z | x_O is Gaussian, and so x_M | x_O of the same form, its noise as before.
         """
-        return self.loading @ self.mean(z), self.loading @ self.root()
+        return self.loading @ self.mean(z), self.loading @ self.covariance_root()
 
     def entropy(self) -> Float[Array, ""]:
         """H(x_O) = 1/2 log det 2πe(ΛΛᵀ + Ψ)_OO in nats."""
@@ -79,7 +79,7 @@ class Posterior(NamedTuple):
     def sample(self, key: PRNGKeyArray, z: Row, noise: Row) -> Row:
         """A draw of all deviations given the observed ones."""
         hidden, own = jax.random.split(key)
-        latent = self.mean(z) + self.root() @ jax.random.normal(hidden, self.whiten.shape[:1])
+        latent = self.mean(z) + self.covariance_root() @ jax.random.normal(hidden, self.whiten.shape[:1])
         return self.loading @ latent + jnp.sqrt(noise) * jax.random.normal(own, z.shape)
 
 
@@ -89,7 +89,7 @@ def check_latent(latent: int, columns: int) -> None:
         raise PofxError(f"latent: expected 1 to {columns - 1}, below the columns; got {latent}")
 
 
-def principal(
+def fit_factors(
     covariance: Float[Array, "d d"], latent: int, floor: Float[Array, ""]
 ) -> tuple[Float[Array, "d q"], Float[Array, ""]]:
     """The loading and noise of greatest likelihood, Λ = U (L - σ²I)^(1/2).
@@ -101,21 +101,21 @@ def principal(
     return vectors[:, -latent:] * jnp.sqrt(jnp.maximum(values[-latent:] - noise, 0)), noise
 
 
-def box(
+def log_prob_box(
     p: Any,
     x: Row,
     observed: Mask,
     place: tuple[int, ...],
     low: Float[Array, "b"],
     high: Float[Array, "b"],
-    given: Mask | None = None,
+    condition: Mask | None = None,
 ) -> Float[Array, ""] | None:
-    """The rule `box` of a model with a mean, a loading and a latent posterior."""
+    """The rule `log_prob_box` of a model with a mean, a loading and a latent posterior."""
     if place:
         return None  # of one column its distribution tells, of more it is a normal orthant
     if given is None:
         return p.log_prob(x, observed)
-    move, loading = p._posterior(given).given(jnp.where(given, x - p.mean, 0))
+    move, loading = p._posterior(given).condition(jnp.where(given, x - p.mean, 0))
     left = eqx.tree_at(lambda p: (p.mean, p.loading), p, (p.mean + move, loading))
     return left.log_prob(x, observed & ~given)
 

@@ -10,14 +10,14 @@ from jaxtyping import Array, Float
 
 from pofx.core.column import Column, check_column_kinds
 from pofx.core.rows import Rows
-from pofx.families.column_moments import NARROWEST
+from pofx.families.column_moments import MIN_VARIANCE_SHARE
 
-TIED = 1e-10
+MIN_RESIDUAL_VARIANCE_SHARE = 1e-10
 """The least variance that is left of a column given others, as a share of its variance: in float64
 with as many digits left in the regression on the others as in the deviations from it."""
 
 
-class Moments(NamedTuple):
+class GaussianStatistics(NamedTuple):
     """Sums over rows of weight times 1, z and z zᵀ, with z = x - centre.
 
     The centre is the mean of the model that took them: about a centre far from the data the
@@ -34,7 +34,7 @@ class Moments(NamedTuple):
         return mean, self.second - jnp.outer(mean, self.first)
 
 
-class Scale(eqx.Module):
+class ColumnScale(eqx.Module):
     """Where the data of each column lie: what floors and priors are relative to.
 
     `floor` is the smallest variance that a column may be given, so that rounded or repeated
@@ -47,7 +47,7 @@ class Scale(eqx.Module):
     floor: Float[Array, "d"]
 
 
-def scale_of(rows: Rows, columns: Sequence[Column]) -> tuple[Scale, Float[np.ndarray, "n d"]]:
+def column_scale(rows: Rows, columns: Sequence[Column]) -> tuple[ColumnScale, Float[np.ndarray, "n d"]]:
     """The scale of real columns, and the rows in float64 with column means in missing cells."""
     check_column_kinds(columns, "a Gaussian", "real")
     x, observed, weight = rows.to_arrays()
@@ -67,7 +67,7 @@ def scale_of(rows: Rows, columns: Sequence[Column]) -> tuple[Scale, Float[np.nda
     variance = np.where(constant, np.where(resolution > 0, resolution**2, 1.0), variance)
     # A column alone is no narrower than a millionth of its variance. What is left of one given the
     # others may be as little as Cholesky resolves: a date a day after another, over ten years.
-    narrowest = NARROWEST if len(columns) == 1 else TIED
+    narrowest = MIN_VARIANCE_SHARE if len(columns) == 1 else MIN_RESIDUAL_VARIANCE_SHARE
     relative = max(narrowest, 16 * len(columns) * np.finfo(rows.x.dtype).eps)
     floor = np.maximum(resolution**2 / 12, relative * variance)
-    return Scale(*map(jnp.asarray, (centre, variance, floor))), centre + z
+    return ColumnScale(*map(jnp.asarray, (centre, variance, floor))), centre + z

@@ -19,7 +19,7 @@ ROWS = 4.0
 """Rows, and one more for each column, that the pseudo-scatter of a covariance is worth."""
 
 
-def weights(kl: Float[Array, "c"]) -> Float[Array, "c"]:
+def pseudo_row_weights(kl: Float[Array, "c"]) -> Float[Array, "c"]:
     """The weight of a pseudo-row with that KL from the family: 1 at zero, then falling as 1 / KL.
 
     The prior is -PULL log(1 + KL / PULL), concave in KL. A KL that is not known counts as zero.
@@ -28,7 +28,7 @@ def weights(kl: Float[Array, "c"]) -> Float[Array, "c"]:
 
 
 def log_prior_of_family(kl: Float[Array, "c"]) -> Float[Array, "c"]:
-    """The log prior whose tangent is a pseudo-row of weight `weights(kl)`, up to a constant."""
+    """The log prior whose tangent is a pseudo-row of weight `pseudo_row_weights(kl)`, up to a constant."""
     return -PULL * jnp.log1p(_known(kl) / PULL)
 
 

@@ -31,8 +31,8 @@ class Context(eqx.Module):
 
     prior: AbstractTractable | None
     embedding: Embedding | None
-    place: tuple[int, ...] = eqx.field(static=True)
-    rest: tuple[int, ...] = eqx.field(static=True)
+    context_columns: tuple[int, ...] = eqx.field(static=True)
+    x_columns: tuple[int, ...] = eqx.field(static=True)
 
     @property
     def size(self) -> int:
@@ -42,28 +42,28 @@ class Context(eqx.Module):
     @property
     def columns(self) -> int:
         """The number of columns of c and x."""
-        return len(self.place) + len(self.rest)
+        return len(self.context_columns) + len(self.x_columns)
 
     def split(self, row: Row) -> tuple[Row, Float[Array, "c"], Float[Array, ""]]:
         """x, the numbers that state c, and log p(c)."""
         if self.embedding is None or self.prior is None:
             return row, jnp.zeros(0, row.dtype), jnp.zeros((), row.dtype)
-        c = row[np.array(self.place)]
+        c = row[np.array(self.context_columns)]
         given = self.embedding(c, jnp.ones(c.shape, bool))
-        return row[np.array(self.rest)], given, self.prior.log_prob(c)
+        return row[np.array(self.x_columns)], given, self.prior.log_prob(c)
 
     def draw(self, key: PRNGKeyArray, row: Row, observed: Mask) -> Row:
         """The row with what is missing of c drawn from p(c_M | c_O)."""
         if self.prior is None:
             return row
-        place = np.array(self.place)
+        place = np.array(self.context_columns)
         return row.at[place].set(self.prior.sample(key, row[place], observed[place]))
 
-    def put(self, row: Row, x: Row) -> Row:
+    def with_x(self, row: Row, x: Row) -> Row:
         """The row with x in its place."""
-        return row.at[np.array(self.rest)].set(x.astype(row.dtype))
+        return row.at[np.array(self.x_columns)].set(x.astype(row.dtype))
 
-    def weighted(
+    def weighted_completion(
         self,
         key: PRNGKeyArray,
         proposal: AbstractTractable,
@@ -86,17 +86,17 @@ class Context(eqx.Module):
 
         def by_itself(row):
             whole = draw(second, self.draw(first, row, observed))
-            place = np.array(self.place)
+            place = np.array(self.context_columns)
             assert self.prior is not None
             return whole, self.prior.log_prob(row[place], observed[place]).astype(row.dtype)
 
         if self.prior is None:
             return needs_proposal(row)
-        return jax.lax.cond(self.open(observed), by_itself, needs_proposal, row)
+        return jax.lax.cond(self.is_pure_conditional(observed), by_itself, needs_proposal, row)
 
-    def open(self, observed: Mask) -> Bool[Array, ""]:
+    def is_pure_conditional(self, observed: Mask) -> Bool[Array, ""]:
         """Whether nothing of x is observed, and some of c may be."""
-        return ~observed[np.array(self.rest)].any() & (self.prior is not None)
+        return ~observed[np.array(self.x_columns)].any() & (self.prior is not None)
 
     @classmethod
     def from_data(

@@ -171,7 +171,7 @@ class AbstractNetworkModel(AbstractWithoutState, AbstractOnePhase):
         return self
 
 
-def begun(
+def init_network_model(
     key: PRNGKeyArray,
     rows: Rows,
     columns: Sequence[Column],

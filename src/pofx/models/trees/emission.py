@@ -13,14 +13,14 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from pofx.core.abstract import Mask, Row
 from pofx.core.column_mixture import ColumnMixture
-from pofx.core.component_axis import over_components, stack
+from pofx.core.component_axis import over_components, stack_modules
 from pofx.core.double_double import Double
 from pofx.core.family import AbstractFamily
 from pofx.core.family import log_between as log_between_ends
 from pofx.models.independent import Independent
 from pofx.models.linear_gaussian.shrinkage import scaled
 
-BLOCK = 512
+BLOCK_ROWS = 512
 """Rows of which each level of each column is told apart, for each state, at a time."""
 
 
@@ -36,7 +36,7 @@ def fine_log_probs(emissions: Independent, x: Row, observed: Mask) -> Double:
     return Double(*(a.T for a in score(emissions, x, observed)))
 
 
-def statistics(
+def expected_statistics(
     emissions: Independent, shares: Float[Array, "n d k"], x: Float[Array, "n d"]
 ) -> Any:
     """Statistics of each column and state, each cell weighted by its share in the state."""
@@ -44,33 +44,33 @@ def statistics(
     return sums(emissions, jnp.moveaxis(shares, -1, 0), x)
 
 
-def maximised(emissions: Independent, own: Any) -> Independent:
+def m_step(emissions: Independent, own: Any) -> Independent:
     """Each state's columns at their maximum, with their pseudo-rows."""
     return over_components(lambda part, s: part.m_step(s))(emissions, own)
 
 
-def started(
+def from_data(
     one: Independent,
     shares: Float[np.ndarray, "n d k"],
     x: Float[np.ndarray, "n d"],
     weight: Float[np.ndarray, "n d"],
 ) -> Independent:
     """Columns alike in all states, then each state at its maximum for its share of the cells."""
-    blocks = -(-len(x) // BLOCK)
+    blocks = -(-len(x) // BLOCK_ROWS)
 
     def lay(a: np.ndarray) -> Array:
-        room = [(0, blocks * BLOCK - len(a)), *[(0, 0)] * (a.ndim - 1)]
-        return jnp.asarray(np.pad(a, room).reshape(blocks, BLOCK, *a.shape[1:]))
+        room = [(0, blocks * BLOCK_ROWS - len(a)), *[(0, 0)] * (a.ndim - 1)]
+        return jnp.asarray(np.pad(a, room).reshape(blocks, BLOCK_ROWS, *a.shape[1:]))
 
-    return _started(one, lay(shares), lay(x), lay(weight))
+    return _from_blocks(one, lay(shares), lay(x), lay(weight))
 
 
 @eqx.filter_jit
-def _started(one: Independent, shares: Array, x: Array, weight: Array) -> Independent:
-    template = stack([one] * shares.shape[-1])
+def _from_blocks(one: Independent, shares: Array, x: Array, weight: Array) -> Independent:
+    template = stack_modules([one] * shares.shape[-1])
 
     def own(shares, x, weight):
-        return statistics(template, shares * weight[..., None], x)
+        return expected_statistics(template, shares * weight[..., None], x)
 
     def add(total, block):
         return jax.tree.map(jnp.add, total, own(*block)), None
@@ -78,10 +78,10 @@ def _started(one: Independent, shares: Array, x: Array, weight: Array) -> Indepe
     blocks = shares, x, weight
     shapes = jax.eval_shape(own, *(a[0] for a in blocks))
     zero = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
-    return maximised(template, jax.lax.scan(add, zero, blocks)[0])
+    return m_step(template, jax.lax.scan(add, zero, blocks)[0])
 
 
-def stepped(
+def stepwise_update(
     emissions: Independent, own: Any, known: Float[Array, "d k"], rate: Float[Array, ""]
 ) -> Independent:
     """Each family on its way, by `rate`, to its maximum for the statistics and pseudo-rows.
@@ -115,12 +115,12 @@ def log_prior_density(emissions: Independent) -> Float[Array, ""]:
     return over_components(lambda part: part.log_prior_density())(emissions).sum()
 
 
-def of_states(emissions: Independent, states: Int[Array, "d"]) -> Independent:
+def select_states(emissions: Independent, states: Int[Array, "d"]) -> Independent:
     """The columns, each as in its own state."""
 
     def chosen(families):
         return tuple(
-            _picked(family, states[np.array(place)])
+            _select(family, states[np.array(place)])
             for family, place in zip(families, emissions.places)
         )
 
@@ -128,13 +128,13 @@ def of_states(emissions: Independent, states: Int[Array, "d"]) -> Independent:
     return Independent(own, own, emissions.places, emissions.prior)
 
 
-def _picked(family: AbstractFamily, states: Int[Array, "c"]) -> AbstractFamily:
+def _select(family: AbstractFamily, states: Int[Array, "c"]) -> AbstractFamily:
     return jax.tree.map(lambda a: a[states, np.arange(len(states))], family)
 
 
 def sample(emissions: Independent, key: PRNGKeyArray, states: Int[Array, "d"]) -> Row:
     """A draw of each column from its state."""
-    return of_states(emissions, states).sample(key)
+    return select_states(emissions, states).sample(key)
 
 
 def column(emissions: Independent, log_weights: Float[Array, "k"], j: int) -> ColumnMixture:

@@ -14,9 +14,9 @@ from pofx.core.double_double import Double
 
 Nodes = tuple[Int[Array, "d"] | Int[np.ndarray, "d"], Int[Array, "d"] | Int[np.ndarray, "d"]]
 
-IMPOSSIBLE = -1e30
+LOG_ZERO = -1e30
 """Stands for log 0, which times zero is not a number."""
-FEW = 8
+MAX_LOG_SPACE_STATES = 8
 """States of which messages are sums of exponentials: no state underflows beside a likelier one."""
 
 
@@ -31,7 +31,7 @@ class StateTree(eqx.Module):
 
     >>> half = jnp.log(jnp.array([[[0.5, 0.5], [0.5, 0.5]], [[0.9, 0.1], [0.2, 0.8]]]))
     >>> tree = StateTree(half, (-1, 0))
-    >>> seen = jnp.array([[0.0, 0.0], [0.0, IMPOSSIBLE]])  # s_1 = 0
+    >>> seen = jnp.array([[0.0, 0.0], [0.0, LOG_ZERO]])  # s_1 = 0
     >>> print(f"{jnp.exp(tree.log_evidence(seen)):.2f}")
     0.55
     """
@@ -67,8 +67,8 @@ class StateTree(eqx.Module):
 
     def log_prob(self, s: Int[Array, "d"]) -> Float[Array, ""]:
         """log p(s) of states all known."""
-        above, log_t = self.above, jnp.maximum(self.log_transition, IMPOSSIBLE)
-        if self.states > FEW:
+        above, log_t = self.above, jnp.maximum(self.log_transition, LOG_ZERO)
+        if self.states > MAX_LOG_SPACE_STATES:
             above = jnp.append(s, 0)[above]
             total = log_t[np.arange(len(s)), above, s].sum()
         else:
@@ -78,7 +78,7 @@ class StateTree(eqx.Module):
             above = jnp.concatenate([hot, root])[above]
             pairs = above[:, :, None] * hot[:, None, :]
             total = jnp.vdot(pairs, log_t, precision="highest")
-        return jnp.where(total > IMPOSSIBLE / 2, total, -jnp.inf)
+        return jnp.where(total > LOG_ZERO / 2, total, -jnp.inf)
 
     def log_evidence(self, log_e: Float[Array, "d k *n"]) -> Float[Array, "*n"]:
         """log Σ_s p(s) Π_j e_j(s_j), in nats; -inf where no state is possible.
@@ -86,7 +86,7 @@ class StateTree(eqx.Module):
         Of several trees on one skeleton, of few states, that are stacked along last axes.
         """
         total = self._up(log_e, _sum)[0]
-        return jnp.where(total > IMPOSSIBLE / 2, total, -jnp.inf)
+        return jnp.where(total > LOG_ZERO / 2, total, -jnp.inf)
 
     def terms(self, log_e: Float[Array, "d k"], rest: Float[Array, "d k"] | None = None) -> Double:
         """Numbers whose sum is the log-evidence: the largest of each node, and what is left.
@@ -94,12 +94,12 @@ class StateTree(eqx.Module):
         Nodes that two evidences have in common have the same number in both. `rest` is what
         rounding took from the evidence.
         """
-        log_e = jnp.maximum(log_e, IMPOSSIBLE)
+        log_e = jnp.maximum(log_e, LOG_ZERO)
         rest = jnp.zeros_like(log_e) if rest is None else rest
         largest, state = log_e.max(1), log_e.argmax(1)[:, None]
         low = jnp.take_along_axis(rest, state, 1)
         left = self.log_evidence((log_e - largest[:, None]) + (rest - low))
-        high = jnp.append(jnp.where(largest > IMPOSSIBLE / 2, largest, -jnp.inf), left)
+        high = jnp.append(jnp.where(largest > LOG_ZERO / 2, largest, -jnp.inf), left)
         return Double(high, jnp.append(low[:, 0], 0))
 
     def posterior(self, log_e: Float[Array, "d k"]) -> Float[Array, "d k"]:
@@ -140,7 +140,7 @@ class StateTree(eqx.Module):
 
         return self._down(log_e, _sum, draw)
 
-    def likeliest(self, log_e: Float[Array, "d k"]) -> Int[Array, "d"]:
+    def viterbi(self, log_e: Float[Array, "d k"]) -> Int[Array, "d"]:
         """The states that together have the highest p(s | e) (max-product; Viterbi 1967)."""
         return self._down(log_e, _max, lambda j, p: jnp.argmax(p))
 
@@ -173,10 +173,10 @@ class StateTree(eqx.Module):
 
         Messages are relative to the largest: evidence far out would swallow the others' digits.
         """
-        log_t = jnp.maximum(self.log_transition, IMPOSSIBLE)
+        log_t = jnp.maximum(self.log_transition, LOG_ZERO)
         # The parent of the roots is one node more; what reaches it is the whole.
         beyond = jnp.zeros((1, *log_e.shape[1:]), log_e.dtype)
-        start = jnp.concatenate([jnp.maximum(log_e, IMPOSSIBLE), beyond])
+        start = jnp.concatenate([jnp.maximum(log_e, LOG_ZERO), beyond])
         own, above = self.order
 
         def ascend(state, at):
@@ -225,13 +225,13 @@ def even_tree(levels: tuple[int, ...], parents: tuple[int, ...]) -> StateTree:
 
 def _sum(log_t: Array, b: Array) -> Array:
     """log Σ_b T[a, b] exp(b), the largest b being 0."""
-    if len(b) <= FEW:
+    if len(b) <= MAX_LOG_SPACE_STATES:
         joint = log_t + b
         top = jax.lax.stop_gradient(joint.max(1))
         return jnp.log(jnp.exp(joint - top[:, None]).sum(1)) + top
     m = jnp.matmul(jnp.exp(log_t), jnp.exp(b), precision="highest")
     some = m > 0
-    return jnp.where(some, jnp.log(jnp.where(some, m, 1)), IMPOSSIBLE)
+    return jnp.where(some, jnp.log(jnp.where(some, m, 1)), LOG_ZERO)
 
 
 def _max(log_t: Array, b: Array) -> Array:

@@ -9,13 +9,13 @@ from scipy.sparse.csgraph import breadth_first_order, connected_components, mini
 
 from pofx.core.column import Column
 
-BINS = 8
+DEFAULT_BINS = 8
 """Quantile bins of a column of numbers."""
-MOST = 64
+MAX_LEVELS = 64
 """Levels of a column told apart; those beyond, in order of frequency, count as one."""
-CODES = 8192
+MAX_CODES = 8192
 """Codes of all columns together: where they would be more, fewer levels are told apart."""
-BLOCK = 2048
+BLOCK_ROWS = 2048
 """Rows whose levels are held one-hot at a time."""
 
 
@@ -32,18 +32,18 @@ def chow_liu(
     chance would tell where these are few or the codes many. The root is the centre.
     """
     # At least two, or a column would tell nothing.
-    limit = max(min(MOST, CODES // len(columns)), 2)
-    code = codes(columns, x, weight, bins=min(BINS, limit), most=limit, limit=limit)
+    limit = max(min(MAX_LEVELS, MAX_CODES // len(columns)), 2)
+    code = codes(columns, x, weight, bins=min(DEFAULT_BINS, limit), most=limit, limit=limit)
     information, common = mutual_informations(code, weight, smoothing)
     # Codes of many values, and few common rows, tell by chance: Miller and Madow's (1955) bias.
     degrees = code.max(0, initial=0)
     chance = np.outer(degrees, degrees) / (2 * np.maximum(common, 1))
-    loose = np.array([many(column, limit) for column in columns])
+    loose = np.array([needs_binning(column, limit) for column in columns])
     doubtful = loose[:, None] | loose | (common < common.max())
-    return rooted(np.where(doubtful, np.maximum(information - chance, 0), information))
+    return root_at_centre(np.where(doubtful, np.maximum(information - chance, 0), information))
 
 
-def many(column: Column, limit: int = MOST) -> bool:
+def needs_binning(column: Column, limit: int = MAX_LEVELS) -> bool:
     """Whether a column has more values than are told apart: numbers, or levels beyond `limit`."""
     return not column.discrete or column.levels > limit
 
@@ -52,9 +52,9 @@ def codes(
     columns: Sequence[Column],
     x: Float[np.ndarray, "n d"],
     weight: Float[np.ndarray, "n d"],
-    bins: int = BINS,
-    most: int = MOST,
-    limit: int = MOST,
+    bins: int = DEFAULT_BINS,
+    most: int = MAX_LEVELS,
+    limit: int = MAX_LEVELS,
 ) -> Int[np.ndarray, "n d"]:
     """Levels as they are, the rarest of many as one, and numbers by the quantile bin they are in.
 
@@ -67,7 +67,7 @@ def codes(
         own = x[seen, j]
         if not len(own):
             continue
-        if not many(column, limit):
+        if not needs_binning(column, limit):
             out[seen, j] = own
         elif column.discrete and column.kind != "ordinal":
             code = np.unique(own, return_inverse=True)[1]
@@ -107,8 +107,8 @@ def mutual_informations(
     first = np.concatenate([[0], np.cumsum(sizes)])
     owner = np.repeat(np.arange(d), sizes)
     counts = np.zeros((first[-1], first[-1]), np.float32)
-    for begin in range(0, len(code), BLOCK):
-        part, heavy = code[begin : begin + BLOCK], weight[begin : begin + BLOCK]
+    for begin in range(0, len(code), BLOCK_ROWS):
+        part, heavy = code[begin : begin + BLOCK_ROWS], weight[begin : begin + BLOCK_ROWS]
         hot = np.zeros((len(part), first[-1]), np.float32)
         hot[np.arange(len(part))[:, None], part + first[:-1]] = np.sqrt(heavy)
         counts += hot.T @ hot
@@ -128,7 +128,7 @@ def _by_column(pairs, first):
     return np.add.reduceat(np.add.reduceat(pairs, first[:-1], 0), first[:-1], 1)
 
 
-def rooted(information: Float[np.ndarray, "d d"]) -> tuple[int, ...]:
+def root_at_centre(information: Float[np.ndarray, "d d"]) -> tuple[int, ...]:
     """The spanning tree of greatest weight, each node pointing towards its tree's centre."""
     d = len(information)
     # Of equal weights any would do; a weight of zero would be no edge to scipy.
@@ -139,13 +139,13 @@ def rooted(information: Float[np.ndarray, "d d"]) -> tuple[int, ...]:
     count, label = connected_components(graph, directed=False)
     parents = np.full(d, -1)
     for part in range(count):
-        root = _centre(graph, int(np.flatnonzero(label == part)[0]))
+        root = _tree_centre(graph, int(np.flatnonzero(label == part)[0]))
         order, before = breadth_first_order(graph, root, directed=False)
         parents[order[1:]] = before[order[1:]]
     return tuple(parents.tolist())
 
 
-def _centre(graph, node: int) -> int:
+def _tree_centre(graph, node: int) -> int:
     """The middle of a longest path, found by walking to its one end and from there to the other."""
     end = breadth_first_order(graph, node, directed=False)[0][-1]
     order, before = breadth_first_order(graph, end, directed=False)

@@ -19,7 +19,7 @@ from pofx.core.errors import PofxError
 from pofx.families.special_functions import log
 from pofx.models.independent import Independent
 from pofx.models.trees import emission
-from pofx.models.trees.state_tree import FEW, IMPOSSIBLE, StateTree, even_counts
+from pofx.models.trees.state_tree import MAX_LOG_SPACE_STATES, LOG_ZERO, StateTree, even_counts
 
 LEAST = 1e-9
 """Pseudo-rows that keep every pair of many states possible."""
@@ -51,12 +51,12 @@ class TreeModel(AbstractEMModel):
         states = jnp.arange(self.tree.states)
         other = observed[:, None] & (x[:, None] != states)
         absent = states >= np.array(self.levels)[:, None]
-        seen = jnp.where(other | absent, jnp.asarray(IMPOSSIBLE, x.dtype), 0)
+        seen = jnp.where(other | absent, jnp.asarray(LOG_ZERO, x.dtype), 0)
         if self.emissions is None:
             return seen
         place = np.array(self.hidden)
         own = emission.log_probs(self.emissions, x[place], observed[place])
-        return seen.at[place].set(IMPOSSIBLE).at[place, : own.shape[1]].set(own)
+        return seen.at[place].set(LOG_ZERO).at[place, : own.shape[1]].set(own)
 
     def _log_prob(self, x: Row, observed: Mask) -> Float[Array, ""]:
         def summed(x, observed):
@@ -92,14 +92,14 @@ class TreeModel(AbstractEMModel):
             return (counts, None, None), log_likelihood
         place = np.array(self.hidden)
         shares = jnp.where(observed[..., None], shares, 0)[:, place, : self._states]
-        own = emission.statistics(self.emissions, shares, x[:, place])
+        own = emission.expected_statistics(self.emissions, shares, x[:, place])
         return (counts, shares.sum(0), own), log_likelihood
 
     def m_step(self, statistics: Any) -> Any:
         counts, _, own = statistics
         emissions = self.emissions
         if emissions is not None:
-            emissions = emission.maximised(emissions, own)
+            emissions = emission.m_step(emissions, own)
         return self._with(counts + self._pseudo_counts(), emissions)
 
     def log_prior_density(self) -> Float[Array, ""]:
@@ -183,7 +183,7 @@ def box(
         if p.emissions is not None and j in p.hidden:
             own = emission.log_between(p.emissions, p.hidden.index(j), a, b)
         else:
-            own = jnp.where((codes > a) & (codes <= b), 0, IMPOSSIBLE)
+            own = jnp.where((codes > a) & (codes <= b), 0, LOG_ZERO)
         log_e = log_e.at[j, : len(own)].set(own)
     if given is None:
         return p.tree.log_evidence(log_e)
@@ -224,7 +224,7 @@ def moments(p: TreeModel) -> tuple[Row, Float[Array, "d d"]]:
 def together(p: TreeModel, x: Row, observed: Mask) -> Float[Array, "n"] | None:
     """The trees along last axes, so that a message of all of them is one piece of memory."""
     log_t = p.tree.log_transition
-    if log_t.shape[-1] > FEW:
+    if log_t.shape[-1] > MAX_LOG_SPACE_STATES:
         return None
 
     def known(x, observed):
@@ -252,7 +252,7 @@ def completion(p: TreeModel, x: Row, observed: Mask) -> tuple[Row, Float[Array, 
         score = over_components(lambda part, x: part.log_probs(x, everything))
         best = best.at[place, :k].set(own)
         log_e = log_e.at[place, :k].set(score(p.emissions, own.T).T)
-    states = p.tree.likeliest(log_e)
+    states = p.tree.viterbi(log_e)
     return best[d, states], p.tree.log_prob(states) + log_e[d, states].sum()
 
 
@@ -262,9 +262,9 @@ def check_prior(prior: float, states: int) -> None:
     Of more than FEW states a message is a sum of probabilities beside the largest: a state that
     alone is possible must not be lost beside one that is likelier by far, but forbidden.
     """
-    if states > FEW and prior < LEAST:
+    if states > MAX_LOG_SPACE_STATES and prior < LEAST:
         raise PofxError(
-            f"prior: expected at least {LEAST:g} pseudo-rows with {states} states (more than {FEW}"
+            f"prior: expected at least {LEAST:g} pseudo-rows with {states} states (more than {MAX_LOG_SPACE_STATES}"
             f"), got {prior:g}; a small one, as 1e-6, changes next to nothing"
         )
 

@@ -17,12 +17,12 @@ from pofx.table.frames.exact import (
     decimal_residual,
     digits_of,
     integer_residual,
-    joined,
-    lacking,
-    large,
+    join,
+    residual_of,
+    is_large_integer,
     split,
 )
-from pofx.table.frames.times import Sort, numbers, sort_of, time_name, told
+from pofx.table.frames.times import TimeKind, times_to_floats, time_kind_of, time_name, format_time
 
 LARGEST = 1e150
 """Values beyond it are refused: their squares would overflow."""
@@ -55,9 +55,9 @@ class Cells:
         return self.levels is not None and any(type(level) is str for level in self.levels)
 
     @property
-    def time(self) -> Sort | None:
+    def time_kind(self) -> TimeKind | None:
         """Which sort of time the cells hold, if any."""
-        return sort_of(self.dtype) if self.levels is None else None
+        return time_kind_of(self.dtype) if self.levels is None else None
 
     def value(self, row: int) -> object:
         """The first cell of the row that is not missing, as the user would write it."""
@@ -66,9 +66,9 @@ class Cells:
         first = cells[place]
         if self.levels is not None:
             return self.levels[int(first)]
-        if self.time:
-            return told(first, self.dtype)
-        return joined(first, 0.0 if self.residual is None else self.residual[row].flat[place])
+        if self.time_kind:
+            return format_time(first, self.dtype)
+        return join(first, 0.0 if self.residual is None else self.residual[row].flat[place])
 
     @property
     def origin(self) -> int:
@@ -102,10 +102,10 @@ def as_numbers(cells: Cells) -> Cells:
     return Cells(high[codes], None, cells.dtype, low[codes] if low.any() else None)
 
 
-def added(number: float, values: np.ndarray, dtype: str) -> Cells:
+def add_exactly(number: float, values: np.ndarray, dtype: str) -> Cells:
     """The cells that hold a number plus `values`, to all digits.
 
-    >>> cells = added(2**60 + 3, np.array([1.0]), "int64")
+    >>> cells = add_exactly(2**60 + 3, np.array([1.0]), "int64")
     >>> cells.value(0) - 2**60
     4
     """
@@ -114,7 +114,7 @@ def added(number: float, values: np.ndarray, dtype: str) -> Cells:
     # Knuth's two-sum: what rounding took from the total.
     part = total - high
     residual = (high - (total - part)) + (values - part) + low
-    return Cells(total, None, dtype, residual if large(number) else None)
+    return Cells(total, None, dtype, residual if is_large_integer(number) else None)
 
 
 def as_array(name: str, value: Any) -> np.ndarray:
@@ -166,7 +166,7 @@ def _numpy_times(array: np.ndarray) -> Cells:
     kind = arrow_type(array.dtype.name)
     unit = "D" if pa.types.is_date32(kind) else kind.unit
     head = "datetime64" if array.dtype.kind == "M" else "timedelta64"
-    values = numbers(pa.array(array.ravel().astype(f"{head}[{unit}]")))
+    values = times_to_floats(pa.array(array.ravel().astype(f"{head}[{unit}]")))
     return Cells(values.reshape(array.shape), None, array.dtype.name)
 
 
@@ -195,7 +195,7 @@ def _mixed_numbers(name: str, objects: np.ndarray) -> Cells | None:
         return None
     exact = [Decimal("NaN") if _none(v) else as_decimal(v) for v in objects]
     values = np.array([float(v) for v in exact])
-    residual = np.array([0.0 if v.is_nan() else lacking(v, float(v)) for v in exact])
+    residual = np.array([0.0 if v.is_nan() else residual_of(v, float(v)) for v in exact])
     kind = "object:float64"
     return Cells(_checked(name, values), None, kind, residual if residual.any() else None)
 
@@ -251,7 +251,7 @@ def read_arrow(name: str, array: pa.Array, dtype: str) -> Cells:
     if is_a.is_null(kind):
         return Cells(np.full(len(array), np.nan), None, dtype)
     if time_name(kind):
-        return Cells(numbers(array), None, dtype)
+        return Cells(times_to_floats(array), None, dtype)
     if is_a.is_boolean(kind):
         return Cells(_floats(array), (False, True), dtype)
     if is_a.is_integer(kind):
@@ -302,15 +302,15 @@ def _checked(name: str, values: np.ndarray) -> np.ndarray:
 
 def _level(pair: complex, kind: type) -> Any:
     if kind is int:
-        return joined(pair.real, pair.imag)
+        return join(pair.real, pair.imag)
     return kind(pair.real) if kind(pair.real) == pair.real else pair.real
 
 
-def filled(own: Cells, guess: Cells) -> Cells:
+def fill_missing(own: Cells, guess: Cells) -> Cells:
     """The cells, those that are missing as guessed, of the guess's dtype; new levels come last.
 
     >>> own = Cells(np.array([0.0, np.nan]), ("new",), "str")
-    >>> filled(own, Cells(np.array([1.0, 0.0]), ("a", "b"), "str"))
+    >>> fill_missing(own, Cells(np.array([1.0, 0.0]), ("a", "b"), "str"))
     Cells(values=array([2., 0.]), levels=('a', 'b', 'new'), dtype='str')
     """
     values, levels = own.values, guess.levels

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from pofx.core.column import DISCRETE
 from pofx.core.errors import PofxError
-from pofx.table.frames.times import numbers
+from pofx.table.frames.times import times_to_floats
 from pofx.table.schema import Schema
 
 MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL"]
@@ -21,7 +21,7 @@ MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL"]
 BLOCK = 1 << 28
 """Bytes of a CSV file from which the types of its columns are told."""
 
-Reading = Mapping[str, str]
+ReadModes = Mapping[str, str]
 """How columns are to be read: "text", "number", or "levels", text if numbers would merge some."""
 
 CODE = r"^0[0-9xX]"
@@ -30,10 +30,10 @@ LONG = 19
 """Whole numbers of fewer digits are within int64."""
 
 
-def reading(schema: Schema | Mapping[str, Any]) -> Reading:
+def read_modes(schema: Schema | Mapping[str, Any]) -> ReadModes:
     """How a model's columns are to be read, or those whose kinds a user names.
 
-    >>> reading({"zip": "categorical", "x": "real"})
+    >>> read_modes({"zip": "categorical", "x": "real"})
     {'zip': 'levels', 'x': 'number'}
     """
     if not isinstance(schema, Schema):
@@ -44,7 +44,7 @@ def reading(schema: Schema | Mapping[str, Any]) -> Reading:
     }
 
 
-def read_csv(path: Path, text: bytes, separator: str, how: Reading) -> pa.Table:
+def read_csv(path: Path, text: bytes, separator: str, how: ReadModes) -> pa.Table:
     """The table in the text of a file; PofxError for text that is no such table."""
     _check(path, text, separator)
     table = _parsed(text, separator, null_values=MISSING, strings_can_be_null=True)
@@ -70,11 +70,11 @@ def cell_texts(text: bytes, separator: str) -> pa.Table:
     return _parsed(text, separator, column_types=types, strings_can_be_null=False)
 
 
-def respelled(filled: pa.Table, typed: pa.Table, texts: pa.Table) -> pa.Table:
+def respell(filled: pa.Table, typed: pa.Table, texts: pa.Table) -> pa.Table:
     """A table as text: cells that `typed` has as `texts` spells them, others as like values there.
 
     >>> typed, texts = pa.table({"a": [True, None]}), pa.table({"a": ["TRUE", ""]})
-    >>> respelled(pa.table({"a": [True, True]}), typed, texts)["a"].to_pylist()
+    >>> respell(pa.table({"a": [True, True]}), typed, texts)["a"].to_pylist()
     ['TRUE', 'TRUE']
     """
     compute = _compute()
@@ -195,7 +195,7 @@ def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_dictionary(kind):
         column = column.cast(kind.value_type)
     elif pa.types.is_duration(kind):
-        seconds = [pa.array(numbers(c), from_pandas=True) for c in column.chunks]
+        seconds = [pa.array(times_to_floats(c), from_pandas=True) for c in column.chunks]
         column = pa.chunked_array(seconds, pa.float64())
     elif pa.types.is_float16(kind):
         column = column.cast(pa.float32())

@@ -15,7 +15,7 @@ MOST_DIGITS = 76
 _CONTEXT = Context(prec=400)
 
 
-def large(number: float) -> bool:
+def is_large_integer(number: float) -> bool:
     """Whether it is a whole number near those that no float64 holds."""
     return isinstance(number, int) and abs(number) > EXACT // 2
 
@@ -30,7 +30,7 @@ def split(number: float) -> tuple[float, float]:
     return high, float(number - int(high)) if isinstance(number, int) else 0.0
 
 
-def joined(high: float, low: float) -> int | float:
+def join(high: float, low: float) -> int | float:
     """The sum of two floats: an int if both are whole."""
     integral = high == np.rint(high) and low == np.rint(low)
     return int(high) + int(low) if integral else float(high + low)
@@ -48,13 +48,13 @@ def integer_residual(integers: np.ndarray) -> np.ndarray | None:
 def decimal_residual(array: pa.Array, values: np.ndarray) -> np.ndarray | None:
     """What the nearest floats lack of decimals; None if they lack nothing."""
     residual = [
-        0.0 if exact is None else lacking(exact, near)
+        0.0 if exact is None else residual_of(exact, near)
         for exact, near in zip(array.to_pylist(), values.tolist())
     ]
     return np.array(residual) if any(residual) else None
 
 
-def lacking(exact: Decimal, near: float) -> float:
+def residual_of(exact: Decimal, near: float) -> float:
     return float(_CONTEXT.subtract(exact, Decimal(near))) if np.isfinite(near) else 0.0
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from pofx.core.atomic_write import write_atomically
 from pofx.core.errors import PofxError
-from pofx.table.frames.csv_files import cell_texts, read_csv, reading, respelled, write_csv
+from pofx.table.frames.csv_files import cell_texts, read_csv, read_modes, respell, write_csv
 from pofx.table.frames.reading import Frame, read_frame
 from pofx.table.frames.writing import to_arrow
 from pofx.table.schema import Schema
@@ -53,14 +53,14 @@ def read(
         if kind in ARROW:
             return _without_index(_read_arrow(path))
         with gzip.open(path) if kind.endswith(".gz") else path.open("rb") as file:
-            return read_csv(path, file.read(), _separator(kind), reading(schema or {}))
+            return read_csv(path, file.read(), _separator(kind), read_modes(schema or {}))
     except PofxError:
         raise
     except (OSError, EOFError, ValueError, pa.ArrowException) as error:
         raise _unreadable(path, kind, str(error).splitlines()[0]) from None
 
 
-def in_words_of(path: str | os.PathLike[str], typed: pa.Table, filled: Any) -> Any:
+def respell_as_in_file(path: str | os.PathLike[str], typed: pa.Table, filled: Any) -> Any:
     """A table in which cells of `typed`, read from a CSV file, are filled, with that file's texts.
 
     Of a file of another kind it is `filled` as it is.
@@ -70,7 +70,7 @@ def in_words_of(path: str | os.PathLike[str], typed: pa.Table, filled: Any) -> A
     if not is_text(path):
         return filled
     with gzip.open(path) if kind.endswith(".gz") else path.open("rb") as file:
-        return respelled(_as_table(filled), typed, cell_texts(file.read(), _separator(kind)))
+        return respell(_as_table(filled), typed, cell_texts(file.read(), _separator(kind)))
 
 
 def is_text(path: Path) -> bool:

@@ -1,7 +1,7 @@
 """Data of any accepted kind, as the cells of each variable."""
 
 from collections.abc import Mapping, Sequence, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -27,6 +27,7 @@ class Frame:
 def read_frame(data: Any, names: Sequence[str] | None = None) -> Frame:
     """The cells of the columns `names` that are there; of all columns for None.
 
+    A `Frame` is not read again, only restricted to the columns `names`.
     Columns of an array have no names: they are `names` in order, or x0, x1, ... for None. Raises
     PofxError for data of another kind, a duplicate name and a cell that is neither a finite
     number, nor bool, nor text.
@@ -34,6 +35,10 @@ def read_frame(data: Any, names: Sequence[str] | None = None) -> Frame:
     >>> read_frame({"a": [1, None], "b": ["u", "v"]}).cells["b"]
     Cells(values=array([0., 1.]), levels=('u', 'v'), dtype='object:string')
     """
+    if isinstance(data, Frame):
+        if names is None:
+            return data
+        return replace(data, cells={name: data.cells[name] for name in names if name in data.cells})
     if isinstance(data, Mapping):
         return _read_mapping(data, names)
     if isinstance(data, pa.RecordBatch):
@@ -42,7 +47,7 @@ def read_frame(data: Any, names: Sequence[str] | None = None) -> Frame:
         return _read_array(data, names)
     if type(data).__module__.startswith(("jax", "jaxlib")):
         return _read_array(np.asarray(data), names)
-    table = opened(data)
+    table = to_narwhals(data)
     found = tuple(table.columns)
     for name in found:
         _check_name(name)
@@ -53,7 +58,7 @@ def read_frame(data: Any, names: Sequence[str] | None = None) -> Frame:
     return Frame(container, table.shape[0], found, cells)
 
 
-def opened(data: Any) -> nw.DataFrame[Any]:
+def to_narwhals(data: Any) -> nw.DataFrame[Any]:
     """A frame; PofxError for names that stand twice or are of several levels, and for no frame."""
     try:
         table = nw.from_native(data, eager_only=True)

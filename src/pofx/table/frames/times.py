@@ -14,23 +14,23 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pyarrow as pa
 
-Sort = Literal["instant", "duration", "clock"]
+TimeKind = Literal["instant", "duration", "clock"]
 
-UNITS: dict[Sort, str] = {
+TIME_VALUE_UNITS: dict[TimeKind, str] = {
     "instant": "days since 1970-01-01",
     "duration": "s",
     "clock": "s since midnight",
 }
-SPREADS: dict[Sort, str] = {"instant": "days", "duration": "s", "clock": "s"}
-STEPS: dict[Sort, str] = {"instant": "day", "duration": "s", "clock": "s"}
+TIME_DIFFERENCE_UNITS: dict[TimeKind, str] = {"instant": "days", "duration": "s", "clock": "s"}
+TIME_DENSITY_UNITS: dict[TimeKind, str] = {"instant": "day", "duration": "s", "clock": "s"}
 """Units of values, of differences of values, and the last for one of them."""
 
-TIMES: dict[Sort, str] = {
+TIME_NAMES: dict[TimeKind, str] = {
     "instant": "dates or times",
     "duration": "durations",
     "clock": "times of day",
 }
-FORMS: dict[Sort, str] = {
+TIME_EXAMPLES: dict[TimeKind, str] = {
     "instant": "2020-01-31 or 2020-01-31 18:30",
     "duration": "1 days 06:30:00",
     "clock": "18:30",
@@ -51,14 +51,14 @@ WORDS = (
 )
 """What dtypes of times are called: by Arrow, and by numpy where Arrow lacks the unit."""
 _WORD = re.compile(rf"((arrow|object):)?({WORDS})")
-_STARTS: dict[str, Sort] = {"date": "instant", "timestamp": "instant", "time3": "clock"}
+_STARTS: dict[str, TimeKind] = {"date": "instant", "timestamp": "instant", "time3": "clock"}
 _STARTS |= {"time6": "clock", "duration": "duration", "timedelta": "duration"}
 
 
-def sort_of(dtype: str) -> Sort | None:
+def time_kind_of(dtype: str) -> TimeKind | None:
     """Which sort of time a dtype holds; None for none.
 
-    >>> sort_of("object:date32"), sort_of("timedelta64[s]"), sort_of("int64")
+    >>> time_kind_of("object:date32"), time_kind_of("timedelta64[s]"), time_kind_of("int64")
     ('instant', 'duration', None)
     """
     found = _WORD.fullmatch(dtype)
@@ -68,7 +68,7 @@ def sort_of(dtype: str) -> Sort | None:
 def time_name(kind: pa.DataType) -> str:
     """The word for an Arrow type of times; empty for another type."""
     word = {"date32[day]": "date32", "date64[ms]": "date64"}.get(str(kind), str(kind))
-    return word if sort_of(word) else ""
+    return word if time_kind_of(word) else ""
 
 
 def time_type(dtype: str) -> pa.DataType | None:
@@ -99,15 +99,15 @@ def zone_of(dtype: str) -> str:
 def known_time(dtype: str) -> bool:
     """Whether it is a dtype of times, in a zone that this machine knows if in any."""
     try:
-        return sort_of(dtype) is not None and bool(_zone(zone_of(dtype) or "+00:00"))
+        return time_kind_of(dtype) is not None and bool(_zone(zone_of(dtype) or "+00:00"))
     except (KeyError, ValueError, OSError):
         return False
 
 
-def numbers(array: pa.Array) -> np.ndarray:
+def times_to_floats(array: pa.Array) -> np.ndarray:
     """Times in an Arrow array as float64, NaN where missing.
 
-    >>> numbers(pa.array([datetime(1970, 1, 2, 18), None]))
+    >>> times_to_floats(pa.array([datetime(1970, 1, 2, 18), None]))
     array([1.75,  nan])
     """
     kind, missing = array.type, np.asarray(array.is_null())
@@ -122,10 +122,10 @@ def numbers(array: pa.Array) -> np.ndarray:
     return np.where(missing, np.nan, ticks // unit + (ticks % unit) / unit)
 
 
-def times(values: np.ndarray, missing: np.ndarray, kind: pa.DataType) -> pa.Array:
+def floats_to_times(values: np.ndarray, missing: np.ndarray, kind: pa.DataType) -> pa.Array:
     """Numbers as an Arrow array of times, the nearest that its type holds.
 
-    >>> times(np.array([1.75]), np.array([False]), pa.timestamp("s")).to_pylist()
+    >>> floats_to_times(np.array([1.75]), np.array([False]), pa.timestamp("s")).to_pylist()
     [datetime.datetime(1970, 1, 2, 18, 0)]
     """
     values = np.where(missing, 0.0, values)
@@ -133,7 +133,7 @@ def times(values: np.ndarray, missing: np.ndarray, kind: pa.DataType) -> pa.Arra
         days = np.clip(np.rint(values), FIRST, LAST).astype(np.int32)
         return pa.array(days, mask=missing).cast(kind)
     if pa.types.is_date64(kind):
-        return times(values, missing, pa.date32()).cast(kind)
+        return floats_to_times(values, missing, pa.date32()).cast(kind)
     day, own = pa.types.is_timestamp(kind), TICKS[kind.unit]
     unit, exact = DAY if day else 1, min(own, TICKS["us"])
     most = (2**63 - 2**20) / (own * unit)
@@ -148,17 +148,17 @@ def times(values: np.ndarray, missing: np.ndarray, kind: pa.DataType) -> pa.Arra
 
 def as_numpy(values: np.ndarray, dtype: str) -> np.ndarray:
     """Numbers as numpy's datetime64 or timedelta64, a time of day as the latter; NaT for NaN."""
-    sort = sort_of(dtype)
+    sort = time_kind_of(dtype)
     kind = pa.timestamp("us") if sort == "instant" else pa.duration("us")
     if sort == "instant" and time_type(dtype) in (pa.date32(), pa.date64()):
         kind = pa.date32()
-    return times(values, np.isnan(values), kind).to_numpy(zero_copy_only=False)
+    return floats_to_times(values, np.isnan(values), kind).to_numpy(zero_copy_only=False)
 
 
-def moment(value: float, dtype: str) -> Any:
+def to_python(value: float, dtype: str) -> Any:
     """A number as Python's date, datetime, timedelta or time, to the microsecond.
 
-    >>> moment(18262.75, "timestamp[s]")
+    >>> to_python(18262.75, "timestamp[s]")
     datetime.datetime(2020, 1, 1, 18, 0)
     """
     kind = time_type(dtype)
@@ -166,7 +166,7 @@ def moment(value: float, dtype: str) -> Any:
     if getattr(kind, "unit", "") == "ns":
         us = {"timestamp": pa.timestamp("us", tz=zone_of(dtype) or None), "time64": pa.time64("us")}
         kind = us.get(str(kind).partition("[")[0], pa.duration("us"))
-    return times(np.array([value]), np.array([False]), kind).to_pylist()[0]
+    return floats_to_times(np.array([value]), np.array([False]), kind).to_pylist()[0]
 
 
 def parse(text: str, dtype: str) -> float:
@@ -180,7 +180,7 @@ def parse(text: str, dtype: str) -> float:
     >>> parse("1970-01-02", "timestamp[s, tz=+06:00]")
     0.75
     """
-    sort = sort_of(dtype)
+    sort = time_kind_of(dtype)
     if sort == "clock":
         told = time.fromisoformat(text.strip())
         return float(np.dot((told.hour, told.minute, told.second, told.microsecond), _PLACES))
@@ -215,30 +215,30 @@ def _duration(text: str) -> float:
     return -total if found["sign"] == "-" else total
 
 
-def localised(values: np.ndarray, zone: str) -> np.ndarray:
+def local_to_utc(values: np.ndarray, zone: str) -> np.ndarray:
     """Days of a local clock as days of UTC; of an hour that a clock shows twice the first."""
     compute: Any = import_module("pyarrow.compute")  # its functions are made on import
-    local = times(values, np.isnan(values), pa.timestamp("us"))
+    local = floats_to_times(values, np.isnan(values), pa.timestamp("us"))
     told = compute.assume_timezone(local, zone, ambiguous="earliest", nonexistent="earliest")
-    return numbers(told)
+    return times_to_floats(told)
 
 
-def told(value: float, dtype: str) -> str:
+def format_time(value: float, dtype: str) -> str:
     """A number as the time that it is, on the clock of its dtype's zone, rounded to a second.
 
     A duration of less than a minute is rounded to a microsecond.
 
-    >>> told(18262.75, "timestamp[us]"), told(18262.0, "date32"), told(90.4, "duration[s]")
+    >>> format_time(18262.75, "timestamp[us]"), format_time(18262.0, "date32"), format_time(90.4, "duration[s]")
     ('2020-01-01 18:00', '2020-01-01', '0:01:30')
     """
     try:
-        return _told(value, dtype)
+        return _format_time(value, dtype)
     except (OverflowError, ValueError):
-        return f"{value:.6g} {UNITS[sort_of(dtype) or 'instant']}"  # beyond the years 1 to 9999
+        return f"{value:.6g} {TIME_VALUE_UNITS[time_kind_of(dtype) or 'instant']}"  # beyond the years 1 to 9999
 
 
-def _told(value: float, dtype: str) -> str:
-    sort = sort_of(dtype)
+def _format_time(value: float, dtype: str) -> str:
+    sort = time_kind_of(dtype)
     if sort != "instant":
         fine = sort == "duration" and abs(value) < 60
         length = timedelta(seconds=round(value, 6 if fine else 0))

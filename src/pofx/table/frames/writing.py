@@ -12,13 +12,13 @@ import pyarrow as pa
 from pofx.table.frames.cells import Cells, as_array, read_arrow
 from pofx.table.frames.dtypes import arrow_type
 from pofx.table.frames.exact import split
-from pofx.table.frames.times import sort_of, times, zone_of
+from pofx.table.frames.times import time_kind_of, floats_to_times, zone_of
 
 STEP = 2**12
 """More than neighbouring floats of the size of 64-bit whole numbers differ by."""
 
 
-def build(container: str, cells: Mapping[str, Cells], like: Any = None) -> Any:
+def to_native(container: str, cells: Mapping[str, Cells], like: Any = None) -> Any:
     """Data of the kind `container` that holds the cells, in order.
 
     A missing cell is null, or what numpy and pandas use instead: NaN, which makes floats of
@@ -27,7 +27,7 @@ def build(container: str, cells: Mapping[str, Cells], like: Any = None) -> Any:
     of as many rows.
 
     >>> cells = {"a": Cells(np.array([1.0, np.nan]), None, "int64")}
-    >>> build("mapping", cells)
+    >>> to_native("mapping", cells)
     {'a': array([ 1., nan])}
     """
     if container in ("numpy", "vector", "mapping"):
@@ -69,7 +69,7 @@ def _pandas_values(cells: Cells, pd: Any) -> Any:
     array = to_arrow(cells)
     if head == "arrow":
         return array.to_pandas(types_mapper=pd.ArrowDtype)
-    if sort_of(cells.dtype):
+    if time_kind_of(cells.dtype):
         return array.to_pandas()
     if head == "str" and int(pd.__version__.split(".")[0]) < 3:
         return pd.Series(_objects(cells), dtype=object)
@@ -157,7 +157,7 @@ def _arrow_numbers(
     filled = np.where(missing, 0.0, values)
     left = np.zeros(values.shape) if residual is None else np.where(missing, 0.0, residual)
     if pa.types.is_temporal(kind):
-        return times(values, missing, kind)
+        return floats_to_times(values, missing, kind)
     if pa.types.is_boolean(kind):
         return pa.array(filled > 0.5, mask=missing)
     if pa.types.is_null(kind):
@@ -221,7 +221,7 @@ def loses(cells: Cells, guess: Cells) -> bool:
         return cells.levels is None or cells.dtype.startswith("object")
     if cells.levels is not None or guess.levels is not None:
         return False
-    if sort_of(cells.dtype) != sort_of(guess.dtype) or zone_of(cells.dtype) != zone_of(guess.dtype):
+    if time_kind_of(cells.dtype) != time_kind_of(guess.dtype) or zone_of(cells.dtype) != zone_of(guess.dtype):
         return False
     if "decimal" in cells.dtype:
         return True
@@ -230,7 +230,7 @@ def loses(cells: Cells, guess: Cells) -> bool:
     return bool((back.reshape(known.shape) != cells.paired())[known].any())
 
 
-def beside(data: Any, like: Any, kept: Collection[str]) -> Any:
+def merge_into_original(data: Any, like: Any, kept: Collection[str]) -> Any:
     """Data with the columns of `like`, in its order, that it lacks.
 
     Of the columns `kept` the cells are those of `like` but where they are missing.
