@@ -19,7 +19,7 @@ from timing import in_turn, machine
 
 from pofx.core.component_axis import stack_modules
 from pofx.core.rows import make_rows
-from pofx.learn.em import step
+from pofx.learn.em import em_step
 from pofx.models.gaussian import Gaussian
 from pofx.models.mixture import Mixture
 from pofx.queries.density import log_prob
@@ -91,12 +91,12 @@ def compare(x, start, dtype, rounds):
     means, covariances = start
     model, table = ours(x, means, covariances)
     began = time.perf_counter()
-    after, _ = jax.block_until_ready(step(model, table))
+    after, _ = jax.block_until_ready(em_step(model, table))
     log_prob(after, table)
     compiled = time.perf_counter() - began
     own = x.astype(dtype)
     reached = {"pofx": log_prob(after, table).mean()}
-    works = {"pofx": lambda: jax.block_until_ready(eqx.filter(step(model, table), eqx.is_array))}
+    works = {"pofx": lambda: jax.block_until_ready(eqx.filter(em_step(model, table), eqx.is_array))}
     scores = {"pofx": lambda: log_prob(model, table)}
     peer = sklearn_mixture(own, means, covariances)
     sklearn_step(peer, own)

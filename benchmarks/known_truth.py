@@ -25,7 +25,7 @@ from scipy.special import logsumexp
 from timing import machine
 
 import pofx
-from pofx.core.answer import mean_over_rows
+from pofx.core.row_means import mean_over_rows
 
 TEST = 2000
 REAL = (

@@ -20,7 +20,7 @@ from sklearn.datasets import load_iris
 from timing import machine
 
 import pofx
-from pofx.core.answer import mean_over_rows
+from pofx.core.row_means import mean_over_rows
 from pofx.table.schema_inference import infer
 
 MODELS: dict[str, tuple[str | None, dict[str, Any]]] = {

@@ -38,7 +38,7 @@ from timing import machine
 
 import pofx
 from pofx.core.abstract_approximate import AbstractImportanceSampled
-from pofx.core.answer import mean_over_rows
+from pofx.core.row_means import mean_over_rows
 
 MODELS = (
     "independent",

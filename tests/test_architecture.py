@@ -1,4 +1,4 @@
-"""The rooms: which may import which, what is abstract and what final, and how long a file is."""
+"""The layout: which room imports which, which classes are abstract, names, length of files."""
 
 import ast
 import inspect
@@ -31,24 +31,38 @@ ORDER = [
     ["report"],
     ["sklearn", "cli"],
 ]
-"""Rooms by rank: a room imports itself and rooms of lower rank."""
+"""Rooms by rank: a room may import itself and rooms of lower rank."""
 
-NOT_KNOWN = {"models": {"table", "learn", "queries", "estimate", "notation"}}
-"""Rooms of lower rank that a room does not import nevertheless."""
+FORBIDDEN = {"models": {"table", "learn", "queries", "estimate", "notation"}}
+"""Rooms of lower rank that a room may not import."""
 
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
 LAZY = {"core/registry.py"}
-"""Files that import what a variable names."""
+"""Files that import a module whose name is in a variable."""
+PRONOUNS = {"own", "told", "found", "asked", "whole", "rest"}
+"""Words that say nothing as names."""
+NAME_FIELDS = {
+    ast.Name: "id",
+    ast.Attribute: "attr",
+    ast.arg: "arg",
+    ast.FunctionDef: "name",
+    ast.AsyncFunctionDef: "name",
+    ast.ClassDef: "name",
+    ast.ExceptHandler: "name",
+    ast.MatchAs: "name",
+    ast.MatchStar: "name",
+}
+"""Where a node of a syntax tree holds the name that it binds."""
 
 
 def room(path):
-    """The room that a file is in; "" for a file beside the rooms."""
+    """The room of a file; "" for a file outside of the rooms."""
     parts = path.relative_to(SOURCE).parts
     return parts[0] if len(parts) > 1 else ""
 
 
 def imports(path):
-    """The dotted names of pofx that a file imports, anywhere in it, by a statement or a string."""
+    """The dotted names that a file imports, anywhere in it, by a statement or a string."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
@@ -68,7 +82,7 @@ def _name(function):
 
 
 def file_of(name):
-    """The file of pofx that a dotted name is in; None for other packages."""
+    """The file of pofx that holds a dotted name; None for other packages."""
     parts = name.split(".")
     if parts[0] != "pofx":
         return None
@@ -91,9 +105,9 @@ def test_imports_run_one_way():
             continue
         for other in imported:
             there = room(other)
-            # `import pofx` is for the front ends: elsewhere it would be a circle.
+            # Only the front ends may `import pofx`, because elsewhere it would be a circle.
             allowed = here in ("cli", "sklearn") if not there else RANK[there] < RANK[here]
-            if there != here and (not allowed or there in NOT_KNOWN.get(here, ())):
+            if there != here and (not allowed or there in FORBIDDEN.get(here, ())):
                 wrong.append(f"{path.relative_to(SOURCE)} imports {other.relative_to(SOURCE)}")
     assert not wrong, "\n".join(wrong)
 
@@ -118,15 +132,15 @@ def test_models_shows_models_only():
 
 
 def test_no_room_has_the_name_of_a_public_function():
-    """Importing the room would put the module in the function's place."""
+    """Because importing the room would replace the function by the module."""
     assert not set(RANK) & {name for name in pofx.__all__ if name not in RANK}
 
 
 def modules():
-    """Every eqx.Module class of pofx, by the module that defines it; fronts and plots have none."""
+    """Every eqx.Module class of pofx; the command line and plots have none."""
     for info in pkgutil.walk_packages(pofx.__path__, "pofx."):
         if info.name.startswith(("pofx.cli", "pofx.plot")):
-            continue  # its extras may not be installed
+            continue  # their extras may not be installed
         module = import_module(info.name)
         for _, value in inspect.getmembers(module, inspect.isclass):
             if issubclass(value, eqx.Module) and value.__module__ == info.name:
@@ -140,13 +154,14 @@ def test_classes_are_found():
     assert {"Gaussian", "Mixture", "Normal", "AbstractEMModel"} <= {c.__name__ for c in CLASSES}
 
 
-@pytest.mark.parametrize("cls", CLASSES, ids=lambda c: c.__name__)
-def test_a_class_is_abstract_or_final(cls):
-    for base in cls.__mro__[1:]:
-        if base.__module__.startswith("pofx."):
-            assert inspect.isabstract(base), f"{cls.__name__} extends {base.__name__}, concrete"
-    if not inspect.isabstract(cls):
-        assert not [c.__name__ for c in CLASSES if cls in c.__mro__[1:]]
+def test_a_class_is_abstract_or_final():
+    wrong = [
+        f"{cls.__name__} extends {base.__name__}, which is concrete"
+        for cls in CLASSES
+        for base in cls.__mro__[1:]
+        if base.__module__.startswith("pofx.") and not inspect.isabstract(base)
+    ]
+    assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +187,7 @@ def test_no_concrete_method_is_overridden():
 
 @pytest.mark.parametrize("cls", discover("pofx.models", AbstractDistribution).values())
 def test_a_model_tells_itself(cls):
-    """Its own file, a docstring with a doctest, and an example for the laws."""
+    """It has a file of its own, a docstring with a doctest, and an example for the laws."""
     assert cls.__doc__
     assert ">>>" in cls.__doc__
     assert "example" in vars(cls)
@@ -181,22 +196,40 @@ def test_a_model_tells_itself(cls):
 
 
 def test_no_file_is_long():
-    """But for the facade, whose docstrings make it long."""
+    """Except for the facade, whose docstrings make it long."""
     lengths = {str(p.relative_to(SOURCE)): len(p.read_text().splitlines()) for p in FILES}
     assert {name for name, n in lengths.items() if n > 350} <= {"joint/joint.py"}
 
 
+def bound_names(path):
+    """The names that a file binds, each with its line; names of imports do not count."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        name = getattr(node, NAME_FIELDS.get(type(node), ""), None)
+        if name and isinstance(getattr(node, "ctx", ast.Store()), ast.Store):
+            yield name, node.lineno
+
+
+def test_no_name_is_a_pronoun():
+    wrong = [
+        f"{path.relative_to(SOURCE)}:{line}: {name}"
+        for path in FILES
+        for name, line in bound_names(path)
+        if name.strip("_") in PRONOUNS
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
 def python(*arguments):
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, *arguments], capture_output=True, text=True, timeout=120, check=False
     )
-    return done.returncode, done.stdout + done.stderr
+    return process.returncode, process.stdout + process.stderr
 
 
 def test_importing_pofx_does_not_import_jax():
     heavy = "{'jax', 'equinox', 'sklearn', 'scipy', 'pandas', 'matplotlib', 'narwhals'}"
-    told = python("-c", f"import pofx, sys; print(sorted({heavy} & set(sys.modules)))")
-    assert told == (0, "[]\n")
+    result = python("-c", f"import pofx, sys; print(sorted({heavy} & set(sys.modules)))")
+    assert result == (0, "[]\n")
 
 
 def test_imports_are_silent():

@@ -1,5 +1,6 @@
 """Pages that run: their runner, what the lecture covers, and (slow) that each prints its output."""
 
+import doctest
 import importlib.util
 import re
 import subprocess
@@ -130,3 +131,20 @@ def test_a_page_prints_what_it_shows(page):
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_model_of_the_page_passes_its_tests():
+    """`adding-a-model.md`: the model's block, then that of its tests."""
+    text = (DOCS / "adding-a-model.md").read_text(encoding="utf-8")
+    model, checks = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
+    page = {"__name__": "adding_a_model"}
+    exec(compile(model, "adding-a-model.md", "exec"), page)
+    exec(compile(checks, "adding-a-model.md", "exec"), page)
+    tests = [value for name, value in page.items() if name.startswith("test_")]
+    assert len(tests) == 3
+    for check in tests:
+        check()
+    results = doctest.DocTestRunner().run(
+        doctest.DocTestParser().get_doctest(page["Spherical"].__doc__, page, "Spherical", None, 0)
+    )
+    assert results.failed == 0

@@ -1,4 +1,4 @@
-"""`ask`: probabilities, densities and tables, against sums of narrow cells."""
+"""`ask`: probabilities, densities and tables, compared with sums over narrow cells."""
 
 import numpy as np
 import pytest

@@ -1,6 +1,6 @@
-"""A small distribution of columns of all kinds, and its probabilities from a table of cells.
+"""A small distribution with columns of all kinds, and its probabilities from narrow cells.
 
-What the tests of `ask` are checked against, and a check of itself.
+The tests of `ask` compare answers with the cells; one test checks the cells themselves.
 """
 
 from functools import cache
@@ -20,10 +20,9 @@ from pofx.table.encoding import encode
 from pofx.table.schema import Schema, Variable
 
 pytestmark = pytest.mark.slow
-"""Minutes of compilation; the quick tests ask and draw a few of each."""
+"""Minutes of compilation; the quick tests cover a few of each."""
 
 KINDS = ["ape", "bee", "cat"]
-
 
 VARIABLES = (
     Variable("kind", "categorical", levels=tuple(KINDS), family="categorical", dtype="object"),
@@ -36,9 +35,9 @@ VARIABLES = (
 
 @cache
 def farm():
-    """Text, a number of size 1000, a number with a spike, years, true and false.
+    """Text, a number near 1000, a number with a spike, years, true and false.
 
-    They depend on the kind, and on nothing else.
+    The others depend on the kind only.
     """
     rng = np.random.default_rng(0)
     n, which = 300, rng.integers(0, 3, 300)
@@ -58,7 +57,7 @@ def farm():
 
 @cache
 def counts():
-    """Visits by a Poisson law of mean 3, which is slow to compile, beside nothing else."""
+    """Only visits, with a Poisson distribution of mean 3, which is slow to compile."""
     column = Variable("visits", "count", family="poisson", dtype="int64")
     schema = Schema((column,), "pandas")
     x = make_rows(np.arange(7.0)[:, None])
@@ -74,7 +73,7 @@ COVARIANCE = np.array(
 
 @cache
 def normal():
-    """Four standard normal numbers, correlated; b is told in hundredths, from 5 on."""
+    """Four correlated standard normal numbers; b is 5 plus hundredths."""
     variables = (
         Variable(
             name,
@@ -96,9 +95,9 @@ def cells_of_farm():
 
 
 class Cells:
-    """Narrow cells of each column: their middles, and their mass beside each kind.
+    """Narrow cells of each column: their middles, and their probabilities with each kind.
 
-    Ends of cells: of `size` even numbers, of `gain` exp(k / 100) and around 0.
+    The ends of cells are even numbers for `size`, and exp(k / 100) and around 0 for `gain`.
     """
 
     def __init__(self, p):
@@ -111,23 +110,25 @@ class Cells:
         }
         width = {"size": 2.0, "gain": np.concatenate([[1], 0.01 * np.exp(logs)])}
         rows = [
-            pd.DataFrame({"kind": kind, name: own.astype(object)})
-            for name, own in self.middle.items()
+            pd.DataFrame({"kind": kind, name: middle.astype(object)})
+            for name, middle in self.middle.items()
             for kind in KINDS
         ]
         empty = pd.DataFrame({name: [] for name in ["kind", *self.middle]}, dtype=object)
         table = pd.concat([empty, *rows], ignore_index=True)
         table = table.astype({"size": float, "gain": float, "year": float})
         density = np.exp(np.asarray(p.log_prob(table), np.float64))
-        self.mass, at = {}, 0
-        for name, own in self.middle.items():
-            beside = density[at : at + 3 * len(own)].reshape(3, len(own))
-            self.mass[name] = beside * width.get(name, 1.0)
-            at += 3 * len(own)
+        self.mass = {}
+        start = 0
+        for name, middle in self.middle.items():
+            stop = start + 3 * len(middle)
+            per_kind = density[start:stop].reshape(3, len(middle))
+            self.mass[name] = per_kind * width.get(name, 1.0)
+            start = stop
         self.prior = self.mass["year"].sum(1)
 
     def weight(self, kind=KINDS, **inside):
-        """p(kind, all of the others inside), an array over kinds."""
+        """p(kind, the others inside): an array over kinds."""
         total = np.where(np.isin(KINDS, kind), self.prior, 0)
         for name, within in inside.items():
             total = total * (self.mass[name] @ within(self.middle[name])) / self.prior
@@ -138,7 +139,7 @@ class Cells:
         return self.weight(**inside).sum()
 
     def marginal(self, name, **inside):
-        """The middles of the cells of a column and their probabilities given the others inside."""
+        """The middles of a column's cells, and their probabilities given the others inside."""
         w = self.weight(**{k: v for k, v in inside.items() if k != name}) / self.prior
         mass = w @ self.mass[name] * inside.get(name, np.isfinite)(self.middle[name])
         return self.middle[name].astype(float), mass / mass.sum()
@@ -154,7 +155,7 @@ class Cells:
         return mass @ (x - mass @ x) ** 2
 
     def covariance(self, a, b, **inside):
-        """Cov of two columns, which is that of their means under each kind."""
+        """Cov of two columns: the covariance of their means given each kind."""
         w = self.weight(**inside) / self.p(**inside)
         one, other = (
             np.array([self.mean(name, **{**inside, "kind": [kind]}) for kind in KINDS])

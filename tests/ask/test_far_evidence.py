@@ -1,4 +1,4 @@
-"""Questions about what is far from the data: right to their digits, or said to be estimates."""
+"""Evidence far from the data: answers are right to their digits, or called estimates."""
 
 import itertools
 import math
@@ -67,7 +67,7 @@ def test_a_column_far_out_says_nothing_of_an_independent_one(apart, a):
 
 @pytest.mark.parametrize("model", ["class_conditional", "chow_liu_tree", "mixture"])
 def test_components_that_agree_on_a_column_are_not_told_apart_by_it(frame, model):
-    """Where `a` has one distribution in all components, its value moves no posterior."""
+    """If `a` has the same distribution in all components, its value changes no posterior."""
     options = {
         "class_conditional": {"on": "c"},
         "chow_liu_tree": {"states": 2},
@@ -93,8 +93,8 @@ def test_components_that_agree_on_a_column_are_not_told_apart_by_it(frame, model
         q = replace(p, model=replace(p.model, parts=alike(p.model.parts)))
     known = q.ask("p(c | b = 0.3)").probabilities
     for a in FAR:
-        found = q.ask(f"p(c | a = {a}, b = 0.3)").probabilities
-        np.testing.assert_allclose(found, known, rtol=2e-4)
+        answer = q.ask(f"p(c | a = {a}, b = 0.3)").probabilities
+        np.testing.assert_allclose(answer, known, rtol=2e-4)
         cells = {"a": [a], "b": [0.3]}
         posterior = np.array([v[0] for v in q.predict_proba(cells, "c").values()])
         np.testing.assert_allclose(posterior, known, rtol=2e-4)
@@ -106,8 +106,8 @@ def test_quantiles_near_one(apart):
     v = apart.schema.variable("a")
     mean, sd = float(apart.ask("E[a]")), float(apart.ask("SD[a]"))
     for above in (1e-7, 1e-8, 1e-12):
-        found = float(apart.ask(f"Q[{1 - above!r}](a)"))
-        assert found == pytest.approx(mean + sd * stats.norm.ppf(1 - above), rel=1e-5)
+        answer = float(apart.ask(f"Q[{1 - above!r}](a)"))
+        assert answer == pytest.approx(mean + sd * stats.norm.ppf(1 - above), rel=1e-5)
     ends = apart.interval({"b": [0.0], "c": ["x"]}, v.name, level=1 - 1e-9)
     half = sd * stats.norm.isf(5e-10)
     assert float(ends["high"][0]) == pytest.approx(mean + half, rel=1e-5)
@@ -131,22 +131,22 @@ def tail(a, b):
 
 @pytest.mark.parametrize(("x", "y"), [(6, 12), (5, 10), (2, 3), (9, 4)])
 def test_a_conditional_probability_of_rare_events(pair, x, y):
-    found = pair.ask(f"P(y > {y} | x > {x})")
+    answer = pair.ask(f"P(y > {y} | x > {x})")
     expected = tail(x, y) / stats.norm.sf(x)
-    assert found.kind == "estimate"
-    assert 0 < found.stderr < 0.05 * expected
-    assert abs(float(found) - expected) < 4 * found.stderr + 1e-9 * expected
-    if found.stderr > 1e-9 * expected:
-        finer = pair.ask(f"P(y > {y} | x > {x})", stderr=float(found.stderr) / 2)
-        assert finer.stderr <= found.stderr / 2
+    assert answer.kind == "estimate"
+    assert 0 < answer.stderr < 0.05 * expected
+    assert abs(float(answer) - expected) < 4 * answer.stderr + 1e-9 * expected
+    if answer.stderr > 1e-9 * expected:
+        finer = pair.ask(f"P(y > {y} | x > {x})", stderr=float(answer.stderr) / 2)
+        assert finer.stderr <= answer.stderr / 2
 
 
 @pytest.mark.parametrize("x", [13, 40, 100])
 def test_evidence_beyond_forty_deviations_is_answered(pair, x):
     log_sf = stats.norm.logsf(x)
-    found = pair.ask(f"E[y | x > {x}]")
+    answer = pair.ask(f"E[y | x > {x}]")
     expected = math.exp(stats.norm.logpdf(x) - log_sf)
-    assert abs(float(found) - expected) < 4 * found.stderr + 1e-9
+    assert abs(float(answer) - expected) < 4 * answer.stderr + 1e-9
     rare = pair.ask(f"P(x > {x})")
     assert rare.kind == "exact"
     assert rare.log == pytest.approx(log_sf, rel=1e-9)
@@ -169,9 +169,9 @@ def test_what_no_float_holds_is_told_by_its_logarithm(pair):
 def test_an_answer_that_its_float_type_does_not_tell_is_an_estimate():
     columns = {"a": np.linspace(-1, 1, 40), "b": np.tile([0.0, 1.0, 3.0, 2.0], 10)}
     p = pofx.fit(columns, "gaussian")
-    found = p.ask("p(a = 1e9)")
-    assert found.kind == "estimate"
-    assert "round" in str(found)
+    answer = p.ask("p(a = 1e9)")
+    assert answer.kind == "estimate"
+    assert "round" in str(answer)
 
 
 def test_the_entropy_of_a_number_that_is_known_is_refused(apart):
@@ -181,8 +181,8 @@ def test_the_entropy_of_a_number_that_is_known_is_refused(apart):
     with pytest.raises(PofxError, match="infinite for a column of numbers"):
         apart.mutual_information("a", "a")
     for same in (["c"], ["c", "a"]):
-        found = apart.mutual_information("c", same)
-        assert float(found) == pytest.approx(float(apart.entropy("c")), abs=1e-6)
+        answer = apart.mutual_information("c", same)
+        assert float(answer) == pytest.approx(float(apart.entropy("c")), abs=1e-6)
 
 
 def test_the_information_of_a_sample_about_itself_is_refused(frame):

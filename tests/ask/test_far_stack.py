@@ -1,4 +1,4 @@
-"""A stack under evidence far from the data: its parts are weighed by what they do not agree on."""
+"""A stack given evidence far from the data: only columns on which its parts differ weigh them."""
 
 from dataclasses import replace
 
@@ -41,16 +41,16 @@ def stacked(p, *models):
 
 
 def alike(model, family, place):
-    """The model with the family in column `place`, whatever its component or state is."""
+    """The model with this family in column `place` for each component or state."""
 
-    def same(own, places):
+    def same(group, places):
         if place not in places:
-            return own
+            return group
         i = places.index(place)
-        return jax.tree.map(lambda leaf, one: leaf.at[..., i].set(one[0]), own, family)
+        return jax.tree.map(lambda leaf, one: leaf.at[..., i].set(one[0]), group, family)
 
     def columns(part):
-        groups = tuple(same(own, places) for own, places in zip(part.groups, part.places))
+        groups = tuple(same(group, places) for group, places in zip(part.groups, part.places))
         return Independent(groups, part.anchors, part.places, part.prior)
 
     if isinstance(model, Independent):
@@ -72,9 +72,9 @@ def test_parts_that_agree_on_a_column_are_not_told_apart_by_it(fits, other):
     inside = float(q.ask("P(b > 1 | c = x)"))
     mean = float(q.ask("E[b | c = x]"))
     for a in FAR:
-        found = q.ask(f"p(c | a = {a}, b = 3)")
-        np.testing.assert_allclose(found.probabilities, known, rtol=1e-9)
-        assert found.answer.kind == "exact"
+        answer = q.ask(f"p(c | a = {a}, b = 3)")
+        np.testing.assert_allclose(answer.probabilities, known, rtol=1e-9)
+        assert answer.answer.kind == "exact"
         cells = {"a": [a], "b": [3.0]}
         posterior = np.array([v[0] for v in q.predict_proba(cells, "c").values()])
         np.testing.assert_allclose(posterior, known, rtol=1e-9)
@@ -95,10 +95,10 @@ def test_the_posterior_is_that_of_extended_precision_or_an_estimate(fits, other,
     x = encode(p.schema, {"a": [a] * 3, "b": [3.0] * 3, "c": ["x", "y", "z"]})
     joint = explicit(q.model).log_prob(x, np.ones(3, bool))
     expected = np.exp(joint - joint.max()) / np.exp(joint - joint.max()).sum()
-    found = q.ask(f"p(c | a = {a}, b = 3)")
+    answer = q.ask(f"p(c | a = {a}, b = 3)")
     # Extended precision holds a log-density of 1e15 itself to no more than 1e-3.
-    error = np.asarray(found.answer.stderr) + (1e-9 if a < 1e5 else 1e-5 if a < 1e7 else 1e-2)
-    np.testing.assert_array_less(np.abs(found.probabilities - expected), 4 * error)
+    error = np.asarray(answer.answer.stderr) + (1e-9 if a < 1e5 else 1e-5 if a < 1e7 else 1e-2)
+    np.testing.assert_array_less(np.abs(answer.probabilities - expected), 4 * error)
 
 
 @pytest.mark.parametrize("a", [1e5, 1e6, 1e7])
@@ -112,23 +112,23 @@ def test_one_marginal_by_two_formulas_is_not_told_apart_by_their_rounding(a):
     joint = explicit(q.model).joint(row, np.array([True, False]))[0]
     expected = float(1 / (1 + np.exp(joint[0] - joint[1])))
     # Far below the conditional mean of the one, far above the mean of the other.
-    found = q.ask(f"P(b > {a / 4} | a = {a})")
-    assert float(found) == pytest.approx(expected, rel=1e-5)
-    assert found.kind == "exact"
+    answer = q.ask(f"P(b > {a / 4} | a = {a})")
+    assert float(answer) == pytest.approx(expected, rel=1e-5)
+    assert answer.kind == "exact"
 
 
 @pytest.mark.parametrize("a", ["1e9", "1e12"])
 @pytest.mark.parametrize("model", ["independent", "mixture", "chow_liu_tree"])
 def test_a_range_given_so_far_out_that_its_probability_has_no_digits(fits, model, a):
     p = fits[model]
-    found = p.ask(f"P(b > 1 | a > {a})")
+    answer = p.ask(f"P(b > 1 | a > {a})")
     # Farther out one component or state is as sure, and its tail as near to its end.
     expected = float(p.ask("P(b > 1 | a > 1e4)"))
-    assert found.kind == "estimate"
-    assert float(found.stderr) < 0.01
-    assert float(found) == pytest.approx(expected, abs=1e-6 + 5 * float(found.stderr))
+    assert answer.kind == "estimate"
+    assert float(answer.stderr) < 0.01
+    assert float(answer) == pytest.approx(expected, abs=1e-6 + 5 * float(answer.stderr))
     outside = float(p.ask(f"P(b in [0, 1] | a > {a})") + p.ask(f"P(b < 0 | a > {a})"))
-    assert float(found) + outside == pytest.approx(1, abs=1e-6)
+    assert float(answer) + outside == pytest.approx(1, abs=1e-6)
     level = p.ask(f"P(c = x | a > {a})")
     assert float(level.stderr) < 0.01
     assert float(level) == pytest.approx(float(p.ask("P(c = x | a > 1e4)")), abs=1e-6)

@@ -1,4 +1,4 @@
-"""Answers to questions held to each other: the product rule, the sum rule, Bayes' rule."""
+"""Answers agree with each other: the product rule, the sum rule, Bayes' rule."""
 
 import numpy as np
 import pytest
@@ -27,12 +27,12 @@ def test_a_value_given_a_range_is_the_ratio_of_probabilities(p, given):
     for value in ("y = b", "x = 3.5", "y in {b}, x < 3.7"):
         if value[0] in given:
             continue
-        found, both, evidence = (
+        answer, both, evidence = (
             p.ask(text) for text in (f"p({value} | {given})", f"p({value}, {given})", f"p({given})")
         )
-        error = 4 * np.hypot(found.stderr, found.value * evidence.stderr / evidence.value)
+        error = 4 * np.hypot(answer.stderr, answer.value * evidence.stderr / evidence.value)
         ratio = float(both) / float(evidence)
-        assert float(found) == pytest.approx(ratio, rel=1e-4, abs=error + 4 * both.stderr)
+        assert float(answer) == pytest.approx(ratio, rel=1e-4, abs=error + 4 * both.stderr)
 
 
 def test_the_levels_of_a_table_are_the_answers_one_by_one(p):
@@ -48,21 +48,21 @@ def test_the_levels_of_a_table_are_the_answers_one_by_one(p):
 
 def test_a_name_within_a_range_of_its_own(p):
     draws = p.sample(200_000, seed=2)["x"]
-    some = draws[draws > 3]
+    tail = draws[draws > 3]
     for text, expected in (
-        ("E[x | x > 3]", some.mean()),
-        ("SD[x | x > 3]", some.std()),
-        ("Q[0.9](x | x > 3)", np.quantile(some, 0.9)),
+        ("E[x | x > 3]", tail.mean()),
+        ("SD[x | x > 3]", tail.std()),
+        ("Q[0.9](x | x > 3)", np.quantile(tail, 0.9)),
     ):
-        found = p.ask(text)
-        assert found.kind == "estimate"
-        assert abs(float(found) - expected) < 5 * found.stderr + 0.01
+        answer = p.ask(text)
+        assert answer.kind == "estimate"
+        assert abs(float(answer) - expected) < 5 * answer.stderr + 0.01
     assert (np.asarray(p.ask("sample[50](x | x > 3)")["x"]) > 3).all()
-    assert float(p.ask("P(x > 4 | x > 3)")) == pytest.approx((some > 4).mean(), abs=0.01)
+    assert float(p.ask("P(x > 4 | x > 3)")) == pytest.approx((tail > 4).mean(), abs=0.01)
 
 
 def test_draws_agree(p):
     draws = p.sample(200_000, seed=1)
-    some = draws["x"] > 3
-    expected = (draws["y"][some] == "b").mean()
+    in_tail = draws["x"] > 3
+    expected = (draws["y"][in_tail] == "b").mean()
     assert float(p.ask("P(y = b | x > 3)")) == pytest.approx(expected, abs=0.005)

@@ -1,4 +1,4 @@
-"""`ask`: what cannot be asked is told in one line, with a caret under the place."""
+"""`ask`: a mistake is one line, with a caret under its place."""
 
 import re
 
@@ -53,8 +53,8 @@ MISTAKES = [
     ("p(kind | size)", "size)", "'size' is a number; give it a value or a range"),
     ("mode(kind | year)", "year", "'year' has no value; give it one"),
     ("mode(kind, size | gain > 1)", "gain", "a range as evidence of a mode of several names"),
-    ("H(size | gain > 1)", "gain", "a range is evidence of what levels tell"),
-    ("I(kind; size | gain > 1)", "gain", "a range is evidence of what levels tell"),
+    ("H(size | gain > 1)", "gain", "a range as evidence of H, I or TC needs columns"),
+    ("I(kind; size | gain > 1)", "gain", "a range as evidence of H, I or TC needs columns"),
     ("KL(p(kind | gain > 1) || p(kind))", "gain", "a range as evidence of a divergence is not"),
     ("KL(p(kind | year) || p(kind))", "year", "a name without a value as evidence of a divergence"),
 ]

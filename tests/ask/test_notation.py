@@ -1,4 +1,4 @@
-"""Every question of docs/notation.md has an answer, which prints itself."""
+"""Every query of docs/notation.md has an answer that prints itself."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from pofx.ask.results import Mode, Moments, Summary, Table
 from pofx.notation.parse import parse
 
 pytestmark = pytest.mark.slow
-"""Minutes of compilation; the quick tests ask and draw a few of each."""
+"""Minutes of compilation; the quick tests cover a few of each."""
 
 DOCS = Path(__file__).parents[2] / "docs" / "notation.md"
 

@@ -1,7 +1,5 @@
 """`ask`: means, quantiles, covariances, modes, draws and information."""
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,11 +7,12 @@ from scipy.stats import multivariate_normal, norm, poisson
 
 from pofx import Answer, PofxError, PofxWarning
 from pofx.ask.question import Question
+from pofx.named.precision import Precision
 
 from .test_cells import COVARIANCE, KINDS, cells_of_farm, counts, farm, normal
 
 pytestmark = pytest.mark.slow
-"""Minutes of compilation; the quick tests ask and draw a few of each."""
+"""Minutes of compilation; the quick tests cover a few of each."""
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +32,7 @@ def abc():
 
 @pytest.fixture(scope="module")
 def drawn_abc():
-    """The same numbers by numpy, where a > 0.5 and b < 5."""
+    """Draws of the same numbers by numpy, with a > 0.5 and b < 5."""
     x = np.random.default_rng(0).multivariate_normal(np.zeros(4), COVARIANCE, 1_000_000)
     return pd.DataFrame(x[(x[:, 0] > 0.5) & (x[:, 1] < 0)], columns=list("abcd"))
 
@@ -97,16 +96,19 @@ def test_an_estimate_goes_on_to_the_error_asked_for():
     def ask(draws):
         return Answer(0.5, 1 / np.sqrt(draws), "estimate", draws)
 
-    question = Question("", "")
-    assert question.estimated(ask).draws == 4096
-    assert replace(question, max_draws=100).estimated(ask).draws == 100
-    found = replace(question, stderr=0.003).estimated(ask)
-    assert found.stderr <= 0.003
-    assert found.draws == 2**17
-    spent = replace(question, stderr=1e-9, max_draws=2**15).estimated(ask)
+    def to_precision(**precision):
+        return Question("", Precision(**precision)).to_precision(ask)
+
+    assert to_precision().draws == 4096
+    assert to_precision(max_draws=100).draws == 100
+    answer = to_precision(stderr=0.003)
+    assert answer.stderr <= 0.003
+    assert answer.draws == 2**17
+    spent = to_precision(stderr=1e-9, max_draws=2**15)
     assert spent.draws == 2**15
     assert "budget spent" in spent.method
-    assert question.estimated(lambda draws: Answer(1.0)).kind == "exact"
+    exact = Question("", Precision()).to_precision(lambda draws: Answer(1.0))
+    assert exact.kind == "exact"
 
 
 @pytest.mark.parametrize("pair", ["size, gain", "year, size", "good, year"])
@@ -207,7 +209,7 @@ def test_draws_given_ranges(abc, drawn_abc, monkeypatch):
     frame = abc.ask("sample[1000](c | a > 0.5, b < 5)", seed=1)
     for u in (0.1, 0.5, 0.9):
         assert (frame.c <= drawn_abc.c.quantile(u)).mean() == pytest.approx(u, abs=0.06)
-    monkeypatch.setattr("pofx.ask.draws.FEW", 0.9)
+    monkeypatch.setattr("pofx.ask.draws.MIN_ESS_SHARE", 0.9)
     with pytest.warns(
         PofxWarning, match="a > 2, b < 5 are hard to get: 4096 weighted ones count for"
     ):
@@ -218,8 +220,8 @@ def test_draws_given_ranges(abc, drawn_abc, monkeypatch):
 
 
 def entropy(table, *axes):
-    some = table.sum(axis=tuple({*range(table.ndim)} - set(axes)))
-    return -(some[some > 0] * np.log(some[some > 0])).sum()
+    p = table.sum(axis=tuple({*range(table.ndim)} - set(axes)))
+    return -(p[p > 0] * np.log(p[p > 0])).sum()
 
 
 def test_information_of_levels_is_summed(p):
@@ -240,8 +242,8 @@ def test_information_of_levels_is_summed(p):
 def test_information_given_values_and_sets(p):
     table = p.ask("p(kind, good, year)").probabilities
     for given, years in {"year = 2008": [1], "year != 2008": [0, 2]}.items():
-        some = table[:, :, years] / table[:, :, years].sum()
-        h = lambda *axes: entropy(some, *axes)  # noqa: E731, B023
+        conditional = table[:, :, years] / table[:, :, years].sum()
+        h = lambda *axes: entropy(conditional, *axes)  # noqa: E731, B023
         for question, expected in {
             f"H(kind | good, {given})": h(0, 1) - h(1),
             f"I(kind; good | {given})": h(0) + h(1) - h(0, 1),

@@ -1,4 +1,4 @@
-"""Questions of what columns tell about themselves, alone and among others."""
+"""The information of columns about themselves, alone and among others."""
 
 import re
 
@@ -45,15 +45,15 @@ def p():
     ],
 )
 def test_what_levels_tell_about_themselves_is_exact(p, question, same):
-    found = p.ask(question)
+    answer = p.ask(question)
     expected = 0.0 if same is None else float(p.ask(same))
-    assert (found.kind, found.question) == ("exact", question)
-    assert float(found) == pytest.approx(expected, abs=1e-9)
+    assert (answer.kind, answer.question) == ("exact", question)
+    assert float(answer) == pytest.approx(expected, abs=1e-9)
 
 
 def test_of_counts_it_is_their_entropy(p):
-    found, expected = p.ask("I(n; n, u)"), p.ask("H(n)")
-    assert abs(float(found - expected)) <= 5 * (found - expected).stderr + 1e-9
+    answer, expected = p.ask("I(n; n, u)"), p.ask("H(n)")
+    assert abs(float(answer - expected)) <= 5 * (answer - expected).stderr + 1e-9
 
 
 @pytest.mark.parametrize("question", ["I(u; u)", "I(a, u; u)", "I(a, u; u, c | n = 2)"])

@@ -15,7 +15,7 @@ POINT = ", ".join(f"{name} = 1e-30" for name in NAMES)
 
 @pytest.fixture(scope="module")
 def narrow():
-    """Columns of a density of 1e30 each, and one of levels."""
+    """Columns with a density of 1e30 each, and one column of levels."""
     columns = {name: [0.0, 1e-30, 2e-30] * 2 for name in NAMES}
     return pofx.fit({**columns, "c": list("xxyxyx")}, "independent")
 
@@ -23,15 +23,15 @@ def narrow():
 @pytest.mark.parametrize("point", ["x0 = 1", POINT])
 def test_a_table_prints_what_no_float_holds_by_its_logarithm(narrow, point):
     one = {c: narrow.ask(f"p(c = {c}, {point})") for c in "xy"}
-    found = narrow.ask(f"p(c, {point})")
+    table = narrow.ask(f"p(c, {point})")
     for c, answer in one.items():
         assert float(answer) in (0.0, math.inf)
-        assert found[c].log == pytest.approx(answer.log, rel=1e-12)
-        assert str(found[c]).split("=")[-1].split()[0] == str(answer).split("=")[-1].split()[0]
-        assert f"{c}  {str(answer).split(' = ')[-1].split()[0]}" in str(found)
+        assert table[c].log == pytest.approx(answer.log, rel=1e-12)
+        assert str(table[c]).split("=")[-1].split()[0] == str(answer).split("=")[-1].split()[0]
+        assert f"{c}  {str(answer).split(' = ')[-1].split()[0]}" in str(table)
     under = narrow.ask(f"p({point} | c)")
     assert under["x"].log == pytest.approx(narrow.ask(f"p({point} | c = x)").log, rel=1e-12)
-    assert str(found.answer).startswith(f"p(c, {point}) = [") or "e" in str(found.answer)
+    assert str(table.answer).startswith(f"p(c, {point}) = [") or "e" in str(table.answer)
 
 
 def test_a_probability_below_floats_of_a_level():

@@ -16,7 +16,7 @@ ROWS = 40
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
-    """A folder with a table, one with holes, a model of them, and files of other kinds."""
+    """A folder with tables, without and with missing cells, a model, and files of other kinds."""
     path = tmp_path_factory.mktemp("cli")
     frame = pd.DataFrame(
         {

@@ -25,8 +25,8 @@ def test_fit(run, folder):
     assert out.splitlines()[0].split() == HEAD
     assert err.splitlines()[-1] == "saved to new.pofx"
     assert "mixture(components=2, prior=0.5) on 40 rows" in err
-    told = pofx.load(folder / "new.pofx").fit
-    assert (told["seed"], told["options"]) == (3, {"components": 2, "prior": 0.5})
+    record = pofx.load(folder / "new.pofx").fit
+    assert (record["seed"], record["options"]) == (3, {"components": 2, "prior": 0.5})
 
 
 def test_memory_that_is_not_there_is_told_in_one_line(run, monkeypatch):
@@ -44,7 +44,7 @@ def test_fit_chooses(run, folder):
     code, _, err = run("fit whole.parquet -o chosen.pofx --validation 0.2")
     assert code == 0
     assert "within 60 s" in err
-    assert "held out, nats a row" in err
+    assert "held out, nats per row" in err
     assert pofx.load(folder / "chosen.pofx").fit_info["leaderboard"]
 
 
@@ -96,13 +96,13 @@ def test_score_of_a_level_never_seen(run):
 def test_impute(run, folder, p):
     code, out, err = run("impute p.pofx holes.csv")
     assert (code, err) == (0, "")
-    whole, holes = table(out, folder), read(folder / "holes.csv")
-    assert whole.schema.names == holes.schema.names
-    for name in whole.schema.names:
-        assert whole[name].null_count == 0
-        pairs = zip(whole[name].to_pylist(), holes[name].to_pylist())
+    complete, holes = table(out, folder), read(folder / "holes.csv")
+    assert complete.schema.names == holes.schema.names
+    for name in complete.schema.names:
+        assert complete[name].null_count == 0
+        pairs = zip(complete[name].to_pylist(), holes[name].to_pylist())
         assert all(a == b for a, b in pairs if b is not None)
-    assert whole.equals(p.impute(holes))
+    assert complete.equals(p.impute(holes))
 
 
 def test_impute_more_than_once(run, folder):

@@ -1,4 +1,4 @@
-"""Every command that reads and writes tables, on each kind of file, with dates among the cells."""
+"""Every command that reads and writes tables, on each kind of file, with dates."""
 
 from datetime import date, timedelta
 
@@ -39,8 +39,11 @@ def test_commands(run, folder, learned, ending):
     assert run(f"sample days.pofx -n 9 -o new.{ending}")[0] == 0
     assert read(folder / f"new.{ending}").schema.types == TABLE.schema.types
     assert run(f"impute days.pofx days.{ending} -o filled.{ending}")[0] == 0
-    filled, own = read(folder / f"filled.{ending}")["day"].to_pylist(), TABLE["day"].to_pylist()
-    for one, known, late in zip(filled, own, LATE):
+    filled, expected = (
+        read(folder / f"filled.{ending}")["day"].to_pylist(),
+        TABLE["day"].to_pylist(),
+    )
+    for one, known, late in zip(filled, expected, LATE):
         assert one == known if known else (one > date(2020, 6, 1)) == late
     assert run(f"predict days.pofx days.{ending} -t season -o acts.{ending}")[0] == 0
     acts, seen = read(folder / f"acts.{ending}")["season"], TABLE["day"].is_valid().to_numpy()

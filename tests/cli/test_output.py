@@ -1,4 +1,4 @@
-"""Tables on a terminal and lines on streams of any encoding."""
+"""Tables on a terminal, and output to streams of any encoding."""
 
 import io
 import sys
@@ -12,7 +12,7 @@ from pofx.cli.main import main
 
 def test_brackets_colons_and_escapes_are_shown_as_they_are(capsys):
     names = ["a[/b]", "[unknown]", ":smile:", "x\x1b[31m", "a\nb"]
-    output.draw({"[b]k\x1b[0m": names, "n": [1e9 + 0.25, 1e9 + 1, 1e9 + 2, 1e9 + 3, np.nan]})
+    output.show_tables({"[b]k\x1b[0m": names, "n": [1e9 + 0.25, 1e9 + 1, 1e9 + 2, 1e9 + 3, np.nan]})
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 6
     assert lines[0].split() == ["[b]k\\x1b[0m", "n"]

@@ -46,9 +46,9 @@ def test_predict_tells_acts_costs_and_refusals(run, folder, p):
     assert (code, out) == (0, "")
     assert "decisions on kind of 40 rows" in err
     expected = p.decide(read(folder / "holes.csv"), "kind", reject_cost=0.3)
-    found = read(folder / "acts.csv")
-    assert [a or None for a in found["kind"].to_pylist()] == expected.action.tolist()
-    assert [r or "" for r in found["rejected"].to_pylist()] == expected.reason.tolist()
+    actions = read(folder / "acts.csv")
+    assert [a or None for a in actions["kind"].to_pylist()] == expected.action.tolist()
+    assert [r or "" for r in actions["rejected"].to_pylist()] == expected.reason.tolist()
 
 
 def test_predict_a_number(run, folder, p):
@@ -59,7 +59,7 @@ def test_predict_a_number(run, folder, p):
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "message"),
     [
         ("predict p.pofx whole.csv -t kid", "no column 'kid'; did you mean 'kind'"),
         ("predict p.pofx whole.csv", "Missing option '--target'"),
@@ -70,8 +70,8 @@ def test_predict_a_number(run, folder, p):
         ("ask absent.pofx p(kind)", "absent.pofx: cannot be read"),
     ],
 )
-def test_mistakes(run, line, told):
+def test_mistakes(run, line, message):
     code, _, err = run(line)
     assert code == 2
     assert len(err.splitlines()) == 1
-    assert told in err
+    assert message in err

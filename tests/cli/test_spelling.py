@@ -1,4 +1,4 @@
-"""What stood in a file stands in what the command line makes of it, character by character."""
+"""Cells of a file keep their spelling in the output of the command line."""
 
 import csv
 
@@ -34,7 +34,7 @@ def rows_of(text):
 
 @pytest.fixture(scope="module")
 def cells(folder):
-    """The cells of a file in which each column has one hole, and a model of it."""
+    """The cells of a file in which each column has one missing cell, and a model of it."""
     table = [list(row) for row in zip(*FILE.values())]
     for j, name in enumerate(FILE):
         table[j][j] = "NA" if name in ("zip", "price") else ""
@@ -55,10 +55,10 @@ def test_imputing_a_csv_file_changes_its_holes_alone(run, folder, cells, target)
         name = "c.1.csv" if "draws" in target else target.split()[1]
         out = (folder / name).read_text()
         out = out.replace(",", "\0").replace("\t", ",") if name.endswith("tsv") else out
-    head, *found = rows_of(out)
+    head, *lines = rows_of(out)
     assert head == list(FILE)
-    assert len(found) == ROWS
-    for old, new in zip(cells, found):
+    assert len(lines) == ROWS
+    for old, new in zip(cells, lines):
         kept = [cell for cell, was in zip(new, old) if was not in ("", "NA")]
         kept = [cell.replace("\0", ",") for cell in kept]
         assert kept == [was for was in old if was not in ("", "NA")]
@@ -84,7 +84,7 @@ def test_codes_are_text_whatever_kind_the_user_names(run, folder, cells):
 
 
 def test_a_file_without_a_leading_zero_is_read_as_the_model_was(run, folder, cells):
-    """Of such a file alone the codes would be numbers."""
+    """Without the schema the codes in such a file would be numbers."""
     table = {name: [value] * 2 for name, value in zip(FILE, cells[-1])}
     table |= {"zip": ["90210", ""], "age": ["1", "002"]}
     write(pa.table(table), folder / "few.csv")
@@ -97,8 +97,10 @@ def test_a_file_without_a_leading_zero_is_read_as_the_model_was(run, folder, cel
 
 
 def test_parquet_in_and_csv_out(run, folder, cells):
-    own = pa.table({**FILE, "tick": [2**60 + 37 * i for i in range(ROWS)]}).select(["zip", "tick"])
-    write(own, folder / "typed.parquet")
+    ticks = pa.table({**FILE, "tick": [2**60 + 37 * i for i in range(ROWS)]}).select(
+        ["zip", "tick"]
+    )
+    write(ticks, folder / "typed.parquet")
     assert run("fit typed.parquet -o typed.pofx -m independent")[0] == 0
     code, out, _ = run("impute typed.pofx typed.parquet")
     assert code == 0

@@ -1,3 +1,5 @@
+"""Arithmetic, comparison and printing of answers, which keep their kind and their error."""
+
 import math
 
 import numpy as np
@@ -5,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pofx.core.answer import Answer, mean_over_rows
+from pofx.core.answer import Answer
+from pofx.core.errors import PofxError
+from pofx.core.row_means import mean_over_rows
 
 EXACT = Answer(0.5, method="closed form", unit="nats", question="H(a)")
 ESTIMATE = Answer(0.2, 0.003, "estimate", draws=1000, unit="nats")
@@ -56,10 +60,10 @@ def test_what_is_no_bound_has_an_unknown_error(answer):
 
 
 def test_a_bound_times_numbers_of_both_signs_is_no_bound():
-    both = Answer(np.array([1.0, 2.0]), 0.1, "lower bound") * np.array([1, -1])
-    assert both.value.tolist() == [1, -2]
-    assert both.kind == "estimate"
-    assert math.isnan(both.stderr)
+    product = Answer(np.array([1.0, 2.0]), 0.1, "lower bound") * np.array([1, -1])
+    assert product.value.tolist() == [1, -2]
+    assert product.kind == "estimate"
+    assert math.isnan(product.stderr)
 
 
 def test_the_way_and_the_draws_are_kept():
@@ -102,33 +106,51 @@ def test_truth_is_that_of_the_value():
     assert not Answer(0.0)
 
 
-MANY = Answer(np.array([1.0, 2.0, 4.0]), np.array([0.3, 0.4, 0.0]), "estimate")
+ARRAY = Answer(np.array([1.0, 2.0, 4.0]), np.array([0.3, 0.4, 0.0]), "estimate")
 
 
 def test_it_is_an_array_for_numpy():
-    np.testing.assert_array_equal(np.asarray(MANY), [1, 2, 4])
-    assert np.asarray(MANY, dtype=np.float32).dtype == np.float32
-    assert len(MANY) == 3
-    assert [float(a) for a in MANY] == [1, 2, 4]
-    assert (MANY[1].value, MANY[1].stderr, MANY[1].kind) == (2, 0.4, "estimate")
-    assert MANY[MANY > 1].value.tolist() == [2, 4]
+    np.testing.assert_array_equal(np.asarray(ARRAY), [1, 2, 4])
+    assert np.asarray(ARRAY, dtype=np.float32).dtype == np.float32
+    assert len(ARRAY) == 3
+    assert [float(a) for a in ARRAY] == [1, 2, 4]
+    assert (ARRAY[1].value, ARRAY[1].stderr, ARRAY[1].kind) == (2, 0.4, "estimate")
+    assert ARRAY[ARRAY > 1].value.tolist() == [2, 4]
 
 
-def test_functions_of_numpy_see_the_value():
-    np.testing.assert_array_equal(np.exp(MANY), np.exp([1, 2, 4]))
-    assert np.sum(MANY) == 7
-    assert np.maximum(MANY, 2).tolist() == [2, 2, 4]
+@pytest.mark.parametrize(
+    "function",
+    [np.exp, np.log, np.sqrt, np.sum, np.max, np.sort, lambda a: np.maximum(a, 2), np.add.reduce],
+)
+def test_numpy_functions_that_would_drop_kind_and_error_raise(function):
+    with pytest.raises(PofxError, match=r"drop the kind and the error.*answer\.value"):
+        function(ARRAY)
+
+
+def test_numpy_functions_work_on_the_value():
+    np.testing.assert_array_equal(np.exp(ARRAY.value), np.exp([1, 2, 4]))
+    np.testing.assert_array_equal(np.exp(np.asarray(ARRAY)), np.exp([1, 2, 4]))
     assert math.exp(Answer(0.0)) == 1
+    assert np.exp(float(Answer(0.0))) == 1
+
+
+def test_numpy_comparisons_with_an_array_on_the_left():
+    assert (np.array([1, 3, 4]) == ARRAY).tolist() == [True, False, True]
+    assert (np.array([1, 3, 4]) != ARRAY).tolist() == [False, True, False]
+    assert (np.array([2, 2, 2]) < ARRAY).tolist() == [False, False, True]
+    assert (np.array([2, 2, 2]) <= ARRAY).tolist() == [False, True, True]
+    assert (np.array([2, 2, 2]) > ARRAY).tolist() == [True, False, False]
+    assert (np.array([2, 2, 2]) >= ARRAY).tolist() == [True, True, False]
 
 
 @pytest.mark.parametrize(
     ("answer", "value"),
     [
-        (np.ones(3) + MANY, [2, 3, 5]),
-        (MANY + np.ones(3), [2, 3, 5]),
-        (np.ones(3) - MANY, [0, -1, -3]),
-        (2 * np.ones(3) * MANY, [2, 4, 8]),
-        (np.float64(2) * MANY, [2, 4, 8]),
+        (np.ones(3) + ARRAY, [2, 3, 5]),
+        (ARRAY + np.ones(3), [2, 3, 5]),
+        (np.ones(3) - ARRAY, [0, -1, -3]),
+        (2 * np.ones(3) * ARRAY, [2, 4, 8]),
+        (np.float64(2) * ARRAY, [2, 4, 8]),
     ],
 )
 def test_an_array_on_the_left_keeps_kind_and_error(answer, value):
@@ -139,20 +161,19 @@ def test_an_array_on_the_left_keeps_kind_and_error(answer, value):
 
 
 def test_mean():
-    mean = MANY.mean()
+    mean = ARRAY.mean()
     assert float(mean) == pytest.approx(7 / 3)
     assert mean.stderr == pytest.approx(0.5 / 3)
     assert Answer(np.ones(4), 0.2, "estimate").mean().stderr == pytest.approx(0.1)
-    assert float(np.mean(MANY)) == float(mean)
+    assert float(np.mean(ARRAY)) == float(mean)
 
 
 def test_an_error_that_rows_share_is_not_averaged_away():
-    own = Answer(np.zeros(100), np.full(100, 0.5), "estimate", shared_stderr=0.3)
-    assert own.mean().stderr == pytest.approx(math.hypot(0.3, 0.4 / 10))
-    assert (-2 * own[:10]).mean().stderr == pytest.approx(2 * math.hypot(0.3, 0.4 / 10**0.5))
-    assert (own - Answer(1.0, 0.4, "estimate", shared_stderr=0.4)).shared_stderr == pytest.approx(
-        0.5
-    )
+    answer = Answer(np.zeros(100), np.full(100, 0.5), "estimate", shared_stderr=0.3)
+    assert answer.mean().stderr == pytest.approx(math.hypot(0.3, 0.4 / 10))
+    assert (-2 * answer[:10]).mean().stderr == pytest.approx(2 * math.hypot(0.3, 0.4 / 10**0.5))
+    difference = answer - Answer(1.0, 0.4, "estimate", shared_stderr=0.4)
+    assert difference.shared_stderr == pytest.approx(0.5)
     rows = Answer(np.arange(50.0), 0.3, "estimate", shared_stderr=0.3)
     spread = mean_over_rows(rows.value).stderr
     assert mean_over_rows(rows).stderr == pytest.approx(math.hypot(spread, 0.3))
@@ -193,6 +214,6 @@ def test_mean_over_rows():
 
 
 def test_probabilities_too_small_for_digits():
-    """Their power of ten is known, and nothing beside it."""
+    """The power of ten is known, but no digit."""
     assert str(Answer(0.0, log=-1e20)).startswith("10^-4.34294e+19   exact")
     assert str(Answer(0.0, log=-1000.0)).startswith("5.07596e-435   exact")

@@ -1,4 +1,4 @@
-"""Files written whole: through links, with the modes they had, and straight into devices."""
+"""Atomic writes: through links, with the mode of the old file, and directly into devices."""
 
 import os
 import stat
@@ -31,11 +31,11 @@ def test_a_file_keeps_its_mode(tmp_path, mode):
     assert stat.S_IMODE(path.stat().st_mode) == mode
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_a_link_stays_and_its_target_is_written(tmp_path, there):
+@pytest.mark.parametrize("target_exists", [True, False])
+def test_a_link_stays_and_its_target_is_written(tmp_path, target_exists):
     (tmp_path / "far").mkdir()
     target, link = tmp_path / "far" / "a.csv", tmp_path / "link"
-    if there:
+    if target_exists:
         target.write_bytes(b"old")
     link.symlink_to(target)
     put(link)
@@ -53,13 +53,14 @@ def test_a_link_to_itself_is_refused(tmp_path):
 
 
 def test_a_pipe_is_written_to_directly(tmp_path):
-    pipe, got = tmp_path / "pipe", []
+    pipe = tmp_path / "pipe"
+    contents = []
     os.mkfifo(pipe)
-    reader = threading.Thread(target=lambda: got.append(pipe.read_bytes()))
-    reader.from_data()
+    reader = threading.Thread(target=lambda: contents.append(pipe.read_bytes()))
+    reader.start()
     put(pipe)
     reader.join()
-    assert got == [b"new"]
+    assert contents == [b"new"]
     assert stat.S_ISFIFO(pipe.stat().st_mode)
     assert os.listdir(tmp_path) == ["pipe"]
 
@@ -81,7 +82,7 @@ def test_parts_of_killed_processes_are_cleared_away_and_no_others(tmp_path):
     stale = tmp_path / f".a.csv.{dead.pid}.0123abcd.part"
     old = tmp_path / f".a.csv.{os.getpid()}.0123abcd.part"
     kept = [
-        tmp_path / f".a.csv.{os.getpid()}.4567abcd.part",  # of this process, at work in a thread
+        tmp_path / f".a.csv.{os.getpid()}.4567abcd.part",  # maybe a thread of this process
         tmp_path / f".b.csv.{dead.pid}.0123abcd.part",
         tmp_path / f".a.csv.{dead.pid}.part",
     ]

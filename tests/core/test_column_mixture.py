@@ -47,19 +47,19 @@ def test_quantiles_of_a_mixture():
     p = normals([-3.0, 0.0, 4.0], [1.0, 0.3, 2.0], [0.2, 0.5, 0.3])
     for u in (0.001, 0.3, 0.5, 0.9, 0.9999):
         x = p.quantile(jnp.asarray(u), REAL)
-        own = np.array([0.2, 0.5, 0.3]) @ stats.norm.cdf(
+        level = np.array([0.2, 0.5, 0.3]) @ stats.norm.cdf(
             (float(x) - np.array([-3.0, 0.0, 4.0])) / [1.0, 0.3, 2.0]
         )
-        assert own == pytest.approx(u, abs=1e-5)
+        assert level == pytest.approx(u, abs=1e-5)
 
 
 @pytest.mark.slow
 def test_quantiles_at_jumps_are_the_values_themselves():
     counts = ColumnMixture(jnp.zeros(2), Poisson(jnp.array([2.0, 9.0])))
     for u in (0.05, 0.5, 0.77):
-        found = float(counts.quantile(jnp.asarray(u), COUNT))
-        law = (stats.poisson.cdf(np.arange(40), 2) + stats.poisson.cdf(np.arange(40), 9)) / 2
-        assert found == np.argmax(law >= u)
+        x = float(counts.quantile(jnp.asarray(u), COUNT))
+        cdf = (stats.poisson.cdf(np.arange(40), 2) + stats.poisson.cdf(np.arange(40), 9)) / 2
+        assert x == np.argmax(cdf >= u)
     spiked = Inflated(
         jnp.zeros((1, 1)), jnp.array([[0.4, 0.6]]), Normal(*jnp.array([[0.0], [1.0], [1e-6]]))
     )

@@ -1,4 +1,4 @@
-"""Numbers of twice the digits, against fractions."""
+"""Double-double arithmetic against exact fractions."""
 
 from fractions import Fraction
 
@@ -19,13 +19,12 @@ def test_what_rounding_takes_is_kept(wide):
         eps = Fraction(float(np.finfo(dtype).eps))
         exact = [[Fraction(float(v)) for v in c] for c in (a, b)]
 
-        def check(found, expected, slack):
-            high, low = (np.asarray(v, np.float64) for v in found)
+        def check(number, expected, tolerance):
+            high, low = (np.asarray(v, np.float64) for v in number)
             for h, r, w in zip(high.ravel(), low.ravel(), expected):
-                assert abs(Fraction(float(h)) + Fraction(float(r)) - w) <= slack * abs(w)
+                assert abs(Fraction(float(h)) + Fraction(float(r)) - w) <= tolerance * abs(w)
 
-        every = zip(*exact)
-        pairs = [(p, q) for p, q in every]
+        pairs = list(zip(*exact))
         one, other = jnp.asarray(a), jnp.asarray(b)
         check(jax.jit(two_sum)(one, other), [p + q for p, q in pairs], 0)
         check(jax.jit(two_product)(one, other), [p * q for p, q in pairs], 0)
@@ -41,6 +40,6 @@ def test_what_rounding_takes_is_kept(wide):
 
 def test_what_is_not_finite_has_no_remainder():
     far = jnp.asarray([jnp.inf, -jnp.inf, np.finfo(np.float32).max])
-    for found in (two_sum(far, far), two_product(far, far), add(double(far), double(far))):
-        assert not np.isnan(np.asarray(found.low)).any()
+    for number in (two_sum(far, far), two_product(far, far), add(double(far), double(far))):
+        assert not np.isnan(np.asarray(number.low)).any()
     assert float(total(Double(jnp.zeros(0), jnp.zeros(0))).high) == 0

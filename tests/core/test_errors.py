@@ -1,3 +1,5 @@
+"""Errors for unknown names, and the lines that warnings point to."""
+
 import inspect
 
 import pytest
@@ -29,7 +31,7 @@ def test_it_is_a_value_error():
 
 
 def test_a_warning_points_past_the_packages_inside():
-    """To the line that called them, whatever number of frames lies between."""
+    """A warning points to the user's line, across any number of frames inside."""
     inner = eval("lambda: warn('few rows')", {"__name__": "equinox.module", "warn": warn})
     outer = eval("lambda: inner()", {"__name__": "pofx.models.mixture", "inner": inner})
     line = inspect.currentframe().f_lineno + 2

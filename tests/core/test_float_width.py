@@ -1,4 +1,4 @@
-"""Which work is done in float64, and that the user's JAX stays as it is."""
+"""Which work is done in float64, and that the user's setting of JAX does not change."""
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +33,7 @@ def test_digits_beside_a_large_offset_are_kept(p, data):
     slope, centre = np.polyfit(data["x"], data["y"] - 1e9, 1)
     inputs = {"x": [-1.0, 0.0, 1.0]}
     expected = centre + slope * np.array(inputs["x"])
-    # One pseudo-observation is not added here: maximum likelihood is least squares.
+    # Without a pseudo-observation, maximum likelihood is least squares.
     np.testing.assert_allclose(p.predict(inputs, "y") - 1e9, expected, atol=1e-5)
     np.testing.assert_allclose(
         p.decide(inputs, "y", cost="absolute").action - 1e9, expected, atol=1e-4
@@ -61,7 +61,7 @@ def test_narrowed_models_answer_in_float32(p, data):
     np.testing.assert_allclose(narrow.log_prob(data), p.log_prob(data), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.filterwarnings("ignore::pofx.PofxWarning")  # of a network after one epoch
+@pytest.mark.filterwarnings("ignore::pofx.PofxWarning")  # a network after one epoch
 def test_networks_stay_in_float32(data):
     small = {"width": 4, "depth": 1, "epochs": 1, "proposal": "independent"}
     q = pofx.fit(data, "vae", **small)
@@ -101,7 +101,7 @@ def test_the_users_float64_is_kept_inside():
 
 
 def test_a_sum_over_many_chunks_keeps_its_digits():
-    """A running sum of 200000 float32 is off by a thousandth."""
+    """The running sum of 200000 float32 numbers is wrong by a thousandth."""
     m = 200_000
     x = jnp.full((m, 1, 1), 0.1, jnp.float32)
     table = Rows(x, jnp.ones((m, 1), bool), jnp.ones((m, 1), jnp.float32), np.arange(m)[:, None])

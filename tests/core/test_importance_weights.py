@@ -1,4 +1,4 @@
-"""Importance weights of known tails."""
+"""Pareto smoothing of importance weights whose tails are known."""
 
 import jax
 import jax.numpy as jnp
@@ -13,27 +13,27 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize("k", [0.2, 0.5, 0.8, 1.2])
 def test_the_shape_of_a_pareto_tail_is_found(k):
     u = jax.random.uniform(jax.random.key(1), (40, 2000))
-    _, found = jax.vmap(pareto_smoothed)(-k * jnp.log(u))
-    assert found.mean() == pytest.approx(k, abs=0.12)
+    _, estimate = jax.vmap(pareto_smoothed)(-k * jnp.log(u))
+    assert estimate.mean() == pytest.approx(k, abs=0.12)
 
 
 def test_smoothing_leaves_order_and_all_but_the_tail():
     log_w = jax.random.normal(jax.random.key(0), (400,))
     smooth, _ = pareto_smoothed(log_w)
     assert (jnp.diff(smooth[jnp.argsort(log_w)]) >= 0).all()
-    few = int(min(0.2 * 400, 3 * np.sqrt(400)))
-    same = jnp.argsort(log_w)[:-few]
-    assert (smooth[same] == log_w[same]).all()
-    assert (smooth != log_w).sum() > few / 2
+    num_tail = int(min(0.2 * 400, 3 * np.sqrt(400)))
+    body = jnp.argsort(log_w)[:-num_tail]
+    assert (smooth[body] == log_w[body]).all()
+    assert (smooth != log_w).sum() > num_tail / 2
 
 
 def test_smoothing_lowers_the_error_of_a_heavy_tail():
-    """Means of weights u^-0.8, whose mean is 5: squared errors with and without."""
+    """Squared errors of the mean of weights u^-0.8, which is 5, with and without smoothing."""
     u = jax.random.uniform(jax.random.key(2), (2000, 256))
     log_w = -0.8 * jnp.log(u)
     smooth, _ = jax.vmap(pareto_smoothed)(log_w)
-    raw, own = (np.asarray(jnp.exp(w).mean(1), np.float64) - 5 for w in (log_w, smooth))
-    assert (own**2).mean() < 0.5 * (raw**2).mean()
+    raw_error, error = (np.asarray(jnp.exp(w).mean(1), np.float64) - 5 for w in (log_w, smooth))
+    assert (error**2).mean() < 0.5 * (raw_error**2).mean()
 
 
 def test_weights_without_a_tail():

@@ -1,4 +1,4 @@
-"""The JAX that is installed computes right sums, and one that does not is refused."""
+"""The installed JAX computes correct sums, and a faulty one is refused."""
 
 import importlib.metadata
 import subprocess
@@ -21,7 +21,7 @@ import pofx
 
 @jax.jit
 def squared_products(matrix, vectors):
-    """Σ_i (A x_i)²: what JAX 0.10.2 gets wrong from some number of rows on."""
+    """Σ_i (A x_i)², which JAX 0.10.2 computes wrongly from some number of rows."""
     return jnp.square(jax.vmap(lambda x: matrix @ x)(vectors)).sum()
 
 

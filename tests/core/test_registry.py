@@ -1,3 +1,5 @@
+"""Concrete classes of a package, found by their names."""
+
 import inspect
 
 import pytest
@@ -25,17 +27,17 @@ def test_snake(name, text):
     ("package", "base"), [("pofx.models", AbstractDistribution), ("pofx.families", AbstractFamily)]
 )
 def test_what_is_found(package, base):
-    found = discover(package, base)
-    assert found
-    assert list(found) == sorted(found)
-    for name, cls in found.items():
+    classes = discover(package, base)
+    assert classes
+    assert list(classes) == sorted(classes)
+    for name, cls in classes.items():
         assert name == snake_case(cls.__name__)
         assert cls.__module__.startswith(f"{package}.")
         assert not inspect.isabstract(cls)
 
 
 def test_names_of_classes_are_unique():
-    # model files tell a class by its name alone
+    # Model files identify a class by its name alone.
     names = [*discover("pofx.models", object), *discover("pofx.families", object)]
     assert len(names) == len(set(names))
 

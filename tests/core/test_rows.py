@@ -1,4 +1,4 @@
-"""Rows in chunks: nothing lost, nothing twice, whatever the pattern of missing entries."""
+"""Rows in chunks: each row exactly once, for any pattern of missing entries."""
 
 import jax
 import jax.numpy as jnp
@@ -8,34 +8,34 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pofx.core.rows import UNSHARED_CHUNK_ROWS, CHUNK_ROWS, make_rows, per_row, with_common_shape
+from pofx.core.rows import CHUNK_ROWS, UNSHARED_CHUNK_ROWS, make_rows, per_row, with_common_shape
 
-many = settings(max_examples=60, deadline=None, derandomize=True)
+run_many = settings(max_examples=60, deadline=None, derandomize=True)
 
 
 @st.composite
 def tables(draw):
-    """Numbers, a mask from one of few patterns or from as many as rows, and weights."""
+    """Numbers, a mask of few patterns or of as many as rows, and weights."""
     n, d = draw(st.integers(1, 90)), draw(st.integers(1, 9))
     seed = draw(st.integers(0, 2**32 - 1))
     rng = np.random.default_rng(seed)
     count = draw(st.integers(1, 4))
-    few = draw(hnp.arrays(bool, (count, d)))
-    mask = few[rng.integers(0, count, n)]
+    patterns = draw(hnp.arrays(bool, (count, d)))
+    mask = patterns[rng.integers(0, count, n)]
     if draw(st.booleans()):
         mask = rng.random((n, d)) < 0.5
     return rng.integers(-9, 9, (n, d)).astype(float), mask, rng.integers(0, 4, n).astype(float)
 
 
-@many
+@run_many
 @given(tables())
 def test_what_goes_in_comes_out_in_order(table):
     x, mask, weight = table
     r = make_rows(np.where(mask, x, np.nan), weight=weight)
-    flat, observed, own = r.to_arrays()
+    flat, observed, row_weight = r.to_arrays()
     np.testing.assert_array_equal(observed, mask)
     np.testing.assert_array_equal(flat, np.where(mask, x, 0))
-    np.testing.assert_array_equal(own, weight)
+    np.testing.assert_array_equal(row_weight, weight)
     assert r.count == len(x)
     assert float(r.total) == weight.sum()
     assert r.x.shape[1] in CHUNK_ROWS
@@ -43,10 +43,11 @@ def test_what_goes_in_comes_out_in_order(table):
     assert not np.isnan(np.asarray(r.x)).any()
     # Rows of a chunk share its pattern, or each has its own.
     assert r.observed.shape in ((len(r.x), x.shape[1]), r.x.shape)
-    np.testing.assert_array_equal(r.from_chunks(np.asarray(r.to_chunks(np.arange(len(x))))), np.arange(len(x)))
+    number = np.arange(len(x))
+    np.testing.assert_array_equal(r.from_chunks(np.asarray(r.to_chunks(number))), number)
 
 
-@many
+@run_many
 @given(tables())
 def test_a_mask_says_what_nan_says(table):
     x, mask, weight = table
@@ -64,18 +65,19 @@ def test_the_sum_over_chunks_is_the_sum_over_rows(table):
     x, mask, weight = table
     r = make_rows(x, mask, weight)
 
-    def f(x, observed, weight, more):
-        seen = jnp.where(observed, x, 0)
-        return (weight * more) @ seen, weight.sum()
+    def f(x, observed, weight, factor):
+        filled = jnp.where(observed, x, 0)
+        return (weight * factor) @ filled, weight.sum()
 
-    more = np.arange(len(x), dtype=np.float32)
-    first, total = r.sum(f, r.to_chunks(more))
-    np.testing.assert_allclose(first, (weight * more) @ np.where(mask, x, 0), rtol=1e-5)
+    factor = np.arange(len(x), dtype=np.float32)
+    first, total = r.sum(f, r.to_chunks(factor))
+    np.testing.assert_allclose(first, (weight * factor) @ np.where(mask, x, 0), rtol=1e-5)
     assert float(total) == weight.sum()
 
 
-def told(model, x, observed, *more):
-    return {"sum": model * jnp.where(observed, x, 0).sum(), "more": more, "seen": observed}
+def row_summary(model, x, observed, *extras):
+    total = model * jnp.where(observed, x, 0).sum()
+    return {"sum": total, "extras": extras, "observed": observed}
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3], ids=["patterns", "batched"])
@@ -87,10 +89,10 @@ def test_per_row_answers_in_order(share):
     r = make_rows(x)
     assert (r.observed.ndim == 3) == (share > 0)
     number = np.arange(600)
-    out = per_row(told, jnp.asarray(2.0), r, r.to_chunks(number))
+    out = per_row(row_summary, jnp.asarray(2.0), r, r.to_chunks(number))
     np.testing.assert_allclose(out["sum"], 2 * np.nansum(x, 1), rtol=1e-4, atol=1e-5)
-    np.testing.assert_array_equal(out["more"][0], number)
-    np.testing.assert_array_equal(out["seen"], ~np.isnan(x))
+    np.testing.assert_array_equal(out["extras"][0], number)
+    np.testing.assert_array_equal(out["observed"], ~np.isnan(x))
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3], ids=["patterns", "batched"])
@@ -99,19 +101,21 @@ def test_rows_of_a_large_model_go_a_few_at_a_time(share, monkeypatch):
     x = rng.normal(size=(603, 7))
     x[:, 3] = np.where(np.arange(603) % 3, x[:, 3], np.nan)
     x[rng.random(x.shape) < share] = np.nan
-    r, number, model = make_rows(x), np.arange(603), jnp.ones(10)
-    usual = per_row(_at_a_time, model, r, r.to_chunks(number))
-    # Of ten numbers a row, three rows at once; the rest of a chunk is no whole batch.
+    r = make_rows(x)
+    number = np.arange(603)
+    model = jnp.ones(10)
+    expected = per_row(_at_a_time, model, r, r.to_chunks(number))
+    # With ten numbers per row, three rows at once; the last batch of a chunk is smaller.
     monkeypatch.setattr("pofx.core.rows.MAX_NUMBERS_SHARED", 39)
     monkeypatch.setattr("pofx.core.rows.MAX_NUMBERS_UNSHARED", 39)
-    few = per_row(_a_few_at_a_time, model, r, r.to_chunks(number))
-    np.testing.assert_array_equal(few[0], usual[0])
-    np.testing.assert_array_equal(few[1], ~np.isnan(x))
-    np.testing.assert_array_equal(few[2], number)
+    answers = per_row(_a_few_at_a_time, model, r, r.to_chunks(number))
+    np.testing.assert_array_equal(answers[0], expected[0])
+    np.testing.assert_array_equal(answers[1], ~np.isnan(x))
+    np.testing.assert_array_equal(answers[2], number)
 
 
-def _at_a_time(model, x, observed, more):
-    return model[0] * jnp.where(observed, x, 0)[0], observed, more
+def _at_a_time(model, x, observed, number):
+    return model[0] * jnp.where(observed, x, 0)[0], observed, number
 
 
 def _a_few_at_a_time(*arguments):  # compiled anew
@@ -121,14 +125,14 @@ def _a_few_at_a_time(*arguments):  # compiled anew
 def test_few_patterns_share_a_chunk_and_many_do_not():
     rng = np.random.default_rng(1)
     x = rng.normal(size=(5000, 20))
-    five = rng.random((5, 20)) < 0.7
-    shared = make_rows(x, five[rng.integers(0, 5, 5000)])
+    patterns = rng.random((5, 20)) < 0.7
+    shared = make_rows(x, patterns[rng.integers(0, 5, 5000)])
     assert shared.observed.shape == (len(shared.x), 20)
-    # Five patterns take little more room than one.
+    # Five patterns take little more memory than one.
     assert shared.x.shape[0] * shared.x.shape[1] < 1.3 * 5000
     assert len(np.unique(np.asarray(shared.observed), axis=0)) == 5
-    own = make_rows(x, rng.random(x.shape) < 0.7)
-    assert own.observed.shape == (len(own.x), UNSHARED_CHUNK_ROWS, 20)
+    unshared = make_rows(x, rng.random(x.shape) < 0.7)
+    assert unshared.observed.shape == (len(unshared.x), UNSHARED_CHUNK_ROWS, 20)
 
 
 @pytest.mark.parametrize("n", [1, 16, 17, 64, 1000, 1025, 5000])
@@ -175,11 +179,13 @@ def test_rows_made_alike_are_the_same_rows():
     x[::7, 1] = np.nan
     parts = [make_rows(x[:n], weight=rng.random(n)) for n in (150, 300, 400)]
     for one, other in zip(parts, with_common_shape(parts), strict=True):
-        for own, same in zip(one.to_arrays(), other.to_arrays(), strict=True):
-            np.testing.assert_array_equal(own, same)
+        for array, other_array in zip(one.to_arrays(), other.to_arrays(), strict=True):
+            np.testing.assert_array_equal(array, other_array)
         assert other.count == one.count
         assert float(other.total) == float(one.total)
         number = np.arange(one.count)
-        np.testing.assert_array_equal(other.from_chunks(np.asarray(other.to_chunks(number))), number)
+        np.testing.assert_array_equal(
+            other.from_chunks(np.asarray(other.to_chunks(number))), number
+        )
     assert len({p.x.shape for p in parts}) > 1
     assert len({p.x.shape for p in with_common_shape(parts)}) == 1

@@ -1,4 +1,4 @@
-"""Estimates from counts against enumerations, known formulas, and each other."""
+"""Estimates from counts, compared with enumerations, known formulas, and each other."""
 
 import math
 
@@ -93,7 +93,7 @@ def test_corrections_take_most_of_the_bias():
 
 
 def test_conditional_information_of_a_chain_vanishes():
-    """x -> z -> y: nothing of x is in y but through z; and I(x; y, z) splits by the chain rule."""
+    """x -> z -> y: I(x; y | z) is 0, and I(x; y, z) splits by the chain rule."""
     rng = np.random.default_rng(3)
     x = rng.integers(0, 3, 6000)
     z = np.where(rng.random(6000) < 0.3, rng.integers(0, 3, 6000), x)
@@ -132,7 +132,7 @@ def test_symmetry_names_and_bits(x, method):
 
 
 def test_errors_cover():
-    """95 % intervals of 200 tables: 190 expected, sd 3; at least 182 were the chance 1 in 300."""
+    """95 % intervals of 200 tables: 190 expected, sd 3; below 182 has a chance of 1 in 300."""
     answers = [mutual_information(*rows(JOINT, 400, seed)) for seed in range(200)]
     inside = [abs(a.value - truth(JOINT)) < 1.96 * a.stderr for a in answers]
     assert sum(inside) >= 182

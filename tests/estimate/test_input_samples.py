@@ -1,4 +1,4 @@
-"""Which columns are numbers and which levels, whole rows, and errors that help."""
+"""Inference of numbers and levels, dropped rows, and error messages."""
 
 import numpy as np
 import pandas as pd
@@ -106,27 +106,27 @@ def test_any_shape_gives_a_number(dx, dy, dz, n):
     ("call", "message"),
     [
         (lambda: mutual_information(NUMBERS, TEXT[:5]), "x has 60, y has 5 rows"),
-        (lambda: mutual_information(NUMBERS, None), "y: expected one value a row"),
+        (lambda: mutual_information(NUMBERS, None), "y: expected one value per row"),
         (lambda: mutual_information(NUMBERS, NUMBERS, given=[]), "given: expected rows, got none"),
         (lambda: mutual_information([0.5, None], [None, 2]), "at least two rows.*got 0 of 2"),
         (lambda: mutual_information(NUMBERS, NUMBERS, method="kgs"), "did you mean 'ksg'"),
         (lambda: mutual_information(NUMBERS, NUMBERS, method="nsb"), "'nsb' is not for numbers"),
-        (lambda: mutual_information(NUMBERS, TEXT, method="ksg"), "there is mixed"),
+        (lambda: mutual_information(NUMBERS, TEXT, method="ksg"), "expected mixed"),
         (lambda: mutual_information(TEXT, TEXT, method="ksg"), "not for levels"),
         (lambda: mutual_information(TEXT, TEXT, unit="bit"), "did you mean 'bits'"),
         (lambda: mutual_information(TEXT, TEXT, neighbours=0), "neighbours: expected a whole"),
         (lambda: mutual_information(TEXT, TEXT, seed=-1), "seed: expected a whole number"),
         (lambda: mutual_information(TEXT, TEXT, discrete={"z": True}), "no variable 'z'"),
-        (lambda: mutual_information(NUMBERS[:4], NUMBERS[1:5]), "4 rows came for 3"),
+        (lambda: mutual_information(NUMBERS[:4], NUMBERS[1:5]), "at most 2 for 4 rows, got 3"),
         (lambda: entropy(TEXT, discrete=False), "x holds text"),
         (lambda: entropy(TEXT, discrete="no"), "discrete: expected True, False or None"),
         (lambda: entropy(NUMBERS, discrete=[True, True]), "its 1 columns"),
         (lambda: entropy(np.append(NUMBERS, -np.inf)), "x: expected finite numbers, got -inf"),
-        (lambda: entropy(NUMBERS, method="chao-shen"), "there is kozachenko-leonenko"),
-        (lambda: entropy(np.full(20, 0.5)), "20 rows are the same as 3 others"),
+        (lambda: entropy(NUMBERS, method="chao-shen"), "expected kozachenko-leonenko"),
+        (lambda: entropy(np.full(20, 0.5)), "got 20 rows that equal 3 other rows"),
         (lambda: entropy(["a", {}]), "expected numbers or levels, got dict"),
         (lambda: entropy([[1.5], [2.5, 3.5]]), "expected rows of one length"),
-        (lambda: entropy("abc"), "expected one value a row"),
+        (lambda: entropy("abc"), "expected one value per row"),
         (lambda: entropy(np.arange("2020", "2022", dtype="M8[M]")), "got dtype datetime64"),
         (lambda: entropy(pd.DataFrame(index=range(3))), "at least one column"),
         (lambda: independence_test(TEXT, TEXT, permutations=0), "permutations: expected"),

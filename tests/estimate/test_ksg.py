@@ -1,4 +1,4 @@
-"""Estimates from neighbours against closed forms, quadrature, and what must not change them."""
+"""Estimates from neighbours, compared with closed forms and quadrature, and invariances."""
 
 import math
 
@@ -99,7 +99,7 @@ def zero_inflated(p):
 
 @pytest.mark.parametrize("p", [0.0, 0.3])
 def test_a_zero_inflated_poisson_count(p):
-    """For p = 0 the integral is the 0.3012 of Gao et al. (2017)."""
+    """For p = 0 the integral is 0.3012, as in Gao et al. (2017)."""
     rng = np.random.default_rng(1)
     x = rng.exponential(size=N)
     y = np.where(rng.random(N) < p, 0, rng.poisson(x))
@@ -109,7 +109,7 @@ def test_a_zero_inflated_poisson_count(p):
 
 
 def test_columns_that_are_partly_discrete():
-    """Half of the rows a Gaussian pair, half of them four atoms: the two parts, and which."""
+    """Half of the rows are a Gaussian pair, half four atoms: I adds up from the two parts."""
     rng = np.random.default_rng(2)
     smooth = rng.random(N) < 0.5
     pair = np.hstack(gaussian(0.9, seed=3))
@@ -177,7 +177,7 @@ def pairs(numbers, level):
 
 
 def test_errors_cover():
-    """95 % intervals of 60 samples: 57 expected, sd 1.7; about their mean, apart from bias."""
+    """95 % intervals of 60 samples about their mean, so without bias: 57 expected, sd 1.7."""
     answers = [mutual_information(*gaussian(0.6, n=300, seed=s), seed=s) for s in range(60)]
     values = np.array([a.value for a in answers])
     errors = np.array([a.stderr for a in answers])

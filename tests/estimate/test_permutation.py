@@ -1,4 +1,4 @@
-"""The test of independence: its level under independence, and its power."""
+"""The permutation test of independence: its level under independence, and its power."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def p_value(x, y, given=None, permutations=19, seed=0):
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    """Without the standard error, for which subsamples are drawn."""
+    """Skip the standard error, which needs subsamples."""
     plain = tests.mutual_information
     monkeypatch.setattr(
         tests, "mutual_information", lambda *a, **options: plain(*a, stderr=False, **options)
@@ -23,7 +23,7 @@ def _quick(monkeypatch):
 
 
 def null(kind, rng):
-    """x and y of a kind, independent given the third."""
+    """x and y of a kind that are independent given the third variable, if there is one."""
     level = rng.integers(0, 2, N)
     x, y, z = rng.normal(size=(3, N))
     return {
@@ -40,7 +40,7 @@ def null(kind, rng):
     "kind", ["numbers", "levels", "both", "numbers given levels", "levels given levels"]
 )
 def test_the_level_is_kept(kind):
-    """At the 10 % level 10 of 100 expected, sd 3; at 50 % 50, sd 5; ties make it fewer."""
+    """At the 10 % level 10 of 100 are expected, sd 3; at 50 % 50, sd 5; ties make it fewer."""
     rng = np.random.default_rng(1)
     p = np.array([p_value(*null(kind, rng), seed=s) for s in range(SIMULATIONS)])
     assert (p <= 0.1).sum() <= 19
@@ -66,7 +66,7 @@ def test_power():
 
 
 def test_a_common_cause_is_seen_through():
-    """Dependent, but only through the levels given; exchanged over all rows, it looks like more."""
+    """x and y depend on each other only through the levels, so exchange must be within levels."""
     rng = np.random.default_rng(4)
     level = rng.integers(0, 3, 200)
     x, y = 2 * level + rng.normal(size=(2, 200))
@@ -76,7 +76,7 @@ def test_a_common_cause_is_seen_through():
 
 def test_rows_are_exchanged_within_levels():
     given = tests.read({"given": np.array([0, 1, 0, 1, 1, 2] * 3)})[0]["given"]
-    draw, how = tests._exchange(given, np.random.default_rng(0))
+    draw, how = tests._permuter(given, np.random.default_rng(0))
     orders = [draw() for _ in range(20)]
     assert all((given.level[order] == given.level).all() for order in orders)
     assert all(sorted(order) == list(range(18)) for order in orders)
@@ -85,9 +85,9 @@ def test_rows_are_exchanged_within_levels():
 
 def test_rows_are_exchanged_among_close_ones():
     given = tests.read({"given": np.random.default_rng(0).normal(size=(200, 1))})[0]["given"]
-    draw, how = tests._exchange(given, np.random.default_rng(0))
+    draw, how = tests._permuter(given, np.random.default_rng(0))
     order, rank = draw(), np.argsort(np.argsort(given.numbers[:, 0]))
-    assert np.abs(rank[order] - rank).max() <= tests.CLOSE
+    assert np.abs(rank[order] - rank).max() <= tests.LOCAL_ROWS
     assert len(set(order.tolist())) > 180
     assert "approximate" in how
 

@@ -1,4 +1,4 @@
-"""Mutual information under cross-fitted models against closed forms, sums and no information."""
+"""Mutual information under cross-fitted models, compared with closed forms, sums and zero."""
 
 import math
 from functools import partial
@@ -10,8 +10,8 @@ from scipy.stats import multivariate_t
 import pofx
 from pofx.core.errors import PofxError, PofxWarning
 from pofx.estimate import mutual_information
-from pofx.estimate.copulas import elliptical, normal_mixture, standardised
-from pofx.estimate.cross_fit import Task, cross_fit, log_ratio, with_error
+from pofx.estimate.copulas import elliptical_copula_learner, normal_mixture_learner, standardised
+from pofx.estimate.cross_fit import Task, cross_fit, estimate_with_error, log_ratio
 
 
 def gaussian(rho, d, n, seed=0):
@@ -24,15 +24,15 @@ def gaussian(rho, d, n, seed=0):
 def one_normal(x, y, given=None):
     z = np.zeros((len(x), 0)) if given is None else given
     columns = standardised(np.hstack([x, y, z]))
-    return normal_mixture(columns, (x.shape[1], y.shape[1], z.shape[1]), 1, 0)
+    return normal_mixture_learner(columns, (x.shape[1], y.shape[1], z.shape[1]), 1, 0)
 
 
 def test_overfitting_of_many_columns_is_removed():
-    """25 + 25 columns, 2000 rows: in sample 0.2 nats too much, held out 0.2 too little."""
+    """25 + 25 columns, 2000 rows: in sample 0.2 nats too high, on held-out rows 0.2 too low."""
     x, y, truth = gaussian(0.3, 25, 2000)
     learn, task = one_normal(x, y), Task(2000, False, 0)
-    fit = cross_fit(learn, task, scored=False)
-    value, error = with_error(learn, task, fit)
+    fit = cross_fit(learn, task, with_scores=False)
+    value, error = estimate_with_error(learn, task, fit)
     assert value == pytest.approx(truth, abs=2.5 * error)
     assert 0.02 < error < 0.06
     assert fit.excess > 0.3
@@ -53,7 +53,7 @@ def test_the_error_covers(rho, d):
     for seed in range(40):
         x, y, truth = gaussian(rho, d, 200, seed)
         learn, task = one_normal(x, y), Task(200, False, seed)
-        value, error = with_error(learn, task, cross_fit(learn, task, scored=False))
+        value, error = estimate_with_error(learn, task, cross_fit(learn, task, with_scores=False))
         covered += abs(value - truth) <= 2 * error
     assert covered >= 34
 
@@ -62,7 +62,7 @@ def test_the_mean_over_samples_is_the_truth():
     values = []
     for seed in range(60):
         x, y, truth = gaussian(0.3, 5, 150, seed)
-        values.append(cross_fit(one_normal(x, y), Task(150, False, seed), scored=False).value)
+        values.append(cross_fit(one_normal(x, y), Task(150, False, seed), with_scores=False).value)
     assert np.mean(values) == pytest.approx(truth, abs=3 * np.std(values) / math.sqrt(60))
 
 
@@ -89,7 +89,7 @@ def test_the_log_ratio_of_a_mixture_is_that_of_its_density():
 
 @pytest.mark.parametrize("map_", [lambda v: v, np.arcsinh])
 def test_heavy_tails(map_):
-    """Student t of 3 degrees, uncorrelated: information is in the tails alone."""
+    """An uncorrelated Student t of 3 degrees: all information is in the tails."""
     rng = np.random.default_rng(0)
     t = map_(rng.normal(size=(1500, 4)) / np.sqrt(rng.chisquare(3, (1500, 1)) / 3))
     h = [_t_entropy(2), _t_entropy(4)]
@@ -105,7 +105,7 @@ def _t_entropy(d, nu=3):
 def test_degrees_of_freedom_are_learned():
     rng = np.random.default_rng(1)
     t = rng.normal(size=(2000, 2)) / np.sqrt(rng.chisquare(2, (2000, 1)) / 2)
-    fit = cross_fit(elliptical(t, (1, 1, 0)), Task(2000, False, 0))
+    fit = cross_fit(elliptical_copula_learner(t, (1, 1, 0)), Task(2000, False, 0))
     normal = cross_fit(one_normal(t[:, :1], t[:, 1:]), Task(2000, False, 0))
     assert fit.scores.mean() > normal.scores.mean()
 
@@ -149,7 +149,7 @@ LEVELS = np.random.default_rng(0).integers(0, 3, 400).astype(str)
 
 
 def test_levels_under_a_named_tree():
-    """y is x with probability 0.7, else uniform: closed form."""
+    """y is x with probability 0.7, else uniform, for which I has a closed form."""
     rng = np.random.default_rng(1)
     y = np.where(rng.random(400) < 0.7, LEVELS, rng.integers(0, 3, 400).astype(str))
     p = np.full((3, 3), 0.1 / 3) + 0.7 / 3 * np.eye(3)

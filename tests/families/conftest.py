@@ -1,4 +1,4 @@
-"""Every family found by discovery, as its example, and inflations of other bases."""
+"""The examples of all families, and of `Inflated` with other bases."""
 
 import jax
 import jax.numpy as jnp
@@ -9,14 +9,14 @@ from pofx.core.family import AbstractFamily
 from pofx.core.registry import discover
 from pofx.families import Inflated
 
-FOUND = discover("pofx.families", AbstractFamily)
+FAMILIES = discover("pofx.families", AbstractFamily)
 INFLATED = {"inflated_" + base: base for base in ("normal", "poisson")}
 
 
 def example(name):
-    if name in FOUND:
-        return FOUND[name].example(jax.random.key(3))
-    base, columns = FOUND[INFLATED[name]].example(jax.random.key(3))
+    if name in FAMILIES:
+        return FAMILIES[name].example(jax.random.key(3))
+    base, columns = FAMILIES[INFLATED[name]].example(jax.random.key(3))
     columns = tuple(
         Column(c.variable, c.kind, spikes=(4.0, 0.0), family=INFLATED[name]) for c in columns
     )
@@ -38,26 +38,26 @@ def draws_fixture():
 SLOW = ("inflated_poisson",)
 CASES = [
     pytest.param(name, marks=pytest.mark.slow if name in SLOW else ())
-    for name in (*FOUND, *INFLATED)
+    for name in (*FAMILIES, *INFLATED)
 ]
 
 
 @pytest.fixture(scope="session", params=CASES)
 def case(request):
-    """Name, family, columns and 2000 draws."""
+    """The name of a family, an instance, its columns and 2000 draws."""
     family, columns = example(request.param)
     return request.param, family, columns, draws(family, jax.random.key(7))
 
 
 @pytest.fixture
 def wide():
-    """Float64 for the length of a test."""
+    """Float64 during a test."""
     with jax.enable_x64(True):
         yield
 
 
 def widen(tree):
-    """The same numbers as float64; to be called where x64 is enabled."""
+    """The same numbers as float64, to be called while x64 is enabled."""
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), tree)
 
 

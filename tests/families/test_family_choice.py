@@ -1,4 +1,4 @@
-"""Which family carries which column, and what is said where none does."""
+"""The family of each column, and the errors for columns without one."""
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,14 @@ from pofx.core.column import DEFAULT_FAMILY, KINDS, Column
 from pofx.core.errors import PofxError
 from pofx.core.family import AbstractFamily
 from pofx.core.registry import discover
-from pofx.families import Categorical, Inflated, Normal, families_from_data, family_class, group_columns
+from pofx.families import (
+    Categorical,
+    Inflated,
+    Normal,
+    families_from_data,
+    family_class,
+    group_columns,
+)
 
 
 def test_every_kind_has_a_default_that_carries_it():
@@ -59,7 +66,12 @@ def test_columns_are_stacked_by_what_can_share_an_instance():
         (7,),
         (8,),
     ]
-    assert [cls for _, cls in group_columns(COLUMNS)][:4] == [Normal, Categorical, Categorical, Inflated]
+    assert [cls for _, cls in group_columns(COLUMNS)][:4] == [
+        Normal,
+        Categorical,
+        Categorical,
+        Inflated,
+    ]
 
 
 def test_start_covers_all_columns_near_their_data():
@@ -74,8 +86,8 @@ def test_start_covers_all_columns_near_their_data():
         columns = [COLUMNS[i] for i in indices]
         size = type(family).num_raw(columns[0])
         assert {type(family).num_raw(c) for c in columns} == {size}
-        moved = family.from_unconstrained(jnp.zeros((len(indices), size)))
-        assert jax.tree.map(jnp.shape, moved) == jax.tree.map(jnp.shape, family)
+        unchanged = family.from_unconstrained(jnp.zeros((len(indices), size)))
+        assert jax.tree.map(jnp.shape, unchanged) == jax.tree.map(jnp.shape, family)
         np.testing.assert_allclose(family.mean(), x[:, list(indices)].mean(0), rtol=0.2, atol=0.2)
         row = jnp.asarray(x[0, list(indices)])
         assert jnp.isfinite(jax.jit(lambda f, row: f.log_prob(row))(family, row)).all()

@@ -1,4 +1,4 @@
-"""Sums over counts: entropies and divergences for means and sizes from small to a million."""
+"""Sums over counts: entropies and divergences, for means and sizes up to a million."""
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ from pofx.families import Gamma, NegativeBinomial, Poisson
 
 @pytest.fixture(scope="module", autouse=True)
 def quick():
-    """Compile little: these are few small programs, each run once or twice."""
+    """Little optimisation, because these are small programs that run once or twice."""
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", False)
@@ -29,9 +29,9 @@ inside = jax.jit(between)
 MEANS = (1e-3, 0.1, 1.0, 10.0, 30.0, 64.0, 100.0, 150.0, 1e3, 1e4, 1e5, 1e6)
 RATES = (1e-3, 1.0, 30.0, 100.0, 1e3, 1e4)
 SIZES = (1e-2, 0.1, 0.5, 1.0, 5.0, 30.0, 60.0, 80.0, 150.0, 1e3, 1e6)
-# A small size stretches a law of counts far: brute force ends somewhere.
-LAWS = [(m, r) for m in RATES for r in SIZES if m / r < 3e4]
-WIDER = [(1e6, 5.0), (1e6, 1.0), (1e3, 1e-3), (1e6, 1e-3), (1e6, 0.1), (1e6, 1e6)]
+# A small size gives a distribution of counts a long tail, which limits brute force.
+PARAMETERS = [(m, r) for m in RATES for r in SIZES if m / r < 3e4]
+WIDE_PARAMETERS = [(1e6, 5.0), (1e6, 1.0), (1e3, 1e-3), (1e6, 1e-3), (1e6, 0.1), (1e6, 1e6)]
 
 
 def brute(peer, g):
@@ -46,40 +46,44 @@ def negative_binomial(mean, size):
     return stats.nbinom(size, size / (size + mean))
 
 
-def stated(dtype, *numbers):
-    """Parameters as float32 holds them, in this float type."""
+def as_float32(dtype, *numbers):
+    """Parameters rounded to float32, in this float type."""
     return tuple(np.asarray(n, np.float32).astype(dtype) for n in numbers)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_entropy_of_poisson(wide, dtype):
-    (m,) = stated(dtype, MEANS)
+    (m,) = as_float32(dtype, MEANS)
     expected = [brute(stats.poisson(float(a)), lambda x, log_p: -log_p) for a in m]
-    got = entropy(Poisson(jnp.asarray(m)))
-    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5 if dtype == np.float32 else 1e-8)
+    computed = entropy(Poisson(jnp.asarray(m)))
+    np.testing.assert_allclose(
+        computed, expected, rtol=0, atol=1e-5 if dtype == np.float32 else 1e-8
+    )
 
 
 def test_entropy_and_divergence_of_negative_binomial(wide):
-    laws = [*LAWS, *WIDER]
-    both = []
+    parameters = [*PARAMETERS, *WIDE_PARAMETERS]
+    per_dtype = []
     for dtype in (np.float32, np.float64):
-        m, r, n, s = stated(dtype, *zip(*((m, r, 1.1 * m, 0.8 * r) for m, r in laws)))
+        m, r, n, s = as_float32(dtype, *zip(*((m, r, 1.1 * m, 0.8 * r) for m, r in parameters)))
         p, q = (NegativeBinomial(*map(jnp.asarray, a)) for a in ((m, r), (n, s)))
-        both.append(answers(p, q))
+        per_dtype.append(answers(p, q))
         np.testing.assert_allclose(answers(p, p)[1], 0, atol=1e-6)
     peers = [(negative_binomial(*a), negative_binomial(*b)) for a, b in zip(zip(m, r), zip(n, s))]
-    peers = peers[: len(LAWS)]
+    peers = peers[: len(PARAMETERS)]
     expected = (
         [brute(a, lambda x, log_p: -log_p) for a, _ in peers],
         [brute(a, lambda x, log_p: log_p - b.logpmf(x)) for a, b in peers],  # noqa: B023
     )
-    for narrow, broad, exact in zip(*both, expected):
-        np.testing.assert_allclose(broad[: len(LAWS)], exact, rtol=1e-8, atol=1e-8)
+    for narrow, broad, exact in zip(*per_dtype, expected):
+        np.testing.assert_allclose(broad[: len(PARAMETERS)], exact, rtol=1e-8, atol=1e-8)
         np.testing.assert_allclose(narrow, broad, rtol=2e-6, atol=1e-5)
-    # A gamma law much wider than a count has nearly the entropy of its counts.
-    m, r = (jnp.array(a) for a in zip(*WIDER[:2]))
+    # A gamma distribution much wider than a count has nearly the entropy of its counts.
+    m, r = (jnp.array(a) for a in zip(*WIDE_PARAMETERS[:2]))
     gamma = Gamma(r, r / m, 0 * r).entropy()
-    np.testing.assert_allclose(both[1][0][len(LAWS) : len(LAWS) + 2], gamma, atol=1e-5)
+    np.testing.assert_allclose(
+        per_dtype[1][0][len(PARAMETERS) : len(PARAMETERS) + 2], gamma, atol=1e-5
+    )
 
 
 @pytest.mark.slow
@@ -96,8 +100,8 @@ def test_sums_over_counts_batch_over_components_and_have_gradients(wide):
         moves = jnp.array([[1 + h], [1 - h]])
         fields = {"rate": one.rate + 0 * moves, "size": one.size + 0 * moves}
         up, down = stacked(NegativeBinomial(**fields | {name: fields[name] * moves}))
-        found = (up - down) / (2 * h * getattr(one, name))
-        np.testing.assert_allclose(expected, found, rtol=1e-4, atol=1e-9)
+        difference = (up - down) / (2 * h * getattr(one, name))
+        np.testing.assert_allclose(expected, difference, rtol=1e-4, atol=1e-9)
 
 
 @pytest.mark.parametrize("m", [1e-3, 3.0, 1e3, 1e6])

@@ -10,7 +10,7 @@ from pofx.core.column import Column
 from pofx.families import Gamma, LogNormal, NegativeBinomial, Normal, Poisson, draws
 
 DRAWS = 4000
-many = jax.jit(lambda family, key: jax.vmap(family.sample)(jax.random.split(key, DRAWS)))
+sample_many = jax.jit(lambda family, key: jax.vmap(family.sample)(jax.random.split(key, DRAWS)))
 quantile = jax.jit(lambda family, u: jax.vmap(family.quantile, 1, 1)(u))
 tails = jax.jit(lambda family, x: (family.cdf(x), family.survival(x)))
 learn_long = jax.jit(
@@ -25,20 +25,20 @@ def test_poisson_draws_have_their_law_whatever_the_mean(wide, dtype):
     rates = [1e-3, 0.5, 3.0, 9.99, 10.0, 30.0, 1e3, 1e6, 1e7]
     rates += [1e10, 1e15] if dtype == jnp.float64 else []
     rate = jnp.asarray(rates, dtype)
-    x = np.asarray(many(Poisson(rate), jax.random.key(0)), np.float64)
+    x = np.asarray(sample_many(Poisson(rate), jax.random.key(0)), np.float64)
     assert (x == np.floor(x)).all()
     for column, m in zip(x.T, np.asarray(rate, np.float64)):
-        # Uniform after a shake within each count, if the law is right.
-        shake = np.random.default_rng(0).random(DRAWS)
+        # If the distribution is right, this is uniform after a random shift within each count.
+        shift = np.random.default_rng(0).random(DRAWS)
         law = stats.poisson(m)
-        uniform = law.cdf(column - 1) + shake * law.pmf(column)
+        uniform = law.cdf(column - 1) + shift * law.pmf(column)
         assert stats.kstest(uniform, "uniform").pvalue > 1e-3, m
 
 
 def test_poisson_draws_of_no_finite_mean_end(wide):
-    found = draws.poisson(jax.random.key(0), jnp.array([0.0, jnp.inf, jnp.nan, 1e300]))
-    np.testing.assert_array_equal(found[:3], [0, np.inf, np.nan])
-    np.testing.assert_allclose(found[3], 1e300, rtol=1e-12)
+    counts = draws.poisson(jax.random.key(0), jnp.array([0.0, jnp.inf, jnp.nan, 1e300]))
+    np.testing.assert_array_equal(counts[:3], [0, np.inf, np.nan])
+    np.testing.assert_allclose(counts[3], 1e300, rtol=1e-12)
 
 
 @pytest.mark.parametrize(("mean", "size"), [(1e6, 1e10), (1e11, 0.2), (1e13, 1e-2), (1e15, 3.0)])
@@ -51,9 +51,9 @@ def test_huge_counts_agree_with_scipy(wide, mean, size):
     below, above = tails(NegativeBinomial(jnp.full(4, mean), jnp.full(4, size)), jnp.asarray(x))
     np.testing.assert_allclose(below, law.cdf(x), rtol=1e-7)
     np.testing.assert_allclose(above, law.sf(x), rtol=1e-7)
-    drawn = np.asarray(many(family, jax.random.key(1)))[:, 0]
-    # The shares below quantiles, to four standard errors.
-    shares = (drawn[:, None] <= x).mean(0)
+    sample = np.asarray(sample_many(family, jax.random.key(1)))[:, 0]
+    # The shares below quantiles agree to four standard errors.
+    shares = (sample[:, None] <= x).mean(0)
     np.testing.assert_array_less(np.abs(shares - law.cdf(x)), 4 * np.sqrt(u * (1 - u) / DRAWS))
 
 
@@ -80,19 +80,19 @@ def test_gammas_of_small_shapes_agree_with_scipy(wide, shape):
         np.testing.assert_allclose(below, law.cdf(t), rtol=1e-8)
         np.testing.assert_allclose(above, law.sf(t), rtol=1e-8)
     u = np.array([0.9, 0.999, 1 - 1e-6])
-    least = np.finfo(float).tiny
-    found = quantile(Gamma(*(jnp.array([v]) for v in (shape, 1.0, 1e-9))), jnp.asarray(u[None]))
-    np.testing.assert_allclose(found[0], np.maximum(law.ppf(u), least), rtol=1e-6)
+    smallest = np.finfo(float).tiny
+    quantiles = quantile(Gamma(*(jnp.array([v]) for v in (shape, 1.0, 1e-9))), jnp.asarray(u[None]))
+    np.testing.assert_allclose(quantiles[0], np.maximum(law.ppf(u), smallest), rtol=1e-6)
 
 
 def test_a_gamma_s_draws_reach_below_what_their_scale_brings_back(wide):
     family = Gamma(*(jnp.array([v]) for v in (1e-3, 1e-100, 1e-9)))
-    drawn = np.asarray(many(family, jax.random.key(0)))[:, 0]
+    sample = np.asarray(sample_many(family, jax.random.key(0)))[:, 0]
     for decade in (-250, -100, 90):
         # P(X <= x) = (rate x)^shape / Gamma(1 + shape) far below the mean.
         share = 10 ** (1e-3 * (decade - 100)) / special.gamma(1.001)
         error = np.sqrt(share * (1 - share) / DRAWS)
-        assert abs((drawn <= 10.0**decade).mean() - share) < 4 * error
+        assert abs((sample <= 10.0**decade).mean() - share) < 4 * error
 
 
 @pytest.mark.parametrize("decades", [(-85, 0), (-30, 30), (-149, 149), (-300, 149)])
@@ -124,8 +124,8 @@ def test_a_wide_log_normal_answers_with_numbers_of_its_support(wide):
     assert mode > 0
     assert np.isfinite(family.log_prob(mode)).all()
     assert (quantile(family, u) > 0).all()
-    assert (many(family, jax.random.key(0)) > 0).all()
-    # (e^d - 1) e^(2 m + d) = e^1800: infinite, where a product of its factors is no number.
+    assert (sample_many(family, jax.random.key(0)) > 0).all()
+    # (e^d - 1) e^(2 m + d) = e^1800 is infinite, and the product of its factors would be NaN.
     assert family.variance() == np.inf
     narrow = LogNormal(Normal(jnp.array([-300.0]), jnp.array([1e-8]), jnp.array([1e-12])))
     np.testing.assert_allclose(narrow.variance(), 1e-8 * np.exp(-600.0), rtol=1e-7)

@@ -1,4 +1,4 @@
-"""What every family must satisfy, whatever it is."""
+"""Laws that hold for every family."""
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ COUNTING = ("poisson", "negative_binomial", "inflated_poisson")
 
 @pytest.fixture(scope="module", autouse=True)
 def quick():
-    """Compile little: these laws are many small programs, each run once."""
+    """Little optimisation, because these are many small programs that run once."""
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", False)
@@ -32,7 +32,7 @@ from_unconstrained = jax.jit(lambda family, raw: family.from_unconstrained(raw))
 
 
 def before(x):
-    # Not zero's own neighbour, which XLA flushes to zero.
+    # For zero not the nearest float, which XLA flushes to zero.
     return np.where(x == 0, np.float32(-1e-30), np.nextafter(x, np.float32(-np.inf)))
 
 
@@ -49,7 +49,7 @@ def close(a, b, rtol=1e-4, atol=1e-3):
 def test_draws_follow_the_cdf(case):
     _, family, _, x = case
     high, low = np.asarray(cdf(family, x)), np.asarray(cdf(family, before(x)))
-    # The probability transform is uniform once jumps are spread evenly.
+    # The probability transform is uniform after a random shift within each jump.
     u = low + np.random.default_rng(0).random(low.shape) * (high - low)
     for column in u.T:
         assert stats.kstest(column, "uniform").pvalue > 1e-3
@@ -93,9 +93,9 @@ def test_mean_and_entropy_are_those_of_draws(case):
     _, family, _, x = case
     error = np.std(x, 0) / len(x) ** 0.5
     assert (np.abs(np.mean(x, 0) - family.mean()) < 4 * error).all()
-    surprise = -np.asarray(log_prob(family, x))
-    error = surprise.std(0) / len(x) ** 0.5
-    assert (np.abs(surprise.mean(0) - family.entropy()) < 4 * error).all()
+    nats = -np.asarray(log_prob(family, x))
+    error = nats.std(0) / len(x) ** 0.5
+    assert (np.abs(nats.mean(0) - family.entropy()) < 4 * error).all()
 
 
 def test_statistics_weigh_as_repetition_and_add(case):
@@ -103,10 +103,10 @@ def test_statistics_weigh_as_repetition_and_add(case):
     times = np.repeat([0, 1, 2, 3, 4], 20)
     x, weight = x[:100], jnp.asarray(times, x.dtype)[:, None].repeat(2, 1)
     repeated = np.repeat(x, times, axis=0)
-    whole = statistics(family, x, weight)
+    weighted_sums = statistics(family, x, weight)
     ones = jnp.ones_like(x)
     halves = [statistics(family, repeated[s], ones) for s in (slice(0, 100), slice(100, 200))]
-    close(whole, jax.tree.map(jnp.add, *halves))
+    close(weighted_sums, jax.tree.map(jnp.add, *halves))
 
 
 def test_cells_of_weight_zero_count_for_nothing(case):
@@ -115,10 +115,11 @@ def test_cells_of_weight_zero_count_for_nothing(case):
     weight = jnp.ones_like(x).at[::3, 0].set(0)
     filled = x.at[::3, 0].set(family.support_point)
     close(statistics(family, x, weight), statistics(family, filled, weight))
-    kept = statistics(family, x, jnp.ones_like(x))
-    assert not np.allclose(*(jax.tree.leaves(s)[0] for s in (kept, statistics(family, x, weight))))
-    holes = np.where(weight > 0, x, np.nan)
-    start = type(family).from_data(columns, holes, weight)
+    all_cells = statistics(family, x, jnp.ones_like(x))
+    sums = (all_cells, statistics(family, x, weight))
+    assert not np.allclose(*(jax.tree.leaves(s)[0] for s in sums))
+    with_missing = np.where(weight > 0, x, np.nan)
+    start = type(family).from_data(columns, with_missing, weight)
     close(start, type(family).from_data(columns, filled, weight), rtol=1e-6, atol=0)
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(start))
 
@@ -142,9 +143,10 @@ def test_expected_is_the_mean_of_statistics_of_draws(case, draws):
     raw = 0.5 * jax.random.normal(jax.random.key(5), (2, size(type(family), columns)))
     other = from_unconstrained(family, raw)
     x = [draws(other, key) for key in jax.random.split(jax.random.key(6), 5)]
-    drawn, mean_statistics = row_statistics(family, jnp.concatenate(x)), expected(family, other)
-    assert jax.tree.structure(drawn) == jax.tree.structure(mean_statistics)
-    for rows, mean in zip(jax.tree.leaves(drawn), jax.tree.leaves(mean_statistics), strict=True):
+    sampled = row_statistics(family, jnp.concatenate(x))
+    mean_statistics = expected(family, other)
+    assert jax.tree.structure(sampled) == jax.tree.structure(mean_statistics)
+    for rows, mean in zip(jax.tree.leaves(sampled), jax.tree.leaves(mean_statistics), strict=True):
         rows = np.asarray(rows, np.float64)
         assert rows.shape[1:] == mean.shape
         error = rows.std(0) / len(rows) ** 0.5
@@ -174,7 +176,7 @@ def test_learning_climbs_to_the_maximum(case, wide, widen):
     trace, reached, around = learn(family)
     assert (np.diff(trace, axis=0) >= -1e-7).all()
     assert (trace[-1] > trace[0]).all()
-    # Nothing near the point that learning reached is better, and something is worse.
+    # No point near the maximum is better, and some are worse.
     assert (around <= reached + 1e-4).all()
     assert (around < reached - 1e-2).any(0).all()
 
@@ -202,7 +204,7 @@ def test_raw_zero_is_the_family_itself(case):
 @jax.jit
 def scored(family, raw, x):
     def loss(raw):
-        # What is impossible for every family of the kind (absent levels) is not asked about.
+        # Absent levels, which are impossible for every family of the kind, do not occur in x.
         return family.from_unconstrained(raw).log_prob(x).sum()
 
     return jax.value_and_grad(loss)(raw)
@@ -257,11 +259,11 @@ def test_floats_keep_their_width(case, wide, dtype):
         sums = f.statistics(x, jnp.ones_like(x))
         of_cells = f.log_prob(x[0]), f.cdf(x[0]), f.survival(x[0]), f.quantile(0.5 + 0 * x[0])
         parts = between(f, x[0], x[0] + 1), closed_forms.kl.find(f, f)(f, f)
-        whole = f.sample(key), f.mean(), f.variance(), f.mode(), f.entropy()
+        properties = f.sample(key), f.mean(), f.variance(), f.mode(), f.entropy()
         return (
             *of_cells,
             *parts,
-            *whole,
+            *properties,
             sums,
             f.expected_statistics(f),
             f.m_step(sums),

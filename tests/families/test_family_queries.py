@@ -1,4 +1,4 @@
-"""What queries ask of a family, against sums and quadratures of its own log_prob in float64."""
+"""The properties of families against sums and quadratures of their log_prob in float64."""
 
 import equinox as eqx
 import jax
@@ -17,7 +17,7 @@ WIDTHS = pytest.mark.parametrize(
 
 @pytest.fixture(scope="module", autouse=True)
 def quick():
-    """Compile little: these laws are many small programs, each run once."""
+    """Little optimisation, because these are many small programs that run once."""
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", False)
@@ -31,8 +31,8 @@ def answers(p, q):
 @jax.jit
 def pieces(family, low, high):
     def one(low, high):
-        whole = between(family, low, high), family.log_prob((low + high) / 2)
-        return family.cdf(low), family.survival(low), *whole
+        interval = between(family, low, high), family.log_prob((low + high) / 2)
+        return family.cdf(low), family.survival(low), *interval
 
     return jax.vmap(one)(low, high)
 
@@ -46,7 +46,7 @@ def counting(family):
 
 
 def support(family):
-    """x and weights with E[g] = Σ w p(x) g(x): all counts, or the trapezoid rule, and spikes."""
+    """x and w with E[g] = Σ w p(x) g(x): all counts, or the trapezoid rule and the spikes."""
     base = family.base if isinstance(family, Inflated) else family
     if counting(family):
         x = np.arange(1000.0)[:, None].repeat(2, 1)
@@ -67,8 +67,8 @@ def cast(family, dtype):
     """The family in this float type, its probabilities summing to one there."""
     family = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), family)
     if hasattr(family, "probabilities"):
-        whole = family.probabilities.sum(1, keepdims=True)
-        family = eqx.tree_at(lambda f: f.probabilities, family, family.probabilities / whole)
+        total = family.probabilities.sum(1, keepdims=True)
+        family = eqx.tree_at(lambda f: f.probabilities, family, family.probabilities / total)
     return jax.tree.map(lambda leaf: leaf.astype(dtype), family)
 
 
@@ -88,15 +88,15 @@ def test_moments_entropy_and_divergence_are_their_sums(case, wide, widen, dtype)
     *log_q, _ = np.asarray(log_prob(widen(q), np.concatenate([x, row])))
     log_p, log_q = np.array(log_p), np.array(log_q)
     mass = weight * np.exp(log_p)
-    some = mass > 0
-    surprise = np.where(some, -log_p, 0)
+    possible = mass > 0
+    nats = np.where(possible, -log_p, 0)
     close = {"rtol": 1e-7, "atol": 1e-8} if dtype == jnp.float64 else {"rtol": 1e-5, "atol": 5e-6}
     np.testing.assert_allclose(mass.sum(0), 1, rtol=1e-6)
     np.testing.assert_allclose(mean, (mass * x).sum(0), **close)
     expected = (mass * (x - (mass * x).sum(0)) ** 2).sum(0)
     np.testing.assert_allclose(variance, expected, **close)
-    np.testing.assert_allclose(entropy, (mass * surprise).sum(0), **close)
-    expected = (mass * (-surprise - np.where(some, log_q, 0))).sum(0)
+    np.testing.assert_allclose(entropy, (mass * nats).sum(0), **close)
+    expected = (mass * (-nats - np.where(possible, log_q, 0))).sum(0)
     np.testing.assert_allclose(kl, expected, **close)
     assert (kl > 0).all()
     np.testing.assert_allclose(answers(p, p)[-1], 0, atol=1e-7)
@@ -114,7 +114,7 @@ def test_moments_entropy_and_divergence_are_their_sums(case, wide, widen, dtype)
 def test_the_tails_and_the_pieces_of_the_line_sum_to_one(case, wide, dtype):
     _, family, columns, x = case
     family = cast(family, dtype)
-    # Draws, from draw to draw: wide pieces and narrow ones, on spikes and off them.
+    # Intervals between draws, wide and narrow, with ends at spikes and elsewhere.
     x = np.sort(np.asarray(x[:200], dtype), 0)
     edge = np.full_like(x[:1], np.inf)
     low, high = np.concatenate([-edge, x]), np.concatenate([x, edge])
@@ -127,7 +127,7 @@ def test_the_tails_and_the_pieces_of_the_line_sum_to_one(case, wide, dtype):
     below, above, piece, _ = pieces(family, high, low)
     assert [*below[-1], *above[-1]] == [1, 1, 0, 0]
     assert (piece == 0).all()
-    # Where narrow, a piece is as precise as the density.
+    # The probability of a narrow interval is as precise as the density.
     if counting(family):
         low = np.concatenate([x[:1], x]) - 0.5
         high = low + 1
@@ -142,11 +142,11 @@ def test_the_tails_and_the_pieces_of_the_line_sum_to_one(case, wide, dtype):
 
 @jax.jit
 def slopes(family, q, x):
-    def whole(family):
+    def total(family):
         values = family.variance(), family.entropy(), closed_forms.kl.find(family, q)(family, q)
         return sum(v.sum() for v in (*values, family.survival(x)))
 
-    return jax.grad(whole)(family)
+    return jax.grad(total)(family)
 
 
 @jax.jit
@@ -160,8 +160,8 @@ def slopes_of_intervals(family, x):
 def test_gradients_are_finite(case):
     _, family, columns, x = case
     for row in (x[0], x[1], jnp.zeros(2)):
-        found = slopes(family, other(family, columns), row), slopes_of_intervals(family, row)
-        assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
+        gradients = slopes(family, other(family, columns), row), slopes_of_intervals(family, row)
+        assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
 
 
 def test_of_certain_and_impossible_codes():
@@ -184,12 +184,12 @@ def test_point_masses_beside_a_density_decide_mode_and_divergence():
     dry = Inflated(zero, jnp.array([[1.0, 0.0], [0.5, 0.5]]), base)
     *_, mode, kl = answers(p, q)
     assert mode.tolist() == [0, 3]
-    # A mass where q has none is impossible for q; one that only q has costs p its share.
+    # A spike of p only is impossible for q; a spike of q only costs p its share.
     np.testing.assert_allclose(kl, [np.inf, np.log(2)], rtol=1e-6)
     assert answers(p, p)[-1].tolist() == [0, 0]
     np.testing.assert_allclose(answers(dry, p)[-1], [np.log(10), np.inf], rtol=1e-6)
     np.testing.assert_allclose(answers(p, dry)[-1], [np.inf, np.log(2)], rtol=1e-6)
-    # Beside the mass at zero the base's tail loses nothing.
+    # The tail of the base keeps its digits beside the mass at zero.
     low, high = jnp.array([[0.0, 2.5]]), jnp.array([[2.5, 2.6]])
     expected = [[0.9 * 2.866516e-7, 3.138459e-5]]
     np.testing.assert_allclose(pieces(p, low, high)[2], expected, rtol=1e-4)

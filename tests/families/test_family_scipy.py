@@ -1,4 +1,4 @@
-"""Each family against scipy's, and what only one family promises."""
+"""Each family against scipy, and properties of single families."""
 
 import jax
 import jax.numpy as jnp
@@ -100,7 +100,7 @@ def test_no_density_is_narrower_than_rounding():
     for cls, kind in ((Normal, "real"), (LogNormal, "positive"), (Gamma, "positive")):
         columns = [Column(n, kind, resolution=r) for n, r in (("a", 0.6), ("b", 0.5))]
         start = cls.from_data(columns, x, np.ones_like(x))
-        # All weight on equal rows: a density without a floor would be a spike.
+        # All rows are equal, so a density without a floor would be a spike.
         family = learn(start, jnp.asarray(x[:3]))
         deviation = np.asarray(
             quantile(family, jnp.full(2, 0.84)) - quantile(family, jnp.full(2, 0.16))
@@ -182,7 +182,7 @@ def test_bernoulli_is_a_categorical_of_two_levels():
 
 
 def test_zero_inflation_shares_zeros_between_spike_and_base(wide):
-    # The maximum of a zero-inflated Poisson: mean of the base from the law without its zeros.
+    # The maximum for a zero-inflated Poisson: the base has the mean of the positive counts.
     rng = np.random.default_rng(0)
     x = (rng.poisson(1.5, (1000, 1)) * (rng.random((1000, 1)) < 0.6)).astype(float)
     column = Column("a", "count", spikes=(0.0,), family="poisson")

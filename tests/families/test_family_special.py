@@ -1,4 +1,4 @@
-"""Large arguments in float32."""
+"""Special functions and tails for large arguments in float32."""
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,7 @@ negative_binomial_slopes = jax.jit(
 
 
 def single(x):
-    """As float32, and that number as float64."""
+    """A number as float32, and the rounded number as float64."""
     x = np.asarray(x, np.float32)
     return jnp.asarray(x), x.astype(np.float64)
 
@@ -36,8 +36,8 @@ def test_poisson(m):
     m, mean = single(np.full(6, m))
     expected = stats.poisson.logpmf(exact, mean)
     np.testing.assert_allclose(log_poisson(x, m), expected, rtol=1e-5, atol=2e-5)
-    both = sp.gammaincc(exact + 1, mean), sp.gammainc(exact + 1, mean)
-    np.testing.assert_allclose(poisson_tails(x, m), both, rtol=3e-5, atol=5e-7)
+    expected_tails = sp.gammaincc(exact + 1, mean), sp.gammainc(exact + 1, mean)
+    np.testing.assert_allclose(poisson_tails(x, m), expected_tails, rtol=3e-5, atol=5e-7)
     np.testing.assert_allclose(poisson_slope(x, m), exact / mean - 1, rtol=1e-4, atol=1e-6)
 
 
@@ -45,8 +45,8 @@ def test_poisson(m):
 def test_gamma_cdf(a):
     t, exact = single(np.maximum(stats.gamma.ppf(U, a), 1e-30))
     a, shape = single(np.full(6, a))
-    both = sp.gammainc(shape, exact), sp.gammaincc(shape, exact)
-    np.testing.assert_allclose(gamma_tails(a, t), both, rtol=3e-5, atol=5e-7)
+    expected_tails = sp.gammainc(shape, exact), sp.gammaincc(shape, exact)
+    np.testing.assert_allclose(gamma_tails(a, t), expected_tails, rtol=3e-5, atol=5e-7)
 
 
 @pytest.mark.parametrize(
@@ -60,9 +60,9 @@ def test_negative_binomial(r, m):
     expected = stats.nbinom.logpmf(exact, size, size / (size + mean))
     log = log_negative_binomial(x, m, r)
     np.testing.assert_allclose(log, expected, rtol=1e-5, atol=5e-5)
-    both = (f(size, exact + 1, size / (size + mean)) for f in (sp.betainc, sp.betaincc))
-    ours = negative_binomial_tails(x, m, r)
-    np.testing.assert_allclose(ours, tuple(both), rtol=3e-5, atol=5e-7)
+    expected_tails = (f(size, exact + 1, size / (size + mean)) for f in (sp.betainc, sp.betaincc))
+    computed_tails = negative_binomial_tails(x, m, r)
+    np.testing.assert_allclose(computed_tails, tuple(expected_tails), rtol=3e-5, atol=5e-7)
     slopes = negative_binomial_slopes(x, m, r)
     assert np.isfinite(slopes).all()
     by_size = sp.digamma(exact + size) - sp.digamma(size) + np.log(size / (size + mean))

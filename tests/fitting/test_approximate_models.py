@@ -1,4 +1,4 @@
-"""The models that answer by weighted draws, where something goes wrong: told, never silent."""
+"""Problems of models that answer by weighted draws are reported, never silent."""
 
 import warnings
 from dataclasses import replace
@@ -28,21 +28,21 @@ slow = pytest.mark.slow  # each model compiles for half a minute, once
 
 
 def numbers(n=128):
-    """Two real columns that go together."""
+    """Two correlated real columns."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=n)
     return pd.DataFrame({"x": 2 + 3 * x, "y": x + rng.normal(size=n)})
 
 
 def quick(data, name, epochs=8, **options):
-    """A fit of a small model, whatever it warns of."""
+    """A fit of a small model, without its warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PofxWarning)
         return pofx.fit(data, name, epochs=epochs, **{**SMALL[name], **options})
 
 
 def plain(ask, *arguments, **more):
-    """An answer, whatever it warns of."""
+    """An answer, without its warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PofxWarning)
         return ask(*arguments, **more)
@@ -50,7 +50,7 @@ def plain(ask, *arguments, **more):
 
 @pytest.fixture(scope="module")
 def fitted():
-    """Each model of the plain columns, fitted once."""
+    """Each model of plain columns, fitted once."""
     known = {}
 
     def of(name):
@@ -70,18 +70,16 @@ def mixed(n=30):
 
 
 @pytest.mark.parametrize(
-    ("name", "carries"),
-    [("flow", "'flow' carries real columns"), ("rbm", "'rbm' carries binary, real columns")],
+    ("name", "supported"),
+    [("flow", "'flow' supports real columns"), ("rbm", "'rbm' supports binary, real columns")],
 )
-def test_a_column_that_a_model_does_not_carry_names_models_that_do(name, supported_kinds):
-    with pytest.raises(PofxError) as told:
+def test_a_column_that_a_model_does_not_carry_names_models_that_do(name, supported):
+    with pytest.raises(PofxError) as error:
         pofx.fit(mixed(), name)
-    message = str(told.value)
+    message = str(error.value)
     assert "\n" not in message
-    assert message.startswith(
-        f"model: {supported_kinds}, and 'kind' is categorical; these carry it: "
-    )
-    able = message.split("these carry it: ")[1].split("; ")[0].split(", ")
+    assert message.startswith(f"model: {supported}, and 'kind' is categorical; these support it: ")
+    able = message.split("these support it: ")[1].split("; ")[0].split(", ")
     assert {"vae", "diffusion", "any_order", "autoregressive", "latent_tree"} <= set(able)
     assert not {"flow", "rbm", "gaussian"} & set(able)
     for other in able:
@@ -98,21 +96,23 @@ def test_a_column_that_a_model_does_not_carry_names_models_that_do(name, support
 def test_units_change_the_density_by_their_logarithm(fitted, name):
     data, p = numbers(), fitted(name)
     q = quick(data * UNITS, name)
-    before, after = (plain(own.log_prob, x[:20]).value for own, x in ((p, data), (q, data * UNITS)))
+    before, after = (
+        plain(model.log_prob, x[:20]).value for model, x in ((p, data), (q, data * UNITS))
+    )
     np.testing.assert_allclose(after + np.log(UNITS).sum(), before, atol=1e-3)
-    own, drawn = (plain(one.sample, 200, seed=1) for one in (p, q))
-    np.testing.assert_allclose(drawn / UNITS, own, rtol=1e-3, atol=1e-3)
+    sample, scaled_sample = (plain(model.sample, 200, seed=1) for model in (p, q))
+    np.testing.assert_allclose(scaled_sample / UNITS, sample, rtol=1e-3, atol=1e-3)
 
 
 @slow
 @pytest.mark.parametrize("name", SMALL)
 def test_a_model_takes_units_out_by_itself(fitted, name):
-    """The same of entries that nobody brought to mean zero and scale one, in float32."""
+    """The same for entries that are not scaled to mean zero and scale one, in float32."""
     data, p = numbers(), fitted(name)
     schema = pofx.fit(data * UNITS, "independent").schema
     bare = tuple(replace(v, shift=0.0, scale=1.0) for v in schema.variables)
     q = quick(data * UNITS, name, schema=replace(schema, variables=bare))
-    before, after = (plain(own.log_prob, x[:20]) for own, x in ((p, data), (q, data * UNITS)))
+    before, after = (plain(model.log_prob, x[:20]) for model, x in ((p, data), (q, data * UNITS)))
     # Other entries draw otherwise.
     gap = after.value + np.log(UNITS).sum() - before.value
     assert (np.abs(gap) < 1e-3 + 4 * np.hypot(before.stderr, after.stderr)).all()
@@ -129,24 +129,24 @@ def test_a_model_takes_units_out_by_itself(fitted, name):
 def test_training_that_diverges_is_told(monkeypatch, name):
     cls = class_by_name("pofx.models", AbstractLearnable, "model", name)
     monkeypatch.setattr(cls, "pace", {**cls.sgd_defaults, "rate": 1e6})
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         p = pofx.fit(numbers(), name, epochs=24, **SMALL[name])
     assert not p.fit_info["converged"]
     assert any("diverged" in text or "no step of epoch" in text for text in p.fit_info["warnings"])
-    assert p.fit_info["warnings"] == list(dict.fromkeys(str(w.message) for w in told))
+    assert p.fit_info["warnings"] == list(dict.fromkeys(str(w.message) for w in caught))
     assert all("\n" not in text for text in p.fit_info["warnings"])
     assert f"warning: {p.fit_info['warnings'][0]}" in str(p.report())
 
 
 @slow
 def test_steps_that_are_not_finite_are_counted(monkeypatch):
-    """Every other step of an epoch meets an infinite loss."""
+    """Every other step of an epoch has an infinite loss."""
     cls = class_by_name("pofx.models", AbstractLearnable, "model", "vae")
     loss = cls.loss
 
     def trapped(self, key, x, observed):
-        return jnp.where(self.taken % 2, np.inf, loss(self, key, x, observed))
+        return jnp.where(self.step_count % 2, np.inf, loss(self, key, x, observed))
 
     monkeypatch.setattr(cls, "loss", trapped)
     with pytest.warns(PofxWarning, match="steps were skipped, whose loss or gradient was not fin"):
@@ -158,7 +158,7 @@ def test_steps_that_are_not_finite_are_counted(monkeypatch):
 def test_an_extreme_value_that_hides_the_others_is_told(tmp_path):
     data = numbers()
     data.loc[5, "x"] = 1e18
-    with pytest.warns(PofxWarning, match=r"'x': float64 cannot tell half .* beside one of 1e\+18"):
+    with pytest.warns(PofxWarning, match=r"'x': float64 cannot resolve .* one value is 1e\+18"):
         p = pofx.fit(data, "gaussian")
     assert "'x': float64 cannot tell" in p.fit_info["warnings"][0]
     assert np.isfinite(p.log_prob(data)).all()
@@ -184,9 +184,9 @@ def test_an_extreme_value_crashes_no_model(name):
 
 @slow
 def test_latent_numbers_that_tell_nothing_are_told():
-    with pytest.warns(PofxWarning, match="of 6 latent numbers tell"):
+    with pytest.warns(PofxWarning, match="of 6 latent units depend"):
         p = pofx.fit(numbers(), "vae", epochs=300, **{**SMALL["vae"], "latent": 6, "warmup": 1})
-    assert any("of 6 latent numbers tell" in text for text in p.fit_info["warnings"])
+    assert any("of 6 latent units depend" in text for text in p.fit_info["warnings"])
 
 
 @slow
@@ -198,7 +198,7 @@ def test_an_energy_that_explodes_is_told(monkeypatch):
 
 
 def two_modes(n=400, d=12):
-    """Rows nearly all zero, and rows nearly all one, as many."""
+    """Rows of nearly all zeros, and as many rows of nearly all ones."""
     rng = np.random.default_rng(0)
     side = rng.random(n) < 0.5
     x = (rng.random((n, d)) < 0.02) ^ side[:, None]
@@ -207,7 +207,7 @@ def two_modes(n=400, d=12):
 
 @slow
 def test_chains_that_stay_where_they_are_are_told():
-    """Two modes alike in energy, which no chain leaves: R-hat of the energy alone is 1."""
+    """Two modes of equal energy that no chain leaves: R-hat of the energy alone is 1."""
     p = quick(two_modes(), "rbm", epochs=500)
     assert any("the chains do not mix" in text for text in p.fit_info["warnings"])
     assert any("the means of 32 chains spread by" in text for text in p.fit_info["warnings"])
@@ -224,7 +224,7 @@ class Stopped(Exception):
 @pytest.mark.parametrize("name", SMALL)
 def test_an_interrupted_fit_goes_on_to_the_same_bits(tmp_path, monkeypatch, fitted, name):
     data, straight = numbers(), fitted(name)
-    original, calls = sgd._epoch, []
+    original, calls = sgd._run_epoch, []
 
     def interrupted(*arguments):
         calls.append(1)
@@ -233,12 +233,12 @@ def test_an_interrupted_fit_goes_on_to_the_same_bits(tmp_path, monkeypatch, fitt
         return original(*arguments)
 
     path = tmp_path / "training"
-    monkeypatch.setattr(sgd, "_epoch", interrupted)
+    monkeypatch.setattr(sgd, "_run_epoch", interrupted)
     monkeypatch.setattr(sgd.train, "__kwdefaults__", {**sgd.train.__kwdefaults__, "every": 0.0})
     with pytest.raises(Stopped):
         quick(data, name, checkpoint=path)
     calls.clear()
-    monkeypatch.setattr(sgd, "_epoch", lambda *a: calls.append(1) or original(*a))
+    monkeypatch.setattr(sgd, "_run_epoch", lambda *a: calls.append(1) or original(*a))
     resumed = quick(data, name, checkpoint=path)
     assert len(calls) == 8 - 3
     assert resumed.fit_info["history"] == straight.fit_info["history"]
@@ -273,8 +273,8 @@ def test_poor_data_is_learned_from_or_refused_in_a_line(name, what):
     refusal = ""
     try:
         p = quick(data, name)
-    except PofxError as told:
-        refusal = str(told)
+    except PofxError as error:
+        refusal = str(error)
     if refusal:
         assert "\n" not in refusal
         assert any(repr(column) in refusal for column in data.columns)

@@ -1,4 +1,4 @@
-"""Mistakes at the door of `fit` and `Joint`: one clear line each.
+"""Bad input of `fit` and `Joint`: one clear line for each mistake.
 
 What is refused cell by cell is in test_infer.py and test_encode.py, options of `fit` in
 test_fit.py.
@@ -31,7 +31,7 @@ def refused(message):
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "data: two columns are named 'a'"),
         (
             pd.DataFrame([[1, 2]], columns=pd.MultiIndex.from_product([["a"], ["b", "c"]])),
-            r"data: expected one name a column, got \('a', 'b'\)",
+            r"data: expected one name per column, got \('a', 'b'\)",
         ),
         ({"a": [1.0, 2.0], "b": [1.0]}, "expected as many rows in each column"),
         ("birds.csv", "data: expected a pandas, polars or pyarrow frame"),
@@ -93,9 +93,9 @@ def test_a_negative_value_in_a_positive_column(p, birds, question):
 
 
 def test_imputation_leaves_a_value_out_of_range_as_it_is_and_learns_nothing_from_it(p, birds):
-    found, without = p.impute(birds.assign(gain=-1.0)), p.impute(birds.assign(gain=np.nan))
-    assert (found["gain"] == -1).all()
-    pd.testing.assert_frame_equal(found.drop(columns="gain"), without.drop(columns="gain"))
+    imputed, without = p.impute(birds.assign(gain=-1.0)), p.impute(birds.assign(gain=np.nan))
+    assert (imputed["gain"] == -1).all()
+    pd.testing.assert_frame_equal(imputed.drop(columns="gain"), without.drop(columns="gain"))
     with refused("column 'gain': expected numbers > 0 or 0 .* got -1 in row 0"):
         p.impute(birds.assign(gain=-1.0), unseen="error")
 

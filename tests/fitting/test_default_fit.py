@@ -1,4 +1,4 @@
-"""`pofx.fit` with no model named, `pofx.stack`, and the new models as files."""
+"""`pofx.fit` without a model's name, `pofx.stack`, and the new models as files."""
 
 import time
 import warnings
@@ -16,7 +16,7 @@ SMALL = {"width": 16, "points": 32, "depth": 1}
 
 
 def frame(n=150, seed=0):
-    """A number and levels that go together, with holes."""
+    """A number and levels that depend on each other, with missing cells."""
     rng = np.random.default_rng(seed)
     a = rng.random(n) < 0.5
     df = pd.DataFrame(
@@ -36,7 +36,7 @@ def frame(n=150, seed=0):
 
 @pytest.fixture(scope="module")
 def first():
-    """What no time at all tries."""
+    """What is left untried with a budget of almost no time."""
     began = time.perf_counter()
     p = pofx.fit(frame(), budget=0)
     return p, time.perf_counter() - began
@@ -84,8 +84,8 @@ def test_rows_held_out_may_be_given():
     data, held = frame(60), frame(40, 1).dropna()
     p = pofx.fit(data, budget=0, validation=held)
     line = p.fit_info["leaderboard"][0]
-    own = pofx.fit(data, "independent", schema=p.schema)
-    expected = own.log_prob(held).value
+    fitted = pofx.fit(data, "independent", schema=p.schema)
+    expected = fitted.log_prob(held).value
     # A trial without time may end a little before its EM has converged.
     assert line["log_likelihood"] == pytest.approx(expected.mean(), abs=5e-3)
     assert line["stderr"] == pytest.approx(expected.std(ddof=1) / np.sqrt(len(held)), rel=0.015)
@@ -140,9 +140,9 @@ def test_mistakes_about_a_stack_are_told_in_one_line(pair):
         ([p, q], data[["x"]], "data: no column 'kind'"),
     ]
     for models, held, message in cases:
-        with pytest.raises(PofxError, match=message) as told:
+        with pytest.raises(PofxError, match=message) as error:
             pofx.stack(models, held)
-        assert "\n" not in str(told.value)
+        assert "\n" not in str(error.value)
 
 
 # -- files
@@ -201,7 +201,7 @@ def test_epochs_are_no_more_than_asked_for():
 
 
 class Stopped(Exception):
-    """What interrupts a training."""
+    """An exception that interrupts a training."""
 
 
 @pytest.mark.slow
@@ -212,7 +212,7 @@ def test_an_interrupted_fit_goes_on_to_the_same_bits(tmp_path, monkeypatch, at):
     straight = pofx.fit(data, "continuous_mixture", **how)
     from pofx.learn import sgd
 
-    original, calls = sgd._epoch, []
+    original, calls = sgd._run_epoch, []
 
     def interrupted(*arguments):
         calls.append(1)
@@ -221,21 +221,21 @@ def test_an_interrupted_fit_goes_on_to_the_same_bits(tmp_path, monkeypatch, at):
         return original(*arguments)
 
     path = tmp_path / "training"
-    monkeypatch.setattr(sgd, "_epoch", interrupted)
+    monkeypatch.setattr(sgd, "_run_epoch", interrupted)
     monkeypatch.setattr(sgd.train, "__kwdefaults__", {**sgd.train.__kwdefaults__, "every": 0.0})
     with pytest.raises(Stopped):
         pofx.fit(data, "continuous_mixture", checkpoint=path, **how)
     assert path.exists()
     calls.clear()
-    monkeypatch.setattr(sgd, "_epoch", lambda *a: calls.append(1) or original(*a))
+    monkeypatch.setattr(sgd, "_run_epoch", lambda *a: calls.append(1) or original(*a))
     resumed = pofx.fit(data, "continuous_mixture", checkpoint=path, **how)
     assert len(calls) == straight.fit_info["steps"] - at
     assert len(calls) > 0
     np.testing.assert_array_equal(resumed.log_prob(data), straight.log_prob(data))
     assert resumed.fit_info["history"] == straight.fit_info["history"]
-    with pytest.raises(PofxError, match="checkpoint: expected a file of this run") as told:
+    with pytest.raises(PofxError, match="checkpoint: expected a file of this run") as error:
         pofx.fit(data.head(50), "continuous_mixture", checkpoint=path, **how)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
 
 
 # -- mistakes
@@ -266,9 +266,9 @@ def test_an_interrupted_fit_goes_on_to_the_same_bits(tmp_path, monkeypatch, at):
     ],
 )
 def test_bad_values_are_told_in_one_line(options, message):
-    with pytest.raises(PofxError, match=message) as told:
+    with pytest.raises(PofxError, match=message) as error:
         pofx.fit(frame(20), **options)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
 
 
 def test_no_row_held_out():
@@ -281,8 +281,8 @@ def test_the_leaderboard_is_in_the_units_of_the_data_where_cells_are_missing():
     data = pd.DataFrame({"x": 1000 * rng.normal(size=400), "c": rng.choice(list("abc"), 400)})
     data.loc[::2, "x"] = np.nan
     p = pofx.fit(data, budget=0.0, seed=1)
-    told = p.report().leaderboard[0]["log_likelihood"]
-    assert told == pytest.approx(float(np.mean(p.log_prob(data).value)), abs=0.3)
+    log_likelihood = p.report().leaderboard[0]["log_likelihood"]
+    assert log_likelihood == pytest.approx(float(np.mean(p.log_prob(data).value)), abs=0.3)
 
 
 def test_a_checkpoint_of_a_later_phase_alone_is_another_runs(tmp_path):
@@ -292,13 +292,10 @@ def test_a_checkpoint_of_a_later_phase_alone_is_another_runs(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
-        ({"checkpoint": "c"}, "checkpoint: expected a model that gradients train"),
-        (
-            {"model": "independent", "checkpoint": "c"},
-            "checkpoint: expected a model that gradients",
-        ),
+        ({"checkpoint": "c"}, "checkpoint: expected a model that is trained by gradients"),
+        ({"model": "independent", "checkpoint": "c"}, "checkpoint: expected a model that is"),
         (
             {"model": "continuous_mixture", "checkpoint": 3},
             "checkpoint: expected the name of a file",
@@ -309,9 +306,9 @@ def test_a_checkpoint_of_a_later_phase_alone_is_another_runs(tmp_path):
         ({"model": "chow_liu_tree", "states": 0}, "states: expected at least 1"),
     ],
 )
-def test_sizes_and_checkpoints_that_cannot_be_are_told(options, told):
+def test_sizes_and_checkpoints_that_cannot_be_are_told(options, message):
     data = {"a": np.arange(20) % 2, "b": np.arange(20) % 3}
-    with pytest.raises(PofxError, match=told):
+    with pytest.raises(PofxError, match=message):
         pofx.fit(data, **options)
 
 

@@ -1,4 +1,4 @@
-"""Numbers of more digits than float64 holds: none is lost on the way in or out."""
+"""Numbers of more digits than float64 holds are read and written without loss."""
 
 from decimal import Decimal
 
@@ -47,12 +47,12 @@ def test_whole_numbers_come_back_to_the_last_digit(values, kind):
 
 
 def test_large_whole_numbers_are_inferred_by_their_differences():
-    found = infer({"a": BASE + 3 * np.arange(40), "b": BASE + np.repeat(np.arange(2), 20)})
-    a, b = found.variables
+    result = infer({"a": BASE + 3 * np.arange(40), "b": BASE + np.repeat(np.arange(2), 20)})
+    a, b = result.variables
     assert (a.kind, a.resolution) == ("real", 3.0)
     assert a.scale == pytest.approx(np.std(3 * np.arange(40)))
     assert (b.kind, b.levels) == ("binary", (BASE, BASE + 1))
-    assert str(a.shift) in str(found)
+    assert str(a.shift) in str(result)
     heavy = np.r_[np.full(60, BASE + 7), BASE + 1000 + 13 * np.arange(40)]
     spiked = infer({"a": heavy})
     assert spiked.variable("a").spikes == (BASE + 7,)
@@ -60,7 +60,7 @@ def test_large_whole_numbers_are_inferred_by_their_differences():
 
 
 def test_answers_about_large_whole_numbers_are_those_about_small_ones(p, tmp_path):
-    """The same table less 2^60 gives the reference."""
+    """The reference is the same table, less 2^60."""
     small = pofx.fit({"id": IDS - BASE, "x": X}, "gaussian")
     data, near = {"id": IDS, "x": X}, {"id": IDS - BASE, "x": X}
     np.testing.assert_allclose(p.log_prob(data).value, small.log_prob(near).value, rtol=1e-5)
@@ -71,9 +71,9 @@ def test_answers_about_large_whole_numbers_are_those_about_small_ones(p, tmp_pat
     for end in ("low", "high"):
         assert ends[end].dtype == np.int64
         assert np.abs(ends[end] - BASE - other[end]).max() <= 0.51
-    asked = f"P(id > {BASE + 1001})"
+    question = f"P(id > {BASE + 1001})"
     normal = stats.norm((IDS - BASE).mean(), (IDS - BASE).std())
-    assert p.ask(asked).value == pytest.approx(normal.sf(1001), abs=1e-4)
+    assert p.ask(question).value == pytest.approx(normal.sf(1001), abs=1e-4)
     assert p.ask("Q[0.9](id)").value - BASE == pytest.approx(normal.ppf(0.9), abs=0.6)
     assert p.ask("E[id]").value - BASE == pytest.approx((IDS - BASE).mean(), abs=0.6)
     given = p.given(id=BASE + 1040).ask("E[x]").value
@@ -121,10 +121,10 @@ def id_variable(kind):
 
 def test_numbers_beyond_a_type_are_its_largest():
     values, residual = np.array([2.0**63, -(2.0**63), 1e30]), np.array([-1.0, 1.0, 0.0])
-    found = to_arrow(Cells(values, None, "int64", residual)).to_pylist()
-    assert found == [2**63 - 1, 1 - 2**63, 2**63 - 1]
-    found = to_arrow(Cells(np.array([1e9, -1e9, 2.25]), None, "decimal:4:1")).to_pylist()
-    assert found == [Decimal("999.9"), Decimal("-999.9"), Decimal("2.3")] or found[2] == Decimal(
+    result = to_arrow(Cells(values, None, "int64", residual)).to_pylist()
+    assert result == [2**63 - 1, 1 - 2**63, 2**63 - 1]
+    result = to_arrow(Cells(np.array([1e9, -1e9, 2.25]), None, "decimal:4:1")).to_pylist()
+    assert result == [Decimal("999.9"), Decimal("-999.9"), Decimal("2.3")] or result[2] == Decimal(
         "2.2"
     )
 
@@ -154,11 +154,11 @@ def test_objects_that_were_observed_stay_the_objects_they_are(values, kind):
         kind, cells[:, None]
     )
     filled = pofx.fit(data, "independent").impute(data)
-    found = list(filled[:, 0] if kind == "numpy" else filled["x0"])
-    assert [str(v) for v in found[:-1]] == [str(v) for v in cells[:-1]]
-    assert [type(v) for v in found[:-1]] == [type(v) for v in cells[:-1]]
-    assert found[-1] is not None
-    assert found[-1] == found[-1]
+    result = list(filled[:, 0] if kind == "numpy" else filled["x0"])
+    assert [str(v) for v in result[:-1]] == [str(v) for v in cells[:-1]]
+    assert [type(v) for v in result[:-1]] == [type(v) for v in cells[:-1]]
+    assert result[-1] is not None
+    assert result[-1] == result[-1]
 
 
 def test_whole_numbers_beyond_64_bits_are_one_clear_mistake():
@@ -182,17 +182,17 @@ WIDE = [Decimal("12345678901234567890.12"), Decimal("12345678901234567891.37"), 
 def test_columns_of_decimals_stay_and_are_filled_with_digits(table):
     filled = pofx.fit(table, "independent").impute(table)
     assert type(filled) is type(table)
-    found = list(
+    result = list(
         pa.array(filled["a"]).to_pylist() if isinstance(table, pd.DataFrame) else filled["a"]
     )
-    found = [v.as_py() if isinstance(v, pa.Scalar) else v for v in found]
-    assert [v for v, old in zip(found, WIDE * 4) if old] == [v for v in WIDE * 4 if v]
-    assert abs(found[2] - Decimal("12345678901234567890.745")) < Decimal("0.01")
+    result = [v.as_py() if isinstance(v, pa.Scalar) else v for v in result]
+    assert [v for v, old in zip(result, WIDE * 4) if old] == [v for v in WIDE * 4 if v]
+    assert abs(result[2] - Decimal("12345678901234567890.745")) < Decimal("0.01")
 
 
 @pytest.mark.parametrize("learned", [pd.DataFrame, pl.DataFrame, dict])
 def test_a_frame_is_imputed_as_a_frame_of_its_library(learned):
-    """Cells stay though the model was learned from data of another kind, and of fractions."""
+    """Cells stay as they are if the model learned from another kind of data or from fractions."""
     p = pofx.fit(learned({"a": np.array([1.5, 2.5, 9.25] * 4)}), "independent")
     table = pa.table({"a": [BASE + 1, None], "note": ["u", None]})
     filled = p.impute(table)

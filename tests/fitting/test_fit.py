@@ -8,7 +8,7 @@ import pytest
 
 import pofx
 from pofx import PofxError
-from pofx.fitting.candidates import entries
+from pofx.fitting.candidates import candidate_ladders
 from pofx.table.schema_inference import infer
 
 
@@ -74,10 +74,10 @@ def test_without_a_model_held_out_rows_choose(chosen):
 
 def test_what_a_fit_tells(chosen):
     p, data = chosen
-    told = p.fit
-    assert (told["rows"], told["missing"], told["converged"]) == (120, 0, True)
-    assert told["log_likelihood"] == pytest.approx(p.log_prob(data).value.mean(), abs=1e-3)
-    assert told["history"][-1] == told["log_likelihood"]
+    record = p.fit
+    assert (record["rows"], record["missing"], record["converged"]) == (120, 0, True)
+    assert record["log_likelihood"] == pytest.approx(p.log_prob(data).value.mean(), abs=1e-3)
+    assert record["history"][-1] == record["log_likelihood"]
 
 
 @pytest.mark.slow
@@ -98,7 +98,7 @@ def test_rows_of_weight_zero_choose_nothing(birds):
 
 
 def test_a_column_all_missing(birds):
-    with pytest.warns(pofx.PofxWarning, match="column 'mass': there is no value in it"):
+    with pytest.warns(pofx.PofxWarning, match="column 'mass' has no values"):
         p = pofx.fit(birds.assign(mass=np.nan), "independent")
     assert np.isfinite(p.log_prob(birds.assign(mass=np.nan))).all()
 
@@ -128,14 +128,17 @@ def test_a_column_all_missing(birds):
         ({"seed": 0.5}, "seed: expected a whole number of 64 bits, got 0.5"),
         ({"schema": "ordinal"}, "schema: expected a mapping from columns to kinds.* got str"),
         ({"schema": {"mas": "real"}}, "no column 'mas'; did you mean 'mass'"),
-        ({"schema": {"mass": {"family": "poisson"}}}, "mass: family 'poisson' does not carry real"),
+        (
+            {"schema": {"mass": {"family": "poisson"}}},
+            "mass: family 'poisson' is not for real columns",
+        ),
         ({"weights": "mas"}, "no column 'mas'; did you mean 'mass'"),
         ({"weights": "sex"}, "weights: expected finite numbers >= 0"),
         ({"weights": "mass"}, "weights: expected finite numbers >= 0"),
         ({"weights": ["a"] * 60}, "weights: expected finite numbers >= 0"),
         ({"weights": np.zeros(60)}, "weights: .* not all of them zero"),
         ({"weights": -np.ones(60)}, "weights: expected finite numbers >= 0"),
-        ({"weights": np.ones(3)}, "weights: expected one a row, 60; got 3"),
+        ({"weights": np.ones(3)}, "weights: expected one per row, 60; got 3"),
     ],
 )
 def test_bad_request(birds, options, message):
@@ -161,8 +164,10 @@ def test_each_level_of_a_column_gets_a_gaussian_where_rows_are_few_and_levels_se
     schema = infer(pd.DataFrame(data))
 
     def classes(n):
-        ladders = entries(schema, n)
-        return [e.options["on"] for own in ladders for e in own if e.model == "class_conditional"]
+        ladders = candidate_ladders(schema, n)
+        return [
+            e.options["on"] for ladder in ladders for e in ladder if e.model == "class_conditional"
+        ]
 
     assert classes(54) == ["d"]
     assert classes(15) == classes(4000) == []

@@ -1,4 +1,4 @@
-"""What fresh eyes found wrong once."""
+"""Faults that users found, each with a test."""
 
 import time
 import warnings
@@ -41,14 +41,16 @@ def test_densities_of_other_measures_do_not_compare():
 def test_few_rows_are_held_out_in_turn(frame):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", pofx.PofxWarning)
-        own = {"restarts": 2, "part": "independent"}
-        chosen = {pofx.fit(frame, seed=s, **own).fit_info["options"]["components"] for s in (0, 1)}
+        options = {"restarts": 2, "part": "independent"}
+        chosen = {
+            pofx.fit(frame, seed=s, **options).fit_info["options"]["components"] for s in (0, 1)
+        }
     assert min(chosen) >= 3
 
 
 def test_posterior_keeps_the_index(p, frame):
-    some = frame[frame.wing > 1]
-    assert p.predict_proba(some, "kind").index.equals(some.index)
+    subset = frame[frame.wing > 1]
+    assert p.predict_proba(subset, "kind").index.equals(subset.index)
 
 
 def test_imputed_levels_are_the_predicted_ones(p, frame):
@@ -75,10 +77,10 @@ def test_one_component_has_exact_entropies(frame):
 
 def test_a_message_shows_what_a_terminal_would_obey(capsys):
     assert main._say("level '\x1b[31mx\x07' " + "y" * 5000) == 2
-    told = capsys.readouterr().err
-    assert "\x1b" not in told
-    assert "\\x1b[31mx\\x07" in told
-    assert len(told) < 700
+    output = capsys.readouterr().err
+    assert "\x1b" not in output
+    assert "\\x1b[31mx\\x07" in output
+    assert len(output) < 700
 
 
 def test_numbers_with_point_masses_have_a_guide_that_carries_them():
@@ -93,7 +95,7 @@ def test_numbers_with_point_masses_have_a_guide_that_carries_them():
 @pytest.mark.parametrize("kind", ["pandas", "category", "polars", "pyarrow", "mapping"])
 @pytest.mark.filterwarnings("ignore:impute. this model holds:pofx.PofxWarning")
 def test_what_stands_in_a_table_stays_there(kind):
-    """Levels never seen, whole numbers that no float holds, columns of no model, their order."""
+    """New levels, whole numbers that no float holds, further columns, and their order."""
     rng = np.random.default_rng(0)
     table = {
         "city": rng.choice(["Rome", "Oslo"], 60).astype(object),
@@ -102,22 +104,22 @@ def test_what_stands_in_a_table_stays_there(kind):
         "x": rng.normal(size=60),
     }
     p = pofx.fit(_as(kind, table), "independent", schema={"mark": "ordinal"})
-    asked = {
+    new_rows = {
         "note": np.array(["u", "v", "w"], object),
         "x": np.array([1.0, 2.0, np.nan]),
         "mark": np.array([5, 2, 1]),
         "city": np.array(["Paris", None, "Oslo"], object),
         "id": np.arange(3) + 1234567890123456789,
     }
-    for filled in (p.impute(_as(kind, asked)), p.impute(_as(kind, asked), draws=1)[0]):
-        found = pd.DataFrame(filled) if kind == "mapping" else pd.DataFrame(_plain(filled))
-        assert list(found) == list(asked)
-        assert found["note"].tolist() == ["u", "v", "w"]
-        assert found["mark"].tolist() == [5, 2, 1]
-        assert found["id"].tolist() == asked["id"].tolist()
-        assert found["city"].tolist()[::2] == ["Paris", "Oslo"]
-        assert found["city"][1] in ("Rome", "Oslo")
-        assert np.isfinite(found["x"].astype(float)).all()
+    for filled in (p.impute(_as(kind, new_rows)), p.impute(_as(kind, new_rows), draws=1)[0]):
+        result = pd.DataFrame(filled) if kind == "mapping" else pd.DataFrame(_plain(filled))
+        assert list(result) == list(new_rows)
+        assert result["note"].tolist() == ["u", "v", "w"]
+        assert result["mark"].tolist() == [5, 2, 1]
+        assert result["id"].tolist() == new_rows["id"].tolist()
+        assert result["city"].tolist()[::2] == ["Paris", "Oslo"]
+        assert result["city"][1] in ("Rome", "Oslo")
+        assert np.isfinite(result["x"].astype(float)).all()
 
 
 @pytest.mark.parametrize("kind", ["pandas", "polars", "pyarrow"])
@@ -133,12 +135,12 @@ def test_what_is_finer_than_a_float_stands_beside_missing_cells(kind):
     else:
         price = [None if i == 5 else i + Decimal("0.00000000000000000001") for i in range(20)]
         table = table.append_column("price", pa.array(price, pa.decimal128(38, 20)))
-    found = pofx.fit(table, "independent").impute(table)
+    result = pofx.fit(table, "independent").impute(table)
     for name in table.schema.names if kind == "pyarrow" else table.columns:
-        own, new = (pa.array(t[name]).to_pylist() for t in (table, found))
-        differs = [i for i, (a, b) in enumerate(zip(own, new)) if a != b]
-        assert differs == [i for i, a in enumerate(own) if a is None]
-        assert None not in new
+        before, after = (pa.array(t[name]).to_pylist() for t in (table, result))
+        differs = [i for i, (a, b) in enumerate(zip(before, after)) if a != b]
+        assert differs == [i for i, a in enumerate(before) if a is None]
+        assert None not in after
 
 
 def _as(kind, table):
@@ -181,8 +183,8 @@ def test_files_that_are_no_csv_are_told(tmp_path, frame):
 
 
 def test_a_fit_tells_its_score_in_the_datas_units_whichever_rows_it_looks_at(monkeypatch):
-    """In units of 1e20 a cell is worth 46 nats, and rows lack different cells."""
-    monkeypatch.setattr("pofx.fitting.proposal.SCORED", 40)
+    """In units of 1e20 a cell adds 46 nats, and rows lack different cells."""
+    monkeypatch.setattr("pofx.fitting.proposal.MAX_SCORED_ROWS", 40)
     rng = np.random.default_rng(0)
     x = 1e20 * rng.normal(size=(300, 3))
     x[rng.random(x.shape) < 0.5] = np.nan
@@ -193,28 +195,28 @@ def test_a_fit_tells_its_score_in_the_datas_units_whichever_rows_it_looks_at(mon
 @pytest.mark.parametrize("kind", ["pandas", "polars", "pyarrow", "mapping"])
 @pytest.mark.filterwarnings("ignore:impute. this model holds:pofx.PofxWarning")
 def test_imputing_changes_nothing_that_stands_in_another_storage(kind):
-    """Fractions where whole numbers were learned, numbers beyond a type, hours where days were."""
+    """Fractions for whole numbers, numbers beyond a type, and hours for days."""
     day = np.datetime64("2020-01-01", "D") + np.arange(20)
-    own = {"i": np.arange(-10, 10), "u": np.arange(20, dtype=np.uint8), "d": day}
-    asked = {
+    learned = {"i": np.arange(-10, 10), "u": np.arange(20, dtype=np.uint8), "d": day}
+    new_rows = {
         "i": np.array([10.7, np.nan]),
         "u": np.array([300.0, np.nan]),
         "d": np.array(["2020-01-03T17:45", "NaT"], "datetime64[us]"),
     }
 
     def table(columns):
-        found = pa.table({name: pa.array(v, from_pandas=True) for name, v in columns.items()})
+        result = pa.table({name: pa.array(v, from_pandas=True) for name, v in columns.items()})
         if kind == "mapping":
             return columns
-        return {"pandas": found.to_pandas, "polars": lambda: pl.from_arrow(found)}.get(
-            kind, lambda: found
+        return {"pandas": result.to_pandas, "polars": lambda: pl.from_arrow(result)}.get(
+            kind, lambda: result
         )()
 
-    found = pofx.fit(table(own), "independent").impute(table(asked))
-    plain = {name: pa.array(found[name]).to_pylist() for name in asked}
+    result = pofx.fit(table(learned), "independent").impute(table(new_rows))
+    plain = {name: pa.array(result[name]).to_pylist() for name in new_rows}
     assert plain["i"][0] == 10.7
     assert plain["u"][0] == 300
-    assert plain["d"][0] == asked["d"][0].item()
+    assert plain["d"][0] == new_rows["d"][0].item()
     assert not any(v is None or v != v for column in plain.values() for v in column)
 
 
@@ -224,12 +226,12 @@ def test_imputing_keeps_cells_of_lists_masks_and_zones():
     assert p.impute({"t": np.ma.masked_array([5, 777], [False, True])})["t"][1] < 30
     days = pd.DataFrame({"t": pd.date_range("2020-01-01", periods=30, tz="UTC")})
     naive = pd.DataFrame({"t": [pd.Timestamp("2020-01-05 10:30"), pd.NaT]})
-    found = pofx.fit(days, "independent").impute(naive)
-    assert found["t"][0] == pd.Timestamp("2020-01-05 10:30", tz="UTC")
+    result = pofx.fit(days, "independent").impute(naive)
+    assert result["t"][0] == pd.Timestamp("2020-01-05 10:30", tz="UTC")
 
 
 def test_a_column_without_a_value_is_told_of():
-    with pytest.warns(pofx.PofxWarning, match="column 'b': there is no value in it"):
+    with pytest.warns(pofx.PofxWarning, match="column 'b' has no values"):
         pofx.fit({"a": [0.0, 1.0, 3.0], "b": [np.nan] * 3}, "independent")
 
 
@@ -246,10 +248,10 @@ def test_a_container_is_that_of_the_data_learned_from(frame):
         (
             "vae",
             {"proposal": "gaussian"},
-            "proposal: 'gaussian' carries real columns, and 'kind' is",
+            "proposal: 'gaussian' supports real columns, and 'kind' is",
         ),
         ("independent", {"proposal": "mixture"}, "proposal: expected a model that needs one"),
-        ("neural_energy", {"loss": "score"}, "with loss='score' carries real columns"),
+        ("neural_energy", {"loss": "score"}, "with loss='score' supports real columns"),
         ("class_conditional", {"on": "kind", "part": "flow"}, "model='flow', on='y'"),
     ],
 )

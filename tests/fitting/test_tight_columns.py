@@ -33,8 +33,8 @@ def test_a_correlation_has_no_unit(unit):
     p = pofx.fit({"x": unit * X, "y": unit * y}, "gaussian")
     expected = np.corrcoef(X, y)[0, 1]
     assert float(p.ask("Corr[x, y]")) == pytest.approx(expected, rel=1e-9)
-    drawn = p.ask(f"Corr[x, y | y > {unit * y.mean()}]")
-    assert 0 < float(drawn) < expected
+    answer = p.ask(f"Corr[x, y | y > {unit * y.mean()}]")
+    assert 0 < float(answer) < expected
 
 
 def test_a_covariance_is_in_the_units_of_the_data():

@@ -1,4 +1,4 @@
-"""Counts beyond 32 bits and positive numbers over many decades, from a table to its answers."""
+"""Counts beyond 32 bits and positive numbers over many decades, from the table to answers."""
 
 import numpy as np
 import pytest
@@ -30,8 +30,8 @@ def test_counts_of_bytes_are_drawn_and_answered_beyond_32_bits():
     assert beyond.kind == "exact"
     np.testing.assert_allclose(float(beyond), peer.sf(2147483647), rtol=1e-8)
     np.testing.assert_allclose(float(p.ask("median(x)")), peer.ppf(0.5), rtol=1e-9)
-    drawn = p.sample(2000, seed=0)["x"]
-    assert abs((drawn > 2147483647).mean() - float(beyond)) < 4 * np.sqrt(0.25 / 2000)
+    draws = p.sample(2000, seed=0)["x"]
+    assert abs((draws > 2147483647).mean() - float(beyond)) < 4 * np.sqrt(0.25 / 2000)
     np.testing.assert_allclose(mean, BYTES.mean(), rtol=0.01)
     # The size is at its maximum but for one pseudo-row.
     best = max(stats.nbinom(r, r / (r + mean)).logpmf(BYTES).mean() for r in np.geomspace(0.05, 1))
@@ -41,8 +41,8 @@ def test_counts_of_bytes_are_drawn_and_answered_beyond_32_bits():
 def test_counts_of_a_large_mean_keep_the_variance_of_a_poisson_law():
     x = np.random.default_rng(1).poisson(1e6, 400)
     p = fit(x, "count")
-    drawn = p.sample(2000, seed=0)["x"]
-    np.testing.assert_allclose(drawn.var(), x.var(), rtol=0.25)
+    draws = p.sample(2000, seed=0)["x"]
+    np.testing.assert_allclose(draws.var(), x.var(), rtol=0.25)
     np.testing.assert_allclose(float(p.ask("Var(x)")), x.var(), rtol=0.25)
 
 
@@ -56,13 +56,13 @@ def test_positive_numbers_over_decades_lose_nothing(name, large, monkeypatch):
     expected = (stats.norm(logs.mean(), logs.std()).logpdf(logs) - logs).mean()
     # One pseudo-row moves the fit a little.
     np.testing.assert_allclose(float(p.log_prob({"x": x}).mean()), expected, atol=1e-3)
-    drawn = p.sample(2000, seed=0)["x"]
-    assert (drawn > 0).all()
-    np.testing.assert_allclose(np.log(drawn).std(), logs.std(), rtol=0.1)
+    draws = p.sample(2000, seed=0)["x"]
+    assert (draws > 0).all()
+    np.testing.assert_allclose(np.log(draws).std(), logs.std(), rtol=0.1)
     for u in (0.01, 0.5, 0.99):
         peer = stats.norm(logs.mean(), logs.std()).ppf(u)
-        found = float(p.ask(f"Q[{u}](x)"))
-        np.testing.assert_allclose(np.log(found), peer, atol=0.02 * logs.std())
+        result = float(p.ask(f"Q[{u}](x)"))
+        np.testing.assert_allclose(np.log(result), peer, atol=0.02 * logs.std())
 
 
 def test_gammas_of_positive_numbers_over_decades_are_finite():
@@ -71,8 +71,8 @@ def test_gammas_of_positive_numbers_over_decades_are_finite():
     law = p.model.groups[0]
     shape, scale = float(law.shape[0]), p.schema.variable("x").scale / float(law.rate[0])
     assert shape < 0.02
-    found = np.asarray(p.log_prob({"x": x}))
-    np.testing.assert_allclose(found, stats.gamma(shape, scale=scale).logpdf(x), rtol=1e-9)
+    result = np.asarray(p.log_prob({"x": x}))
+    np.testing.assert_allclose(result, stats.gamma(shape, scale=scale).logpdf(x), rtol=1e-9)
     assert (p.sample(500, seed=0)["x"] > 0).all()
 
 
@@ -81,8 +81,8 @@ def test_quantiles_of_a_mixture_over_decades_invert_its_distribution_function():
     x = np.exp(rng.choice([-58.0, 0.0, 58.0], 600) + rng.normal(size=600))
     p = pofx.fit({"x": x}, "mixture", components=3, schema={"x": "positive"})
     for u in (0.1, 0.3, 0.5, 0.7, 0.9):
-        found = float(p.ask(f"Q[{u}](x)"))
-        np.testing.assert_allclose(float(p.ask(f"P(x < {found!r})")), u, rtol=1e-9)
+        result = float(p.ask(f"Q[{u}](x)"))
+        np.testing.assert_allclose(float(p.ask(f"P(x < {result!r})")), u, rtol=1e-9)
     inside = p.ask("median(x | 1e-3 < x < 1e3)")
     assert 0.5 < float(inside) < 2
 
@@ -111,9 +111,9 @@ def test_numbers_near_a_spike_are_not_the_spike():
     p = pofx.fit({"x": x}, "independent")
     assert p.schema.variable("x").spikes == (0.0,)
     np.testing.assert_allclose(float(p.ask("P(x = 0)")), (x == 0).mean(), atol=0.01)
-    drawn = p.sample(2000, seed=0)["x"]
-    assert abs((drawn == 0).mean() - (x == 0).mean()) < 0.05
-    assert ((drawn > 0) & (drawn < 1e-45)).any()
+    draws = p.sample(2000, seed=0)["x"]
+    assert abs((draws == 0).mean() - (x == 0).mean()) < 0.05
+    assert ((draws > 0) & (draws < 1e-45)).any()
     assert float(p.ask("p(x = 1e-55)")) > 1e40
     assert float(p.ask("P(0 < x < 1e-45)")) > 0.05
     y = np.r_[np.full(200, 2147483647.0), BYTES, 2147483646.0]

@@ -15,14 +15,14 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def whole(discrete, folder):
+def file_bytes(discrete, folder):
     """The bytes of a model file."""
     discrete.save(folder / "whole.pofx")
     return (folder / "whole.pofx").read_bytes()
 
 
 @pytest.fixture(scope="module")
-def parts(whole, folder):
+def parts(file_bytes, folder):
     """Its header and its arrays."""
     with safe_open(folder / "whole.pofx", "numpy") as file:
         arrays = {name: file.get_tensor(name) for name in sorted(file.keys())}
@@ -31,7 +31,7 @@ def parts(whole, folder):
 
 @pytest.fixture
 def refused(folder):
-    """Loading these bytes tells one line that names the file and matches."""
+    """Loading these bytes raises an error of one line that names the file and matches."""
 
     def check(content, message=": "):
         path = folder / "bad.pofx"

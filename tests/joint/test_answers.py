@@ -85,11 +85,11 @@ def test_a_picture_is_no_target(drawn, pictures):
 
 
 def test_impute_fills_the_holes_and_nothing_else(p, birds):
-    whole = p.impute(birds)
-    assert not whole.isna().any().any()
-    assert_frame_equal(whole.where(birds.notna(), birds), birds)
-    assert whole.index.equals(birds.index)
-    assert (whole.mass[birds.mass == birds.mass] == birds.mass.dropna()).all()
+    imputed = p.impute(birds)
+    assert not imputed.isna().any().any()
+    assert_frame_equal(imputed.where(birds.notna(), birds), birds)
+    assert imputed.index.equals(birds.index)
+    assert (imputed.mass[birds.mass == birds.mass] == birds.mass.dropna()).all()
 
 
 def test_imputed_tables_are_draws(p, birds):
@@ -112,13 +112,13 @@ def test_observed_cells_stay_to_the_bit(form, numbers):
         "numpy": np.stack(list(columns.values()), 1),
         "mapping": columns,
     }[form]
-    whole = pofx.fit(data, "independent").impute(data)
-    assert type(whole) is type(data)
-    back = [whole[:, i] for i in (0, 1)] if form == "numpy" else [whole[n] for n in "uv"]
-    for values, own in zip(back, columns.values()):
+    imputed = pofx.fit(data, "independent").impute(data)
+    assert type(imputed) is type(data)
+    back = [imputed[:, i] for i in (0, 1)] if form == "numpy" else [imputed[n] for n in "uv"]
+    for values, column in zip(back, columns.values()):
         values = np.asarray(values)
         assert np.isfinite(values).all()
-        np.testing.assert_array_equal(values[~np.isnan(own)], own[~np.isnan(own)])
+        np.testing.assert_array_equal(values[~np.isnan(column)], column[~np.isnan(column)])
 
 
 def test_a_level_never_seen_stays(p, birds):
@@ -176,19 +176,24 @@ def test_mutual_information_of_levels(discrete):
 
 @pytest.mark.parametrize("b", ["a", ["b", "a"]])
 def test_information_of_a_column_about_itself_is_its_entropy(discrete, b):
-    found, expected = discrete.mutual_information("a", b), discrete.entropy("a")
-    assert (found.kind, float(found)) == ("exact", pytest.approx(float(expected), abs=1e-9))
-    assert str(found).startswith("I(a; a) = " if b == "a" else "I(a; b, a) = ")
+    information, expected = discrete.mutual_information("a", b), discrete.entropy("a")
+    assert (information.kind, float(information)) == (
+        "exact",
+        pytest.approx(float(expected), abs=1e-9),
+    )
+    assert str(information).startswith("I(a; a) = " if b == "a" else "I(a; b, a) = ")
 
 
 def test_entropy_is_told_in_the_units_of_the_data(gaussian, numbers):
     reference = multivariate_normal(numbers.mean(), np.cov(numbers.T, bias=True))
     assert gaussian.entropy().kind == "exact"
     assert float(gaussian.entropy()) == pytest.approx(reference.entropy(), abs=1e-4)
-    own = multivariate_normal(0, numbers.u.var(ddof=0)).entropy()
-    assert float(gaussian.entropy("u")) == pytest.approx(own, abs=1e-4)
-    rest = reference.entropy() - multivariate_normal(0, numbers.v.var(ddof=0)).entropy()
-    assert float(gaussian.entropy("u", given="v")) == pytest.approx(rest, abs=1e-4)
+    marginal_entropy = multivariate_normal(0, numbers.u.var(ddof=0)).entropy()
+    assert float(gaussian.entropy("u")) == pytest.approx(marginal_entropy, abs=1e-4)
+    conditional_entropy = (
+        reference.entropy() - multivariate_normal(0, numbers.v.var(ddof=0)).entropy()
+    )
+    assert float(gaussian.entropy("u", given="v")) == pytest.approx(conditional_entropy, abs=1e-4)
 
 
 def test_information_has_no_units(gaussian, numbers):

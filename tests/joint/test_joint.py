@@ -1,4 +1,4 @@
-"""`Joint`: densities in the data's units, draws, and evidence."""
+"""`Joint`: densities in the units of the data, draws, and evidence."""
 
 import numpy as np
 import pandas as pd
@@ -120,18 +120,18 @@ def test_bad_request(p, ask, message):
 
 
 def test_given_is_the_product_rule(p, birds):
-    rest = birds.drop(columns="species")
-    joint = p.log_prob(rest.assign(species="Gentoo"))
+    others = birds.drop(columns="species")
+    joint = p.log_prob(others.assign(species="Gentoo"))
     evidence = p.marginal("species").log_prob({"species": ["Gentoo"]})[0]
-    given = p.given(species="Gentoo").log_prob(rest)
+    given = p.given(species="Gentoo").log_prob(others)
     np.testing.assert_allclose(given, np.asarray(joint - evidence), rtol=1e-4, atol=1e-4)
 
 
 def test_given_composes(p, birds):
-    rest = birds[["mass", "sex", "gain"]]
+    others = birds[["mass", "sex", "gain"]]
     one = p.given(species="Adelie").given(eggs=2)
     both = p.given({"eggs": 2}, species="Adelie")
-    np.testing.assert_allclose(one.log_prob(rest), both.log_prob(rest), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(one.log_prob(others), both.log_prob(others), rtol=1e-4, atol=1e-4)
     assert repr(one).startswith("p(mass, sex, gain | species = Adelie, eggs = 2)")
 
 
@@ -190,9 +190,9 @@ def test_a_pixel_given_otherwise_before(drawn):
 
 def test_marginal_is_the_sum_rule(discrete):
     table = pd.DataFrame({"a": [0, 0, 0, 1, 1, 1], "b": list("xyzxyz")})
-    whole = [np.exp(discrete.log_prob(table.assign(c=c))) for c in (0, 1)]
+    probabilities = [np.exp(discrete.log_prob(table.assign(c=c))) for c in (0, 1)]
     part = np.exp(discrete.marginal("b", "a").log_prob(table))
-    np.testing.assert_allclose(part, sum(whole), rtol=1e-5)
+    np.testing.assert_allclose(part, sum(probabilities), rtol=1e-5)
     assert part.sum() == pytest.approx(1, abs=1e-5)
 
 

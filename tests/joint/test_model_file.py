@@ -1,4 +1,4 @@
-"""Model files that pofx wrote: the same answers to the bit, whole or not at all."""
+"""Model files give the same answers to the last bit, and are written completely or not at all."""
 
 import json
 
@@ -19,7 +19,7 @@ def again(p, path):
 
 
 def same(p, q, data):
-    """Both give equal answers to the bit, and draws."""
+    """Both give answers and draws that are equal to the last bit."""
     np.testing.assert_array_equal(p.log_prob(data), q.log_prob(data))
     one, other = p.sample(3, seed=1), q.sample(3, seed=1)
     assert type(one) is type(other)

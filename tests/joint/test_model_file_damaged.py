@@ -1,4 +1,4 @@
-"""Files of another kind and damaged ones: one line each, and no memory taken."""
+"""Files of another kind and damaged files raise one line each, and take no memory."""
 
 import resource
 import struct
@@ -25,7 +25,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
     ids=["empty", "csv", "png", "zeros", "more zeros", "random"],
 )
 def test_another_file(refused, content):
-    refused(content, "not a whole pofx model file")
+    refused(content, "not a valid pofx model file")
 
 
 def test_no_file(folder):
@@ -36,39 +36,39 @@ def test_no_file(folder):
 
 
 def test_safetensors_of_another_program(refused):
-    refused(to_bytes({"weight": np.zeros(3)}), "not a whole pofx model file")
+    refused(to_bytes({"weight": np.zeros(3)}), "not a valid pofx model file")
 
 
-def test_cut(refused, whole):
-    for length in range(0, len(whole), 97):
-        refused(whole[:length])
+def test_cut(refused, file_bytes):
+    for length in range(0, len(file_bytes), 97):
+        refused(file_bytes[:length])
 
 
-def test_something_follows(refused, whole):
-    refused(whole + b"\0")
+def test_something_follows(refused, file_bytes):
+    refused(file_bytes + b"\0")
 
 
-def test_a_flipped_byte_is_told_or_harmless(whole, folder):
+def test_a_flipped_byte_is_told_or_harmless(file_bytes, folder):
     path = folder / "flipped.pofx"
 
     @settings(max_examples=150, deadline=None, derandomize=True, database=None)
-    @given(st.integers(0, len(whole) - 1), st.integers(1, 255))
+    @given(st.integers(0, len(file_bytes) - 1), st.integers(1, 255))
     def check(place, change):
-        content = bytearray(whole)
+        content = bytearray(file_bytes)
         content[place] ^= change
         path.write_bytes(content)
-        told = []
+        lines = []
         try:
             loaded = isinstance(pofx.load(path), Joint)
         except PofxError as error:
-            told = str(error).splitlines()
-        assert len(told) == 1 or loaded
+            lines = str(error).splitlines()
+        assert len(lines) == 1 or loaded
 
     check()
 
 
-def test_a_stated_size_takes_no_memory(refused, whole):
+def test_a_stated_size_takes_no_memory(refused, file_bytes):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for stated in (2**60, 2**63, 2**31, len(whole) - 7):
-        refused(struct.pack("<Q", stated) + whole[8:], "the stated size of its header")
+    for stated in (2**60, 2**63, 2**31, len(file_bytes) - 7):
+        refused(struct.pack("<Q", stated) + file_bytes[8:], "the stated size of its header")
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000

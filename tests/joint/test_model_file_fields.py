@@ -1,4 +1,4 @@
-"""Each field of each model in a file is of the type that its class says, or the file is refused."""
+"""A file is rejected if a field of a model is not of the type that its class annotates."""
 
 import copy
 import json
@@ -12,7 +12,7 @@ from safetensors.numpy import save as to_bytes
 from pofx import PofxError
 from pofx.core.abstract import AbstractQueryable
 from pofx.core.registry import discover
-from pofx.joint import model_file
+from pofx.joint.model_file import read_model_file, write_model_file
 
 MODELS = discover("pofx.models", AbstractQueryable)
 HEAD = {"schema": {}, "fixed": [], "evidence": [], "fit": {}}
@@ -22,15 +22,15 @@ HEAD = {"schema": {}, "fixed": [], "evidence": [], "fit": {}}
 def saved(request, tmp_path):
     """The header and the arrays of an example of a model."""
     path = tmp_path / "whole.pofx"
-    model_file.save(path, MODELS[request.param].example(jax.random.key(0)).model, HEAD)
-    model_file.load(path)
+    write_model_file(path, MODELS[request.param].example(jax.random.key(0)).model, HEAD)
+    read_model_file(path)
     with safe_open(path, "numpy") as file:
         arrays = {name: file.get_tensor(name) for name in sorted(file.keys())}
         return json.loads(file.metadata()["pofx"]), arrays
 
 
 def settings(tree) -> Iterator[tuple[dict, str]]:
-    """Where in a tree each field stands, and its name."""
+    """The place of each field in a tree, and its name."""
     if isinstance(tree, list):
         for inner in tree:
             yield from settings(inner)
@@ -41,7 +41,7 @@ def settings(tree) -> Iterator[tuple[dict, str]]:
 
 
 def wrong(value):
-    """Values that the field of this one may not hold."""
+    """Values that a field of this value may not have."""
     if isinstance(value, bool):
         return [1, "true", None]
     if isinstance(value, int):
@@ -66,9 +66,9 @@ def test_a_field_of_another_type_is_refused(saved, tmp_path):
             place[name] = bad
             path.write_bytes(to_bytes(arrays, {"pofx": json.dumps(changed)}))
             with pytest.raises(PofxError) as caught:
-                model_file.load(path)
+                read_model_file(path)
             line = str(caught.value)
-            assert line.startswith(f"{path}: not a whole pofx model file ("), (name, bad)
+            assert line.startswith(f"{path}: not a valid pofx model file ("), (name, bad)
             assert "\n" not in line, (name, bad)
 
 
@@ -101,7 +101,7 @@ def test_which_field_is_said(saved, tmp_path, name, bad, line):
     path = tmp_path / "bad.pofx"
     path.write_bytes(to_bytes(arrays, {"pofx": json.dumps(header)}))
     with pytest.raises(PofxError, match=line):
-        model_file.load(path)
+        read_model_file(path)
 
 
 @pytest.mark.parametrize("saved", ["independent"], indirect=True)
@@ -112,4 +112,4 @@ def test_a_family_of_no_name_is_said(saved, tmp_path, name):
     path = tmp_path / "bad.pofx"
     path.write_bytes(to_bytes(arrays, {"pofx": json.dumps(header)}))
     with pytest.raises(PofxError, match="no class of a model is called"):
-        model_file.load(path)
+        read_model_file(path)

@@ -1,4 +1,4 @@
-"""What answers print: enough digits at large offsets, and no text of the data raw."""
+"""Printed answers have enough digits at large offsets, and texts of the data are escaped."""
 
 import numpy as np
 import pytest
@@ -23,13 +23,13 @@ def nasty():
 
 
 def test_a_summary_tells_its_quantiles_apart(far):
-    told = far.ask("p(x)")
-    assert isinstance(told, Summary)
-    lines = [line.split() for line in str(told).splitlines()[1:]]
+    printed = far.ask("p(x)")
+    assert isinstance(printed, Summary)
+    lines = [line.split() for line in str(printed).splitlines()[1:]]
     shown = {head: float(value) for head, value, *_ in lines}
-    assert shown["mean"] == pytest.approx(float(told.mean), abs=1e-3)
+    assert shown["mean"] == pytest.approx(float(printed.mean), abs=1e-3)
     for u in (0.05, 0.5, 0.95):
-        assert shown[f"Q[{u:g}]"] == pytest.approx(float(told.quantiles[u]), abs=1e-3)
+        assert shown[f"Q[{u:g}]"] == pytest.approx(float(printed.quantiles[u]), abs=1e-3)
     assert shown["Q[0.05]"] + 2 < shown["Q[0.95]"]
 
 

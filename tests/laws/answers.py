@@ -1,4 +1,4 @@
-"""Every kind of exact answer of a named distribution, beside the value that it should have."""
+"""Every kind of exact answer of a named distribution, with the error against its true value."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ EPS = np.finfo(float).eps
 
 
 class Line(NamedTuple):
-    """One answer: its kind of question, whether it calls itself exact, and its relative error."""
+    """One answer: the kind of question, whether it calls itself exact, and its relative error."""
 
     kind: str
     exact: bool
@@ -23,13 +23,13 @@ class Line(NamedTuple):
     what: str
 
 
-class Asked:
+class Exam:
     """A named distribution with its explicit density, and rows to ask about."""
 
     def __init__(self, p: pofx.Joint, seed: int = 0, rows: int = 4):
         self.p, self.e, self.rng = p, explicit(p.model), np.random.default_rng(seed)
-        drawn = p.sample(rows, seed=seed)
-        self.x = encode(p.schema, drawn)
+        rows_drawn = p.sample(rows, seed=seed)
+        self.x = encode(p.schema, rows_drawn)
         self.seen = self.rng.random(self.x.shape) < 0.6
         self.seen[:, 0] |= ~self.seen.any(1)
         self.variables = list(p.schema.variables)
@@ -40,22 +40,22 @@ class Asked:
         return self.variables[j].name
 
     def table(self, x: np.ndarray, seen: Any = True) -> Any:
-        """Rows in the data's units, missing where not seen."""
+        """Rows in the units of the data; cells outside the mask `seen` are missing."""
         return decode(self.p.schema, np.where(seen, x, np.nan))
 
     def value(self, j: int, entry: Any) -> Any:
-        """An entry in the data's units."""
+        """An entry in the units of the data."""
         v = self.variables[j]
         return v.levels[int(entry)] if v.discrete else float(entry) * v.scale + v.shift
 
     def log_prob(self, x: np.ndarray, seen: np.ndarray) -> np.ndarray:
-        """The true log-density of the seen cells, in the data's units."""
+        """The true log-density of the seen cells, in the units of the data."""
         each = [self.e.log_prob(row[None], mask)[0] for row, mask in zip(x, seen)]
         scale = log_scale(self.p.schema, np.where(seen, x, np.nan))
         return np.array(each) - scale.sum(1)
 
     def evidence(self, row: np.ndarray, columns: Sequence[int]) -> str:
-        """What stands after the bar of a question."""
+        """The evidence of a question, with the bar in front."""
         words = [f"{self.name(j)} = {_text(self.value(j, row[j]))}" for j in columns]
         return " | " + ", ".join(words) if words else ""
 
@@ -65,7 +65,7 @@ def _text(value: Any) -> str:
 
 
 def relative(got: Any, want: Any, least: float = 0.0) -> float:
-    """The largest |got - want| over |want|, or over `least` where that is more."""
+    """The largest |got - want| relative to |want|, or to `least` if that is larger."""
     got, want = np.asarray(got, np.longdouble), np.asarray(want, np.longdouble)
     same = got == want
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -75,28 +75,28 @@ def relative(got: Any, want: Any, least: float = 0.0) -> float:
 
 
 def in_nats(got: Any, want: Any) -> float:
-    """An error of a logarithm: relative where it is large, else that of the probability."""
+    """The error of a logarithm: relative if it is large, else that of the probability."""
     return relative(got, want, 1.0)
 
 
 def answers(p: pofx.Joint, seed: int = 0, other: pofx.Joint | None = None) -> Iterator[Line]:
     """All kinds of answers about a few rows; with `other`, the divergence from it too."""
-    asked = Asked(p, seed)
+    exam = Exam(p, seed)
     for ask in (densities, others, posteriors, moments, events, information, cells):
-        yield from ask(asked)
+        yield from ask(exam)
     if other is not None:
-        yield from divergences(asked, other)
+        yield from divergences(exam, other)
 
 
-def densities(a: Asked) -> Iterator[Line]:
+def densities(a: Exam) -> Iterator[Line]:
     """log p of complete rows, and of rows with missing cells."""
     every = np.ones_like(a.seen)
     for kind, seen in (("log p(x)", every), ("log p, missing cells", a.seen)):
-        found = a.p.log_prob(a.table(a.x, seen))
-        yield Line(kind, found.kind == "exact", in_nats(found, a.log_prob(a.x, seen)), "")
+        answer = a.p.log_prob(a.table(a.x, seen))
+        yield Line(kind, answer.kind == "exact", in_nats(answer, a.log_prob(a.x, seen)), "")
 
 
-def others(a: Asked) -> Iterator[Line]:
+def others(a: Exam) -> Iterator[Line]:
     """Marginals and conditionals as distributions."""
     d = len(a.variables)
     if d < 3:
@@ -104,21 +104,21 @@ def others(a: Asked) -> Iterator[Line]:
     keep = [0, d - 1]
     names = [a.name(j) for j in keep]
     seen = np.isin(np.arange(d), keep) & np.ones_like(a.seen)
-    found = a.p.marginal(*names).log_prob({n: a.table(a.x)[n] for n in names})
-    yield Line("marginal", found.kind == "exact", in_nats(found, a.log_prob(a.x, seen)), "")
-    row, given = a.x[0], [1, d - 1]
-    evidence = {a.name(j): a.value(j, row[j]) for j in given}
+    answer = a.p.marginal(*names).log_prob({n: a.table(a.x)[n] for n in names})
+    yield Line("marginal", answer.kind == "exact", in_nats(answer, a.log_prob(a.x, seen)), "")
+    row, given_columns = a.x[0], [1, d - 1]
+    evidence = {a.name(j): a.value(j, row[j]) for j in given_columns}
     q = a.p.given(evidence)
     x = a.x.copy()
-    x[:, given] = row[given]
-    left = [a.name(j) for j in range(d) if j not in given]
-    found = q.log_prob({n: a.table(x)[n] for n in left})
-    before = np.isin(np.arange(d), given)[None]
+    x[:, given_columns] = row[given_columns]
+    left = [a.name(j) for j in range(d) if j not in given_columns]
+    answer = q.log_prob({n: a.table(x)[n] for n in left})
+    before = np.isin(np.arange(d), given_columns)[None]
     want = a.log_prob(x, np.ones_like(a.seen)) - a.log_prob(row[None], before)
-    yield Line("conditional", found.kind == "exact", in_nats(found, want), f"given {evidence}")
+    yield Line("conditional", answer.kind == "exact", in_nats(answer, want), f"given {evidence}")
 
 
-def posteriors(a: Asked) -> Iterator[Line]:
+def posteriors(a: Exam) -> Iterator[Line]:
     """Bayes' rule: each level of each target, whatever is missing."""
     for j, count in a.levels.items():
         if count == 1:
@@ -128,11 +128,11 @@ def posteriors(a: Asked) -> Iterator[Line]:
         got = a.p.predict_proba(a.table(a.x, seen), a.name(j))
         got = np.stack([np.asarray(got[str(level)]) for level in a.variables[j].levels], 1)
         want = np.stack([_levels(a, j, row, mask) for row, mask in zip(a.x, seen)])
-        # A probability that rounds to nothing has no digits to keep.
+        # A probability that rounds to zero has no digits to compare.
         yield Line("posterior", True, relative(got, want, 1e-6), a.name(j))
 
 
-def _levels(a: Asked, j: int, row: np.ndarray, seen: np.ndarray) -> np.ndarray:
+def _levels(a: Exam, j: int, row: np.ndarray, seen: np.ndarray) -> np.ndarray:
     rows = np.repeat(row[None], a.levels[j], 0)
     rows[:, j] = np.arange(a.levels[j])
     both = seen.copy()
@@ -141,47 +141,49 @@ def _levels(a: Asked, j: int, row: np.ndarray, seen: np.ndarray) -> np.ndarray:
     return np.exp(log_p - np.logaddexp.reduce(log_p))
 
 
-def moments(a: Asked) -> Iterator[Line]:
-    """E, Var, quantiles and mode of a number, by itself and given a level and a number."""
+def moments(a: Exam) -> Iterator[Line]:
+    """E, Var, quantiles and mode of a number, alone and given a level and a number."""
     row = a.x[1]
     for j in a.numbers:
-        for given in ([], _evidence(a, j))[j != a.numbers[0] :]:
-            grid = a.e.column(j, row, np.isin(np.arange(len(row)), given))
-            yield from _moments(a, j, grid, row, given)
+        for columns in ([], _evidence(a, j))[j != a.numbers[0] :]:
+            grid = a.e.column(j, row, np.isin(np.arange(len(row)), columns))
+            yield from _moments(a, j, grid, row, columns)
 
 
-def _evidence(a: Asked, j: int) -> list[int]:
-    """A number and a level beside the column."""
+def _evidence(a: Exam, j: int) -> list[int]:
+    """A column of numbers and a column of levels other than column j."""
     numbers = [k for k in a.numbers if k != j][:1]
     return sorted(numbers + [k for k in a.levels if k != j][:1])
 
 
-def _moments(a: Asked, j: int, grid: Grid, row: np.ndarray, given: Sequence[int]) -> Iterator[Line]:
-    name, bar, v = a.name(j), a.evidence(row, given), a.variables[j]
+def _moments(
+    a: Exam, j: int, grid: Grid, row: np.ndarray, columns: Sequence[int]
+) -> Iterator[Line]:
+    name, bar, v = a.name(j), a.evidence(row, columns), a.variables[j]
     sd = np.sqrt(grid.variance())
     mean = a.p.ask(f"E[{name}{bar}]")
     want = grid.mean() * v.scale + v.shift
-    # What a float64 of the value cannot hold is no error.
+    # A difference below the resolution of float64 is no error.
     error = max(abs(float(mean) - want) - 4 * EPS * abs(want), 0) / (sd * v.scale)
     yield Line("E", mean.kind == "exact", float(error), f"E[{name}{bar}]")
-    found = a.p.ask(f"Var[{name}{bar}]")
-    error = relative(float(found), grid.variance() * v.scale**2)
-    yield Line("Var", found.kind == "exact", error, f"Var[{name}{bar}]")
-    seen = np.isin(np.arange(len(row)), given)
+    answer = a.p.ask(f"Var[{name}{bar}]")
+    error = relative(float(answer), grid.variance() * v.scale**2)
+    yield Line("Var", answer.kind == "exact", error, f"Var[{name}{bar}]")
+    seen = np.isin(np.arange(len(row)), columns)
     for u in (0.02, 0.6):
         text = f"Q[{u}]({name}{bar})"
-        found = a.p.ask(text)
-        at = (float(found) - v.shift) / v.scale
-        slack = 4 * EPS * abs(float(found)) / v.scale + 1e-13 * float(sd)
+        answer = a.p.ask(text)
+        at = (float(answer) - v.shift) / v.scale
+        slack = 4 * EPS * abs(float(answer)) / v.scale + 1e-13 * float(sd)
         cdf = a.e.column(j, row, seen, (at - slack, at + slack))
         below, upto = cdf.inside(-np.inf, at - slack), cdf.inside(-np.inf, at + slack)
         if len(cdf.x) and v.kind == "count":
             below = cdf.p[cdf.x < at - 0.5].sum()
         error = max(u - upto, below - u, 0) / min(u, 1 - u)
-        yield Line("quantile", found.kind == "exact", float(error), text)
-    found = a.p.ask(f"mode({name}{bar})")
-    if found.kind == "exact":
-        at = np.array([(float(found.values[name]) - v.shift) / v.scale])
+        yield Line("quantile", answer.kind == "exact", float(error), text)
+    answer = a.p.ask(f"mode({name}{bar})")
+    if answer.kind == "exact":
+        at = np.array([(float(answer.values[name]) - v.shift) / v.scale])
         rows = np.repeat(row[None], 1, 0)
         rows[:, j] = at
         both = seen.copy()
@@ -196,13 +198,13 @@ def _points(part: Any, j: int) -> np.ndarray:
     return part.laws[j].points if j in part.laws else np.zeros(0)
 
 
-def events(a: Asked) -> Iterator[Line]:
-    """P of intervals and levels, by themselves and given values or intervals."""
+def events(a: Exam) -> Iterator[Line]:
+    """P of intervals and levels, alone and given values or intervals."""
     row = a.x[2]
     for j in a.numbers:
-        given = _evidence(a, j)
+        columns = _evidence(a, j)
         for low, high in _intervals(a, j):
-            yield _event(a, row, {j: (low, high)}, given, {}, "P(interval)")
+            yield _event(a, row, {j: (low, high)}, columns, {}, "P(interval)")
             for k in [*a.levels][-1:]:
                 yield _event(a, row, {k: _at(row[k])}, [], {j: (low, high)}, "P(level | interval)")
             for k in [k for k in a.numbers if k != j][:1]:
@@ -217,8 +219,8 @@ def _at(code: float) -> tuple[float, float]:
     return code - 0.5, code + 0.5
 
 
-def _intervals(a: Asked, j: int) -> list[tuple[float, float]]:
-    """One in the middle, and one far out."""
+def _intervals(a: Exam, j: int) -> list[tuple[float, float]]:
+    """One interval in the middle, and one far out."""
     x = np.sort(a.x[:, j])
     grid = a.e.column(j, a.x[0], np.zeros(len(a.variables), bool))
     sd = float(np.sqrt(grid.variance()))
@@ -226,7 +228,7 @@ def _intervals(a: Asked, j: int) -> list[tuple[float, float]]:
     ends = [(float(x[0]) - 0.3 * sd, float(x[2])), (far, far + 2 * sd)]
     if a.variables[j].kind == "count":
         return [(float(np.floor(low)), float(np.ceil(high))) for low, high in ends]
-    # Through the data's units and back, as a question goes.
+    # A question converts to the units of the data and back.
     v = a.variables[j]
     there = [tuple((e * v.scale + v.shift - v.shift) / v.scale for e in pair) for pair in ends]
     if v.kind == "positive":
@@ -235,15 +237,15 @@ def _intervals(a: Asked, j: int) -> list[tuple[float, float]]:
     return there
 
 
-def _condition(a: Asked, j: int, ends: tuple[float, float]) -> str:
+def _condition(a: Exam, j: int, ends: tuple[float, float]) -> str:
     if j in a.levels:
         return f"{a.name(j)} = {_text(a.value(j, round(sum(ends) / 2)))}"
     low, high = (a.value(j, e) for e in ends)
     return f"{low!r} < {a.name(j)} <= {high!r}"
 
 
-def _ends(a: Asked, j: int, ends: tuple[float, float]) -> tuple[float, float]:
-    """The interval as its text says it."""
+def _ends(a: Exam, j: int, ends: tuple[float, float]) -> tuple[float, float]:
+    """The interval after conversion to text and back."""
     v = a.variables[j]
     if j in a.levels or v.kind == "count":
         return ends
@@ -252,47 +254,47 @@ def _ends(a: Asked, j: int, ends: tuple[float, float]) -> tuple[float, float]:
 
 
 def _event(
-    a: Asked,
+    a: Exam,
     row: np.ndarray,
     event: dict[int, tuple[float, float]],
-    given: Sequence[int],
+    columns: Sequence[int],
     inside: dict[int, tuple[float, float]],
     kind: str,
 ) -> Line:
-    after = [f"{a.name(j)} = {_text(a.value(j, row[j]))}" for j in given]
+    after = [f"{a.name(j)} = {_text(a.value(j, row[j]))}" for j in columns]
     after += [_condition(a, j, ends) for j, ends in inside.items()]
     text = ", ".join(_condition(a, j, ends) for j, ends in event.items())
     text = f"P({text}{' | ' if after else ''}{', '.join(after)})"
-    found = a.p.ask(text)
-    if found.kind != "exact":
+    answer = a.p.ask(text)
+    if answer.kind != "exact":
         return Line(kind, False, 0.0, text)
-    seen = np.isin(np.arange(len(row)), given)
+    seen = np.isin(np.arange(len(row)), columns)
     event = {j: _ends(a, j, ends) for j, ends in event.items()}
     inside = {j: _ends(a, j, ends) for j, ends in inside.items()}
     want = a.e.box(row, seen, {**event, **inside}) / a.e.box(row, seen, inside)
-    return Line(kind, True, relative(float(found), want, 1e-30), text)
+    return Line(kind, True, relative(float(answer), want, 1e-30), text)
 
 
-def information(a: Asked) -> Iterator[Line]:
+def information(a: Exam) -> Iterator[Line]:
     """Entropies and mutual informations that call themselves exact."""
     d = len(a.variables)
     sets = [[j] for j in range(d)] + [[0, d - 1], list(range(d))]
     values = {}
     for s in sets:
-        found = a.p.entropy(*[a.name(j) for j in s])
+        answer = a.p.entropy(*[a.name(j) for j in s])
         values[tuple(s)] = want = _entropy(a, s)
-        yield _informed("H", found, want, s)
+        yield _informed("H", answer, want, s)
     for one, both in ((0, [0, d - 1]),):
-        found = a.p.mutual_information(a.name(one), a.name(both[1]))
+        answer = a.p.mutual_information(a.name(one), a.name(both[1]))
         parts = values[(one,)], values[(both[1],)], values[tuple(both)]
         want = None if None in parts else parts[0] + parts[1] - parts[2]
-        yield _informed("I", found, want, both)
-        found = a.p.entropy(a.name(one), given=a.name(both[1]))
+        yield _informed("I", answer, want, both)
+        answer = a.p.entropy(a.name(one), given=a.name(both[1]))
         want = None if None in parts else parts[2] - parts[1]
-        yield _informed("H(a | b)", found, want, both)
+        yield _informed("H(a | b)", answer, want, both)
 
 
-def _entropy(a: Asked, s: Sequence[int]) -> Any:
+def _entropy(a: Exam, s: Sequence[int]) -> Any:
     value = explicit_information.entropy(a.e, s, a.levels)
     if value is None:
         return None
@@ -305,15 +307,15 @@ def _entropy(a: Asked, s: Sequence[int]) -> Any:
     return value
 
 
-def _informed(kind: str, found: Any, want: Any, s: Any) -> Line:
-    exact = found.kind == "exact"
+def _informed(kind: str, answer: Any, want: Any, s: Any) -> Line:
+    exact = answer.kind == "exact"
     if want is None:
-        # Neither a sum nor an integral: nothing is exact here.
+        # The true value is neither a sum nor an integral, so no answer may be exact.
         return Line(kind, exact, np.inf if exact else 0.0, str(s))
-    return Line(kind, exact, in_nats(float(found), want) if exact else 0.0, str(s))
+    return Line(kind, exact, in_nats(float(answer), want) if exact else 0.0, str(s))
 
 
-def divergences(a: Asked, other: pofx.Joint) -> Iterator[Line]:
+def divergences(a: Exam, other: pofx.Joint) -> Iterator[Line]:
     """KL from another distribution of the same columns, and from itself."""
     every = list(range(len(a.variables)))
     itself = a.p.ask("KL(p || q)", q=a.p)
@@ -321,12 +323,12 @@ def divergences(a: Asked, other: pofx.Joint) -> Iterator[Line]:
     q = explicit(other.model)
     for s in (every, [0]):
         names = ", ".join(a.name(j) for j in s)
-        found = a.p.ask(f"KL(p({names}) || q({names}))", q=other)
+        answer = a.p.ask(f"KL(p({names}) || q({names}))", q=other)
         want = explicit_information.kl(a.e, q, s, a.levels)
-        yield _informed("KL", found, want, s)
+        yield _informed("KL", answer, want, s)
 
 
-def cells(a: Asked) -> Iterator[Line]:
+def cells(a: Exam) -> Iterator[Line]:
     """Conditional means in missing cells, and the most probable row."""
     got = encode(a.p.schema, a.p.impute(a.table(a.x, a.seen)), unseen="missing")
     for row, seen, new in zip(a.x, a.seen, got):
@@ -336,8 +338,8 @@ def cells(a: Asked) -> Iterator[Line]:
                 slack = 4 * EPS * abs(a.value(j, new[j])) / a.variables[j].scale
                 error = max(abs(new[j] - grid.mean()) - slack, 0) / np.sqrt(grid.variance())
                 yield Line("impute", True, float(error), a.name(j))
-    whole = encode(a.p.schema, a.p.most_probable(a.table(a.x, a.seen)), unseen="missing")
-    for row, seen, new in zip(a.x, a.seen, whole):
+    completed = encode(a.p.schema, a.p.most_probable(a.table(a.x, a.seen)), unseen="missing")
+    for row, seen, new in zip(a.x, a.seen, completed):
         want = max(best(a.e, row, seen))
         here = a.e.joint(new[None], np.ones(len(row), bool)).max()
         yield Line("complete", True, float(max(want - here, 0) / max(1, abs(want))), str(seen))
@@ -351,12 +353,12 @@ def best(e: Explicit, row: np.ndarray, seen: np.ndarray) -> Iterator[Any]:
         for j, law in part.laws.items():
             if not seen[j]:
                 x[j] = _mode(law)
-        own = [i for i, j in enumerate(part.place) if not seen[j]]
-        for i in own:
+        missing = [i for i, j in enumerate(part.place) if not seen[j]]
+        for i in missing:
             law = part.law(part.place[i], x, seen)
             x[part.place[i]] = law.centre
-        if own and any(part.logs):
-            x = _log_modes(part, x, seen, own)
+        if missing and any(part.logs):
+            x = _log_modes(part, x, seen, missing)
         yield part.log_prob(x[None], np.ones(len(row), bool))[0] + weight
 
 
@@ -369,15 +371,15 @@ def _mode(law: Any) -> Any:
     return np.exp(law.centre - law.spread**2) if law.logs else law.centre
 
 
-def _log_modes(part: Any, x: np.ndarray, seen: np.ndarray, own: list[int]) -> np.ndarray:
-    """Modes of a block with log-normal columns, each given the others in turn until they rest."""
+def _log_modes(part: Any, x: np.ndarray, seen: np.ndarray, missing: list[int]) -> np.ndarray:
+    """The mode of a block with log-normal columns: each given the others, until they converge."""
     both = seen.copy()
-    for i in own:
+    for i in missing:
         j = part.place[i]
         x[j] = np.exp(x[j]) if part.logs[i] else x[j]
-    both[[part.place[i] for i in own]] = True
+    both[[part.place[i] for i in missing]] = True
     for _ in range(200):
-        for i in own:
+        for i in missing:
             j = part.place[i]
             law = part.law(j, x, both)
             x[j] = _mode(law)

@@ -1,4 +1,4 @@
-"""Every model's example, in both float widths, with one compiled log_prob for all laws."""
+"""The example of every model, in both float widths, with one compiled log_prob for all laws."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -20,8 +20,8 @@ TRACTABLE = {
 }
 STATISTICAL = discover("pofx.models", AbstractEMModel)
 ROWS = 4096
-FOLLOW = ("conditional", "continuous_mixture", "ppca", "stack")
-LONG = (
+DERIVED_MODELS = ("conditional", "continuous_mixture", "ppca", "stack")
+SLOW_LAWS = (
     "test_a_box_around_everything_is_no_evidence",
     "test_a_closed_divergence_is_what_draws_say",
     "test_kl_of_equals_is_zero_and_of_others_positive",
@@ -36,7 +36,7 @@ LONG = (
 
 @dataclass(frozen=True)
 class Case:
-    """A model under the laws."""
+    """A model under test, its columns, and the tolerance of its float width."""
 
     model: AbstractTractable
     columns: tuple
@@ -47,25 +47,25 @@ class Case:
         return len(self.columns)
 
     def log_prob(self, x, observed):
-        """log_prob of many rows, each with its own pattern, through one compiled shape."""
+        """log_prob of many rows, each with its own pattern, in blocks of one compiled shape."""
         x, observed = np.broadcast_arrays(x, observed)
         parts = []
         for begin in range(0, len(x), ROWS):
-            some, mask = x[begin : begin + ROWS], observed[begin : begin + ROWS]
-            n = len(some)
-            some = np.concatenate([some, np.zeros((ROWS - n, self.size))])
+            block, mask = x[begin : begin + ROWS], observed[begin : begin + ROWS]
+            n = len(block)
+            block = np.concatenate([block, np.zeros((ROWS - n, self.size))])
             mask = np.concatenate([mask, np.zeros((ROWS - n, self.size), bool)])
-            own = jnp.asarray(some, jnp.zeros(()).dtype)
-            parts.append(np.asarray(_log_prob(self.model, own, jnp.asarray(mask)))[:n])
+            rows = jnp.asarray(block, jnp.zeros(()).dtype)
+            parts.append(np.asarray(_log_prob(self.model, rows, jnp.asarray(mask)))[:n])
         return np.concatenate(parts).astype(np.float64)
 
     def sample(self, seed, n, x=None, observed=None):
-        """n draws; with x and observed, of the missing entries."""
+        """n draws of new rows, or of the missing entries of x if x and `observed` are given."""
         x = np.zeros(self.size) if x is None else x
         observed = np.zeros(self.size, bool) if observed is None else observed
         keys = jax.random.split(jax.random.key(seed), n)
-        own = jnp.asarray(x, jnp.zeros(()).dtype)
-        return np.asarray(_sample(self.model, keys, own, jnp.asarray(observed)), np.float64)
+        row = jnp.asarray(x, jnp.zeros(()).dtype)
+        return np.asarray(_sample(self.model, keys, row, jnp.asarray(observed)), np.float64)
 
 
 @eqx.filter_jit
@@ -86,23 +86,23 @@ def _case(name, wide, seed):
 
 @pytest.fixture(params=[False, True], ids=["float32", "float64"])
 def wide(request):
-    """Runs the law in float32, then in float64."""
+    """Runs the test in float32, then in float64."""
     with jax.enable_x64(request.param):
         yield request.param
 
 
 def pytest_collection_modifyitems(items):
-    """Laws run in one width quickly, in the other with the slow tests: each compiles anew.
+    """Marks as slow one of the two float widths of each law, because each width compiles anew.
 
-    So do both widths of models that are made of others, or are others by another name, whose laws
-    run quickly; and laws that others imply, or that draw much.
+    Slow in both widths are models that are made of others or are another model in other words, and
+    laws that other laws imply or that need many draws.
     """
     for item in items:
         if "laws" not in item.nodeid:
             continue
         hundreds_of_integrals = "draws_follow" in item.name
-        follows = any(f"[{name}-" in item.name for name in FOLLOW)
-        long = item.name.partition("[")[0] in LONG
+        follows = any(f"[{name}-" in item.name for name in DERIVED_MODELS)
+        long = item.name.partition("[")[0] in SLOW_LAWS
         width = "float32" if hundreds_of_integrals else "float64"
         if follows or long or width in item.name:
             item.add_marker(pytest.mark.slow)
@@ -116,5 +116,5 @@ def case(request, wide):
 
 @pytest.fixture(params=sorted(STATISTICAL))
 def statistical(request, wide):
-    """Each statistical model, and another instance to draw data from."""
+    """Each EM model, and another instance to draw data from."""
     return _case(request.param, wide, 0), _case(request.param, wide, 1)

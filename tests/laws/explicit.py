@@ -1,9 +1,9 @@
-"""The exact models as explicit finite mixtures, in extended precision, from their parameters alone.
+"""The exact models as explicit finite mixtures in extended precision, from their parameters.
 
-No function of pofx is called but the decoder of a continuous mixture. A part of such a mixture is a
-normal block, of numbers or their logarithms, beside columns that are independent given the part; a
-tree is one part for each joint state. Sums over a column are enumerations of its levels, counts and
-point masses, and Gauss-Legendre quadrature of its density.
+The only function of pofx that is called is the decoder of a continuous mixture. A part of a mixture
+is a normal block, of numbers or their logarithms, and columns that are independent given the part.
+A tree has one part per joint state. Sums over a column enumerate its levels, counts and point
+masses, and integrate its density by Gauss-Legendre quadrature.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,9 +20,9 @@ Real = np.longdouble
 LOG_2PI = np.log(2 * Real("3.14159265358979323846264338327950288"))
 NODES = 16
 REACH = 14
-"""Standard deviations of a density that are integrated."""
+"""The range over which a density is integrated, in standard deviations on each side."""
 TAIL = 1e-25
-"""Probability of a count or a gamma variable that is left out on each side."""
+"""The probability of a count or a gamma variable that is left out on each side."""
 
 
 def wide(a: Any) -> np.ndarray:
@@ -39,13 +39,13 @@ def logsumexp(a: np.ndarray, axis: int = -1) -> np.ndarray:
 
 
 def log_normalised(logits: Any, axis: int = -1) -> np.ndarray:
-    """Logarithms of weights that sum to one."""
+    """Log-weights, normalised so that the weights sum to one."""
     logits = wide(logits)
     return logits - np.expand_dims(logsumexp(logits, axis), axis)
 
 
 def cholesky(a: np.ndarray) -> np.ndarray:
-    """The lower Cholesky factor in extended precision, which LAPACK has none of."""
+    """The lower Cholesky factor in extended precision, which LAPACK does not have."""
     lower = np.zeros_like(a)
     for j in range(len(a)):
         lower[j, j] = np.sqrt(a[j, j] - lower[j, :j] @ lower[j, :j])
@@ -55,7 +55,7 @@ def cholesky(a: np.ndarray) -> np.ndarray:
 
 
 def forward(lower: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """lower⁻¹ b, of one column or many."""
+    """lower⁻¹ b, for one column or many."""
     out = np.zeros((len(lower), *b.shape[1:]), Real)
     for i in range(len(lower)):
         out[i] = (b[i] - np.tensordot(lower[i, :i], out[:i], 1)) / lower[i, i]
@@ -64,10 +64,11 @@ def forward(lower: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Law:
-    """One column: point masses, and a density of share exp(log_share).
+    """The distribution of one column: point masses, and a density of share exp(log_share).
 
-    `family` is a density of scipy, or None for a normal one of `centre` and `spread`; `logs` says
-    that it is a density of the logarithm. `counts` is scipy's law of counts beyond the points.
+    `family` is a density of scipy, or None for a normal density with mean `centre` and standard
+    deviation `spread`. With `logs` it is the density of the logarithm. `counts` is scipy's
+    distribution of the counts beyond the points.
     """
 
     points: np.ndarray = field(default_factory=lambda: np.zeros(0, Real))
@@ -80,10 +81,10 @@ class Law:
     counts: Any = None
 
     def log_value(self, x: np.ndarray) -> np.ndarray:
-        """The log-mass of a point, else the log-density."""
+        """The log-mass if x is a point mass, else the log-density."""
         out = self.log_density(x)
         for point, mass in zip(self.points, self.log_mass):
-            # Models may hold spikes, and see entries, in float32.
+            # Models may hold spikes and entries in float32.
             out = np.where(np.float32(x) == np.float32(point), mass, out)
         if self.counts is not None:
             out = np.where(x > self.points[-1], self.counts.logpmf(np.asarray(x, float)), out)
@@ -164,11 +165,11 @@ def _counted(law: Any) -> Law:
 def _inflated(base: Law, one: Any) -> Law:
     with np.errstate(divide="ignore"):
         shares = log_normalised(np.log(wide(one.probabilities)))
-    points, own = wide(one.points), shares[:-1]
+    points, log_masses = wide(one.points), shares[:-1]
     if base.log_share > -np.inf:
-        return Law(points, own, shares[-1], base.centre, base.spread, base.logs, base.family)
+        return Law(points, log_masses, shares[-1], base.centre, base.spread, base.logs, base.family)
     mass = base.log_mass + shares[-1]
-    for point, more in zip(points, own):
+    for point, more in zip(points, log_masses):
         mass = np.where(base.points == point, np.logaddexp(mass, more), mass)
     return Law(base.points, mass)
 
@@ -185,24 +186,24 @@ class Part:
     covariance: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), Real))
 
     def log_prob(self, x: np.ndarray, seen: np.ndarray) -> np.ndarray:
-        """log p(x_O) of rows that observe the same columns."""
+        """log p(x_O) of rows with the same observed columns."""
         total = np.zeros(len(x), Real)
         for j, law in self.laws.items():
             if seen[j]:
                 total = total + law.log_value(x[:, j])
-        own = [i for i, j in enumerate(self.place) if seen[j]]
-        if own:
-            y, volume = self._outward(x, own)
-            lower = cholesky(self.covariance[np.ix_(own, own)])
-            z = forward(lower, y.T - self.mean[own][:, None])
-            total = total - (z * z).sum(0) / 2 - len(own) * LOG_2PI / 2 - volume
+        observed = [i for i, j in enumerate(self.place) if seen[j]]
+        if observed:
+            y, volume = self._outward(x, observed)
+            lower = cholesky(self.covariance[np.ix_(observed, observed)])
+            z = forward(lower, y.T - self.mean[observed][:, None])
+            total = total - (z * z).sum(0) / 2 - len(observed) * LOG_2PI / 2 - volume
             total = total - np.log(np.diag(lower)).sum()
         return total
 
-    def _outward(self, x: np.ndarray, own: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        y = x[:, [self.place[i] for i in own]].copy()
+    def _outward(self, x: np.ndarray, indices: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        y = x[:, [self.place[i] for i in indices]].copy()
         volume = np.zeros(len(x), Real)
-        for at, i in enumerate(own):
+        for at, i in enumerate(indices):
             if self.logs[i]:
                 y[:, at] = np.log(y[:, at])
                 volume = volume + y[:, at]
@@ -213,27 +214,27 @@ class Part:
         if j in self.laws:
             return self.laws[j]
         i = self.place.index(j)
-        own = [k for k, at in enumerate(self.place) if seen[at] and at != j]
+        observed = [k for k, at in enumerate(self.place) if seen[at] and at != j]
         centre, variance = self.mean[i], self.covariance[i, i]
-        if own:
-            y, _ = self._outward(x[None], own)
-            lower = cholesky(self.covariance[np.ix_(own, own)])
-            half = forward(lower, self.covariance[own, i])
-            centre = centre + half @ forward(lower, y[0] - self.mean[own])
+        if observed:
+            y, _ = self._outward(x[None], observed)
+            lower = cholesky(self.covariance[np.ix_(observed, observed)])
+            half = forward(lower, self.covariance[observed, i])
+            centre = centre + half @ forward(lower, y[0] - self.mean[observed])
             variance = variance - half @ half
         return Law(log_share=Real(0), centre=centre, spread=np.sqrt(variance), logs=self.logs[i])
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Values of one column with their probabilities: masses, and nodes of quadrature."""
+    """Values of one column with their probabilities: point masses and quadrature nodes."""
 
     x: np.ndarray
     p: np.ndarray
     log_density: np.ndarray
 
     def inside(self, low: float, high: float) -> Any:
-        """P(low < X <= high); the ends must have been asked for as breaks."""
+        """P(low < X <= high); the grid must have been made with these ends as breaks."""
         return self.p[(self.x > low) & (self.x <= high)].sum()
 
     def mean(self) -> Any:
@@ -246,13 +247,13 @@ class Grid:
 
     def entropy(self) -> Any:
         """-E log p(X)."""
-        some = self.p > 0
-        return -self.p[some] @ self.log_density[some]
+        positive = self.p > 0
+        return -self.p[positive] @ self.log_density[positive]
 
 
 @dataclass(frozen=True, eq=False)
 class Explicit:
-    """p(x) = Σ_k w_k p_k(x) of `size` columns, the entries that models see."""
+    """p(x) = Σ_k w_k p_k(x) of `size` columns, in the units of the model's entries."""
 
     parts: Sequence[Part]
     size: int
@@ -277,20 +278,20 @@ class Explicit:
         share = self.joint(x[None], seen)[0]
         share = share - logsumexp(share)
         laws: dict[int, tuple[Law, Any]] = {}
-        for part, own in zip(self.parts, share):
-            if own < -200:
+        for part, weight in zip(self.parts, share):
+            if weight < -200:
                 continue
             law = part.law(j, wide(x), seen)
             known = laws.get(id(law), (law, -np.inf))[1]
-            laws[id(law)] = law, np.logaddexp(known, own)
+            laws[id(law)] = law, np.logaddexp(known, weight)
         return grid([law for law, _ in laws.values()], [w for _, w in laws.values()], breaks)
 
     def box(self, x: np.ndarray, seen: np.ndarray, event: Mapping[int, tuple]) -> Any:
         """p(x_O, each x_j of the event in (low, high])."""
         joint, known = self.joint(x[None], seen)[0], {}
         total = Real(0)
-        for part, own in zip(self.parts, joint):
-            inside = np.exp(own)
+        for part, weight in zip(self.parts, joint):
+            inside = np.exp(weight)
             for j, (low, high) in event.items():
                 law = part.law(j, wide(x), seen)
                 key = id(law), j
@@ -302,7 +303,7 @@ class Explicit:
 
 
 def grid(laws: Sequence[Law], shares: Sequence[Any], breaks: Iterable[float] = ()) -> Grid:
-    """The mixture of some laws of one column as values and probabilities."""
+    """The mixture of laws of one column, as values and probabilities."""
     points = np.unique(np.concatenate([law.points for law in laws]))
     masses = [
         np.array([_mass(law, point) for point in points], Real).reshape(len(points)) for law in laws
@@ -339,7 +340,7 @@ def _mass(law: Law, point: Any) -> Any:
 
 
 def explicit(model: Any) -> Explicit:
-    """A model of pofx, written out. A new exact model is told here what its density is."""
+    """The explicit form of a model of pofx. A new exact model must be added to `PARTS`."""
     parts = PARTS[type(model).__name__](model)
     return Explicit(parts, model.size)
 
@@ -379,7 +380,7 @@ def _independent(p: Any) -> list[Part]:
 
 def _correlated(p: Any) -> list[Part]:
     others = [j for j in range(p.size) if j not in p.place]
-    laws = {others[i]: law for i, law in _laws(p.rest).items()} if p.rest else {}
+    laws = {others[i]: law for i, law in _laws(p.independent).items()} if p.independent else {}
     normal = wide(p.normal.mean), wide(p.normal.covariance)
     return [Part(Real(0), laws, p.place, p.logs, *normal)]
 
@@ -395,16 +396,16 @@ def _one(stacked: Any, k: int) -> Any:
 def _mixture(p: Any) -> list[Part]:
     weights = log_normalised(p.log_weights)
     inner = _slices(p.parts, len(weights))
-    return [_weighted(w, part) for w, own in zip(weights, inner) for part in own]
+    return [_weighted(w, part) for w, inner_parts in zip(weights, inner) for part in inner_parts]
 
 
 def _chain(p: Any) -> list[Part]:
     weights = log_normalised(p.log_prior)
     parts = []
-    for level, (w, own) in enumerate(zip(weights, _slices(p.parts, len(weights)))):
+    for level, (w, inner_parts) in enumerate(zip(weights, _slices(p.parts, len(weights)))):
         point = Law(wide(np.arange(len(weights))), np.full(len(weights), -np.inf, Real))
         point.log_mass[level] = 0
-        for part in own:
+        for part in inner_parts:
             laws = {j + (j >= p.on): law for j, law in part.laws.items()}
             place = tuple(j + (j >= p.on) for j in part.place)
             parts.append(_weighted(w, part, laws={**laws, p.on: point}, place=place))
@@ -412,7 +413,7 @@ def _chain(p: Any) -> list[Part]:
 
 
 def _tree(p: Any) -> list[Part]:
-    """One part for each joint state of the nodes."""
+    """One part per joint state of the nodes."""
     log_t, parents = wide(p.tree.log_transition), p.tree.parents
     place = {j: i for i, j in enumerate(p.hidden)}
     laws: list[list[Law]] = []

@@ -1,4 +1,4 @@
-"""Entropies and divergences of explicit mixtures, where enumeration and quadrature give them."""
+"""Entropies and divergences of explicit mixtures, by enumeration and quadrature."""
 
 from collections.abc import Sequence
 from itertools import product
@@ -9,20 +9,22 @@ import numpy as np
 from .explicit import LOG_2PI, Explicit, Grid, Law, Part, Real, cholesky, forward, grid, logsumexp
 
 
-def entropy(e: Explicit, asked: Sequence[int], levels: dict[int, int]) -> Any:
-    """H of the asked columns in entry units, None where it is neither a sum nor one integral."""
-    return _expected(e, None, asked, levels)
+def entropy(e: Explicit, columns: Sequence[int], levels: dict[int, int]) -> Any:
+    """H of the columns in entry units; None if it is neither a sum nor one integral."""
+    return _expected(e, None, columns, levels)
 
 
-def kl(p: Explicit, q: Explicit, asked: Sequence[int], levels: dict[int, int]) -> Any:
-    """KL(p || q) over the asked columns, None where it is neither a sum nor one integral."""
-    return _expected(p, q, asked, levels)
+def kl(p: Explicit, q: Explicit, columns: Sequence[int], levels: dict[int, int]) -> Any:
+    """KL(p || q) over the columns; None if it is neither a sum nor one integral."""
+    return _expected(p, q, columns, levels)
 
 
-def _expected(p: Explicit, q: Explicit | None, asked: Sequence[int], levels: dict[int, int]) -> Any:
-    """E_p[-log p], or E_p[log p - log q]: over joint levels, then over what is left of columns."""
-    discrete = [j for j in asked if j in levels]
-    others = [j for j in asked if j not in levels]
+def _expected(
+    p: Explicit, q: Explicit | None, columns: Sequence[int], levels: dict[int, int]
+) -> Any:
+    """E_p[-log p], or E_p[log p - log q]: over joint levels, then over the other columns."""
+    discrete = [j for j in columns if j in levels]
+    others = [j for j in columns if j not in levels]
     seen = np.zeros(p.size, bool)
     seen[discrete] = True
     total = Real(0)
@@ -52,7 +54,7 @@ Merged = list[tuple[Part, Any]]
 
 
 def _merged(e: Explicit, log_weights: np.ndarray, others: Sequence[int]) -> Merged:
-    """The parts that tell these columns apart, with their weights."""
+    """The parts that differ in these columns, with their summed weights."""
     groups: dict[tuple, tuple[Part, Any]] = {}
     for part, w in zip(e.parts, log_weights):
         if w < -200:
@@ -75,8 +77,8 @@ def _inner(p: Merged, q: Merged | None, others: Sequence[int]) -> Any:
         if j in one.laws:
             second = None if other is None else [(other, Real(0))]
             total = total + _on_a_line([(one, Real(0))], second, j)
-    own = [j for j in others if j in one.place]
-    return total + _normal(one, other, own) if own else total
+    block = [j for j in others if j in one.place]
+    return total + _normal(one, other, block) if block else total
 
 
 def _on_a_line(p: Merged, q: Merged | None, j: int) -> Any:
@@ -86,8 +88,8 @@ def _on_a_line(p: Merged, q: Merged | None, j: int) -> Any:
     laws, shares = _laws(q, j)
     each = np.stack([law.log_value(first.x) for law in laws])
     log_q = logsumexp(shares[:, None] + each, 0)
-    some = first.p > 0
-    return first.p[some] @ (first.log_density[some] - log_q[some])
+    positive = first.p > 0
+    return first.p[positive] @ (first.log_density[positive] - log_q[positive])
 
 
 def _laws(parts: Merged, j: int) -> tuple[list[Law], np.ndarray]:
@@ -103,16 +105,16 @@ def _grid(parts: Merged, j: int) -> Grid:
 
 
 def _normal(one: Part, other: Part | None, columns: Sequence[int]) -> Any:
-    """H of the normal block in units of x, or the KL of two, by traces and determinants."""
+    """H of a normal block in units of x, or the KL of two blocks, by traces and determinants."""
     i = [one.place.index(j) for j in columns]
-    own = cholesky(one.covariance[np.ix_(i, i)])
-    half = np.log(np.diag(own)).sum()
+    lower_of_one = cholesky(one.covariance[np.ix_(i, i)])
+    half = np.log(np.diag(lower_of_one)).sum()
     if other is None:
         volume = sum((one.mean[k] for k in i if one.logs[k]), Real(0))
         return len(i) * (1 + LOG_2PI) / 2 + half + volume
     k = [other.place.index(j) for j in columns]
     lower = cholesky(other.covariance[np.ix_(k, k)])
-    ratio = forward(lower, own)
+    ratio = forward(lower, lower_of_one)
     move = forward(lower, one.mean[i] - other.mean[k])
     quadratic = (ratio**2).sum() + move @ move - len(i)
     return quadratic / 2 + np.log(np.diag(lower)).sum() - half

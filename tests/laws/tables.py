@@ -1,4 +1,4 @@
-"""Small tables, ordinary and nasty, and exact models of them: what the law of exactness asks."""
+"""Small tables, ordinary and degenerate, and exact models of them, for the test of exactness."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import numpy as np
 import pofx
 
 REALS = ("gaussian", "ppca", "factor_analysis")
-"""Models of real columns alone."""
+"""Models that support real columns only."""
 
 OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "independent": ("independent", {}),
@@ -34,17 +34,17 @@ OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "stack": ("stack", {"components": 2, "states": 2}),
 }
-"""A name for the table of results: the model and its options."""
+"""The model and the options of each name in the table of results."""
 
 
 def real(name: str) -> bool:
-    """Whether a model carries real columns alone."""
+    """Whether a model supports real columns only."""
     _, options = OPTIONS[name]
     return name in REALS or options.get("part") in REALS
 
 
 def shapes(name: str) -> tuple[str, ...]:
-    """The shapes of tables that a model is asked about; "small" has the fewest columns."""
+    """The shapes of tables that a model is tested on; "small" has the fewest columns."""
     if real(name):
         return ("small", "three rows", "nearly singular")
     levels = ("200 levels", "one level", "spikes")
@@ -53,20 +53,20 @@ def shapes(name: str) -> tuple[str, ...]:
 
 
 BY_LEVELS = ("independent", "chow_liu_tree", "class-conditional", "mixture", "correlated")
-"""Models that are asked about columns of very many levels, of one, and of point masses."""
+"""Models that are tested on columns with 200 levels, with one level, and with point masses."""
 
 
 def table(name: str, shape: str, seed: int) -> dict[str, Any]:
-    """A table of that shape, for a model."""
+    """A table of this shape, for a model."""
     if real(name):
         rows, near = (3 if shape == "three rows" else 40), 0.3
         return reals(seed, rows, near=1e-3 if shape == "nearly singular" else near)
     levels = {"200 levels": 200, "one level": 1}.get(shape, 3)
     rows = {"three rows": 3, "200 levels": 400}.get(shape, 40)
     missing, spikes = (0.0 if levels == 200 else 0.1), (0.4 if shape == "spikes" else 0.0)
-    whole = mixed(seed, rows, levels, missing, spikes)
+    mixed_table = mixed(seed, rows, levels, missing, spikes)
     columns = {"small": "ay", "200 levels": "acy", "one level": "acy", "spikes": "by"}
-    return {name: whole[name] for name in columns.get(shape, "abny")}
+    return {name: mixed_table[name] for name in columns.get(shape, "abny")}
 
 
 def mixed(
@@ -98,7 +98,7 @@ SCHEMA = {"a": "real", "b": "positive", "n": "count", "c": "categorical", "y": "
 
 
 def reals(seed: int, rows: int, columns: int = 3, near: float = 0.3) -> dict[str, Any]:
-    """Real columns of unlike units, `near` how far they are from one quantity."""
+    """Real columns in different units: one common quantity plus noise of scale `near`."""
     rng = np.random.default_rng(seed)
     common = rng.normal(size=(rows, 1))
     x = common + near * rng.normal(size=(rows, columns))
@@ -109,7 +109,7 @@ def reals(seed: int, rows: int, columns: int = 3, near: float = 0.3) -> dict[str
 
 
 def fitted(name: str, table: dict[str, Any], seed: int = 0, **more: Any) -> pofx.Joint:
-    """A model learned in few steps: any parameters serve."""
+    """A model learned in few steps, because the test is valid for any parameters."""
     model, options = OPTIONS[name]
     names = table.keys()
     schema = {n: kind for n, kind in SCHEMA.items() if n in names}

@@ -1,4 +1,4 @@
-"""What is called exact is right: every kind of answer against enumeration and quadrature."""
+"""Answers that are called exact are right: each kind against enumeration and quadrature."""
 
 import warnings
 from dataclasses import replace
@@ -17,7 +17,8 @@ from .explicit import PARTS, explicit
 
 TOLERANCE = {"wide": 1e-10, "narrow": 1e-5}
 NEARLY_SINGULAR = 1e-8
-"""In standard deviations given the rest: a covariance in float64 of condition 1e6 says no more."""
+"""The tolerance for a covariance of condition number 1e6 in float64, in standard deviations given
+the other columns."""
 QUICK = ("class-conditional",)
 
 
@@ -30,7 +31,7 @@ def rows_of(case, seed, n=24):
 
 
 def test_every_exact_model_is_written_out():
-    """A new one is added to `explicit.py`; a conditional is a ratio of two densities."""
+    """A new model must be added to `explicit.py`; a conditional is a ratio of two densities."""
     assert {cls.__name__ for cls in TRACTABLE.values()} == {*PARTS, "Conditional"}
 
 
@@ -46,7 +47,7 @@ def test_log_prob_is_that_of_the_explicit_density(case):
 
 
 def test_the_explicit_density_keeps_the_sum_rule():
-    """Its marginals are its own integrals: what all else here is judged by."""
+    """Marginals of the explicit density are its integrals; all tests here rely on this."""
     with jax.enable_x64(True):
         for name in ("correlated", "chow_liu_tree", "gaussian"):
             e = explicit(TRACTABLE[name].example(jax.random.key(0)).model)
@@ -99,7 +100,7 @@ CASES = (
     ("mixture", "spikes", "wide"),
     ("mixture", "small", "narrow"),
 )
-"""A model of each kind and a few nasty tables; `benchmarks/exactness.py` asks about all of them."""
+"""A model of each kind on a few degenerate tables; `benchmarks/exactness.py` tests all of them."""
 
 
 def cases():

@@ -1,4 +1,4 @@
-"""The laws that weighted draws keep, held against every inexact model and its guide."""
+"""The laws of weighted draws, for every approximate model and a proposal."""
 
 from functools import cache
 from itertools import product
@@ -18,7 +18,7 @@ from pofx.core.abstract_approximate import (
 )
 from pofx.core.registry import discover
 from pofx.core.rows import make_rows
-from pofx.joint import model_file
+from pofx.joint.model_file import read_model_file, write_model_file
 from pofx.models.importance_sampled import ImportanceSampled
 from pofx.models.independent import Independent
 
@@ -28,9 +28,9 @@ DRAWS = 20_000
 
 @cache
 def example(name, wide):
-    """A model, its columns, and independent columns learned from its draws as a guide."""
+    """A model, its columns, and independent columns learned from its draws as the proposal."""
     model, columns = INEXACT[name].example(jax.random.key(0))
-    x = np.asarray(drawn(model, jax.random.split(jax.random.key(9), 2000)), np.float64)
+    x = np.asarray(draw_rows(model, jax.random.split(jax.random.key(9), 2000)), np.float64)
     data = make_rows(x)
     proposal = Independent.from_data(jax.random.key(0), data, columns)
     return model, columns, proposal.m_step(data.sum(proposal.expected_statistics)[0]), x
@@ -48,7 +48,7 @@ def case(request, wide):
 
 
 @eqx.filter_jit
-def drawn(model, keys):
+def draw_rows(model, keys):
     return jax.lax.map(model.draw, keys, batch_size=500)
 
 
@@ -61,12 +61,12 @@ def weighted(model, proposal, keys, x, observed):
 
 
 def weights(case, x, observed, seed=1, draws=DRAWS):
-    """Draws of what is missing, and their weights relative to nothing."""
+    """Draws of the missing entries, and their weights."""
     model, _, proposal, _ = case
     keys = jax.random.split(jax.random.key(seed), draws)
-    own = jnp.asarray(np.where(observed, x, 0), jnp.zeros(()).dtype)
-    whole, log_w = weighted(model, proposal, keys, own, jnp.asarray(observed))
-    return np.asarray(whole, np.float64), np.exp(np.asarray(log_w, np.float64))
+    row = jnp.asarray(np.where(observed, x, 0), jnp.zeros(()).dtype)
+    completed, log_w = weighted(model, proposal, keys, row, jnp.asarray(observed))
+    return np.asarray(completed, np.float64), np.exp(np.asarray(log_w, np.float64))
 
 
 def test_weights_of_new_rows_average_to_one(case):
@@ -78,13 +78,13 @@ def test_weights_of_new_rows_average_to_one(case):
 
 def test_draws_are_those_that_weights_point_to(case):
     x, w = weights(case, np.zeros(case[0].size), np.zeros(case[0].size, bool))
-    own, share = case[3], w / w.sum()
+    draws, share = case[3], w / w.sum()
     for power in (1, 2):
         expected = share @ x**power
         error = np.sqrt(share**2 @ (x**power - expected) ** 2)
-        error = np.hypot(error, (own**power).std(0) / np.sqrt(len(own)))
+        error = np.hypot(error, (draws**power).std(0) / np.sqrt(len(draws)))
         # Chains of a Markov sampler are not independent draws.
-        assert (np.abs((own**power).mean(0) - expected) < 6 * error + 0.05).all()
+        assert (np.abs((draws**power).mean(0) - expected) < 6 * error + 0.05).all()
 
 
 def test_a_complete_row_has_its_density(case):
@@ -93,33 +93,35 @@ def test_a_complete_row_has_its_density(case):
         _, w = weights(case, row, np.ones(model.size, bool))
         if isinstance(model, AbstractPointwise):
             assert w == pytest.approx(w[0], rel=1e-4)
-            own = jnp.asarray(row, jnp.zeros(()).dtype)
-            assert np.log(w[0]) == pytest.approx(float(model.log_density(own)), rel=1e-3, abs=1e-3)
+            complete = jnp.asarray(row, jnp.zeros(()).dtype)
+            assert np.log(w[0]) == pytest.approx(
+                float(model.log_density(complete)), rel=1e-3, abs=1e-3
+            )
 
 
 def test_what_is_drawn_directly_has_one_weight(case):
-    """And one draw is what is answered then."""
+    """A direct conditional has one weight for all draws, and answers need one draw."""
     model, _, proposal, x = case
     if not isinstance(model, AbstractDirectConditionals):
         pytest.skip("it draws from no conditional as it is")
     p = ImportanceSampled(model, proposal, jax.random.key_data(jax.random.key(3)))
     ask = eqx.filter_jit(lambda p, x, o: (p.log_prob(x, o), p.sample(jax.random.key(1), x, o)))
-    row, found = jnp.asarray(x[0], jnp.zeros(()).dtype), 0
+    row, count = jnp.asarray(x[0], jnp.zeros(()).dtype), 0
     for observed in product((False, True), repeat=model.size):
         seen = jnp.array(observed)
-        if model.directly(seen) and any(observed):
-            drawn, w = weights(case, x[0], np.array(observed), draws=100)
+        if model.draws_exactly(seen) and any(observed):
+            draws, w = weights(case, x[0], np.array(observed), draws=100)
             assert w == pytest.approx(w[0], rel=1e-4)
-            log_prob, one = ask(p, row, seen)
+            log_prob, draw = ask(p, row, seen)
             assert float(log_prob) == pytest.approx(np.log(w[0]), rel=1e-4, abs=1e-5)
-            assert len(np.unique(drawn[:, ~np.array(observed)], axis=0)) > 1
-            assert (one[seen] == row[seen]).all()
-            found += 1
-    assert found
+            assert len(np.unique(draws[:, ~np.array(observed)], axis=0)) > 1
+            assert (draw[seen] == row[seen]).all()
+            count += 1
+    assert count
 
 
 def test_sum_rule_within_the_error(case):
-    """Σ or ∫ of the estimates over one entry is the estimate without it."""
+    """The sum or integral of the estimates over one entry is the estimate without that entry."""
     model, columns, _, x = case
     row, observed = x[0], np.ones(model.size, bool)
     column = columns[-1]
@@ -132,9 +134,9 @@ def test_sum_rule_within_the_error(case):
         step = points[1] - points[0]
     total, variance = 0.0, 0.0
     for point in points:
-        _, own = small(case, np.r_[row[:-1], point])
-        total += own.mean() * step
-        variance += own.var() / len(own) * step**2
+        _, point_weights = small(case, np.r_[row[:-1], point])
+        total += point_weights.mean() * step
+        variance += point_weights.var() / len(point_weights) * step**2
     error = np.hypot(w.std() / np.sqrt(len(w)), np.sqrt(variance))
     assert total == pytest.approx(w.mean(), abs=5 * error + 0.01 * w.mean())
 
@@ -142,25 +144,25 @@ def test_sum_rule_within_the_error(case):
 def small(case, row):
     model, _, proposal, _ = case
     keys = jax.random.split(jax.random.key(2), 2 if isinstance(model, AbstractPointwise) else 2000)
-    own = jnp.asarray(row, jnp.zeros(()).dtype)
-    whole, log_w = weighted(model, proposal, keys, own, jnp.ones(model.size, bool))
-    return np.asarray(whole), np.exp(np.asarray(log_w, np.float64))
+    complete = jnp.asarray(row, jnp.zeros(()).dtype)
+    completed, log_w = weighted(model, proposal, keys, complete, jnp.ones(model.size, bool))
+    return np.asarray(completed), np.exp(np.asarray(log_w, np.float64))
 
 
 def test_missing_entries_may_hold_anything_and_observed_ones_stay(case):
     model, _, proposal, x = case
     p = ImportanceSampled(model, proposal, jax.random.key_data(jax.random.key(3)))
     observed = np.arange(model.size) > 0
-    whole = jnp.asarray(x[0], jnp.zeros(()).dtype)
+    row = jnp.asarray(x[0], jnp.zeros(()).dtype)
     ask = eqx.filter_jit(lambda p, x, o: (p.log_prob(x, o), p.sample(jax.random.key(1), x, o)))
-    one, draw = ask(p, whole, jnp.asarray(observed))
-    other, again = ask(p, whole.at[0].set(jnp.nan), jnp.asarray(observed))
-    assert float(one) == float(other)
-    assert (draw == again).all()
-    assert (draw[1:] == whole[1:]).all()
-    gradient = eqx.filter_grad(lambda p, x: p.log_prob(x, jnp.asarray(observed)))(p, whole)
+    log_p, draw = ask(p, row, jnp.asarray(observed))
+    log_p_again, draw_again = ask(p, row.at[0].set(jnp.nan), jnp.asarray(observed))
+    assert float(log_p) == float(log_p_again)
+    assert (draw == draw_again).all()
+    assert (draw[1:] == row[1:]).all()
+    gradient = eqx.filter_grad(lambda p, x: p.log_prob(x, jnp.asarray(observed)))(p, row)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
-    assert float(ask(p, whole, jnp.zeros(model.size, bool))[0]) == 0
+    assert float(ask(p, row, jnp.zeros(model.size, bool))[0]) == 0
 
 
 def test_files_keep_every_bit(case, tmp_path):
@@ -168,10 +170,10 @@ def test_files_keep_every_bit(case, tmp_path):
     p = ImportanceSampled(model, proposal, jax.random.key_data(jax.random.key(3)))
     assert isinstance(p, AbstractImportanceSampled)
     header = {"schema": {}, "fixed": [], "evidence": [], "fit": {}}
-    model_file.save(tmp_path / "p.pofx", p, header)
-    q, _ = model_file.load(tmp_path / "p.pofx")
-    for own, other in zip(jax.tree.leaves(p), jax.tree.leaves(q), strict=True):
-        np.testing.assert_array_equal(own, other)
+    write_model_file(tmp_path / "p.pofx", p, header)
+    q, _ = read_model_file(tmp_path / "p.pofx")
+    for saved, loaded in zip(jax.tree.leaves(p), jax.tree.leaves(q), strict=True):
+        np.testing.assert_array_equal(saved, loaded)
     row, observed = jnp.asarray(x[0], jnp.zeros(()).dtype), jnp.arange(p.size) > 0
     ask = eqx.filter_jit(lambda p: p.log_prob(row, observed))
     assert float(ask(p)) == float(ask(q))

@@ -1,4 +1,4 @@
-"""The laws of learning, held against every statistical model."""
+"""The laws of learning, for every EM model."""
 
 from dataclasses import replace
 
@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from pofx.core.rows import make_rows
-from pofx.learn.em import em, step
+from pofx.learn.em import em_step, fit_em
 
 
 def table(case, n=60, missing=0.25, seed=0):
-    """Rows of a model with holes in them."""
+    """Rows of a model with missing cells."""
     x = case.sample(seed, n)
     holes = np.random.default_rng(seed).random(x.shape) < missing
     return np.where(holes, np.nan, x)
@@ -22,7 +22,7 @@ def table(case, n=60, missing=0.25, seed=0):
 def log_likelihoods(model, data, steps=6):
     seen = []
     for _ in range(steps):
-        model, value = step(model, data)
+        model, value = em_step(model, data)
         seen.append(float(value))
     return np.array(seen)
 
@@ -38,9 +38,9 @@ def test_no_step_lowers_the_likelihood(statistical):
 def test_likelihood_of_the_statistics_is_that_of_log_prob(statistical):
     case, other = statistical
     x = table(other)
-    _, value = step(case.model, make_rows(x))
-    own = case.log_prob(np.nan_to_num(x), ~np.isnan(x)).mean()
-    assert float(value) == pytest.approx(own, rel=10 * case.tolerance)
+    _, value = em_step(case.model, make_rows(x))
+    mean_log_prob = case.log_prob(np.nan_to_num(x), ~np.isnan(x)).mean()
+    assert float(value) == pytest.approx(mean_log_prob, rel=10 * case.tolerance)
 
 
 def test_weights_equal_repetition_and_zero_weights_count_for_nothing(statistical):
@@ -48,16 +48,16 @@ def test_weights_equal_repetition_and_zero_weights_count_for_nothing(statistical
     x = table(other, n=24)
     times = np.random.default_rng(1).integers(0, 4, len(x)).astype(float)
     x[times == 0] = 1e3 * np.isfinite(x[times == 0])
-    weighted, _ = step(case.model, make_rows(x, weight=times))
-    repeated, _ = step(case.model, make_rows(np.repeat(x, times.astype(int), 0)))
+    weighted, _ = em_step(case.model, make_rows(x, weight=times))
+    repeated, _ = em_step(case.model, make_rows(np.repeat(x, times.astype(int), 0)))
     same(weighted, repeated, 100 * case.tolerance)
 
 
 def test_order_of_rows_does_not_matter(statistical):
     case, other = statistical
     x = table(other)
-    forward, _ = step(case.model, make_rows(x))
-    backward, _ = step(case.model, make_rows(x[::-1]))
+    forward, _ = em_step(case.model, make_rows(x))
+    backward, _ = em_step(case.model, make_rows(x[::-1]))
     same(forward, backward, 100 * case.tolerance)
 
 
@@ -68,17 +68,17 @@ def test_shared_and_own_patterns_agree(statistical):
     weight = jnp.linspace(0.5, 2, 8, dtype=x.dtype)
     statistics = eqx.filter_jit(case.model.expected_statistics)
     shared = statistics(x, observed, weight)
-    own = statistics(x, jnp.tile(observed, (8, 1)), weight)
-    same(shared, own, 100 * case.tolerance)
+    separate = statistics(x, jnp.tile(observed, (8, 1)), weight)
+    same(shared, separate, 100 * case.tolerance)
 
 
 def test_learning_from_many_draws_finds_the_model(statistical):
     case, other = statistical
     x = other.sample(3, 3000)
-    fit = em(case.model, make_rows(x), steps=500, tolerance=1e-4)
+    fit = fit_em(case.model, make_rows(x), steps=500, tolerance=1e-4)
     assert fit.converged
-    own = other.log_prob(x, np.ones_like(x, bool)).mean()
-    assert fit.log_likelihood > own - 0.02
+    mean_log_prob = other.log_prob(x, np.ones_like(x, bool)).mean()
+    assert fit.log_likelihood > mean_log_prob - 0.02
 
 
 def test_empty_statistics_leave_a_model_that_still_answers(statistical):
@@ -97,7 +97,7 @@ def test_empty_statistics_leave_a_model_that_still_answers(statistical):
 
 
 def same(a, b, tolerance):
-    """Leaves agree, relative to the size of each."""
+    """Asserts that leaves agree, relative to the size of each."""
     for one, other in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
         one, other = np.asarray(one, float), np.asarray(other, float)
         with np.errstate(invalid="ignore"):

@@ -1,4 +1,4 @@
-"""The laws of probability, held against every tractable model."""
+"""The laws of probability, for every tractable model."""
 
 import equinox as eqx
 import jax
@@ -16,13 +16,13 @@ GRID = 801
 
 
 def support(case, j):
-    """Points of column j and their weights in a sum or a trapezoid integral over it."""
+    """Points of column j, and their weights in a sum or a trapezoidal integral over it."""
     column = case.columns[j]
     if column.discrete:
         return np.arange(column.levels), np.ones(column.levels)
     draws, positive = case.sample(99, 2000)[:, j], column.kind == "positive"
-    own = np.log(draws) if positive else draws
-    points = own.mean() + 12 * own.std() * np.linspace(-1, 1, GRID)
+    values = np.log(draws) if positive else draws
+    points = values.mean() + 12 * values.std() * np.linspace(-1, 1, GRID)
     step = np.full(GRID, points[1] - points[0])
     return (np.exp(points), step * np.exp(points)) if positive else (points, step)
 
@@ -57,13 +57,13 @@ def test_product_rule_by_the_conditional_as_a_model(case):
     for row, o in zip(x, observed):
         if not o.any() or o.all():
             continue
-        given = condition(case.model, row, o, ~o)
-        assert given.size == (~o).sum()
-        own = jnp.asarray(row[~o], jnp.zeros(()).dtype)
+        conditional = condition(case.model, row, o, ~o)
+        assert conditional.size == (~o).sum()
+        missing = jnp.asarray(row[~o], jnp.zeros(()).dtype)
         joint, evidence = case.log_prob(np.stack([row, row]), np.stack([o | True, o]))
         expected = joint - evidence
         tolerance = max(case.tolerance, 1e-7) * (1 + abs(joint) + abs(evidence))
-        assert float(given.log_prob(own)) == pytest.approx(expected, abs=tolerance)
+        assert float(conditional.log_prob(missing)) == pytest.approx(expected, abs=tolerance)
 
 
 def test_marginal_as_a_model(case):
@@ -73,16 +73,16 @@ def test_marginal_as_a_model(case):
             continue
         nothing = np.zeros(case.size, bool)
         marginal = condition(case.model, row, nothing, o)
-        own = jnp.asarray(row[o], jnp.zeros(()).dtype)
+        values = jnp.asarray(row[o], jnp.zeros(()).dtype)
         expected = case.log_prob(row[None], o[None])[0]
         tolerance = max(case.tolerance, 1e-7) * (1 + abs(expected))
-        assert float(marginal.log_prob(own)) == pytest.approx(expected, abs=tolerance)
+        assert float(marginal.log_prob(values)) == pytest.approx(expected, abs=tolerance)
 
 
 def integral_transforms(case, draws, observed, seed):
-    """P(X_j <= x_j | the entries before it) of each draw, uniform where draws follow the density.
+    """P(X_j <= x_j | earlier entries) of each draw, uniform if draws follow the density.
 
-    Of a discrete column, uniform within the step that the draw takes (Rosenblatt 1952).
+    For a discrete column, it is uniform within the step of the draw (Rosenblatt 1952).
     """
     rng = np.random.default_rng(seed)
     before = np.tile(observed, (len(draws), 1))
@@ -150,11 +150,13 @@ def test_wrong_shape_raises(case):
 
 
 def test_exact_entropy_is_what_draws_say(case):
-    asked = np.arange(case.size) < max(case.size - 1, 1)
-    value = information.exact_entropy(case.model, case.columns, asked)
+    target_mask = np.arange(case.size) < max(case.size - 1, 1)
+    value = information.exact_entropy(case.model, case.columns, target_mask)
     if value is None:
         pytest.skip("no closed form")
-    draw = information.LogRatio.of(case.model, case.columns, np.array([-1.0]), asked[None], {})
+    draw = information.LogRatio.from_terms(
+        case.model, case.columns, np.array([-1.0]), target_mask[None], {}
+    )
     estimate = monte_carlo(jax.random.key(9), draw, stderr=None, max_draws=2048)
     assert value.kind == "exact"
     assert abs(float(value) - float(estimate)) < 4 * estimate.stderr
@@ -175,8 +177,8 @@ def test_a_ratio_of_densities_is_their_difference_where_that_has_digits(case):
     rng = np.random.default_rng(4)
     observed = rng.random(case.size) < 0.8
     given = observed & (rng.random(case.size) < 0.5)
-    found = eqx.filter_jit(log_conditional)(
+    ratio = eqx.filter_jit(log_conditional)(
         case.model, x, jnp.asarray(observed), jnp.asarray(given)
     )
-    both, before = case.log_prob(np.asarray(x)[None], np.stack([observed, given]))
-    assert float(found) == pytest.approx(both - before, abs=20 * case.tolerance)
+    joint, before = case.log_prob(np.asarray(x)[None], np.stack([observed, given]))
+    assert float(ratio) == pytest.approx(joint - before, abs=20 * case.tolerance)

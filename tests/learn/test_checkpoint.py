@@ -1,4 +1,4 @@
-"""Checkpoints: to the bit through any interruption; other runs' and damaged files are refused."""
+"""Checkpoints: resumed runs are bitwise equal; damaged files and those of other runs are errors."""
 
 import signal
 import subprocess
@@ -16,7 +16,7 @@ import pytest
 from pofx.core.abstract import AbstractOnePhase, AbstractValidatesOnLoss, AbstractWithoutState
 from pofx.core.errors import PofxError
 from pofx.core.rows import make_rows
-from pofx.learn.checkpoint import fingerprint, read, write
+from pofx.learn.checkpoint import fingerprint, read_checkpoint, write_checkpoint
 from pofx.learn.sgd import SGDConfig, train
 
 KEY = jax.random.key(0)
@@ -24,7 +24,7 @@ SETTINGS = SGDConfig(batch=32, epochs=30, rate=0.01, average=0.9, decay=0.01)
 
 
 class Denoiser(AbstractValidatesOnLoss, AbstractWithoutState, AbstractOnePhase):
-    """A network with functions among its leaves, noise in its loss, and a key of its own."""
+    """A network with functions among its leaves, a random loss, and its own random key."""
 
     net: eqx.nn.MLP
     key: jax.Array
@@ -77,14 +77,14 @@ def run(checkpoint=None, *, key=KEY, model=None, data=None, valid=None, **option
 
 
 def digest(result):
-    """All that a run returns but its time, its functions and the key it was given."""
+    """A hash of the result of a run, without its time, functions and random key."""
     arrays = jax.tree.leaves(eqx.filter(result.model, eqx.is_inexact_array))
     bits = b"".join(np.asarray(a).tobytes() for a in arrays)
     return sha256(bits + repr(result[1:-1]).encode()).hexdigest()
 
 
 class Interruption(Exception):
-    """What a report may raise."""
+    """An exception that a progress callback raises."""
 
 
 def until(epoch):
@@ -97,7 +97,7 @@ def until(epoch):
 
 @pytest.fixture(scope="module")
 def whole():
-    """The run that nothing interrupts."""
+    """The digest of an uninterrupted run."""
     return digest(run())
 
 
@@ -111,8 +111,8 @@ def test_a_state_comes_back_to_the_bit(path):
         state = (jnp.asarray(np.pi), {"a": jnp.arange(3, dtype=jnp.int32), "b": None})
         state = (*state, jnp.array([[np.nan, -0.0]], jnp.float32), jnp.zeros((0, 2)))
         record = {"history": [[0.1, float("nan")], [1e-300, float("inf")]]}
-        write(path, state, record, {"key": "k"})
-        back, told = read(path, jax.tree.map(jnp.ones_like, state), {"key": "k"})
+        write_checkpoint(path, state, record, {"key": "k"})
+        back, told = read_checkpoint(path, jax.tree.map(jnp.ones_like, state), {"key": "k"})
         assert jax.tree.structure(back) == jax.tree.structure(state)
         for a, b in zip(jax.tree.leaves(back), jax.tree.leaves(state)):
             assert (a.dtype, a.shape, a.tobytes()) == (b.dtype, b.shape, b.tobytes())
@@ -120,7 +120,7 @@ def test_a_state_comes_back_to_the_bit(path):
 
 
 def test_no_file_is_no_state(path):
-    assert read(path, (), {}) is None
+    assert read_checkpoint(path, (), {}) is None
 
 
 def test_fingerprints_tell_apart_and_know_again():
@@ -164,7 +164,7 @@ def test_bits_hold_in_float64_without_average_and_held_out_rows(path):
 
 def test_a_run_that_had_settled_or_ended_returns_at_once(path, whole):
     first = run(path, patience=2, rate=0.3, report=lambda at: time.sleep(0.05))
-    assert first.stopped == "settled"
+    assert first.stop_reason == "settled"
     seen = []
     again = run(path, patience=2, rate=0.3, report=seen.append)
     assert digest(again) == digest(first)
@@ -174,9 +174,9 @@ def test_a_run_that_had_settled_or_ended_returns_at_once(path, whole):
 
 def test_more_time_may_be_given(path, whole):
     first = run(path, seconds=1e-9)
-    assert (first.stopped, len(first.history)) == ("seconds", 1)
+    assert (first.stop_reason, len(first.history)) == ("seconds", 1)
     still = run(path, seconds=1e-9)
-    assert (still.stopped, len(still.history)) == ("seconds", 1)
+    assert (still.stop_reason, len(still.history)) == ("seconds", 1)
     assert digest(run(path)) == whole
 
 
@@ -206,15 +206,15 @@ def test_the_file_of_another_run_is_refused(path):
         with pytest.raises(PofxError) as error:
             run(path, **{"epochs": 2, **options})
         assert str(error.value) == (
-            f"checkpoint: expected a file of this run, got {path} of one with another {name}; "
-            "give another path, or delete it to begin anew"
+            f"checkpoint: expected a file of this run, got {path} of a run with another {name}; "
+            "give another path, or delete it to start over"
         )
     assert path.read_bytes() == before
 
 
 def test_a_damaged_file_is_refused(path, tmp_path):
     state, like = (jnp.arange(9.0), jnp.ones((2, 2))), (jnp.zeros(9), jnp.zeros((2, 2)))
-    write(path, state, {"history": []}, {"key": "k"})
+    write_checkpoint(path, state, {"history": []}, {"key": "k"})
     good = path.read_bytes()
     flipped = (
         good[:i] + bytes([good[i] ^ bit]) + good[i + 1 :]
@@ -224,14 +224,16 @@ def test_a_damaged_file_is_refused(path, tmp_path):
     cut = (good[:i] for i in range(0, len(good), 5))
     for bad in (*flipped, *cut, good + b"\0", b"a model", bytes(100)):
         path.write_bytes(bad)
-        with pytest.raises(PofxError, match=r"^checkpoint: expected a whole file .* delete it to"):
-            read(path, like, {"key": "k"})
-    with pytest.raises(PofxError, match=r"^checkpoint: expected a whole file of this learner"):
-        read(tmp_path, like, {"key": "k"})
+        with pytest.raises(
+            PofxError, match=r"^checkpoint: expected an intact file .* delete it to"
+        ):
+            read_checkpoint(path, like, {"key": "k"})
+    with pytest.raises(PofxError, match=r"^checkpoint: expected an intact file of this learner"):
+        read_checkpoint(tmp_path, like, {"key": "k"})
     path.write_bytes(good)
-    assert read(path, like, {"key": "k"}) is not None
+    assert read_checkpoint(path, like, {"key": "k"}) is not None
     with pytest.raises(PofxError, match="with another version of pofx"):
-        read(path, like[:1], {"key": "k"})
+        read_checkpoint(path, like[:1], {"key": "k"})
 
 
 def test_a_run_that_is_killed_goes_on_to_the_bit(path, whole):
@@ -252,7 +254,7 @@ def test_a_run_that_is_killed_goes_on_to_the_bit(path, whole):
 
 
 def child(path):
-    """A run for others to kill, an epoch a line."""
+    """A run to be killed, which prints one line per epoch."""
 
     def report(at):
         print(at.step, flush=True)

@@ -1,4 +1,4 @@
-"""Stacks by held-out rows, and the contest of models within a budget."""
+"""Stack weights from held-out rows, and the selection of models within a time budget."""
 
 import time
 
@@ -9,12 +9,12 @@ from scipy.optimize import minimize
 
 from pofx.core.column import Column
 from pofx.core.rows import log_prob, make_rows
-from pofx.learn.em import FitResult, em
+from pofx.learn.em import FitResult, fit_em
 from pofx.learn.learner import LearnerConfig
 from pofx.learn.model_selection import (
     Candidate,
     climb_ladder,
-    mixed,
+    log_mixture,
     prune_stack,
     select_and_stack,
     stack_weights,
@@ -29,7 +29,7 @@ QUICK = LearnerConfig(steps=50, tolerance=1e-3)
 
 
 def scores(k=3, n=200, seed=0):
-    """Log-probabilities of held-out rows under k models, each of which is best somewhere."""
+    """Log-probabilities of held-out rows under k models, each best for some rows."""
     rng = np.random.default_rng(seed)
     return rng.normal(size=(k, n)) - rng.random((k, 1))
 
@@ -63,7 +63,7 @@ def test_a_model_that_holds_a_row_impossible_has_no_share_in_it():
     own[0] += 1.0
     own[0, :10] = -np.inf
     w = stack_weights(own, np.ones(100))
-    assert np.isfinite(mixed(own, w)).all()
+    assert np.isfinite(log_mixture(own, w)).all()
     # The second alone explains ten rows, and the first is e times as likely elsewhere.
     np.testing.assert_allclose(w, by_scipy(np.maximum(own, -600), np.ones(100)), atol=1e-3)
     # A row that nobody believes in changes nothing.
@@ -104,7 +104,7 @@ def test_gains_are_paired():
 def test_the_model_that_is_right_wins_alone():
     ladders = [[candidate("independent", Independent)], [candidate("gaussian", Gaussian)]]
     told = select_and_stack(KEY, ladders, halves(lined()), QUICK)
-    assert [(i, e.name) for i, e in told.chosen] == [(1, "gaussian")]
+    assert [(i, e.name) for i, e in told.members] == [(1, "gaussian")]
     np.testing.assert_array_equal(told.weights, 1)
     assert [line.name for line in told.board] == ["independent", "gaussian", "stack"]
     assert [line.kept for line in told.board] == [True, True, False]
@@ -112,7 +112,7 @@ def test_the_model_that_is_right_wins_alone():
 
 
 def complementary(n=1200, seed=0):
-    """Of half of the rows the second number follows the first, of the others a heavy tail does."""
+    """In half of the rows the second number follows the first; the others have a wide first one."""
     rng = np.random.default_rng(seed)
     x = lined(n, seed)
     wide = rng.random(n) < 0.5
@@ -128,7 +128,7 @@ def test_models_that_are_each_right_of_some_rows_are_stacked(monkeypatch):
 
     def learned(own):
         start = Gaussian.from_data(KEY, make_rows(own), REAL)
-        return em(start, make_rows(own)).model
+        return fit_em(start, make_rows(own)).model
 
     def as_started(key, start, train, plan, valid):
         return FitResult(start(key, train), [0.0], True, 0.0)
@@ -136,13 +136,13 @@ def test_models_that_are_each_right_of_some_rows_are_stacked(monkeypatch):
     monkeypatch.setattr("pofx.learn.model_selection.fit", as_started)
     ladders = [[Candidate(n, lambda *_, own=own: learned(own))] for n, own in parts.items()]
     told = select_and_stack(KEY, ladders, [(train, valid)])
-    assert [e.name for _, e in told.chosen] == ["wide", "narrow"]
-    own = np.stack([e.scores for _, e in told.chosen])
+    assert [e.name for _, e in told.members] == ["wide", "narrow"]
+    own = np.stack([e.scores for _, e in told.members])
     stack = next(line for line in told.board if line.name == "stack")
     assert stack.kept
     assert stack.gain > stack.gain_stderr > 0
     np.testing.assert_allclose(told.weights, stack_weights(own, np.ones(600)), atol=1e-12)
-    assert mixed(own, told.weights).mean() > own.mean(1).max() + stack.gain_stderr
+    assert log_mixture(own, told.weights).mean() > own.mean(1).max() + stack.gain_stderr
 
 
 def test_without_a_budget_the_first_candidate_alone_is_tried():
@@ -153,7 +153,7 @@ def test_without_a_budget_the_first_candidate_alone_is_tried():
     ]
     told = select_and_stack(KEY, ladders, halves(lined(60)), QUICK, budget=0.0)
     assert [line.name for line in told.board] == ["a1"]
-    assert [e.name for _, e in told.chosen] == ["a1"]
+    assert [e.name for _, e in told.members] == ["a1"]
     assert told.untried == ["b1", "c1"]
 
 
@@ -195,9 +195,9 @@ def test_a_model_that_holds_rows_impossible_neither_wins_nor_spoils_the_stack():
     ]
     for order in (ladders, ladders[::-1]):
         told = select_and_stack(KEY, order, [(train, valid)], QUICK)
-        assert "open" in [e.name for _, e in told.chosen]
-        own = np.stack([e.scores for _, e in told.chosen])
-        assert np.isfinite(mixed(own, told.weights)).all()
+        assert "open" in [e.name for _, e in told.members]
+        own = np.stack([e.scores for _, e in told.members])
+        assert np.isfinite(log_mixture(own, told.weights)).all()
         by_name = {line.name: line for line in told.board}
         assert by_name["sure"].log_likelihood == -np.inf
         assert np.isfinite(by_name["open"].log_likelihood)

@@ -1,4 +1,4 @@
-"""Bars: one on a terminal, one of HTML in a notebook, none where nobody looks."""
+"""Progress bars: on a terminal, as HTML in a notebook, and none elsewhere."""
 
 import io
 import sys
@@ -13,7 +13,7 @@ from pofx.learn.progress_bar import watch
 
 @pytest.fixture
 def shown(monkeypatch):
-    """A notebook whose cells are this list, an entry each state of a display."""
+    """A notebook whose output is this list, with one entry per state of a display."""
     cells = []
 
     def display(html, display_id):

@@ -1,4 +1,4 @@
-"""The gradient learner: where it ends, what it skips, what it keeps, and that it repeats itself."""
+"""Gradient descent: its optimum, skipped steps, the parameters it keeps, reproducibility."""
 
 import equinox as eqx
 import jax
@@ -9,7 +9,7 @@ import pytest
 from pofx.core.abstract import AbstractSGDModel
 from pofx.core.errors import PofxError, PofxWarning
 from pofx.core.rows import make_rows
-from pofx.learn.sgd import Epoch, SGDConfig, train
+from pofx.learn.sgd import EpochLosses, SGDConfig, train
 
 KEY = jax.random.key(0)
 SEEN = []
@@ -17,9 +17,9 @@ LOSS, GRADIENT = 1, 2
 
 
 class Normals(AbstractSGDModel):
-    """Independent normal columns; `trap` makes NaN of rows whose first entry is above 50.
+    """Independent normal columns; with `trap`, rows whose first entry is above 50 give NaN.
 
-    Its options are arrays, so that the tests share compiled functions.
+    The options are arrays, so that the tests share compiled functions.
     """
 
     mean: jax.Array
@@ -108,7 +108,7 @@ def test_ends_at_the_closed_form(wide):
         cells = np.log(scale) + np.log(2 * np.pi) / 2 + 0.5
         least = (heavy.sum(0) * cells).sum() / weight.sum()
         np.testing.assert_allclose(result.history[-1], least, atol=0.01)
-        assert (result.stopped, result.skipped, len(result.history)) == ("epochs", 0, 200)
+        assert (result.stop_reason, result.skipped, len(result.history)) == ("epochs", 0, 200)
 
 
 def by_hand(model, x, settings):
@@ -230,16 +230,20 @@ def test_the_best_on_held_out_rows_is_returned(average):
     settings = SGDConfig(batch=64, epochs=60, rate=0.05, average=average, patience=4)
     result = train(KEY, normals(), data, valid=held, settings=settings)
     losses = [epoch.valid for epoch in result.history]
-    assert result.stopped == "settled"
-    assert result.best == np.argmin(losses) + 1 == len(losses) - 4
+    assert result.stop_reason == "settled"
+    assert result.best_epoch == np.argmin(losses) + 1 == len(losses) - 4
     loss = result.model.loss(KEY, jnp.ones((1, 2)), jnp.ones(2, bool))
     assert float(loss[0]) == pytest.approx(min(losses), rel=1e-5)
     assert losses[-1] > min(losses) + 1e-3
     endless = train(KEY, normals(), data, valid=held, settings=settings._replace(patience=0))
-    assert (endless.stopped, len(endless.history)) == ("epochs", 60)
+    assert (endless.stop_reason, len(endless.history)) == ("epochs", 60)
     assert bits(endless.model) == bits(result.model)
     last = train(KEY, normals(), data, settings=settings)
-    assert (last.best, last.stopped, np.isnan(last.history[0].valid)) == (60, "epochs", True)
+    assert (last.best_epoch, last.stop_reason, np.isnan(last.history[0].valid)) == (
+        60,
+        "epochs",
+        True,
+    )
     assert last.model.mean[0] > result.model.mean[0] + 0.5
 
 
@@ -252,7 +256,7 @@ def test_a_step_that_is_not_finite_leaves_everything_as_it_was(trap):
     for a, b in zip(jax.tree.leaves(result.model), jax.tree.leaves(alone.model)):
         np.testing.assert_allclose(a, b, rtol=1e-5)
     np.testing.assert_allclose(result.history, alone.history, rtol=1e-4, atol=1e-4)
-    assert (result.skipped, alone.skipped, result.stopped) == (30, 0, "epochs")
+    assert (result.skipped, alone.skipped, result.stop_reason) == (30, 0, "epochs")
 
 
 def test_an_epoch_without_a_finite_step_ends_training():
@@ -261,7 +265,7 @@ def test_an_epoch_without_a_finite_step_ends_training():
     with pytest.warns(PofxWarning, match="no step of epoch 1 had .* try a smaller rate") as told:
         result = train(KEY, model, data, settings=settings)
     assert len(told) == 1
-    assert (result.stopped, result.skipped, len(result.history)) == ("failed", 4, 1)
+    assert (result.stop_reason, result.skipped, len(result.history)) == ("failed", 4, 1)
     assert np.isnan(result.history[0].train)
     assert bits(result.model) == bits(model)
 
@@ -272,7 +276,7 @@ def test_held_out_rows_that_are_never_finite_are_told():
         result = train(KEY, normals(trap=LOSS), data, valid=constant(99.0), settings=settings)
     alone = train(KEY, normals(trap=LOSS), data, settings=settings)
     assert bits(result.model) == bits(alone.model)
-    assert result.best == 3
+    assert result.best_epoch == 3
 
 
 def test_what_is_not_learnable_stays():
@@ -296,8 +300,8 @@ def test_compiles_once(caplog):
         told = [record.getMessage().partition(" with")[0] for record in caplog.records]
         return sorted(line[14:-1] for line in told if line.startswith("Compiling jit(_"))
 
-    assert [name for name in compiled() if name in ("_epoch", "_validate")] == [
-        "_epoch",
+    assert [name for name in compiled() if name in ("_run_epoch", "_validate")] == [
+        "_run_epoch",
         "_validate",
     ]
     assert compiled() == []
@@ -313,12 +317,12 @@ def test_reports_each_epoch():
         told = [epoch.valid if valid else epoch.train for epoch in result.history]
         assert [(at.step, at.steps) for at in seen] == [(1, 3), (2, 3), (3, 3)]
         assert [-at.log_likelihood for at in seen] == told
-    assert isinstance(result.history[0], Epoch)
+    assert isinstance(result.history[0], EpochLosses)
 
 
 def test_time_ends_training_after_an_epoch():
     result = train(KEY, normals(), constant(3.0), settings=SGDConfig(batch=64, seconds=1e-9))
-    assert (result.stopped, len(result.history)) == ("seconds", 1)
+    assert (result.stop_reason, len(result.history)) == ("seconds", 1)
     assert result.seconds > 0
 
 

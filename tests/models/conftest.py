@@ -8,7 +8,7 @@ import pytest
 
 from pofx.core.column import Column
 from pofx.core.rows import make_rows
-from pofx.learn.em import em
+from pofx.learn.em import fit_em
 
 WIDE = pytest.param(True, marks=pytest.mark.slow, id="float64")
 
@@ -32,11 +32,11 @@ def real(d, resolution=0.0):
 
 
 def learn(cls, x, columns=None, *, weight=None, steps=1000, tolerance=1e-6, seed=0, **options):
-    """`em` from the class's own start."""
+    """`fit_em` from the class's own start."""
     data = make_rows(np.asarray(x, float), weight=weight)
     columns = columns or real(data.x.shape[-1])
     start = cls.from_data(jax.random.key(seed), data, columns, **options)
-    return em(start, data, steps=steps, tolerance=tolerance)
+    return fit_em(start, data, steps=steps, tolerance=tolerance)
 
 
 def scores(model, x):

@@ -1,4 +1,4 @@
-"""Log-likelihoods beside scikit-learn's and scipy's, on data sets that everybody has."""
+"""Log-likelihoods compared with scikit-learn and scipy, on their public data sets."""
 
 import warnings
 from functools import cache
@@ -16,7 +16,7 @@ from pofx.core.column import Column
 from pofx.core.component_axis import stack_modules
 from pofx.core.errors import PofxWarning
 from pofx.core.rows import make_rows
-from pofx.learn.em import em
+from pofx.learn.em import fit_em
 from pofx.models.conditional import condition
 from pofx.models.factor_analysis import FactorAnalysis
 from pofx.models.gaussian import Gaussian
@@ -43,7 +43,7 @@ def table(name, standard=False):
 def test_gaussian_is_scipys_multivariate_normal(name):
     x, z = table(name), table(name, standard=True)
     fit = learn(Gaussian, x)
-    # Scipy holds breast_cancer in its own units for singular: in units of the deviations, then.
+    # Scipy treats breast_cancer in its own units as singular, so the columns are standardised.
     standard = stats.multivariate_normal(np.zeros(z.shape[1]), np.cov(z.T, bias=True))
     expected = standard.logpdf(z) - np.log(x.std(0)).sum()
     np.testing.assert_allclose(scores(fit.model, x), expected, rtol=1e-6)
@@ -51,7 +51,7 @@ def test_gaussian_is_scipys_multivariate_normal(name):
 
 
 def ours(peer, structure, x):
-    """Our mixture with the peer's parameters."""
+    """Our mixture with the parameters of scikit-learn."""
     d = peer.means_.shape[1]
     c = peer.covariances_
     dense = {
@@ -104,7 +104,7 @@ def test_em_ends_where_the_peer_ends_from_equal_starts(name, structure):
         tol=1e-11,
         reg_covar=1e-12,
     )
-    fit = em(ours(first, structure, x), make_rows(x), tolerance=1e-9, steps=3000)
+    fit = fit_em(ours(first, structure, x), make_rows(x), tolerance=1e-9, steps=3000)
     assert fit.converged
     assert fit.log_likelihood == pytest.approx(peer.score(x), rel=1e-6)
     assert fit.log_likelihood > fit.history[0] + 1e-4
@@ -115,7 +115,7 @@ def test_em_ends_where_the_peer_ends_from_equal_starts(name, structure):
 def test_ppca_is_pca_up_to_the_peers_normalisation(name):
     x = table(name)
     peer, fit = decomposition.PCA(2).fit(x), learn(PPCA, x, latent=2)
-    # The peer divides the covariance by n - 1, where the likelihood is greatest at n.
+    # Scikit-learn divides the covariance by n - 1; the likelihood is greatest with n.
     more = len(x) / (len(x) - 1)
     p = fit.model
     peers_own = PPCA(p.mean, p.loading * more**0.5, p.noise * more, p.scale)
@@ -132,11 +132,11 @@ def test_factor_analysis_is_no_worse_than_the_peers(name):
         warnings.simplefilter("ignore", ConvergenceWarning)
         peer = decomposition.FactorAnalysis(2, tol=1e-5, max_iter=3000, svd_method="lapack")
         peer.fit(x)
-        # Iris drives a noise to zero, where EM creeps: neither converges.
+        # On iris one noise variance goes to zero, so EM is slow and neither fit converges.
         warnings.simplefilter("ignore", PofxWarning)
         fit = learn(FactorAnalysis, x, latent=2, tolerance=1e-6, steps=2000)
     assert fit.log_likelihood > peer.score(x) - 1e-4 * abs(peer.score(x))
-    # And it is the density it says: that of the covariance ΛΛᵀ + Ψ.
+    # The density is that of the covariance ΛΛᵀ + Ψ.
     p = fit.model
     dense = Gaussian.from_moments(p.mean, p.loading @ p.loading.T + jnp.diag(p.noise))
     np.testing.assert_allclose(scores(p, x), scores(dense, x), rtol=1e-6)
@@ -168,7 +168,7 @@ def test_independent_columns_are_scipys():
     )
     data = make_rows(x)
     start = Independent.from_data(jax.random.key(0), data, columns, prior=0.0)
-    fit = em(start, data)
+    fit = fit_em(start, data)
     a, b, c, d = x.T
     share = np.bincount(c[~np.isnan(c)].astype(int)) / np.isfinite(c).sum()
     expected = [

@@ -1,4 +1,4 @@
-"""The order-agnostic model against the enumeration of its orders."""
+"""The order-agnostic model, compared with an enumeration of its orders."""
 
 from dataclasses import replace
 from itertools import permutations
@@ -22,8 +22,8 @@ from pofx.models.independent import Independent
 
 from .test_autoregressive import (
     KEY,
+    MIXED_COLUMNS,
     NETS,
-    RHAT_THRESHOLD,
     SLOWLY,
     SMALL,
     binary,
@@ -35,7 +35,7 @@ from .test_autoregressive import (
 
 pytestmark = pytest.mark.slow
 
-COLUMNS = (RHAT_THRESHOLD[0], RHAT_THRESHOLD[3], RHAT_THRESHOLD[4])
+COLUMNS = (MIXED_COLUMNS[0], MIXED_COLUMNS[3], MIXED_COLUMNS[4])
 ORDERS = list(permutations(range(3)))
 
 
@@ -45,7 +45,7 @@ def table(n=64, seed=0):
 
 @pytest.fixture(scope="module", params=SLOWLY)
 def model(request):
-    """A model of three mixed columns, whose orders disagree."""
+    """A model of three mixed columns whose orders disagree."""
     return noisy(AnyOrder.from_data(KEY, make_rows(table()), COLUMNS, net=request.param, **SMALL))
 
 
@@ -85,14 +85,14 @@ def test_weights_are_densities_along_orders(model, observed):
     whole, log_w = _weighted(model, jax.random.split(KEY, 600), filled, jnp.asarray(observed))
     log_w = np.asarray(log_w, np.float64)
     off = np.abs(log_w[:, None] - expected)
-    assert off.min(1).max() < 1e-4, "a weight that is of no order"
-    assert off.min(0).max() < 1e-4, "an order that never came"
+    assert off.min(1).max() < 1e-4, "a weight that belongs to no order"
+    assert off.min(0).max() < 1e-4, "an order that was never drawn"
     assert np.array_equal(np.asarray(whole)[:, observed], np.tile(x[observed], (600, 1)))
-    # The mean of the weights is that over orders, and the mean of their logarithms lies below.
+    # The mean weight is the mean over orders; the mean log-weight is lower.
     w = np.exp(log_w)
     assert w.mean() == pytest.approx(np.exp(expected).mean(), abs=5 * w.std() / np.sqrt(600) + 1e-6)
     if observed.sum() > 1:
-        assert np.ptp(expected) > 1e-2, "orders that agree test nothing"
+        assert np.ptp(expected) > 1e-2, "orders agree, so this tests nothing"
         assert log_w.mean() < np.log(w.mean()) - 1e-5
 
 
@@ -100,7 +100,7 @@ def test_orders_tell_how_they_spread(model):
     x, observed = jnp.asarray(table(1, 2)[0], jnp.float32), jnp.array([True, False, True])
     expected = every(model, np.asarray(x), np.asarray(observed))
     for row in (x, x.at[1].set(jnp.nan)):
-        own = np.asarray(eqx.filter_jit(model.orders)(KEY, row, observed, 40))
+        own = np.asarray(eqx.filter_jit(model.order_log_probs)(KEY, row, observed, 40))
         assert own.shape == (40,)
         assert np.abs(own[:, None] - expected).min(1).max() < 1e-4
         assert np.ptp(own) == pytest.approx(np.ptp(expected), abs=1e-4)
@@ -115,13 +115,13 @@ def test_each_order_sums_to_one(net):
 
     @eqx.filter_jit
     def scores(model, order):
-        return jax.vmap(lambda r: model.along(KEY, order, r, observed)[1])(jnp.asarray(x))
+        return jax.vmap(lambda r: model.draw_along(KEY, order, r, observed)[1])(jnp.asarray(x))
 
     rng, each = np.random.default_rng(0), []
     for _ in range(3):
         each.append(np.exp(scores(model, jnp.asarray(rng.permutation(6)))))
         assert each[-1].sum() == pytest.approx(1, abs=1e-12)
-    assert np.abs(each[0] - each[1]).max() > 1e-3, "orders that agree"
+    assert np.abs(each[0] - each[1]).max() > 1e-3, "orders agree"
 
 
 @pytest.mark.parametrize("net", SLOWLY)
@@ -135,7 +135,7 @@ def test_draws_follow_the_mixture_over_orders(net):
     new = np.asarray(draws(model, jax.random.split(KEY, 4000))).astype(int)
     seen = np.bincount(new @ [4, 2, 1], minlength=8)
     assert stats.chisquare(seen, 4000 * p / p.sum()).pvalue > 1e-3
-    # Given one entry all weights are alike, and the rest follows p along orders it comes first in.
+    # Given one entry all weights are equal, and the others follow p along orders starting there.
     observed = np.array([False, True, False])
     drawn, log_w = _weighted(model, jax.random.split(KEY, 4000), jnp.ones(3), jnp.asarray(observed))
     assert np.ptp(np.asarray(log_w)) < 1e-5
@@ -158,7 +158,7 @@ def test_the_loss_is_the_mean_over_orders(model, observed):
     loss = np.asarray(eqx.filter_jit(model.loss)(KEY, *batch), np.float64)
     expected = -every(model, x, observed).mean()
     assert loss.mean() == pytest.approx(expected, abs=5 * loss.std() / np.sqrt(n) + 1e-4)
-    # Sizes of what is seen are equally likely.
+    # All sizes of the observed subset are equally likely.
     if observed.all():
         alike = eqx.filter_jit(model.loss)(KEY, batch[0], jnp.asarray(observed))
         np.testing.assert_allclose(alike, loss, rtol=1e-5)
@@ -177,11 +177,11 @@ def test_missing_cells_and_units_do_no_harm(unit):
     validation_loss = eqx.filter_jit(end.model.validation_loss)(KEY, own, seen)
     assert np.isfinite(validation_loss).all()
     assert float(validation_loss[0]) == 0
-    assert np.isfinite(eqx.filter_jit(end.model.orders)(KEY, own[1], seen[1], 4)).all()
+    assert np.isfinite(eqx.filter_jit(end.model.order_log_probs)(KEY, own[1], seen[1], 4)).all()
 
 
 def test_its_example_agrees_over_orders():
-    """It is one joint distribution: the same of all orders, and its marginals are its own."""
+    """All orders agree, so the example is one joint distribution with consistent marginals."""
     p = AnyOrder.example(KEY).model
     whole = np.ones(3, bool)
     each = np.array([every(p, row, whole) for row in states(3).astype(np.float32)])
@@ -195,7 +195,7 @@ def test_its_example_agrees_over_orders():
 
 @pytest.mark.filterwarnings("ignore:columns .* follow from others")
 def test_it_is_fitted_without_a_guide_that_knows_anything():
-    """It proposes by itself: what stands beside it is not asked, whatever it says."""
+    """The model proposes by itself, so its `proposal` does not change any answer."""
     a = np.random.default_rng(0).integers(0, 2, 200)
     data = {"a": a, "b": a, "c": 1 - a}
     p = pofx.fit(data, "any_order", epochs=30, width=16)

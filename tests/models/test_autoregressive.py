@@ -21,14 +21,14 @@ from pofx.nets.made import MADE
 
 from .conftest import real
 
-pytestmark = pytest.mark.slow  # each compiles for seconds; the laws run quickly for some
+pytestmark = pytest.mark.slow  # each test compiles for seconds; the laws cover some of it quickly
 
 KEY = jax.random.key(0)
 NETS = ["made", "transformer"]
 SLOWLY = ["made", pytest.param("transformer", marks=pytest.mark.slow)]
 GRID = 40_001
 SMALL = {"width": 16, "depth": 2, "heads": 2, "components": 2}
-RHAT_THRESHOLD = (
+MIXED_COLUMNS = (
     Column("r", "real", family="normal"),
     Column("p", "positive", spikes=(0.0,), family="log_normal"),
     Column("n", "count", family="poisson"),
@@ -62,10 +62,10 @@ def mixed(n=64, seed=0):
 
 
 def noisy(model, scale=0.5):
-    """The model with a network far from its start, so that columns depend on one another."""
+    """The model with a network far from its start, so that its columns are dependent."""
     leaves, tree = jax.tree.flatten(model.net)
     rng = np.random.default_rng(7)
-    # Biases count for more than weights, and stay as they are.
+    # Biases have more effect than weights, so they are not changed.
     moved = [a + scale * rng.normal(size=a.shape) if a.ndim > 1 else a for a in leaves]
     return eqx.tree_at(lambda p: p.net, model, jax.tree.unflatten(tree, moved))
 
@@ -108,7 +108,7 @@ def densities_of(heads, raw, values, j):
 
 @eqx.filter_jit
 def columns_alone(heads, raw, x, seen):
-    """log p of each column from these numbers: all in one, and one by one."""
+    """log p of each column from these raw numbers: in one call, and column by column."""
     alone = jax.vmap(lambda j: heads.log_prob(raw, j, x[j]))(jnp.arange(6))
     return heads.log_probs(raw, jnp.where(seen, x, jnp.nan), seen), alone
 
@@ -120,12 +120,12 @@ def test_it_sums_to_one_over_all_rows(net, order):
     model = noisy(started(binary(6), states(6), net=net, order=order))
     log_p = densities(model, jnp.asarray(states(6)))
     assert float(jnp.exp(log_p).sum()) == pytest.approx(1, abs=1e-12)
-    assert float(log_p.max() - log_p.min()) > 1, "rows that are all alike"
+    assert float(log_p.max() - log_p.min()) > 1, "all rows have the same probability"
 
 
 @pytest.mark.usefixtures("float64")
 def test_it_integrates_to_one_over_mixed_columns():
-    columns = (RHAT_THRESHOLD[0], RHAT_THRESHOLD[4], RHAT_THRESHOLD[2])
+    columns = (MIXED_COLUMNS[0], MIXED_COLUMNS[4], MIXED_COLUMNS[2])
     model = noisy(started(columns, mixed()[:, [0, 4, 2]], components=3), 0.2)
     grid = np.linspace(-20, 20, 401)
     x = np.array(list(product(grid, range(3), range(300))))
@@ -135,7 +135,7 @@ def test_it_integrates_to_one_over_mixed_columns():
 
 @pytest.mark.parametrize("net", SLOWLY)
 def test_each_column_is_given_those_before_it_and_no_others(net):
-    model = noisy(started(RHAT_THRESHOLD, mixed(), net=net, order="random"))
+    model = noisy(started(MIXED_COLUMNS, mixed(), net=net, order="random"))
     order, x = list(model.net.order), mixed(8, 1)
     assert sorted(order) == list(range(6))
 
@@ -151,8 +151,8 @@ def test_each_column_is_given_those_before_it_and_no_others(net):
 
 @pytest.fixture(scope="module")
 def heads():
-    """Heads of mixed columns, and numbers for them."""
-    heads = started(RHAT_THRESHOLD, mixed(256)).heads
+    """Heads of mixed columns, and raw numbers for them."""
+    heads = started(MIXED_COLUMNS, mixed(256)).heads
     raw = jax.random.normal(jax.random.key(3), heads.offset.shape)
     return heads, 0.3 * raw
 
@@ -177,14 +177,12 @@ def test_draws_of_one_column_follow_its_density(heads, j):
         values = jnp.asarray(np.resize(values, GRID), jnp.float32)
         return np.asarray(densities_of(heads, raw, values, jnp.asarray(j)), np.float64)
 
-    if RHAT_THRESHOLD[j].kind in ("real", "positive"):
-        spiked = np.isin(x, RHAT_THRESHOLD[j].spikes)
-        mass = sum(density(s)[0] for s in RHAT_THRESHOLD[j].spikes)
+    if MIXED_COLUMNS[j].kind in ("real", "positive"):
+        spiked = np.isin(x, MIXED_COLUMNS[j].spikes)
+        mass = sum(density(s)[0] for s in MIXED_COLUMNS[j].spikes)
         assert spiked.mean() == pytest.approx(mass, abs=0.04)
         grid = (
-            np.geomspace(1e-9, 1e6, GRID)
-            if RHAT_THRESHOLD[j].spikes
-            else np.linspace(-40, 40, GRID)
+            np.geomspace(1e-9, 1e6, GRID) if MIXED_COLUMNS[j].spikes else np.linspace(-40, 40, GRID)
         )
         p = density(grid)
         cdf = np.concatenate([[0], np.cumsum((p[1:] + p[:-1]) / 2 * np.diff(grid))])
@@ -192,9 +190,9 @@ def test_draws_of_one_column_follow_its_density(heads, j):
         u = np.interp(x[~spiked], grid, cdf / cdf[-1])
         assert stats.kstest(u, "uniform").pvalue > 1e-3
         return
-    levels = RHAT_THRESHOLD[j].levels or int(x.max()) + 1
+    levels = MIXED_COLUMNS[j].levels or int(x.max()) + 1
     p = density(np.arange(levels))[:levels]
-    assert p.sum() == pytest.approx(1, abs=1e-2 if RHAT_THRESHOLD[j].kind == "count" else 1e-5)
+    assert p.sum() == pytest.approx(1, abs=1e-2 if MIXED_COLUMNS[j].kind == "count" else 1e-5)
     often = p > 20 / len(x)
     seen, expected = np.bincount(x.astype(int), minlength=levels)[often], len(x) * p[often]
     seen, expected = (
@@ -221,13 +219,13 @@ def test_draws_follow_the_density(net):
 
 def test_a_start_is_near_independent_columns_and_repeats():
     x = mixed(200)
-    one, other = (started(RHAT_THRESHOLD, x, components=1) for _ in range(2))
+    one, other = (started(MIXED_COLUMNS, x, components=1) for _ in range(2))
     assert bool(eqx.tree_equal(one, other))
     raw = jnp.zeros_like(one.heads.offset)
     for row, own in zip(x[:4], each(one, jnp.asarray(x[:4]))):
         alone, _ = columns_alone(one.heads, raw, jnp.asarray(row), jnp.ones(6, bool))
         assert abs(float((alone - own).sum())) < 1
-    # Only the network is learned.
+    # Only the network is trained.
     assert not any(jax.tree.leaves((one.trainable_mask().heads, one.trainable_mask().tokens)))
     assert all(jax.tree.leaves(one.trainable_mask().net))
 
@@ -238,7 +236,7 @@ def test_large_and_small_units_do_no_harm(net, unit):
     rng = np.random.default_rng(0)
     z = rng.normal(size=(128, 1)) @ rng.normal(size=(1, 2)) + 0.1 * rng.normal(size=(128, 2))
     x = np.column_stack([unit * (5 + z), rng.poisson(max(unit, 1.0), 128)])
-    columns = (*real(2), RHAT_THRESHOLD[2])
+    columns = (*real(2), MIXED_COLUMNS[2])
     start = started(columns, x, net=net)
     settings = SGDConfig(epochs=3, batch=32, rate=1e-2)
     end = train(KEY, start, make_rows(x), settings=settings)
@@ -262,7 +260,7 @@ def test_a_column_of_thousands_of_levels():
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"net": "mlp"}, "net: expected one of made, transformer; got 'mlp'"),
         (
@@ -277,13 +275,13 @@ def test_a_column_of_thousands_of_levels():
         ),
     ],
 )
-def test_bad_options_are_told(options, told):
-    with pytest.raises(PofxError, match=told):
+def test_bad_options_are_told(options, message):
+    with pytest.raises(PofxError, match=message):
         started(binary(2), states(2), **options)
 
 
 def truth(d=6, seed=0):
-    """A joint distribution of binary columns that depend on one another, and rows of it."""
+    """A joint distribution of dependent binary columns, and rows drawn from it."""
     p = stats.dirichlet.rvs(np.full(2**d, 0.3), random_state=seed)[0]
     at = np.random.default_rng(seed).choice(2**d, 20_000, p=p)
     return p, states(d)[at]
@@ -336,7 +334,7 @@ def frame(n=300, seed=0):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:log p is unreliable")  # few rows, learned in no time
+@pytest.mark.filterwarnings("ignore:log p is unreliable")  # few rows and little training
 @pytest.mark.parametrize(
     ("model", "net"),
     [("autoregressive", "made"), ("any_order", "made"), ("any_order", "transformer")],

@@ -1,4 +1,4 @@
-"""The chain p(y) p(x | y): Bayes' rule by hand, rows without y, levels without rows."""
+"""The model p(y) p(x | y): Bayes' rule by hand, rows without y, levels without rows."""
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,7 @@ COLUMNS = (Column("a", "real", family="normal"), Y, Column("b", "real", family="
 
 
 def table(n=150, seed=0, levels=3):
-    """Two numbers around a centre for each level of y, which stands in the middle."""
+    """Two numbers around one centre per level of y; y is the middle column."""
     rng = np.random.default_rng(seed)
     y = rng.integers(0, levels, n)
     x = rng.normal(size=(n, 2)) @ [[1, 0.6], [0, 0.8]] + np.stack([3 * y, -2 * y], axis=1)
@@ -102,7 +102,7 @@ def test_a_mixture_for_each_level():
     one = learn(ClassConditional, x, columns, on="y", part="independent", prior=0.0)
     assert isinstance(fit.model.parts, Mixture)
     assert fit.log_likelihood > one.log_likelihood + 0.2
-    # y = 1 lies on both sides of y = 0, which no single density for each level can say.
+    # y = 1 lies on both sides of y = 0, which one density per level cannot represent.
     share = posterior(fit.model, make_rows(np.array([[-4.0, 0], [0, 0], [4, 0]])), 1, 2)
     assert share.argmax(1).tolist() == [1, 0, 1]
 
@@ -130,7 +130,7 @@ def test_conditionals_are_closed_and_equal_the_product_rule():
 
 
 def test_trees_for_each_level_share_a_skeleton():
-    """Alone those of the levels would differ, and could not be one batch."""
+    """If each level had its own tree, their arrays could not be stacked."""
     rng = np.random.default_rng(3)
     y, a, c = rng.integers(0, 2, (3, 400))
     b = np.where(y == 1, a, c) ^ (rng.random(400) < 0.05)
@@ -145,7 +145,7 @@ def test_trees_for_each_level_share_a_skeleton():
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"only": True, "on": "y"}, "on: expected columns beside 'y'"),
         ({}, "on: expected the discrete column"),
@@ -154,9 +154,9 @@ def test_trees_for_each_level_share_a_skeleton():
         ({"on": "y", "part": "gausian"}, "did you mean 'gaussian'"),
     ],
 )
-def test_mistakes_are_told_in_one_line(options, told):
+def test_mistakes_are_told_in_one_line(options, message):
     x, columns = (table()[:, [1]], (Y,)) if options.pop("only", None) else (table(), COLUMNS)
-    with pytest.raises(PofxError, match=told):
+    with pytest.raises(PofxError, match=message):
         learn(ClassConditional, x, columns, **options)
 
 

@@ -1,4 +1,4 @@
-"""Continuous mixtures: their quadrature, their two phases, and what they compile to."""
+"""Continuous mixtures: their quadrature, their two phases, and the finite mixture they become."""
 
 import equinox as eqx
 import jax
@@ -19,7 +19,7 @@ from pofx.models.mixture import Mixture
 
 from .conftest import real, scores
 
-pytestmark = pytest.mark.slow  # each compiles for minutes; the laws run quickly
+pytestmark = pytest.mark.slow  # each test compiles for minutes; the laws run quickly
 
 KEY = jax.random.key(0)
 B = Column("b", "categorical", levels=3, family="categorical")
@@ -63,7 +63,7 @@ def test_it_is_its_own_quadrature(model):
     compiled = model.mixture()
     assert isinstance(compiled, Mixture)
     np.testing.assert_allclose(scores(compiled, x), expected, rtol=1e-5, atol=1e-5)
-    assert np.ptp(np.asarray(each), axis=0).max() > 0.01, "points that all decode alike"
+    assert np.ptp(np.asarray(each), axis=0).max() > 0.01, "all points decode to the same model"
 
 
 def test_where_the_decoder_says_zero_stands_the_part(model):
@@ -99,14 +99,14 @@ def test_training_separates_clusters(trained):
     fresh = table(400, 3)
     before, alone, after = (scores(m, fresh).mean() for m in (start, start.part, end.mixture()))
     assert after > before + 0.3
-    # Independent columns alone cannot say that the clusters differ in all of them.
+    # Independent columns cannot represent clusters that differ in every column.
     assert after > alone + 0.5
 
 
 def test_then_come_points_and_weights_alone(trained):
     _, end = trained
     second = end.next_phase()
-    assert second.free
+    assert second.learns_points
     assert second.next_phase() is None
     flags = second.trainable_mask()
     assert flags.points is True
@@ -119,7 +119,7 @@ def test_then_come_points_and_weights_alone(trained):
     assert not np.array_equal(last.points, end.points)
     assert not np.array_equal(last.log_weights, end.log_weights)
     assert scores(last, x).mean() > scores(end, x).mean()
-    # And first the decoder alone.
+    # The first phase trains only the decoder.
     flags = end.trainable_mask()
     assert all(jax.tree.leaves(flags.decoder))
     assert not any(jax.tree.leaves((flags.part, flags.grid, flags.points, flags.log_weights)))
@@ -143,7 +143,7 @@ def test_longer_sequences_only_while_they_gain(trained):
     asked.clear()
     assert len(end.finalise(KEY, None, gains_until(16)).log_weights) == 16
     assert asked == [16, 32]
-    # Points that were learned are left as they are.
+    # Trained points are not replaced.
     assert len(end.next_phase().finalise(KEY, None, gains_until(64)).log_weights) == 16
 
 
@@ -154,7 +154,7 @@ def test_both_phases_by_the_learner():
         KEY, lambda key, data: started_by(data), make_rows(x), plan, make_rows(table(100, 4))
     )
     assert isinstance(result.model, Mixture)
-    assert 2 < len(result.history) <= 4, "as many epochs of each phase at most"
+    assert 2 < len(result.history) <= 4, "at most this many epochs per phase"
     assert np.isfinite(result.history).all()
     assert np.isfinite(log_prob(result.model, make_rows(x))).all()
 

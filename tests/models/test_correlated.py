@@ -1,4 +1,4 @@
-"""Correlated numbers beside other columns: against scipy, and as parts of mixtures."""
+"""Correlated numbers with other columns: compared with scipy, and as parts of mixtures."""
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from scipy import stats
 import pofx
 from pofx.core.column import Column
 from pofx.core.errors import PofxError
-from pofx.fitting.candidates import entries
+from pofx.fitting.candidates import candidate_ladders
 from pofx.models.correlated import Correlated
 from pofx.queries import information
 from pofx.table.schema_inference import infer
@@ -128,7 +128,7 @@ def test_the_default_fit_tries_it_on_mixed_tables_alone():
     x = table(60)
     mixed = pd.DataFrame({"a": x[:, 0], "b": x[:, 2], "kind": ["u", "v", "w"] * 20})
     names = {
-        name: [ladder[0].name for ladder in entries(infer(frame), 60)]
+        name: [ladder[0].name for ladder in candidate_ladders(infer(frame), 60)]
         for name, frame in (
             ("mixed", mixed),
             ("real", pd.DataFrame({"a": x[:, 0], "c": x[:, 3]})),

@@ -1,4 +1,4 @@
-"""Diffusion: with the best guess in closed form its bound, weights and draws are the truth's."""
+"""Diffusion with the optimal denoiser in closed form: bound, weights and draws are exact."""
 
 import sys
 import warnings
@@ -35,7 +35,7 @@ SMALL = {"timesteps": 8, "width": 16, "depth": 1}
 
 
 class OfNormal(eqx.Module):
-    """The best guess of codes that are jointly normal, as a net's v̂."""
+    """The optimal denoiser v̂ for codes that are jointly normal."""
 
     mean: Float[Array, "c"]
     covariance: Float[Array, "c c"]
@@ -45,14 +45,14 @@ class OfNormal(eqx.Module):
     def __call__(self, z, t, told):
         gamma = self.low + (self.high - self.low) * t
         a, s = jnp.sqrt(jax.nn.sigmoid(-gamma)), jnp.sqrt(jax.nn.sigmoid(gamma))
-        # E[n | z] rather than the codes' own mean, that nothing cancels where the noise is small.
+        # E[n | z] instead of the mean of the codes, so nothing cancels when the noise is small.
         total = a[:, None] * self.covariance * a + jnp.diag(s**2)
         noise = s * jnp.linalg.solve(total, z - a * self.mean)
         return (noise - s * z) / a
 
 
 class Constant(eqx.Module):
-    """A net that gives the same, whatever it is told."""
+    """A network whose output is constant."""
 
     value: Float[Array, "c"]
 
@@ -66,7 +66,7 @@ def sample(n, seed=0):
 
 @pytest.fixture(scope="module")
 def best():
-    """The best model of a Gaussian, its steps as wide as the rows say, and a proposal."""
+    """The optimal model of a Gaussian, with step errors from the rows, and a proposal."""
     x = sample(4000)
     start = Diffusion.from_data(KEY, make_rows(x), real(2), timesteps=100, width=1, depth=1)
     e = start.denoiser.codes.embedding
@@ -125,7 +125,7 @@ def test_the_loss_is_the_bound(best):
 
 
 def test_steps_as_wide_as_the_rows_say(best):
-    """The error of a guess is the codes' posterior variance."""
+    """The error of each step is the posterior variance of the codes."""
     model = best[0]
     for i in (10, 50, 90):
         a, s = (float(own[0]) for own in model.denoiser.alpha_sigma((i + 1) / 100))
@@ -135,7 +135,7 @@ def test_steps_as_wide_as_the_rows_say(best):
 
 
 def test_weights_average_to_the_truth(best):
-    """Of complete rows and of rows with a missing entry; a hundred steps lose next to nothing."""
+    """For complete rows and rows with a missing entry; 100 steps lose almost nothing."""
     model, proposal = best
     x = sample(6, 3)
     observed = np.ones((6, 2), bool)
@@ -149,7 +149,7 @@ def test_weights_average_to_the_truth(best):
     found = logsumexp(log_w, axis=1) - np.log(512)
     assert found == pytest.approx(exact, abs=0.1)
     assert log_w.mean() < np.mean(exact)
-    # Steps as wide as q's, as of the paper, lose much more.
+    # Steps as wide as those of q, as in the paper, lose much more.
     narrow = eqx.tree_at(lambda p: p.mean_squared_error, model, 0 * model.mean_squared_error)
     worse = weights(narrow, proposal, jnp.asarray(x), jnp.asarray(observed), keys(64))
     assert np.asarray(worse).mean() < log_w.mean() - 0.2
@@ -172,7 +172,7 @@ def test_the_density_of_the_flow_is_the_truth(best):
 
 
 def test_levels_have_their_probability():
-    """What pixels have in the paper: exact levels, their mass read off what is left of noise."""
+    """Exact levels, as pixels in the paper, whose probability comes from the remaining noise."""
     columns = (
         Column("a", "binary", levels=2),
         Column("b", "binary", levels=2),
@@ -237,7 +237,7 @@ def test_options_out_of_range(option, value):
 
 
 def mixed(n=200):
-    """A hidden side behind columns of five kinds, one cell in twenty missing."""
+    """Columns of five kinds that depend on a hidden side; one cell in twenty is missing."""
     rng = np.random.default_rng(0)
     side = rng.random(n) < 0.5
     frame = pd.DataFrame(
@@ -254,14 +254,14 @@ def mixed(n=200):
 
 @contextmanager
 def untrusted():
-    """Weights of a short training, or by chance of a long one, have heavy tails, and it says so."""
+    """Ignores the warning about heavy-tailed weights, which are common after a short training."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*log p is unreliable", PofxWarning)
         yield
 
 
 def test_a_table_of_many_kinds(tmp_path):
-    """Whatever a short training makes of it, every question has an answer of the right form."""
+    """After a short training every question has an answer of the right form."""
     frame = mixed()
     p = pofx.fit(frame, "diffusion", **SMALL, epochs=4, proposal="independent")
     kinds = {v.kind for v in p.schema.variables}
@@ -310,14 +310,14 @@ def test_training_comes_near_the_truth():
 
 
 def p_entries(p, x):
-    """The rows as the model sees them."""
+    """The rows in the units of the model."""
     shift = [v.shift for v in p.schema.variables]
     scale = [v.scale for v in p.schema.variables]
     return (x - shift) / scale
 
 
 def test_training_learns_levels():
-    """A category and a count that depends on it, against their probabilities."""
+    """A category and a count that depends on it, compared with their true probabilities."""
     rng, rates = np.random.default_rng(0), np.array([2.0, 5.0, 9.0])
     a = rng.integers(0, 3, 3000)
     x = np.stack([a, rng.poisson(rates[a])], 1).astype(float)

@@ -1,4 +1,4 @@
-"""Diffusion given a class: the best guess in closed form makes the truth's bound and posterior."""
+"""Diffusion given a class, with the optimal denoiser in closed form: exact bound and posterior."""
 
 import equinox as eqx
 import jax
@@ -19,7 +19,7 @@ from pofx.models.independent import Independent
 
 from .conftest import real
 
-pytestmark = pytest.mark.slow  # each compiles for seconds; the laws run quickly for some
+pytestmark = pytest.mark.slow  # each test compiles for seconds; the laws cover some of it quickly
 
 KEY = jax.random.key(0)
 MEANS = np.array([[-2.0, 0.0], [2.0, 0.0], [0.0, 3.0]])
@@ -29,7 +29,7 @@ CLASS = Column("y", "categorical", levels=3)
 
 
 class OfMixture(eqx.Module):
-    """The best guess of the codes of a mixture of normals, as a net's v̂; told which, of one."""
+    """The optimal denoiser v̂ for a mixture of normals, or for one of them if the class is given."""
 
     log_weights: Float[Array, "k"]
     means: Float[Array, "k c"]
@@ -48,7 +48,7 @@ class OfMixture(eqx.Module):
         density = -(white**2).sum(1) / 2 - half_log_det(w)
         log_w = self.log_weights
         if len(told):
-            # Codes of levels are -1 and 1, those of an untold class zero.
+            # Codes of levels are -1 and 1; those of a hidden class are 0.
             log_w = jnp.where(told[:-1] < 0, -jnp.inf, log_w)
         noise = s * (jax.nn.softmax(log_w + density)[:, None] * solved).sum(0)
         return (noise - s * z) / a
@@ -61,13 +61,13 @@ def classes(n, seed=0):
 
 
 def joint(x):
-    """log p(x, y) of each class."""
+    """log p(x, y) for each class."""
     own = zip(SHARES, MEANS, COVARIANCES)
     return np.stack([np.log(w) + multivariate_normal(m, c).logpdf(x) for w, m, c in own], -1)
 
 
 def best(start, log_weights, means, covariances, x):
-    """The diffusion with the best net, its steps as wide as the rows x say."""
+    """The diffusion with the optimal network, and step errors from the rows x."""
     d = start.denoiser
     shift, scale = d.codes.embedding.shift, np.asarray(d.codes.embedding.scale)
     own = ((means - shift) / scale, covariances / np.outer(scale, scale))
@@ -86,7 +86,7 @@ def given():
 
 @pytest.fixture(scope="module")
 def modes():
-    """Two narrow modes of one number, a third of its mass in the first."""
+    """Two narrow modes of one number, with a third of the mass in the first."""
     rng = np.random.default_rng(0)
     x = np.where(rng.random(4000) < 1 / 3, -3, 1.5) + 0.5 * rng.normal(size=4000)
     start = Diffusion.from_data(
@@ -139,13 +139,13 @@ def test_the_bound_is_that_of_the_joint(given):
     x, y = classes(30, 1)
     own = np.asarray(bounds(given, jnp.asarray(np.c_[x, y]), keys(8)), np.float64)
     exact = joint(x)[np.arange(30), y]
-    # The class's share is that of the 4000 rows, and of a row of the prior.
+    # The share of a class is estimated from 4000 rows and one prior row.
     assert own.mean(1) == pytest.approx(exact, abs=0.25)
     assert (own.mean(1) - exact).mean() == pytest.approx(0, abs=0.05)
 
 
 def test_bayes_rule_is_that_of_the_truth(given):
-    """Weights of all classes go along the same noise, which cancels."""
+    """The weights of all classes use the same noise, which cancels."""
     x, _ = classes(60, 2)
     proposal = Independent.from_data(KEY, make_rows(np.zeros((2, 3))), (*real(2), CLASS))
     whole = np.ones(3, bool)
@@ -189,7 +189,7 @@ def test_given_the_class_alone_no_weight_varies(given):
 
 
 def test_guided_draws_are_surer_of_their_class(given):
-    """Of normals of one width p(x | y)^(1 + g) / p(x)^g is likelier to be of y; so are draws."""
+    """p(x | y)^(1 + g) / p(x)^g favours rows that are clearly of class y, and so do the draws."""
     row, own = jnp.array([0.0, 0.0, 0.0]), []
     for g in (0.0, 2.0):
         x = np.asarray(
@@ -205,7 +205,7 @@ def test_guided_draws_are_surer_of_their_class(given):
 
 
 def test_the_untold_tenth_is_of_another_loss(given):
-    """The mean loss over keys is 0.9 of what is told its class, and 0.1 of what is not."""
+    """The mean loss over keys is 0.9 of the loss with the class and 0.1 of that without it."""
     x, y = classes(1000, 4)
     told = joint(x)[np.arange(1000), y].mean()
     untold = (logsumexp(joint(x), axis=1) + np.log(SHARES)[y]).mean()
@@ -240,19 +240,19 @@ def test_the_flow_of_two_modes_has_their_density(modes):
     assert logsumexp(own, axis=1) - np.log(16) == pytest.approx(exact, abs=0.02)
 
 
-# -- what is refused
+# -- invalid options
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"sampler": "euler"}, "sampler: expected one of ancestral, ode; got 'euler'"),
-        ({"guidance": 1.0}, "guidance: expected columns to be guided by, as in on='species'"),
+        ({"guidance": 1.0}, "guidance: expected columns to condition on, as in on='species'"),
         ({"on": "z"}, "no column 'z'"),
     ],
 )
-def test_options_that_make_no_sense(options, told):
-    with pytest.raises(PofxError, match=f"^{told}"):
+def test_options_that_make_no_sense(options, message):
+    with pytest.raises(PofxError, match=f"^{message}"):
         Diffusion.from_data(KEY, make_rows(np.eye(2)), real(2), width=1, depth=1, **options)
 
 
@@ -261,7 +261,7 @@ def test_options_that_make_no_sense(options, told):
 
 @pytest.mark.slow
 def test_three_classes_are_learned():
-    """Against the exact joint: nats lost, p(y | x) against the best, and guided draws."""
+    """Compared with the exact joint: nats lost, and accuracy of the predicted class."""
     x, y = classes(3000)
     fresh, truth = classes(500, 1)
     names = np.array(["a", "b", "c"])

@@ -1,4 +1,4 @@
-"""Flows on real columns, alone and given others."""
+"""Flows on real columns, with and without columns to condition on."""
 
 import equinox as eqx
 import jax
@@ -30,7 +30,7 @@ def flow(kind="autoregressive", transform="spline", d=2, scale=1.0, **options):
 
 
 def bent(p):
-    """The same with networks far from the identity."""
+    """The same flow with networks far from the identity."""
     leaves, tree = jax.tree.flatten(p.bijection.arrays)
     keys = jax.random.split(jax.random.key(5), len(leaves))
     noisy = [
@@ -51,7 +51,7 @@ def test_the_bijection_inverts_and_knows_its_jacobian(float64, kind, transform):
         jacobian = jax.jacfwd(lambda x: own(x, nothing)[0])(x)
         return own.inverse(z, nothing), log_det, jnp.linalg.slogdet(jacobian)[1]
 
-    # Some beyond the spline.
+    # Some points are outside the range of the spline.
     x = 4 * jax.random.normal(jax.random.key(1), (50, 3))
     back, log_det, true = jax.jit(ask)(x)
     np.testing.assert_allclose(back, x, atol=1e-6)
@@ -67,7 +67,7 @@ def test_scale_of_the_data_moves_the_density_by_its_jacobian(scale):
 
 
 def test_columns_of_any_scale_are_learned_alike():
-    """Steps of learning know nothing of the data's units."""
+    """Training steps do not depend on the units of the data."""
     scale = np.array([1e6, 1e-6])
     x = np.random.default_rng(0).normal([1, -3], 1, (256, 2))
     x[:, 1] += x[:, 0] ** 2
@@ -79,7 +79,7 @@ def test_columns_of_any_scale_are_learned_alike():
         np.testing.assert_array_equal(start.shift, end.model.shift)
         np.testing.assert_array_equal(start.log_scale, end.model.log_scale)
         own.append(np.array([e.train for e in end.history]) - np.log(unit).sum())
-    assert own[0][-1] < own[0][0] - 0.2, "it learns"
+    assert own[0][-1] < own[0][0] - 0.2, "the loss falls"
     np.testing.assert_allclose(*own, atol=0.02)
 
 
@@ -91,11 +91,11 @@ def test_tails_go_on_beyond_the_spline():
 
 
 def test_refuses_levels_and_says_what_carries_them():
-    with pytest.raises(pofx.PofxError, match="these carry it: any_order"):
+    with pytest.raises(pofx.PofxError, match="these support it: any_order"):
         pofx.fit({"a": ["x", "y"] * 10, "b": np.arange(20.0)}, "flow")
     with pytest.raises(pofx.PofxError, match="transform: expected one of spline, affine"):
         flow(transform="cubic")
-    with pytest.raises(pofx.PofxError, match="tail: expected a number of scales above 0, got 0"):
+    with pytest.raises(pofx.PofxError, match="tail: expected standard deviations above 0, got 0"):
         flow(tail=0.0)
     with pytest.raises(pofx.PofxError, match="knots: expected at least 1, got 0"):
         flow(knots=0)
@@ -103,7 +103,7 @@ def test_refuses_levels_and_says_what_carries_them():
 
 @pytest.fixture(scope="module")
 def bananas():
-    """Two classes, whose second number bends with the first in opposite ways."""
+    """Two classes in which the second number bends with the first in opposite directions."""
     rng = np.random.default_rng(1)
     y = rng.integers(2, size=1200)
     a = rng.normal(size=1200)
@@ -119,7 +119,7 @@ def given(bananas):
 @pytest.mark.slow
 def test_a_flow_given_a_class_classifies_by_bayes_rule(given, bananas):
     right = given.predict(bananas, "y") == bananas["y"]
-    # By the true densities 0.829: about a = 0 the two are one.
+    # The true densities give 0.829, because the classes overlap near a = 0.
     assert right.mean() > 0.8
     own = given.log_prob(bananas)
     assert own.kind == "exact"
@@ -131,7 +131,7 @@ def test_a_flow_given_a_class_classifies_by_bayes_rule(given, bananas):
 def test_new_rows_of_a_class_are_of_that_class(given):
     own = given.given(y="up").sample(300)
     assert np.mean(own["b"] > -0.8) > 0.97
-    # Both parts of the ratio are densities; asked with other noise, it is the same to the bit.
+    # Both terms of the ratio are exact densities, so other noise gives the same bits.
     alone = given.given(y="up").log_prob({"a": [1.0], "b": [1.0]})
     assert not np.any(alone.stderr)
     assert "alike" in alone.method
@@ -151,7 +151,7 @@ def test_a_banana_is_learned():
 
 
 def test_rounded_numbers_buy_no_peaks():
-    """Rounded to whole standard deviations the density is still no more than a smooth one."""
+    """Numbers rounded to whole standard deviations do not get a higher density than smooth ones."""
     x = np.round(np.random.default_rng(0).normal(size=(1000, 1)))
 
     def learned(resolution):
@@ -173,7 +173,7 @@ def test_point_masses_are_refused_in_one_line():
 
 
 def test_rows_learned_from_may_be_alike_where_others_are_not():
-    """As one row of two, or numbers of which a rare one is held out."""
+    """For example one row of two, or a rare number that is only in the held-out rows."""
     own = [Column("x", "real", resolution=1.0, family="normal")]
     p = Flow.from_data(jax.random.key(0), make_rows(np.full((99, 1), 0.1)), own, **SMALL)
     assert float(jnp.exp(p.log_scale[0])) == pytest.approx(12**-0.5, rel=1e-3)

@@ -1,4 +1,4 @@
-"""Weighted draws and what follows them, against sums over all states."""
+"""Importance-sampled models, compared with sums over all states."""
 
 import equinox as eqx
 import jax
@@ -14,7 +14,7 @@ from pofx.models.energies import boltzmann
 from pofx.models.energies.visible_units import VisibleUnits
 from pofx.models.importance_sampled import ImportanceSampled
 from pofx.models.independent import Independent
-from pofx.queries.weight_diagnostics import reliability
+from pofx.queries.weight_diagnostics import diagnose_weights
 
 from .test_rbm import binary, bits
 
@@ -24,16 +24,16 @@ N = 20_000
 
 @pytest.fixture(scope="module")
 def machine():
-    """A machine of six binary columns that hang together, its Z summed."""
+    """A machine of six dependent binary columns, with its exact log Z."""
     rng = np.random.default_rng(0)
     visible = VisibleUnits.from_moments(np.full(6, 0.5), np.ones(6), np.zeros(6), np.zeros(6, bool))
-    p = rbm._begun(KEY, jnp.asarray(1.5 * rng.normal(size=(6, 3))), visible, 16)
-    return eqx.tree_at(lambda p: p.log_z, p, boltzmann.exact_log_z(p.layers))
+    p = rbm._init(KEY, jnp.asarray(1.5 * rng.normal(size=(6, 3))), visible, 16)
+    return eqx.tree_at(lambda p: p.log_z, p, boltzmann.exact_log_z(p.without_chains))
 
 
 @pytest.fixture(scope="module")
 def poor(machine):
-    """With a proposal that nearly always says the opposite of most rows, and few draws."""
+    """The machine with few draws of a proposal that nearly always draws unlikely rows."""
     x = bits(6)
     mass = softmax(-np.asarray(jax.vmap(machine.energy)(jnp.asarray(x, jnp.float32)), np.float64))
     likely = (mass @ x > 0.5).astype(float)
@@ -54,11 +54,11 @@ def drawn(p, keys, x, observed):
 
 @eqx.filter_jit
 def resampled(p, keys, x, observed):
-    """What the weights alone come to."""
+    """Draws picked by their weights, without a Markov chain."""
 
     def one(key):
-        own, log_w = p.weighted(key, x, observed)
-        return own[jax.random.categorical(key, log_w)]
+        rows, log_w = p.weighted_completion(key, x, observed)
+        return rows[jax.random.categorical(key, log_w)]
 
     return jax.vmap(one)(keys)
 
@@ -67,33 +67,34 @@ def counts(x):
     return np.bincount((np.asarray(x) @ 2 ** np.arange(5, -1, -1)).astype(int), minlength=64)
 
 
-def test_draws_of_an_energy_forget_a_poor_guide(poor):
+def test_draws_of_an_energy_forget_a_poor_proposal(poor):
     p, x, mass = poor
     observed, row = np.arange(6) < 2, np.array([1.0, 0, 0, 0, 0, 0])
     fits = (x[:, :2] == row[:2]).all(1)
     truth = np.where(fits, mass, 0) / mass[fits].sum()
     keys = jax.random.split(KEY, N)
-    asked = keys, jnp.asarray(row, jnp.float32), jnp.asarray(observed)
-    own, raw = counts(drawn(p, *asked)), counts(resampled(p, *asked))
-    far, near = (np.abs(c / N - truth).sum() / 2 for c in (raw, own))
+    arguments = keys, jnp.asarray(row, jnp.float32), jnp.asarray(observed)
+    moved = counts(drawn(p, *arguments))
+    weighted = counts(resampled(p, *arguments))
+    far, near = (np.abs(c / N - truth).sum() / 2 for c in (weighted, moved))
     assert near < 0.05 < 0.2 < far
-    assert own[~fits].sum() == 0
-    assert stats.chisquare(own[fits], N * truth[fits]).pvalue > 1e-3
+    assert moved[~fits].sum() == 0
+    assert stats.chisquare(moved[fits], N * truth[fits]).pvalue > 1e-3
 
 
 def test_a_complete_row_of_an_energy_is_one_number(poor):
     p, x, mass = poor
     p = eqx.tree_at(lambda p: p.model.log_z_stderr, p, jnp.asarray(0.2))
-    own = reliability(p, make_rows(x))
-    np.testing.assert_allclose(own.log_prob, np.log(mass), atol=1e-4)
-    assert (own.effective == 1).all()
-    assert (own.k == -np.inf).all()
-    np.testing.assert_allclose(own.stderr, 0.2, rtol=1e-6)
-    assert not own.lost.any()
+    diagnostics = diagnose_weights(p, make_rows(x))
+    np.testing.assert_allclose(diagnostics.log_prob, np.log(mass), atol=1e-4)
+    assert (diagnostics.ess_share == 1).all()
+    assert (diagnostics.pareto_k == -np.inf).all()
+    np.testing.assert_allclose(diagnostics.stderr, 0.2, rtol=1e-6)
+    assert not diagnostics.unreliable.any()
 
 
 def test_weights_all_alike_do_not_make_an_answer_exact(machine, poor):
-    """For of a rare level no draw may have come up."""
+    """Equal weights are not exact, because perhaps no draw had a rare level."""
     _, x, _ = poor
     likely = np.full((1000, 6), 0.0)
     likely[:, 1:] = np.arange(1000)[:, None] % 2
@@ -103,19 +104,19 @@ def test_weights_all_alike_do_not_make_an_answer_exact(machine, poor):
     p = ImportanceSampled(model=machine, proposal=proposal, seed=jax.random.key_data(KEY), draws=16)
     holes = x[:8].astype(float)
     holes[:, 0] = np.nan
-    own = reliability(p, make_rows(holes))
-    assert not own.known.any()
-    assert (own.stderr >= 1 / 16).any()
-    assert (own.stderr > 0).all()
-    assert own.answer.kind == "estimate"
-    assert "weighted draws" in own.answer.method
-    whole = reliability(p, make_rows(x[:8]))
-    assert whole.known.all()
-    assert whole.answer.kind == "exact"
+    diagnostics = diagnose_weights(p, make_rows(holes))
+    assert not diagnostics.is_exact.any()
+    assert (diagnostics.stderr >= 1 / 16).any()
+    assert (diagnostics.stderr > 0).all()
+    assert diagnostics.answer.kind == "estimate"
+    assert "weighted draws" in diagnostics.answer.method
+    complete = diagnose_weights(p, make_rows(x[:8]))
+    assert complete.is_exact.all()
+    assert complete.answer.kind == "exact"
 
 
 def test_what_nothing_is_known_of_has_the_models_own_mean(poor):
-    """By its chains, whatever the proposal says."""
+    """Without evidence the model's chains give the mean, whatever the proposal is."""
     from pofx.core import closed_forms
 
     p, x, mass = poor
@@ -123,8 +124,8 @@ def test_what_nothing_is_known_of_has_the_models_own_mean(poor):
     wide = ImportanceSampled(model=p.model, proposal=p.proposal, seed=p.seed, draws=400)
     rule = closed_forms.expectation.find(wide)
     assert rule
-    found = eqx.filter_jit(rule)(wide, jnp.zeros(6), jnp.zeros(6, bool))
-    np.testing.assert_allclose(found, mass @ x, atol=0.12)
+    mean = eqx.filter_jit(rule)(wide, jnp.zeros(6), jnp.zeros(6, bool))
+    np.testing.assert_allclose(mean, mass @ x, atol=0.12)
 
 
 def test_unlike_rows_have_errors_of_their_own_and_like_rows_the_same():
@@ -142,7 +143,7 @@ def test_unlike_rows_have_errors_of_their_own_and_like_rows_the_same():
     both = np.asarray(scored(p, seeds, x[[0, 1, 0]]))
     assert (both.std(0) > 0.01).all()
     assert abs(np.corrcoef(both.T)[0, 1]) < 0.25
-    # Lanes of a vector may round otherwise.
+    # Vector lanes may round differently.
     np.testing.assert_allclose(both[:, 0], both[:, 2], rtol=1e-6)
 
 

@@ -1,4 +1,4 @@
-"""Learning with missing cells: at the fit the observed-data likelihood is stationary."""
+"""Learning with missing cells: the fit is a stationary point of the observed-data likelihood."""
 
 import equinox as eqx
 import jax
@@ -20,14 +20,14 @@ TIGHT = {"tolerance": 1e-13, "steps": 20_000}
 
 
 def linear(n=80, d=5, q=1, seed=0):
-    """Rows of a factor model, none of whose noises is small."""
+    """Rows of a factor model in which no noise is small."""
     rng = np.random.default_rng(seed)
     noise = rng.normal(size=(n, d)) * np.linspace(0.6, 1.2, d)
     return rng.normal(size=(n, q)) @ rng.normal(size=(q, d)) * 1.5 + noise + np.arange(d)
 
 
 def holed(x, share=0.25, seed=1):
-    """x with cells missing at random, a row without any and a row without all."""
+    """x with cells missing at random, one empty row and one complete row."""
     x = np.where(np.random.default_rng(seed).random(x.shape) < share, np.nan, x)
     x[0], x[1] = np.nan, np.nan_to_num(x[1])
     return x
@@ -51,7 +51,7 @@ def test_the_gradient_is_zero_at_the_fit(cls, options, parameters):
     fit = learn(cls, x, **TIGHT, **options)
     assert fit.converged
     assert greatest(slopes(fit.model, x), parameters) < 1e-5
-    # Not by flatness: a few steps in, it is not zero yet.
+    # The likelihood is not just flat: after two steps the gradient is not zero.
     with pytest.warns(match="not converged"):
         early = learn(cls, x, steps=2, **options).model
     assert greatest(slopes(early, x), parameters) > 1e-3
@@ -91,7 +91,7 @@ def test_a_mixture_of_independent_columns_is_stationary_too():
     assert fit.converged
     off = slopes(fit.model, x)
     arrays = jax.tree.leaves(eqx.filter((off.log_weights, off.parts.groups), eqx.is_array))
-    # The floors and the anchors do not enter log_prob; probabilities may have run to their edge.
+    # Floors and anchors do not affect log_prob; probabilities may be at their limit.
     assert max(float(jnp.abs(a).max()) for a in arrays) < 1e-3
     spread = np.asarray(fit.model.parts.groups[0].centre).ravel()
     assert abs(spread[0] - spread[1]) > 3

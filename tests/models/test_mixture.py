@@ -1,4 +1,4 @@
-"""The mixture: starts, structures of covariance, collapse, conditionals in closed form."""
+"""The mixture: starts, covariance structures, collapse, and closed-form conditionals."""
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("float64")
 
 
 def clusters(n=200, seed=0, apart=6.0):
-    """Two numbers around three centres."""
+    """Rows of two numbers around three centres."""
     rng = np.random.default_rng(seed)
     centre = np.array([[0, 0], [apart, 0], [0, apart]])[rng.integers(0, 3, n)]
     return centre + rng.normal(size=(n, 2))
@@ -50,18 +50,16 @@ def test_starts_lie_near_the_data_and_follow_their_key(init):
 def test_a_tied_covariance_is_one_for_all_components():
     x = clusters()
     fit = learn(Mixture, x, part="gaussian", covariance="tied", components=3, prior=0.0)
-    own = np.asarray(fit.model.parts.covariance)
-    np.testing.assert_allclose(own, own[[0, 0, 0]], rtol=1e-12)
-    # The pooled scatter about the components' own means, by hand.
-    joint = np.asarray(jax.vmap(fit.model._joint, (0, None))(jnp.asarray(x), jnp.ones(2, bool)))
+    covariances = np.asarray(fit.model.parts.covariance)
+    np.testing.assert_allclose(covariances, covariances[[0, 0, 0]], rtol=1e-12)
+    # The pooled scatter about the means of the components, by hand.
+    joint = np.asarray(jax.vmap(fit.model._log_joint, (0, None))(jnp.asarray(x), jnp.ones(2, bool)))
     share = np.exp(joint - np.logaddexp.reduce(joint, axis=1, keepdims=True))
-    sum_over_components = 0
+    pooled = 0
     for weight, mean in zip(share.T, np.asarray(fit.model.parts.mean)):
-        sum_over_components = sum_over_components + np.cov(
-            x.T, aweights=weight, bias=True
-        ) * weight.sum() / len(x)
+        pooled = pooled + np.cov(x.T, aweights=weight, bias=True) * weight.sum() / len(x)
         np.testing.assert_allclose(mean, np.average(x, axis=0, weights=weight), atol=1e-2)
-    np.testing.assert_allclose(own[0], sum_over_components, atol=1e-2)
+    np.testing.assert_allclose(covariances[0], pooled, atol=1e-2)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +91,7 @@ def test_as_many_components_as_rows_stay_finite():
     fit = learn(Mixture, x, part="gaussian", components=8, prior=0.0)
     assert np.isfinite(fit.history).all()
     assert np.isfinite(scores(fit.model, x)).all()
-    # The floor bounds what a component on a single row can win.
+    # The variance floor bounds the likelihood of a component on a single row.
     relative = max(MIN_RESIDUAL_VARIANCE_SHARE, 32 * np.finfo(fit.model.parts.mean.dtype).eps)
     bound = -np.log(2 * np.pi) - 0.5 * np.log(relative * x.var(0)).sum()
     assert scores(fit.model, x).max() <= bound + 1e-9
@@ -112,8 +110,8 @@ def test_a_component_that_loses_its_rows_keeps_its_place():
 
     @jax.jit
     def without_the_last():
-        (_, own), _ = p.expected_statistics(x, jnp.ones(3, bool), jnp.ones(4))
-        empty = jax.tree.map(lambda a: a.at[2].set(0), own)
+        (_, statistics), _ = p.expected_statistics(x, jnp.ones(3, bool), jnp.ones(4))
+        empty = jax.tree.map(lambda a: a.at[2].set(0), statistics)
         return p.m_step((jnp.array([2.0, 2.0, 0.0]), empty))
 
     q = without_the_last()
@@ -128,12 +126,12 @@ def test_conditionals_are_closed_and_equal_the_product_rule():
     x = np.array([0.4, -1.0, 2.0])
     for observed, keep in (([1, 0, 0], [0, 1, 1]), ([0, 0, 0], [1, 0, 1])):
         observed, keep = np.array(observed, bool), np.array(keep, bool)
-        own = condition(p, x, observed, keep)
-        assert type(own) is Mixture
+        closed = condition(p, x, observed, keep)
+        assert type(closed) is Mixture
         given = jnp.where(observed, x, 0)
         plain = Conditional(p, given, jnp.asarray(observed), tuple(np.flatnonzero(keep).tolist()))
         row = x[keep][None]
-        np.testing.assert_allclose(scores(own, row), scores(plain, row), atol=1e-10)
+        np.testing.assert_allclose(scores(closed, row), scores(plain, row), atol=1e-10)
 
 
 def test_a_mixture_of_mixtures_is_a_mixture():
@@ -145,7 +143,7 @@ def test_a_mixture_of_mixtures_is_a_mixture():
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"components": 21}, "components: expected 1 to 20, the number of rows; got 21"),
         ({"components": 0}, "got 0"),
@@ -154,11 +152,11 @@ def test_a_mixture_of_mixtures_is_a_mixture():
         ({"init": "kmeans"}, "init: expected one of"),
     ],
 )
-def test_mistakes_are_told_in_one_line(options, told):
+def test_errors_take_one_line(options, message):
     x = clusters(n=20)
     with pytest.raises(PofxError) as error:
         started(x, **{"components": 2, **options})
-    assert told in str(error.value)
+    assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 

@@ -1,4 +1,4 @@
-"""Neural energies: against quadrature, known densities and known scores."""
+"""Neural energies, compared with quadrature, known densities and known scores."""
 
 from functools import partial
 
@@ -26,18 +26,18 @@ pytest.importorskip("blackjax")
 
 KEY = jax.random.key(0)
 LEVELS = Column("c", "categorical", levels=3, family="categorical")
-RHAT_THRESHOLD = (
+MIXED_COLUMNS = (
     LEVELS,
     Column("x", "real", family="normal"),
     Column("b", "binary", levels=2, family="bernoulli"),
     Column("p", "positive", spikes=(0.0,), family="log_normal"),
 )
 
-pytestmark = pytest.mark.slow  # each compiles for seconds; the laws run quickly for some
+pytestmark = pytest.mark.slow  # each compiles for seconds; tests/laws runs some models quickly
 
 
 def table(n=300, seed=0):
-    """A row of each kind of column, all of which follow one."""
+    """Rows of columns of several kinds that depend on one hidden bit."""
     rng = np.random.default_rng(seed)
     side = rng.random(n) < 0.4
     level = np.where(rng.random(n) < 0.7, 2.0 * side, 1)
@@ -46,7 +46,7 @@ def table(n=300, seed=0):
 
 
 def tilt(p, size=1.0, seed=1):
-    """The model with a network that says something."""
+    """The model with a network whose last layer is not zero."""
     key = jax.random.key(seed)
     last = size * jax.random.normal(key, p.net.weights[-1].shape, p.net.weights[-1].dtype)
     return eqx.tree_at(lambda p: p.net.weights, p, (*p.net.weights[:-1], last))
@@ -83,18 +83,18 @@ def grid(x, points=201, reach=9):
 def test_it_starts_at_its_reference():
     x = flat()
     p = started(x, real(2), reference="gaussian")
-    own = np.asarray(p.reference.mean), np.asarray(p.reference.covariance)
-    np.testing.assert_allclose(own[0], x.mean(0), rtol=1e-4)
-    np.testing.assert_allclose(own[1], np.cov(x.T, bias=True), rtol=1e-3)
-    expected = stats.multivariate_normal(*own).logpdf(x[:5])
+    moments = np.asarray(p.reference.mean), np.asarray(p.reference.covariance)
+    np.testing.assert_allclose(moments[0], x.mean(0), rtol=1e-4)
+    np.testing.assert_allclose(moments[1], np.cov(x.T, bias=True), rtol=1e-3)
+    expected = stats.multivariate_normal(*moments).logpdf(x[:5])
     np.testing.assert_allclose(-energies(p, x[:5]), expected, rtol=1e-4)
 
 
 @pytest.mark.slow
 def test_its_reference_follows_the_columns():
-    p, other = started(table(), RHAT_THRESHOLD), started(flat(), real(2))
+    p, other = started(table(), MIXED_COLUMNS), started(flat(), real(2))
     assert [type(m.reference).__name__ for m in (p, other)] == ["ChowLiuTree", "Mixture"]
-    assert (p.moves, other.moves) == ((1,), (0, 1))
+    assert (p.hmc_columns, other.hmc_columns) == ((1,), (0, 1))
 
 
 @pytest.fixture(scope="module")
@@ -110,43 +110,43 @@ def plane():
 @pytest.mark.usefixtures("float64")
 def test_draws_of_the_reference_find_z(plane):
     p, log_z = plane
-    found, _, steepest = tilted_chains.estimate_log_z(KEY, p.tilted, 64)
-    assert 0 < found.stderr < 0.1
-    assert abs(float(found.log_z) - log_z) < 3 * float(found.stderr)
-    assert found.pareto_k < pareto_k_threshold(tilted_chains.LOG_Z_DRAWS)
+    estimate, _, steepest = tilted_chains.estimate_log_z(KEY, p.without_chains, 64)
+    assert 0 < estimate.stderr < 0.1
+    assert abs(float(estimate.log_z) - log_z) < 3 * float(estimate.stderr)
+    assert estimate.pareto_k < pareto_k_threshold(tilted_chains.LOG_Z_DRAWS)
     assert steepest > 1
 
 
 @pytest.mark.usefixtures("float64")
 def test_annealing_finds_z(plane):
     p, log_z = plane
-    found = tilted_chains.anneal_log_z(KEY, p.tilted, p.step_size, 100)
-    assert 0 < found.stderr < 0.1
-    assert abs(float(found.log_z) - log_z) < 3 * float(found.stderr)
+    estimate = tilted_chains.anneal_log_z(KEY, p.without_chains, p.step_size, 100)
+    assert 0 < estimate.stderr < 0.1
+    assert abs(float(estimate.log_z) - log_z) < 3 * float(estimate.stderr)
 
 
 @pytest.mark.usefixtures("float64")
 @pytest.mark.slow
 def test_chains_stay_and_draws_follow_the_density(plane):
-    """Moments of draws, chain by chain, against quadrature."""
+    """Moments of draws from all chains, compared with quadrature."""
     p, log_z = plane
     points, cell = grid(flat())
     mass = np.exp(-np.asarray(energies(p, points)) - log_z + cell)
     assert mass.sum() == pytest.approx(1)
-    _, chains, _ = tilted_chains.estimate_log_z(KEY, p.tilted, 64)
-    run = tilted_chains.run_chains(KEY, p.tilted, chains, p.step_size)
+    _, chains, _ = tilted_chains.estimate_log_z(KEY, p.without_chains, 64)
+    run = tilted_chains.run_chains(KEY, p.without_chains, chains, p.step_size)
     assert 0.5 < run.acceptance < 0.85
     energy = mass @ np.asarray(energies(p, points))
     error = run.energies.std() / np.sqrt(run.energies.size / 10)
     assert abs(float(run.energies.mean()) - energy) < 5 * float(error)
-    own = run.chains, run.step_size
-    p = eqx.tree_at(lambda p: (p.chains, p.step_size), p, own)
-    drawn = np.asarray(jax.jit(jax.vmap(p.draw))(jax.random.split(KEY, 4000)))
+    state = run.chains, run.step_size
+    p = eqx.tree_at(lambda p: (p.chains, p.step_size), p, state)
+    draws = np.asarray(jax.jit(jax.vmap(p.draw))(jax.random.split(KEY, 4000)))
     for j in range(2):
         mean = mass @ points[:, j]
         sd = np.sqrt(mass @ (points[:, j] - mean) ** 2)
-        assert abs(drawn[:, j].mean() - mean) < 5 * sd / np.sqrt(1000)
-        assert drawn[:, j].std() == pytest.approx(sd, rel=0.1)
+        assert abs(draws[:, j].mean() - mean) < 5 * sd / np.sqrt(1000)
+        assert draws[:, j].std() == pytest.approx(sd, rel=0.1)
 
 
 TREE = pytest.param((0, 0, 0, 0), "chow_liu_tree", marks=pytest.mark.slow)
@@ -154,7 +154,7 @@ TREE = pytest.param((0, 0, 0, 0), "chow_liu_tree", marks=pytest.mark.slow)
 
 @pytest.mark.parametrize(("observed", "reference"), [TREE, ((1, 0, 0, 1), "independent")])
 def test_a_step_leaves_mixed_columns_as_they_are(observed, reference):
-    p, n = tilt(started(table(), RHAT_THRESHOLD, reference=reference), 1.0), 10_000
+    p, n = tilt(started(table(), MIXED_COLUMNS, reference=reference), 1.0), 10_000
     p = eqx.tree_at(lambda p: p.step_size, p, 0.6)
     observed = jnp.array(observed, bool)
     row = jnp.array([1.0, 0.0, 0.0, 0.0])
@@ -175,9 +175,9 @@ def test_a_step_leaves_mixed_columns_as_they_are(observed, reference):
     moved = (before != after).mean(0)
     assert (moved[np.asarray(observed)] == 0).all()
     assert (moved[~np.asarray(observed)] > 0.02).all()
-    # Draws picked repeat some: their own spread is a little wider than that of n.
+    # Resampled draws repeat, so their spread is a little wider than that of n.
     for j in np.flatnonzero(~np.asarray(observed)):
-        if RHAT_THRESHOLD[j].kind in ("real", "positive"):
+        if MIXED_COLUMNS[j].kind in ("real", "positive"):
             assert stats.ks_2samp(before[:, j], after[:, j]).pvalue > 1e-3
         else:
             shares = [(a[:, j, None] == np.arange(3)).mean(0) for a in (before, after)]
@@ -187,7 +187,7 @@ def test_a_step_leaves_mixed_columns_as_they_are(observed, reference):
 
 
 def test_it_starts_and_draws_the_same_to_the_bit():
-    one, other = (tilt(started(table(), RHAT_THRESHOLD, reference="independent")) for _ in range(2))
+    one, other = (tilt(started(table(), MIXED_COLUMNS, reference="independent")) for _ in range(2))
     assert bool(eqx.tree_equal(one, other))
     draw = eqx.filter_jit(lambda p: p.draw(KEY))
     assert np.isfinite(draw(one)).all()
@@ -195,7 +195,7 @@ def test_it_starts_and_draws_the_same_to_the_bit():
 
 
 def test_contrast_is_least_where_the_ratio_is_right():
-    """Data from a known ratio to the reference: its network costs less than any beside it."""
+    """For data of a known density ratio to the reference, the true ratio has the least loss."""
     x = np.random.default_rng(0).normal(size=(4000, 1))
     p = started(x, real(1), reference="independent")
     p = eqx.tree_at(lambda p: p.reference.groups[0].dispersion, p, 4 * jnp.ones(1))
@@ -220,13 +220,13 @@ def test_contrast_is_least_where_the_ratio_is_right():
 
 
 class _Known:
-    """A model whose tilt is a function given."""
+    """A stand-in for a model, with a known function as its tilt."""
 
     def __init__(self, p, tilt):
         self.reference, self.ratio, self.tilt = p.reference, p.ratio, tilt
 
     def contrast(self, key, x):
-        return NeuralEnergy._contrast(self, key, x)
+        return NeuralEnergy._nce_loss(self, key, x)
 
 
 def test_denoising_is_least_where_the_score_is_right():
@@ -237,11 +237,11 @@ def test_denoising_is_least_where_the_score_is_right():
     start = started(x, real(2), loss="score", noise=0.3, reference="independent")
 
     def cost(covariance):
-        own = Gaussian.from_moments(jnp.zeros(2), jnp.asarray(covariance, jnp.float32))
-        p = eqx.tree_at(lambda p: p.reference, start, own)
+        reference = Gaussian.from_moments(jnp.zeros(2), jnp.asarray(covariance, jnp.float32))
+        p = eqx.tree_at(lambda p: p.reference, start, reference)
         return float(losses(p, data).mean())
 
-    # The noise is part of what is learned.
+    # The learned density includes the noise.
     right = cost(covariance + 0.09 * np.eye(2))
     assert right < cost(covariance + 0.3 * np.eye(2))
     assert right < cost(covariance)
@@ -249,18 +249,18 @@ def test_denoising_is_least_where_the_score_is_right():
 
 
 @pytest.mark.slow
-def test_an_energy_that_explodes_is_told():
+def test_an_energy_that_explodes_gives_a_warning():
     x = flat()
     p = tilt(started(x, real(2), temperatures=20, chains=8), 1e5)
-    with pytest.warns(PofxWarning) as told:
+    with pytest.warns(PofxWarning) as caught:
         p.finalise(KEY, make_rows(x), None)
-    texts = [str(w.message) for w in told]
+    texts = [str(w.message) for w in caught]
     assert any("the energy explodes: its network tilts by" in text for text in texts)
-    assert any("log Z" in text and "is not to be trusted" in text for text in texts)
+    assert any("log Z" in text and "is unreliable" in text for text in texts)
 
 
 @pytest.mark.parametrize(
-    ("columns", "options", "told"),
+    ("columns", "options", "message"),
     [
         (real(1), {"loss": "mle"}, "no loss 'mle'"),
         (real(1), {"ratio": 0}, "ratio: expected at least 1, got 0"),
@@ -270,8 +270,8 @@ def test_an_energy_that_explodes_is_told():
         ((Column("c", "real", spikes=(1.0,)),), {"loss": "score"}, "real with point masses"),
     ],
 )
-def test_what_it_refuses(columns, options, told):
-    with pytest.raises(PofxError, match=told):
+def test_what_it_refuses(columns, options, message):
+    with pytest.raises(PofxError, match=message):
         started(np.ones((4, 1)), columns, **options)
 
 
@@ -279,8 +279,8 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "blackjax", None)
     with pytest.raises(PofxError, match=r"pip install 'pofx\[energy\]'"):
         started(flat(), real(2))
-    # Levels alone need no slopes.
-    assert started(table()[:, :1], (LEVELS,), reference="independent").moves == ()
+    # Without real columns there are no Hamiltonian moves.
+    assert started(table()[:, :1], (LEVELS,), reference="independent").hmc_columns == ()
 
 
 @pytest.fixture(scope="module")
@@ -303,10 +303,10 @@ def test_a_table_is_answered(fitted, tmp_path):
     few = {name: column[:40] for name, column in data.items()}
     answer = p.log_prob(few)
     assert np.isfinite(answer.value).all()
-    drawn = p.sample(300, seed=1)
-    assert set(drawn["c"]) == {"u", "v", "w"}
-    assert (drawn["p"] == 0).mean() == pytest.approx(0.3, abs=0.12)
-    assert np.mean(drawn["x"]) == pytest.approx(np.nanmean(data["x"]), rel=0.1)
+    draws = p.sample(300, seed=1)
+    assert set(draws["c"]) == {"u", "v", "w"}
+    assert (draws["p"] == 0).mean() == pytest.approx(0.3, abs=0.12)
+    assert np.mean(draws["x"]) == pytest.approx(np.nanmean(data["x"]), rel=0.1)
     assert not np.isnan(p.impute(few)["x"]).any()
     posterior = p.predict_proba({k: v[10:] for k, v in data.items()}, "b")
     assert ((np.asarray(posterior["True"]) > 0.5) == data["b"][10:]).mean() > 0.8
@@ -324,19 +324,19 @@ def learned(x, valid, columns, **options):
 
 @pytest.mark.slow
 def test_contrast_learns_a_correlated_normal():
-    """From independent columns: within 0.05 nats of the truth."""
+    """From independent columns as reference: within 0.05 nats of the truth."""
     truth = stats.multivariate_normal([0, 0], [[1, 0.8], [0.8, 1]])
     x, valid, test = (truth.rvs(n, random_state=n) for n in (5000, 1000, 4000))
     p = learned(x, valid, real(2), reference="independent")
-    own = -np.asarray(energies(p, test), np.float64) - float(p.log_z)
-    lost = (truth.logpdf(test) - own).mean()
+    log_q = -np.asarray(energies(p, test), np.float64) - float(p.log_z)
+    lost = (truth.logpdf(test) - log_q).mean()
     assert -0.02 < lost < 0.05
     assert abs(float(p.log_z)) < 0.1, "the last bias is the normaliser"
 
 
 @pytest.mark.slow
 def test_denoising_learns_a_score():
-    """Two clusters of independent columns' reference: the slope agrees with that of the truth."""
+    """Two clusters, with independent columns as reference: gradients agree with the true ones."""
     rng = np.random.default_rng(0)
 
     def draw(n):
@@ -374,13 +374,13 @@ def test_a_joint_energy_classifies():
 
 
 def test_rounded_numbers_buy_no_peaks():
-    """Rounded to whole standard deviations the density is still no more than a smooth one."""
+    """For numbers rounded to whole standard deviations, the density stays smooth."""
     x = np.round(np.random.default_rng(0).normal(size=(1000, 1)))
 
     def learned(resolution):
-        own = [Column("x", "real", resolution=resolution, family="normal")]
-        plain = {"reference": "gaussian"}
-        start = partial(NeuralEnergy.from_data, columns=own, **plain)
+        columns = [Column("x", "real", resolution=resolution, family="normal")]
+        options = {"reference": "gaussian"}
+        start = partial(NeuralEnergy.from_data, columns=columns, **options)
         p = fit(KEY, start, make_rows(x)).model
         return float(jax.vmap(p.log_density)(jnp.asarray(x, jnp.float32)).mean())
 

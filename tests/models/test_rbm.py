@@ -1,4 +1,4 @@
-"""Restricted Boltzmann machines: against sums over all their states, and against quadrature."""
+"""Restricted Boltzmann machines, compared with sums over all states and with quadrature."""
 
 import itertools
 
@@ -37,24 +37,26 @@ def bits(d):
 
 
 def machine(binaries, reals, hidden, seed=0, size=1.0, temperatures=500):
-    """A machine of random weights and biases; Z is not known to it."""
+    """A machine of random weights and biases, without log Z."""
     rng = np.random.default_rng(seed)
     d = binaries + reals
     is_real = np.arange(d) >= binaries
     shift = np.where(is_real, 3.0, rng.uniform(0.3, 0.7, d))
-    visible = VisibleUnits.from_moments(shift, np.where(is_real, 2.0, 1), np.where(is_real, 0.01, 0), is_real)
+    visible = VisibleUnits.from_moments(
+        shift, np.where(is_real, 2.0, 1), np.where(is_real, 0.01, 0), is_real
+    )
     weights = jnp.asarray(size * rng.normal(size=(d, hidden)))
-    p = rbm._begun(KEY, weights, visible, 64, 1, temperatures)
-    own = rng.normal(size=d), rng.normal(size=hidden), 0.3 * rng.normal(size=d) - 0.5
+    p = rbm._init(KEY, weights, visible, 64, 1, temperatures)
+    parameters = rng.normal(size=d), rng.normal(size=hidden), 0.3 * rng.normal(size=d) - 0.5
     return eqx.tree_at(
         lambda p: (p.visible.bias, p.hidden_bias, p.visible.log_variance),
         p,
-        tuple(jnp.asarray(a) for a in own),
+        tuple(jnp.asarray(a) for a in parameters),
     )
 
 
 def partition(p):
-    return boltzmann.log_partition(p.layers, KEY, p.temperatures)
+    return boltzmann.log_partition(p.without_chains, KEY, p.temperatures)
 
 
 @eqx.filter_jit
@@ -83,7 +85,7 @@ def table(p):
 
 
 def brute(p, x):
-    """-log Σ_h exp(-E(x, h)), written out."""
+    """-log Σ_h exp(-E(x, h)) as an explicit sum."""
     numbers = (p.weights, p.hidden_bias, *jax.tree.leaves(p.visible))
     w, c, b, log_variance, shift, scale, floor = (np.asarray(a, np.float64) for a in numbers)
     is_real = np.array(p.visible.real)
@@ -97,7 +99,7 @@ def brute(p, x):
 def test_the_energy_sums_over_hidden_units():
     p = machine(3, 2, 5)
     x = np.array([[1, 0, 1, 2.0, 4.0], [0, 0, 0, -1.0, 3.5]])
-    end = jax.vmap(lambda x: p.layers.energy(x, jnp.ones(())))(jnp.asarray(x))
+    end = jax.vmap(lambda x: p.without_chains.energy(x, jnp.ones(())))(jnp.asarray(x))
     np.testing.assert_allclose(end, energies(p, x), rtol=1e-12)
     np.testing.assert_allclose(energies(p, x), [brute(p, row) for row in x], rtol=1e-12)
 
@@ -107,18 +109,19 @@ def test_z_over_hidden_units_is_z_over_rows():
     p = machine(10, 0, 3)
     over_rows = logsumexp(-np.asarray(energies(p, bits(10))))
     assert float(partition(p).log_z) == pytest.approx(over_rows, rel=1e-12)
-    own = eqx.tree_at(lambda p: p.log_z, p, partition(p).log_z)
-    assert np.exp(-np.asarray(energies(own, bits(10))) - float(own.log_z)).sum() == pytest.approx(1)
-    # More hidden units than are summed over, but few columns.
+    normalised = eqx.tree_at(lambda p: p.log_z, p, partition(p).log_z)
+    log_p = -np.asarray(energies(normalised, bits(10))) - float(normalised.log_z)
+    assert np.exp(log_p).sum() == pytest.approx(1)
+    # More hidden units than can be enumerated, but few columns.
     wide = machine(4, 0, 20)
     expected = logsumexp([-brute_wide(wide, x) for x in bits(4)])
-    found = partition(wide)
-    assert float(found.log_z) == pytest.approx(expected, rel=1e-12)
-    assert float(found.stderr) == 0
+    estimate = partition(wide)
+    assert float(estimate.log_z) == pytest.approx(expected, rel=1e-12)
+    assert float(estimate.stderr) == 0
 
 
 def brute_wide(p, x):
-    """The same without the hidden units, which are independent given x."""
+    """The free energy in closed form: hidden units are independent given x."""
     z = x - np.asarray(p.visible.shift)
     inputs = np.asarray(p.hidden_bias) + z @ np.asarray(p.weights)
     return -(np.asarray(p.visible.bias) * z).sum() - np.log(2 * np.cosh(inputs / 2)).sum()
@@ -140,17 +143,15 @@ REALS = pytest.param(6, 3, marks=pytest.mark.slow)
 @pytest.mark.parametrize(("binaries", "reals"), [(12, 0), REALS])
 def test_annealing_finds_z(binaries, reals):
     p = machine(binaries, reals, 8, size=0.7)
-    found, exact = (
-        boltzmann.anneal_log_z(p.layers, jax.random.key(3), 500),
-        float(boltzmann.exact_log_z(p.layers)),
-    )
-    assert 0 < found.stderr < 0.2
-    assert abs(float(found.log_z) - exact) < 3 * float(found.stderr)
+    estimate = boltzmann.anneal_log_z(p.without_chains, jax.random.key(3), 500)
+    exact = float(boltzmann.exact_log_z(p.without_chains))
+    assert 0 < estimate.stderr < 0.2
+    assert abs(float(estimate.log_z) - exact) < 3 * float(estimate.stderr)
 
 
 @pytest.mark.slow
 def test_temperatures_lie_where_weights_spread():
-    """A quadratic energy that comes in at the end only: even temperatures would miss it."""
+    """A quadratic energy that grows only near β = 1, where evenly spaced temperatures fail."""
 
     def energy(x, beta):
         return 0.5 * (x**2).sum() + 0.5 * 1e3 * beta**4 * (x**2).sum()
@@ -159,10 +160,11 @@ def test_temperatures_lie_where_weights_spread():
         return jax.random.normal(key, x.shape) / jnp.sqrt(1 + 1e3 * beta**4)
 
     pilots, start = jax.random.normal(KEY, (2, 256, 2))
-    _, log_w = jax.jit(lambda k, p, s: anneal_chains(k, p, s, energy, step, 200))(KEY, pilots, start)
-    found = average_weights(log_w)
-    assert abs(float(found.log_z) + np.log(1001)) < 4 * float(found.stderr) < 0.2
-    assert found.ess_share > 0.5
+    anneal = jax.jit(lambda k, p, s: anneal_chains(k, p, s, energy, step, 200))
+    _, log_w = anneal(KEY, pilots, start)
+    estimate = average_weights(log_w)
+    assert abs(float(estimate.log_z) + np.log(1001)) < 4 * float(estimate.stderr) < 0.2
+    assert estimate.ess_share > 0.5
 
 
 def chi_square(counts, expected):
@@ -180,13 +182,13 @@ def test_a_step_leaves_the_distribution_as_it_is(observed):
     x, probability = table(p)
     observed = np.array(observed, bool)
     fits = (x[:, observed] == 1).all(1)
-    own = np.where(fits, probability, 0) / probability[fits].sum()
-    before = np.random.default_rng(1).choice(len(x), n, p=own)
+    conditional = np.where(fits, probability, 0) / probability[fits].sum()
+    before = np.random.default_rng(1).choice(len(x), n, p=conditional)
     after = stepped(p, jax.random.split(KEY, n), jnp.asarray(x[before]), jnp.asarray(observed))
     codes = np.asarray(after) @ [8, 4, 2, 1]
     counts = np.bincount(codes.astype(int), minlength=16)
     assert counts[~fits].sum() == 0
-    assert chi_square(counts[fits], n * own[fits]) > 1e-3
+    assert chi_square(counts[fits], n * conditional[fits]) > 1e-3
     assert (codes != before).mean() > 0.2
 
 
@@ -195,12 +197,12 @@ def test_a_step_leaves_real_columns_as_they_are():
     grid = np.linspace(-25, 30, 2001)
     points = np.array([(b, u) for b in (0.0, 1.0) for u in grid])
     mass = softmax(-np.asarray(energies(p, points), np.float64))
-    drawn = points[np.random.default_rng(0).choice(len(points), n, p=mass)]
-    drawn[:, 1] += (grid[1] - grid[0]) * np.random.default_rng(1).uniform(-0.5, 0.5, n)
-    after = stepped(p, jax.random.split(KEY, n), jnp.asarray(drawn), jnp.zeros(2, bool))
+    before = points[np.random.default_rng(0).choice(len(points), n, p=mass)]
+    before[:, 1] += (grid[1] - grid[0]) * np.random.default_rng(1).uniform(-0.5, 0.5, n)
+    after = stepped(p, jax.random.split(KEY, n), jnp.asarray(before), jnp.zeros(2, bool))
     after = np.asarray(after)
-    assert abs(after[:, 0].mean() - drawn[:, 0].mean()) < 4 * np.sqrt(0.5 / n)
-    assert stats.ks_2samp(after[:, 1], drawn[:, 1]).pvalue > 1e-3
+    assert abs(after[:, 0].mean() - before[:, 0].mean()) < 4 * np.sqrt(0.5 / n)
+    assert stats.ks_2samp(after[:, 1], before[:, 1]).pvalue > 1e-3
 
 
 def test_draws_follow_the_distribution():
@@ -214,21 +216,21 @@ def test_draws_follow_the_distribution():
 
 
 def test_the_gradient_of_the_loss_is_that_of_the_likelihood():
-    """With chains drawn from the model itself."""
+    """If the chains are exact draws of the model."""
     p = machine(4, 0, 3)
     x, probability = table(p)
     chains = x[np.random.default_rng(2).choice(len(x), 200_000, p=probability)]
     p = eqx.tree_at(lambda p: p.chains, p, jnp.asarray(chains))
     data, every = jnp.asarray(x[[1, 5, 5, 12]]), jnp.asarray(x)
     flags = p.trainable_mask()
-    learned, rest = eqx.partition(p, flags)
+    learned, static = eqx.partition(p, flags)
 
     def loss(learned):
-        return eqx.combine(learned, rest).loss(KEY, data, jnp.ones(4, bool)).mean()
+        return eqx.combine(learned, static).loss(KEY, data, jnp.ones(4, bool)).mean()
 
     def cost(learned):
-        own = jax.vmap(eqx.combine(learned, rest).energy)
-        return own(data).mean() + jax.nn.logsumexp(-own(every))
+        energies = jax.vmap(eqx.combine(learned, static).energy)
+        return energies(data).mean() + jax.nn.logsumexp(-energies(every))
 
     one, other = jax.jit(jax.grad(loss))(learned), jax.jit(jax.grad(cost))(learned)
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
@@ -244,7 +246,7 @@ def test_the_risk_is_the_likelihood_where_z_is_a_sum():
 
 @pytest.fixture
 def uncountable(monkeypatch):
-    """Z as of machines of many units."""
+    """Log Z is estimated, as for machines of many units."""
     monkeypatch.setattr(boltzmann, "MAX_ENUMERATED_UNITS", 0)
     jax.clear_caches()
     yield
@@ -268,9 +270,9 @@ def test_the_risk_of_binary_rows_is_the_pseudo_likelihood():
 def test_the_risk_of_many_columns_is_judged_by_some():
     p = machine(40, 0, 3, size=0.3)
     x = np.random.default_rng(0).integers(0, 2, (400, 40)).astype(float)
-    some, other = (risks(p, key, x).mean() for key in jax.random.split(KEY))
-    assert some != other
-    assert float(some) == pytest.approx(float(other), rel=0.1)
+    one, other = (risks(p, key, x).mean() for key in jax.random.split(KEY))
+    assert one != other
+    assert float(one) == pytest.approx(float(other), rel=0.1)
 
 
 @pytest.mark.slow
@@ -285,10 +287,10 @@ def test_the_risk_of_real_rows_is_least_for_their_own_distribution():
     def moved(leaf, by):
         return eqx.tree_at(leaf, p, leaf(p) + jnp.asarray(by))
 
-    own = float(at(p))
+    least = float(at(p))
     for leaf in (lambda p: p.visible.log_variance, lambda p: p.visible.bias, lambda p: p.weights):
-        assert own < float(at(moved(leaf, 0.5)))
-        assert own < float(at(moved(leaf, -0.5)))
+        assert least < float(at(moved(leaf, 0.5)))
+        assert least < float(at(moved(leaf, -0.5)))
 
 
 def test_training_moves_chains_and_little_else():
@@ -316,7 +318,7 @@ def test_it_starts_at_the_columns_own_distributions():
 
 
 @pytest.mark.parametrize(
-    ("columns", "options", "told"),
+    ("columns", "options", "message"),
     [
         ((Column("c", "count", family="poisson"),), {}, "column 'c' is count"),
         ((Column("c", "real", spikes=(0.0,)),), {}, "column 'c' is real with point masses"),
@@ -324,8 +326,8 @@ def test_it_starts_at_the_columns_own_distributions():
         (binary(1), {"chains": 0}, "chains: expected at least 1, got 0"),
     ],
 )
-def test_what_it_refuses(columns, options, told):
-    with pytest.raises(PofxError, match=told):
+def test_what_it_refuses(columns, options, message):
+    with pytest.raises(PofxError, match=message):
         RBM.from_data(KEY, make_rows(np.ones((4, 1))), columns, **options)
 
 
@@ -333,10 +335,10 @@ def unscored(p):
     raise AssertionError
 
 
-def test_chains_that_do_not_mix_are_told():
+def test_chains_that_do_not_mix_give_a_warning():
     x = np.repeat([[0.0], [1.0]], 20, 0) * np.ones(8)
     p = RBM.from_data(KEY, make_rows(x), binary(8), hidden=2, chains=16)
-    # Two rows, and hardly a way between them; chains of one temper beside others.
+    # Two modes with hardly a path between them, and chains in both.
     p = eqx.tree_at(lambda p: p.weights, p, jnp.full((8, 2), 12.0))
     p = eqx.tree_at(lambda p: p.hidden_bias, p, jnp.full(2, 40.0))
     p = eqx.tree_at(lambda p: p.chains, p, jnp.asarray(x[12:28]))
@@ -344,21 +346,21 @@ def test_chains_that_do_not_mix_are_told():
         p.finalise(KEY, make_rows(x), unscored)
 
 
-def test_draws_elsewhere_than_the_data_are_told():
+def test_draws_far_from_the_data_give_a_warning():
     x = np.random.default_rng(0).random((100, 8)) < 0.5
     p = RBM.from_data(KEY, make_rows(x.astype(float)), binary(8), hidden=2)
     p.finalise(KEY, make_rows(x.astype(float)), unscored)
     p = eqx.tree_at(lambda p: p.visible.bias, p, p.visible.bias.at[3].add(2.0))
-    told = "of 1 of 8 columns the mean is up to 0.[67]. standard deviations off"
-    with pytest.warns(PofxWarning, match=told):
+    message = "the mean of 1 of 8 columns is off by up to 0.[67]. standard deviations"
+    with pytest.warns(PofxWarning, match=message):
         p.finalise(KEY, make_rows(x.astype(float)), unscored)
 
 
-def test_weights_that_are_worth_little_are_told():
+def test_weights_that_are_worth_little_give_a_warning():
     spread = jax.random.normal(KEY, (256,))
     of = jax.jit(average_weights)
     warn_weights(of(0.3 * spread), 256)
-    with pytest.warns(PofxWarning, match="is not to be trusted: its 256 weights are worth"):
+    with pytest.warns(PofxWarning, match="is unreliable: its 256 weights are worth"):
         warn_weights(of(5 * spread), 256)
 
 
@@ -383,11 +385,11 @@ def test_a_table_is_answered(fitted, tmp_path):
     answer = p.log_prob(few)
     assert np.isfinite(answer.value).all()
     assert answer.kind == "estimate"
-    drawn = p.sample(200, seed=1)
-    assert set(drawn["b"]) == {"yes", "no"}
-    assert 1e6 < np.std(drawn["x"]) < 1e7
-    whole = p.impute(few)
-    assert not np.isnan(whole["a"]).any()
+    draws = p.sample(200, seed=1)
+    assert set(draws["b"]) == {"yes", "no"}
+    assert 1e6 < np.std(draws["x"]) < 1e7
+    complete = p.impute(few)
+    assert not np.isnan(complete["a"]).any()
     posterior = p.predict_proba({k: v[20:] for k, v in data.items()}, "c")
     said = np.asarray(posterior["True"]) > 0.5
     assert (said == data["c"][20:]).mean() > 0.7
@@ -398,7 +400,7 @@ def test_a_table_is_answered(fitted, tmp_path):
 
 @pytest.mark.slow
 def test_it_learns_an_ising_model():
-    """Twelve binary variables on a ring: within 0.15 nats of the entropy, by enumeration."""
+    """Twelve binary variables on a ring: KL to the truth below 0.15 nats, by enumeration."""
     rng = np.random.default_rng(4)
     x = bits(12)
     spins, coupling = 2 * x - 1, rng.normal(size=12)
@@ -412,7 +414,7 @@ def test_it_learns_an_ising_model():
 
     p = fit(KEY, start, data, LearnerConfig(), valid).model
     assert float(p.log_z_stderr) == 0
-    own = -np.asarray(energies(p, jnp.asarray(x)), np.float64) - float(p.log_z)
-    assert np.exp(own).sum() == pytest.approx(1, abs=1e-3)
-    lost = (np.exp(log_p) * (log_p - own)).sum()
+    log_q = -np.asarray(energies(p, jnp.asarray(x)), np.float64) - float(p.log_z)
+    assert np.exp(log_q).sum() == pytest.approx(1, abs=1e-3)
+    lost = (np.exp(log_p) * (log_p - log_q)).sum()
     assert 0 <= lost < 0.15

@@ -1,4 +1,4 @@
-"""What priors of bounded influence promise: an objective that never falls, and data that win."""
+"""Priors of bounded influence: EM never lowers the objective, and the data outweigh the prior."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,7 @@ import pytest
 
 from pofx.core.column import Column
 from pofx.core.rows import make_rows
-from pofx.learn.em import em, step
+from pofx.learn.em import em_step, fit_em
 from pofx.models.chow_liu_tree import ChowLiuTree
 from pofx.models.class_conditional import ClassConditional
 from pofx.models.correlated import Correlated
@@ -26,7 +26,7 @@ Y = Column("y", "binary", levels=2, family="bernoulli")
 
 def learn(model, x, columns, **options):
     data = make_rows(np.asarray(x, float))
-    return em(model.from_data(KEY, data, columns, **options), data).model
+    return fit_em(model.from_data(KEY, data, columns, **options), data).model
 
 
 def table(n=60):
@@ -60,20 +60,20 @@ def test_no_step_lowers_the_likelihood_and_the_prior_together(case):
     data = make_rows(table()[:, places])
     p, before = model.from_data(KEY, data, columns, **options), -np.inf
     for _ in range(6):
-        new, mean = step(p, data)
+        new, mean = em_step(p, data)
         now = float(mean * data.total + p.log_prior_density())
-        # What the float type resolves of a sum of so many rows.
+        # The tolerance is what the float type resolves of a sum over these rows.
         assert now >= before - 100 * np.finfo(mean.dtype).eps * (abs(now) + 100)
         p, before = new, now
 
 
 def test_the_prior_is_that_of_huang_and_wand():
-    # The pseudo-scatter is minus twice the gradient of the log prior, its determinant left out, by
-    # the precision: -1/2 tr(D dP) = -q/2 Σ dP_jj / (P_jj + (q - 1) / V_j).
+    # The pseudo-scatter is minus twice the gradient of the log prior without its determinant, with
+    # respect to the precision: -1/2 tr(D dP) = -q/2 Σ dP_jj / (P_jj + (q - 1) / V_j).
     precision, variance = jnp.array([2.0, 50.0, 0.3]), jnp.array([1.0, 4.0, 9.0])
     slope = jax.grad(lambda p: log_prior_of_covariance(0.0, p, variance))(precision)
     np.testing.assert_allclose(pseudo_variance(precision, variance), -2 * slope, rtol=1e-5)
-    # At the column's variance the pseudo-row is one row of it.
+    # If the residual variance is the column's variance, so is the pseudo-scatter.
     np.testing.assert_allclose(pseudo_variance(1 / variance, variance), variance, rtol=1e-6)
 
 
@@ -97,7 +97,7 @@ def test_components_of_rare_counts_keep_their_rate():
 
 def test_a_sum_of_many_parts_is_barely_loosened(float64):
     # No direction of an estimate from n rows is wider than n + d q rows would make it.
-    # In float32 the floor is wider than what is left.
+    # The test needs float64: in float32 the floor exceeds the residual variance.
     rng = np.random.default_rng(0)
     parts = rng.normal(0, 1, (3000, 4))
     total = parts.sum(1) + rng.normal(0, 0.01, 3000)

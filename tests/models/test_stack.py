@@ -1,4 +1,4 @@
-"""A mixture of models of different structures, and forests of trees."""
+"""Stacks: mixtures of models of different structures, and forests of trees."""
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ from pofx.core import closed_forms
 from pofx.core.column import Column
 from pofx.core.errors import PofxError
 from pofx.core.rows import make_rows
-from pofx.learn.em import em, step
+from pofx.learn.em import em_step, fit_em
 from pofx.models.continuous_mixture import ContinuousMixture
 from pofx.models.gaussian import Gaussian
 from pofx.models.independent import Independent
@@ -18,7 +18,7 @@ from pofx.models.stack import Stack
 
 from .conftest import draws, learn, real, scores
 
-pytestmark = pytest.mark.slow  # each compiles for minutes; the laws run quickly
+pytestmark = pytest.mark.slow  # each compiles for minutes; tests/laws is quick
 
 KEY = jax.random.key(0)
 B = Column("b", "binary", levels=2, family="bernoulli")
@@ -26,7 +26,7 @@ COLUMNS = (*real(2), B)
 
 
 def table(n=200, seed=0):
-    """Two numbers and a bit: of half of the rows one relation holds, of the others the opposite."""
+    """Two numbers and a bit; the correlation is positive in half of the rows, else negative."""
     rng = np.random.default_rng(seed)
     side = rng.choice([-1, 1], n)
     z = rng.normal(size=n)
@@ -35,7 +35,7 @@ def table(n=200, seed=0):
 
 @pytest.fixture(scope="module")
 def mixed():
-    """A stack of an independent model and a latent tree, as they were fitted."""
+    """A stack of a fitted independent model and a fitted latent tree."""
     x = table()
     parts = (
         learn(Independent, x, COLUMNS).model,
@@ -48,7 +48,7 @@ HOLED = np.where(np.random.default_rng(1).random((20, 3)) < 0.4, np.nan, table(2
 
 
 def each(model, x):
-    """log w_i + log p_i of each part and row."""
+    """log w_i + log p_i(x) for each part i and row x."""
     w = np.asarray(jax.nn.log_softmax(model.log_weights), float)
     return w[:, None] + np.stack([scores(part, x) for part in model.parts])
 
@@ -57,7 +57,7 @@ def test_log_prob_is_that_of_the_mixture(mixed):
     np.testing.assert_allclose(
         scores(mixed, HOLED), np.logaddexp.reduce(each(mixed, HOLED)), rtol=1e-5, atol=1e-5
     )
-    # Weights count relative to each other.
+    # Only weight ratios matter.
     more = Stack(mixed.log_weights + 5, mixed.parts)
     np.testing.assert_allclose(scores(more, HOLED), scores(mixed, HOLED), rtol=1e-5, atol=1e-5)
 
@@ -68,12 +68,12 @@ def test_draws_come_from_the_parts_by_their_weights():
     drawn = draws(p, 2000)
     assert (drawn[:, 0] > 50).mean() == pytest.approx(0.8, abs=0.04)
     np.testing.assert_array_equal(drawn[:, 0] > 50, drawn[:, 1] > 50)
-    # A seen cell tells which part it is.
+    # An observed cell shows which part the row is from.
     seen = jnp.array([True, False, False])
     for value in (0.0, 100.0):
         x = jnp.array([value, 0.0, 0.0])
-        own = np.asarray(jax.vmap(p.sample, (0, None, None))(jax.random.split(KEY, 50), x, seen))
-        assert (abs(own[:, 1] - value) < 20).all()
+        rows = np.asarray(jax.vmap(p.sample, (0, None, None))(jax.random.split(KEY, 50), x, seen))
+        assert (abs(rows[:, 1] - value) < 20).all()
 
 
 def test_a_forest_never_falls_and_beats_a_tree():
@@ -84,7 +84,7 @@ def test_a_forest_never_falls_and_beats_a_tree():
         assert [type(part) for part in model.parts] == [LatentTree, LatentTree]
         seen = []
         for _ in range(15):
-            model, value = step(model, make_rows(x))
+            model, value = em_step(model, make_rows(x))
             seen.append(float(value))
         assert (np.diff(seen) > -1e-10).all()
         assert seen[-1] > seen[0] + 0.01
@@ -96,7 +96,7 @@ def test_a_cluster_without_rows_starts_from_all():
     x = np.tile(table(1), (12, 1))
     model = Stack.from_data(KEY, make_rows(x), COLUMNS, components=3, part="independent")
     assert np.isfinite(scores(model, x)).all()
-    fit = em(model, make_rows(x), steps=50, tolerance=1e-3)
+    fit = fit_em(model, make_rows(x), steps=50, tolerance=1e-3)
     assert np.isfinite(fit.history).all()
 
 
@@ -115,31 +115,31 @@ def test_a_column_of_the_stack_is_a_mixture_of_those_of_its_parts(mixed):
     rows_ = np.column_stack([np.full(7, 1.5), at, np.ones(7)])
     expected = scores(mixed, rows_) - scores(mixed, np.array([[1.5, np.nan, 1.0]]))
     log_w = jax.nn.log_softmax(atoms.log_weights)
-    found = [jax.nn.logsumexp(log_w + atoms.family.log_prob(jnp.full(3, v))) for v in at]
-    np.testing.assert_allclose(np.array(found), expected, atol=2e-4)
+    log_densities = [jax.nn.logsumexp(log_w + atoms.family.log_prob(jnp.full(3, v))) for v in at]
+    np.testing.assert_allclose(np.array(log_densities), expected, atol=2e-4)
 
 
 def test_the_expectation_is_that_of_the_parts_by_their_posterior(mixed):
     x, seen = jnp.array([1.5, 0.0, 0.0]), jnp.array([True, False, False])
-    found = np.asarray(closed_forms.expectation.find(mixed)(mixed, x, seen))
+    mean = np.asarray(closed_forms.expectation.find(mixed)(mixed, x, seen))
     grid = np.linspace(-12, 12, 2401)
     at = np.column_stack([np.full(2401, 1.5), grid, np.full(2401, np.nan)])
     density = np.exp(scores(mixed, at))
-    assert found[1] == pytest.approx(density @ grid / density.sum(), abs=1e-3)
+    assert mean[1] == pytest.approx(density @ grid / density.sum(), abs=1e-3)
     both = np.exp(scores(mixed, [[1.5, np.nan, 0], [1.5, np.nan, 1]]))
-    assert found[2] == pytest.approx(both[1] / both.sum(), abs=1e-4)
+    assert mean[2] == pytest.approx(both[1] / both.sum(), abs=1e-4)
 
 
 def test_the_probability_of_a_box_is_an_integral(mixed):
     x, seen = jnp.array([1.5, 0.0, 0.0]), jnp.array([True, False, False])
     box = closed_forms.log_prob_box.find(mixed)
     low, high = jnp.array([-0.5, 0.0]), jnp.array([1.0, 1.0])
-    found = float(box(mixed, x, seen, (1, 2), low, high))
+    log_p = float(box(mixed, x, seen, (1, 2), low, high))
     grid = np.linspace(-0.5, 1.0, 1501)
     column = np.column_stack([np.full(1501, 1.5), grid, np.ones(1501)])
     density = np.exp(scores(mixed, column))
     integral = (density.sum() - (density[0] + density[-1]) / 2) * (grid[1] - grid[0])
-    assert found == pytest.approx(np.log(integral), abs=1e-3)
+    assert log_p == pytest.approx(np.log(integral), abs=1e-3)
 
 
 def test_moments_are_those_of_draws(mixed):
@@ -164,7 +164,7 @@ def test_parts_that_only_answer_cannot_be_learned():
     np.testing.assert_allclose(scores(p, x), scores(model, x), rtol=1e-4, atol=1e-5)
     with pytest.raises(
         PofxError, match="parts: expected models that are learned from sums"
-    ) as told:
-        step(p, make_rows(x))
-    assert "\n" not in str(told.value)
+    ) as error:
+        em_step(p, make_rows(x))
+    assert "\n" not in str(error.value)
     assert len(columns) == p.size

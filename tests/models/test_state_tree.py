@@ -14,11 +14,11 @@ from pofx.models.trees.state_tree import LOG_ZERO, StateTree, even_counts, even_
 
 LEVELS = (3, 2, 3, 2, 1, 2)
 PARENTS = (-1, 0, 1, 1, -1, 4)
-"""Two trees, 0 - 1 - {2, 3} and 4 - 5, of nodes with one to three states."""
+"""Two trees, 0 - 1 - {2, 3} and 4 - 5, whose nodes have one to three states."""
 K = max(LEVELS)
 STATES = np.array(list(product(*map(range, LEVELS))))
 
-# Compiled once for all tests of one width.
+# These are compiled once for all tests of one float width.
 log_evidence, posteriors, expected_counts, log_prob, m_step, products = map(
     eqx.filter_jit,
     (
@@ -37,20 +37,20 @@ WIDTHS = [False, pytest.param(True, marks=pytest.mark.slow)]
 
 @pytest.fixture(params=WIDTHS, ids=["float32", "float64"])
 def near(request):
-    """Both float widths, and how close to an enumeration each comes."""
+    """Both float widths, and the tolerance of each against an enumeration."""
     with jax.enable_x64(request.param):
         yield {"rtol": 1e-11, "atol": 1e-13} if request.param else {"rtol": 2e-5, "atol": 1e-6}
 
 
 def forest():
-    """Random transitions between the states there are."""
+    """A forest with random transitions between the possible states."""
     noise = np.random.default_rng(0).gamma(1.0, size=(len(LEVELS), K, K))
-    some = even_counts(LEVELS, PARENTS) > 0
-    return even_tree(LEVELS, PARENTS).m_step(jnp.asarray(noise * some))
+    possible = even_counts(LEVELS, PARENTS) > 0
+    return even_tree(LEVELS, PARENTS).m_step(jnp.asarray(noise * possible))
 
 
 def log_probs(tree):
-    """log p(s) of all states, multiplied out by hand."""
+    """log p(s) of all joint states, by hand."""
     out = np.zeros(len(STATES))
     log_t = np.asarray(tree.log_transition, float)
     for j, parent in enumerate(PARENTS):
@@ -60,7 +60,7 @@ def log_probs(tree):
 
 
 def evidence(seed=1):
-    """Evidence of every size, some of it exclusive."""
+    """Evidence of different sizes, some of which excludes states."""
     rng = np.random.default_rng(seed)
     log_e = rng.normal(scale=3, size=(len(LEVELS), K))
     log_e[2, 0] = LOG_ZERO
@@ -69,20 +69,20 @@ def evidence(seed=1):
 
 
 def posterior(tree, log_e):
-    """p(s | e) of all states, and log p(e)."""
+    """p(s | e) of all joint states, and log p(e)."""
     joint = log_probs(tree) + log_e[np.arange(len(LEVELS)), STATES].sum(1)
     total = np.logaddexp.reduce(joint)
     return np.exp(joint - total), total
 
 
 def shares(weight):
-    """Weights of joint states as those of each node's states, (d, k)."""
+    """Weights of joint states, summed for each node and state, (d, k)."""
     hot = STATES[:, :, None] == np.arange(K)
     return np.einsum("n,njk->jk", weight, hot)
 
 
 def pairs(weight):
-    """Weights of joint states as counts of (s_pa(j), s_j), (d, k, k)."""
+    """Weights of joint states, summed for each pair (s_pa(j), s_j), (d, k, k)."""
     out = np.zeros((len(LEVELS), K, K))
     for j, parent in enumerate(PARENTS):
         above = STATES[:, parent] if parent >= 0 else 0
@@ -98,10 +98,12 @@ def test_all_states_sum_to_one(near):
 
 def test_log_prob_of_known_states(near):
     tree = forest()
-    own = jnp.asarray(STATES)
-    np.testing.assert_allclose(jnp.stack([log_prob(tree, s) for s in own]), log_probs(tree), **near)
-    # A state that node 1 does not have.
-    assert log_prob(tree, own[0].at[1].set(2)) == -jnp.inf
+    states = jnp.asarray(STATES)
+    np.testing.assert_allclose(
+        jnp.stack([log_prob(tree, s) for s in states]), log_probs(tree), **near
+    )
+    # Node 1 does not have this state.
+    assert log_prob(tree, states[0].at[1].set(2)) == -jnp.inf
 
 
 def test_many_states_are_looked_up_as_few_are():
@@ -127,13 +129,15 @@ def test_evidence_and_posterior(near):
 def test_expected_counts_are_weighted_sums_over_rows(near):
     tree = forest()
     log_e, weight = np.stack([evidence(s) for s in range(3)]), np.array([0.5, 0.0, 2.0])
-    found = expected_counts(tree, jnp.asarray(log_e), jnp.asarray(weight))
-    own = [posterior(tree, e) for e in log_e]
-    counts = sum(w * pairs(p) for w, (p, _) in zip(weight, own))
-    np.testing.assert_allclose(found[0], counts, **near)
-    each = np.stack([w * shares(p) for w, (p, _) in zip(weight, own)])
-    np.testing.assert_allclose(found[1], each, **near)
-    np.testing.assert_allclose(found[2], weight @ [total for _, total in own], **near)
+    result = expected_counts(tree, jnp.asarray(log_e), jnp.asarray(weight))
+    posteriors_by_row = [posterior(tree, e) for e in log_e]
+    counts = sum(w * pairs(p) for w, (p, _) in zip(weight, posteriors_by_row))
+    np.testing.assert_allclose(result[0], counts, **near)
+    weighted_shares = np.stack([w * shares(p) for w, (p, _) in zip(weight, posteriors_by_row)])
+    np.testing.assert_allclose(result[1], weighted_shares, **near)
+    np.testing.assert_allclose(
+        result[2], weight @ [total for _, total in posteriors_by_row], **near
+    )
 
 
 def test_maximise_divides_and_leaves_what_was_not_met(near):
@@ -146,7 +150,7 @@ def test_maximise_divides_and_leaves_what_was_not_met(near):
     before = np.exp(np.asarray(tree.log_transition))
     np.testing.assert_array_equal(new[1, :2], before[1, :2])
     np.testing.assert_array_equal(new[2:], before[2:])
-    # The counts expected of a tree are at their maximum in that tree.
+    # The counts expected under a tree have their maximum at that tree.
     again = m_step(tree, jnp.asarray(pairs(np.exp(log_probs(tree)))))
     np.testing.assert_allclose(log_probs(again), log_probs(tree), **near)
 
@@ -154,28 +158,28 @@ def test_maximise_divides_and_leaves_what_was_not_met(near):
 def test_draws_are_as_frequent_as_enumeration_says():
     tree, log_e = forest(), evidence()
     keys = jax.random.split(jax.random.key(0), 4000)
-    drawn = np.asarray(jax.jit(jax.vmap(tree.sample, (0, None)))(keys, jnp.asarray(log_e)))
+    draws = np.asarray(jax.jit(jax.vmap(tree.sample, (0, None)))(keys, jnp.asarray(log_e)))
     p, _ = posterior(tree, log_e)
     code = {tuple(s): i for i, s in enumerate(STATES.tolist())}
-    seen = np.bincount([code[tuple(s)] for s in drawn.tolist()], minlength=len(STATES))
-    assert not seen[p < 1e-12].any()
+    counts = np.bincount([code[tuple(s)] for s in draws.tolist()], minlength=len(STATES))
+    assert not counts[p < 1e-12].any()
     order = np.argsort(-p)
-    often = order[len(drawn) * p[order] >= 5]
-    rest = np.setdiff1d(order, often)
-    expected = np.append(len(drawn) * p[often], len(drawn) * p[rest].sum())
-    found = np.append(seen[often], seen[rest].sum())
+    often = order[len(draws) * p[order] >= 5]
+    rare = np.setdiff1d(order, often)
+    expected = np.append(len(draws) * p[often], len(draws) * p[rare].sum())
+    observed = np.append(counts[often], counts[rare].sum())
     assert len(often) > 5
-    assert stats.chisquare(found, expected * found.sum() / expected.sum()).pvalue > 1e-3
+    assert stats.chisquare(observed, expected * observed.sum() / expected.sum()).pvalue > 1e-3
 
 
 def test_the_likeliest_states(near):
     tree, alone = forest(), []
-    likeliest = jax.jit(StateTree.viterbi)
+    viterbi = jax.jit(StateTree.viterbi)
     for seed in range(8):
         log_e = (evidence(seed) if seed else np.zeros((len(LEVELS), K))) / 10
         p, _ = posterior(tree, log_e)
         best = STATES[p.argmax()]
-        np.testing.assert_array_equal(likeliest(tree, jnp.asarray(log_e)), best)
+        np.testing.assert_array_equal(viterbi(tree, jnp.asarray(log_e)), best)
         alone.append((best == shares(p).argmax(1)).all())
     assert not all(alone), "the likeliest state of each node alone would do"
 

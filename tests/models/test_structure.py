@@ -1,4 +1,4 @@
-"""Mutual informations and the tree they span, against scikit-learn, by hand and on known trees."""
+"""Mutual information and spanning trees, against scikit-learn, by hand and on known trees."""
 
 import time
 
@@ -21,11 +21,13 @@ def real(d):
 
 
 def informations(x, columns, weight=None, smoothing=0.0):
-    """Those of a table, NaN its missing cells."""
+    """The mutual informations of a table; NaN marks missing cells."""
     seen = (~np.isnan(x)).astype(np.float32)
-    heavy = seen if weight is None else seen * weight[:, None].astype(np.float32)
-    own = np.nan_to_num(x)
-    return structure.mutual_informations(structure.bin_codes(columns, own, heavy), heavy, smoothing)[0]
+    cell_weight = seen if weight is None else seen * weight[:, None].astype(np.float32)
+    filled = np.nan_to_num(x)
+    return structure.mutual_informations(
+        structure.bin_codes(columns, filled, cell_weight), cell_weight, smoothing
+    )[0]
 
 
 def tree_of(x, columns, smoothing=1.0):
@@ -38,7 +40,7 @@ def edges(parents):
 
 
 def from_tree(parents, n, levels=3, noise=0.3, seed=0):
-    """Rows of a tree: a copy of the parent's level, or with some chance a level at random."""
+    """Rows from a tree: the parent's level, or with probability `noise` a random one."""
     rng = np.random.default_rng(seed)
     x = np.zeros((n, len(parents)))
     for j, parent in enumerate(parents):
@@ -64,7 +66,10 @@ def off_diagonal(a):
 
 
 def by_sklearn(x, weight=None):
-    """Each pair by the rows that have both; an integral weight repeats its row."""
+    """Mutual informations by scikit-learn, each pair from the rows that have both.
+
+    An integral weight repeats its row.
+    """
     x = x if weight is None else np.repeat(x, weight.astype(int), 0)
     out = np.zeros((x.shape[1],) * 2)
     for i in range(len(out)):
@@ -75,40 +80,40 @@ def by_sklearn(x, weight=None):
 
 
 def test_mutual_informations_are_those_of_scikit_learn(table):
-    found = informations(table, COLUMNS)
-    np.testing.assert_allclose(off_diagonal(found), off_diagonal(by_sklearn(table)), atol=2e-6)
-    np.testing.assert_allclose(found, found.T, atol=1e-6)
+    values = informations(table, COLUMNS)
+    np.testing.assert_allclose(off_diagonal(values), off_diagonal(by_sklearn(table)), atol=2e-6)
+    np.testing.assert_allclose(values, values.T, atol=1e-6)
 
 
 def test_weights_repeat_rows(table):
     weight = np.random.default_rng(0).integers(0, 4, len(table)).astype(float)
-    found = informations(table, COLUMNS, weight)
+    values = informations(table, COLUMNS, weight)
     expected = by_sklearn(table, weight)
-    np.testing.assert_allclose(off_diagonal(found), off_diagonal(expected), atol=2e-6)
+    np.testing.assert_allclose(off_diagonal(values), off_diagonal(expected), atol=2e-6)
 
 
 def test_pairs_are_judged_by_the_rows_that_have_both(table):
     rng = np.random.default_rng(1)
     x = np.where(rng.random(table.shape) < 0.4, np.nan, table)
     weight = rng.integers(0, 3, len(x)).astype(float)
-    found, expected = informations(x, COLUMNS, weight), by_sklearn(x, weight)
-    np.testing.assert_allclose(off_diagonal(found), off_diagonal(expected), atol=2e-6)
+    values, expected = informations(x, COLUMNS, weight), by_sklearn(x, weight)
+    np.testing.assert_allclose(off_diagonal(values), off_diagonal(expected), atol=2e-6)
     assert abs(off_diagonal(expected) - off_diagonal(by_sklearn(table))).max() > 0.01
 
 
 def test_smoothing_adds_rows_spread_evenly(table):
-    found = informations(table, COLUMNS, smoothing=5.0)
+    values = informations(table, COLUMNS, smoothing=5.0)
     joint = np.zeros((3, 5))
     np.add.at(joint, (table[:, 1].astype(int), table[:, 2].astype(int)), 1)
     joint = (joint + 5 / 15) / (len(table) + 5)
     even = joint.sum(1, keepdims=True) * joint.sum(0)
-    assert found[1, 2] == pytest.approx((joint * np.log(joint / even)).sum(), abs=2e-6)
+    assert values[1, 2] == pytest.approx((joint * np.log(joint / even)).sum(), abs=2e-6)
 
 
 def test_rows_in_several_blocks_are_added(monkeypatch, table):
-    whole = informations(table, COLUMNS)
+    expected = informations(table, COLUMNS)
     monkeypatch.setattr(structure, "BLOCK_ROWS", 64)
-    np.testing.assert_allclose(informations(table, COLUMNS), whole, atol=1e-6)
+    np.testing.assert_allclose(informations(table, COLUMNS), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -126,21 +131,21 @@ def test_the_tree_that_rows_come_from_is_found(parents):
 def test_numbers_enter_by_bins():
     rng, n = np.random.default_rng(3), 2000
     z = rng.normal(size=(n, 4))
-    # A relation without correlation: of c only the size tells of d.
+    # A relation without correlation: d depends on the size of c, not on its sign.
     x = np.stack([z[:, 0], np.exp(z[:, 0] + 0.3 * z[:, 1]), z[:, 2], abs(z[:, 2]) + 0.2 * z[:, 3]])
-    found = edges(tree_of(x.T, real(4)))
-    assert {frozenset((0, 1)), frozenset((2, 3))} < found
+    pairs = edges(tree_of(x.T, real(4)))
+    assert {frozenset((0, 1)), frozenset((2, 3))} < pairs
     codes = structure.bin_codes(real(4), x.T, np.ones(x.T.shape))
     assert (np.bincount(codes[:, 1]) == n // structure.DEFAULT_BINS).all()
 
 
 @pytest.mark.parametrize("d", [1, 2, 3, 6, 7])
 def test_the_root_is_a_centre(d):
-    """No other root has a shorter way to its farthest node."""
+    """No other root is closer to its farthest node."""
     order = np.random.default_rng(d).permutation(d)
-    far = np.zeros((d, d))
-    far[order[:-1], order[1:]] = far[order[1:], order[:-1]] = 1.0  # a path
-    parents = structure.root_at_centre(far)
+    weights = np.zeros((d, d))
+    weights[order[:-1], order[1:]] = weights[order[1:], order[:-1]] = 1.0  # a path
+    parents = structure.root_at_centre(weights)
     assert parents.count(-1) == 1
     ends = [(j, p) for j, p in enumerate(parents) if p >= 0]
     graph = coo_array((np.ones(len(ends)), tuple(np.array(ends).T)) if ends else (d, d), (d, d))
@@ -149,7 +154,7 @@ def test_the_root_is_a_centre(d):
 
 
 def test_no_other_spanning_tree_weighs_more():
-    """Prim's algorithm by hand."""
+    """Against Prim's algorithm by hand."""
     a = np.random.default_rng(4).random((9, 9))
     a = a + a.T
     inside, total = {0}, 0.0
@@ -182,10 +187,10 @@ def test_columns_never_seen_together_and_a_column_never_seen():
     x[200:, 3] = np.nan
     x = np.column_stack([x, np.full(400, np.nan)])
     for smoothing in (0.0, 1.0):
-        found = informations(x, discrete(3, 3, 3, 3, 3), smoothing=smoothing)
-        assert np.isfinite(found).all()
-        assert found[0, 3] == pytest.approx(0, abs=1e-6)
-        np.testing.assert_allclose(found[4, :4], 0, atol=1e-6)
+        values = informations(x, discrete(3, 3, 3, 3, 3), smoothing=smoothing)
+        assert np.isfinite(values).all()
+        assert values[0, 3] == pytest.approx(0, abs=1e-6)
+        np.testing.assert_allclose(values[4, :4], 0, atol=1e-6)
         parents = tree_of(x, discrete(3, 3, 3, 3, 3), smoothing)
         assert parents.count(-1) == 1
         assert {frozenset((0, 1)), frozenset((1, 2)), frozenset((1, 3))} < edges(parents)
@@ -226,9 +231,9 @@ def test_two_thousand_columns_take_seconds():
     parents = (-1, *np.random.default_rng(6).integers(0, np.arange(1, 2000)).tolist())
     x = from_tree(parents, 1500, levels=2, noise=0.2)
     began = time.perf_counter()
-    found = tree_of(x, discrete(*[2] * 2000))
+    parents_found = tree_of(x, discrete(*[2] * 2000))
     assert time.perf_counter() - began < 30
-    assert len(edges(found) & edges(parents)) > 1950
+    assert len(edges(parents_found) & edges(parents)) > 1950
 
 
 def test_many_columns_of_many_ordered_levels_are_told_apart_by_bins(monkeypatch):
@@ -240,9 +245,11 @@ def test_many_columns_of_many_ordered_levels_are_told_apart_by_bins(monkeypatch)
     assert len(edges(tree_of(x, columns)) & chain) >= d - 4
     monkeypatch.setattr(structure, "MAX_CODES", 300)
     code = []
-    whole = structure.mutual_informations
+    mutual_informations = structure.mutual_informations
     monkeypatch.setattr(
-        structure, "mutual_informations", lambda c, *rest: code.append(c) or whole(c, *rest)
+        structure,
+        "mutual_informations",
+        lambda c, *more: code.append(c) or mutual_informations(c, *more),
     )
     assert len(edges(tree_of(x, columns)) & chain) >= d - 4
     assert code[0].max() == 300 // d - 1
@@ -268,7 +275,7 @@ def test_columns_of_numbers_too_many_for_their_bins_have_fewer():
     code = structure.bin_codes(real(2500), x, np.ones(x.shape), bins=3)
     assert code.max() == 2
     began = time.perf_counter()
-    found = tree_of(x, real(2500))
+    parents = tree_of(x, real(2500))
     assert time.perf_counter() - began < 60
-    near = {frozenset((j, j + 1)) for j in range(2499)}
-    assert len(edges(found) & near) > 300
+    neighbours = {frozenset((j, j + 1)) for j in range(2499)}
+    assert len(edges(parents) & neighbours) > 300

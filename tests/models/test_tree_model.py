@@ -1,4 +1,4 @@
-"""What all trees share."""
+"""Tree models: stacked trees, impossible levels, and compiled code that trees share."""
 
 import equinox as eqx
 import jax
@@ -9,7 +9,7 @@ import pytest
 from pofx.core.closed_forms import with_structure_as_data
 from pofx.core.component_axis import stack_modules
 from pofx.core.rows import make_rows
-from pofx.learn.em import step
+from pofx.learn.em import em_step
 from pofx.models.chow_liu_tree import ChowLiuTree
 from pofx.models.components.operations import log_probs
 from pofx.models.trees.state_tree import StateTree, even_tree
@@ -20,7 +20,7 @@ LEVELS, PARENTS = (2, 3, 2, 2), (1, -1, 1, 2)
 
 
 def seen(key):
-    """A tree whose nodes are all seen."""
+    """A tree without hidden nodes."""
     tree = even_tree(LEVELS, PARENTS)
     noise = jax.random.uniform(key, tree.log_transition.shape, minval=0.1)
     tree = tree.m_step(noise * np.exp(tree.log_transition))
@@ -54,7 +54,7 @@ def test_a_level_that_is_none_is_impossible_for_all():
 
 @pytest.mark.parametrize("tree", [seen, hidden])
 def test_trees_of_one_size_are_one_program(tree):
-    """Loosened, skeletons are data: what is compiled for one serves the other."""
+    """With the structure as data, code compiled for one tree serves another."""
     p = tree(jax.random.key(2))
     d = len(p.tree.log_transition)
     chain = StateTree(p.tree.log_transition, tuple(range(-1, d - 1)))
@@ -69,7 +69,7 @@ def test_trees_of_one_size_are_one_program(tree):
     for plain, loose in ((p, one), (q, other)):
         score = eqx.filter_jit(lambda m, x: jax.vmap(m.log_prob)(x, ~jnp.isnan(x)))
         np.testing.assert_allclose(score(loose, x), score(plain, x), rtol=1e-5)
-        (new, value), (expected, known) = (step(m, data) for m in (loose, plain))
+        (new, value), (expected, known) = (em_step(m, data) for m in (loose, plain))
         np.testing.assert_allclose(value, known, rtol=1e-5)
         got, want = (np.exp(m.tree.log_transition) for m in (new, expected))
         np.testing.assert_allclose(got, want, atol=1e-5)

@@ -1,4 +1,4 @@
-"""Trees of columns against the enumeration of their joint distribution, and learning on them."""
+"""Tree models, compared with the enumeration of their joint distribution, and their learning."""
 
 import warnings
 from dataclasses import replace
@@ -18,15 +18,15 @@ import pofx
 from pofx.core.column import Column
 from pofx.core.errors import PofxError, PofxWarning
 from pofx.core.rows import make_rows
-from pofx.learn.em import em, step
-from pofx.learn.stepwise_em import StepwiseConfig, stepwise
+from pofx.learn.em import em_step, fit_em
+from pofx.learn.stepwise_em import StepwiseConfig, fit_stepwise_em
 from pofx.models.chow_liu_tree import ChowLiuTree
 from pofx.models.latent_tree import LatentTree
 from pofx.models.trees import structure
 
 from .conftest import draws, learn, real, scores
 
-pytestmark = pytest.mark.slow  # each compiles for minutes; the laws run quickly
+pytestmark = pytest.mark.slow  # each compiles for minutes; tests/laws is quick
 
 LEVELS = (2, 3, 2, 4)
 COLUMNS = tuple(
@@ -37,7 +37,7 @@ TREES = {"chow-liu": ChowLiuTree, "latent": LatentTree}
 
 
 def table(n=400, seed=0, missing=0.0):
-    """Rows of related levels."""
+    """Rows of dependent levels."""
     rng = np.random.default_rng(seed)
     a = rng.random(n) < 0.4
     b = np.where(rng.random(n) < 0.6, 2 * a, rng.integers(0, 3, n))
@@ -49,10 +49,10 @@ def table(n=400, seed=0, missing=0.0):
 
 @cache
 def enumerated(kind):
-    """A fitted model, and the probabilities of all its joint levels."""
+    """A fitted model, and the probabilities of all joint levels."""
     options = {"states": 3, "steps": 40} if kind == "latent" else {}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PofxWarning)  # forty steps do for any model
+        warnings.simplefilter("ignore", PofxWarning)  # forty steps are enough here
         model = learn(TREES[kind], table(), COLUMNS, **options).model
     return model, np.exp(scores(model, CELLS))
 
@@ -74,17 +74,17 @@ def test_conditional_draws_are_those_of_the_enumeration(kind):
     x = jnp.array([0.0, 2.0, 0.0, 0.0])
     seen = jnp.array([False, True, False, False])
     draw = eqx.filter_jit(lambda keys: jax.vmap(lambda k: model.sample(k, x, seen))(keys))
-    drawn = np.asarray(draw(jax.random.split(jax.random.key(1), 4000)))
-    assert (drawn[:, 1] == 2).all()
+    rows = np.asarray(draw(jax.random.split(jax.random.key(1), 4000)))
+    assert (rows[:, 1] == 2).all()
     share = np.where(CELLS[:, 1] == 2, p, 0) / p[CELLS[:, 1] == 2].sum()
-    often = np.array([(drawn == cell).all(1).mean() for cell in CELLS])
-    error = np.sqrt(share * (1 - share) / len(drawn)) + 1e-9
+    often = np.array([(rows == cell).all(1).mean() for cell in CELLS])
+    error = np.sqrt(share * (1 - share) / len(rows)) + 1e-9
     assert (abs(often - share) / error)[share > 1e-3].max() < 4
 
 
-def test_a_level_never_heard_of_is_impossible():
+def test_an_unknown_level_is_impossible():
     model, _ = enumerated("chow-liu")
-    # Column 0 has two levels, its node room for four.
+    # Column 0 has two levels, but its node has four states.
     odd = np.array([[2, 0, 0, 0], [2, 0, np.nan, 0], [0.5, 0, 0, 0], [-1, 0, 0, 0], [0, 0, 2, 0]])
     np.testing.assert_array_equal(scores(model, odd), -np.inf)
     np.testing.assert_array_equal(scores(model, [[2, np.nan, np.nan, np.nan]]), -np.inf)
@@ -114,8 +114,8 @@ def test_impossible_pairs_of_many_states_are_refused(kind):
 
 
 def spanning_trees(d):
-    """The parents of each of the d^(d-2) spanning trees, rooted at node 0."""
-    found = []
+    """The parents in each of the d^(d-2) spanning trees, rooted at node 0."""
+    trees = []
     for edges in combinations(list(combinations(range(d), 2)), d - 1):
         parents, todo = {0: -1}, [0]
         while todo:
@@ -126,12 +126,12 @@ def spanning_trees(d):
                     parents[other] = at
                     todo.append(other)
         if len(parents) == d:
-            found.append(tuple(parents[j] for j in range(d)))
-    return found
+            trees.append(tuple(parents[j] for j in range(d)))
+    return trees
 
 
 def entropy(x, weight):
-    """H of the frequencies of weighted rows."""
+    """The entropy of the frequencies of weighted rows."""
     _, code = np.unique(x, axis=0, return_inverse=True)
     p = np.bincount(code.reshape(-1), weight) / weight.sum()
     return -(p[p > 0] * np.log(p[p > 0])).sum()
@@ -146,7 +146,7 @@ def test_no_other_tree_is_more_likely():
         fit = learn(ChowLiuTree, x, COLUMNS, prior=0.0, weight=weight)
 
         def best(parents, x=x, weight=weight):
-            """The greatest mean log-likelihood of a tree: less the entropies of its parts."""
+            """The greatest mean log-likelihood of a tree, from the entropies of its cliques."""
             return -sum(
                 entropy(x[:, [j] if p < 0 else [j, p]], weight)
                 - (entropy(x[:, [p]], weight) if p >= 0 else 0)
@@ -172,7 +172,7 @@ def test_missing_cells_are_learned_from_as_direct_maximisation_would():
         model = eqx.tree_at(lambda p: p.tree.log_transition, fit.model, moved)
         return data.sum(lambda x, o, w: model.expected_statistics(x, o, w)[1]) / data.total
 
-    # No direction in which probabilities may move leads up.
+    # No feasible direction increases the likelihood.
     value, slope = jax.jit(jax.value_and_grad(likelihood))(logits)
     assert float(value) == pytest.approx(fit.log_likelihood, abs=1e-9)
     inside = np.exp(logits) > 1e-4
@@ -193,16 +193,16 @@ def test_two_columns_one_of_them_half_missing_have_a_closed_form():
         share = (x[:, 0] == a).mean()
         np.testing.assert_allclose(np.exp(scores(p, [[a, np.nan]])), share, atol=1e-5)
         for b in range(3):
-            own = share * (both[both[:, 0] == a][:, 1] == b).mean()
-            np.testing.assert_allclose(np.exp(scores(p, [[a, b]])), own, atol=1e-5)
+            expected = share * (both[both[:, 0] == a][:, 1] == b).mean()
+            np.testing.assert_allclose(np.exp(scores(p, [[a, b]])), expected, atol=1e-5)
 
 
-# -- a fitted distribution, asked by name
+# -- questions by column name
 
 
 @pytest.fixture(scope="module")
 def named():
-    """A Joint of three columns, its frame, and the probabilities of all joint levels."""
+    """A Joint of three columns, its data, all joint levels, and their probabilities."""
     x = table(300, 5)[:, :3].astype(int)
     frame = pd.DataFrame({"a": x[:, 0], "b": np.array(list("xyz"))[x[:, 1]], "c": x[:, 2]})
     p = pofx.fit(frame, "chow_liu_tree")
@@ -214,7 +214,7 @@ def named():
 
 
 def by_hand(cells, share, names):
-    """H(names) of the enumeration."""
+    """H(names) from the enumeration."""
     p = pd.Series(share).groupby([cells[n] for n in names]).sum()
     return float(-(p * np.log(p)).sum())
 
@@ -222,28 +222,28 @@ def by_hand(cells, share, names):
 def test_entropies_and_informations_are_exact(named):
     p, _, cells, share = named
     for names in (["a"], ["a", "b"], ["a", "b", "c"]):
-        found = p.entropy(*names)
-        assert found.kind == "exact"
-        assert float(found) == pytest.approx(by_hand(cells, share, names), abs=1e-5)
+        answer = p.entropy(*names)
+        assert answer.kind == "exact"
+        assert float(answer) == pytest.approx(by_hand(cells, share, names), abs=1e-5)
     h = {names: by_hand(cells, share, list(names)) for names in ("ab", "bc", "b", "abc", "a", "c")}
-    found = p.mutual_information("a", "c", given="b")
-    assert found.kind == "exact"
-    assert float(found) == pytest.approx(h["ab"] + h["bc"] - h["b"] - h["abc"], abs=1e-5)
-    found = p.mutual_information("a", ["b", "c"])
-    assert float(found) == pytest.approx(h["a"] + h["bc"] - h["abc"], abs=1e-5)
+    answer = p.mutual_information("a", "c", given="b")
+    assert answer.kind == "exact"
+    assert float(answer) == pytest.approx(h["ab"] + h["bc"] - h["b"] - h["abc"], abs=1e-5)
+    answer = p.mutual_information("a", ["b", "c"])
+    assert float(answer) == pytest.approx(h["a"] + h["bc"] - h["abc"], abs=1e-5)
 
 
 def test_given_marginals_and_posteriors_agree_with_the_enumeration(named):
     p, _, cells, share = named
     q = p.given(b="y")
-    own = np.where(cells.b == "y", share, 0) / share[cells.b == "y"].sum()
-    rest = cells[cells.b == "y"]
-    found = np.exp(np.asarray(q.log_prob(rest.drop(columns="b"))))
-    np.testing.assert_allclose(found, own[cells.b == "y"], atol=1e-5)
+    conditional = np.where(cells.b == "y", share, 0) / share[cells.b == "y"].sum()
+    matching = cells[cells.b == "y"]
+    probability = np.exp(np.asarray(q.log_prob(matching.drop(columns="b"))))
+    np.testing.assert_allclose(probability, conditional[cells.b == "y"], atol=1e-5)
     alone = p.marginal("c", "a")
     expected = pd.Series(share).groupby([cells.a, cells.c]).sum()
-    asked = expected.index.to_frame(index=False)
-    np.testing.assert_allclose(np.exp(np.asarray(alone.log_prob(asked))), expected, atol=1e-5)
+    levels = expected.index.to_frame(index=False)
+    np.testing.assert_allclose(np.exp(np.asarray(alone.log_prob(levels))), expected, atol=1e-5)
     posterior = np.asarray(p.predict_proba(pd.DataFrame({"a": [0, 1], "c": [1, 1]}), "b"))
     for row, a in zip(posterior, (0, 1)):
         joint = share[(cells.a == a) & (cells.c == 1)]
@@ -284,7 +284,7 @@ def test_densities_of_numbers_integrate_to_one(kind):
     alone = np.column_stack([at, np.full((len(at), 2), np.nan)])
     density = np.exp(scores(p, alone))
     assert density.sum() * (at[1] - at[0]) == pytest.approx(1, abs=1e-6)
-    # Two hills, which no single family has.
+    # Two modes, which no single family has.
     assert density[at.searchsorted(0)] < 0.5 * min(density[at < -1].max(), density[at > 1].max())
 
 
@@ -317,7 +317,7 @@ def test_no_step_lowers_the_likelihood(kind):
     model = TREES[kind].from_data(jax.random.key(0), make_rows(x), columns, states=4, prior=0.0)
     seen = []
     for _ in range(25):
-        model, value = step(model, make_rows(x))
+        model, value = em_step(model, make_rows(x))
         seen.append(float(value))
     assert (np.diff(seen) > -1e-10).all()
     assert seen[-1] > seen[0] + 0.05
@@ -329,22 +329,22 @@ def test_steps_by_batches_come_close_to_all_rows_at_once():
     columns = (*COLUMNS, *real(1))
     train, fresh = make_rows(x[:2560]), x[2560:]
     start = LatentTree.from_data(jax.random.key(0), train, columns, states=4)
-    whole = em(start, train, tolerance=1e-4)
-    some = stepwise(
+    full = fit_em(start, train, tolerance=1e-4)
+    stepwise = fit_stepwise_em(
         jax.random.key(1),
         start,
         train,
         valid=make_rows(fresh),
-        sgd_defaults=StepwiseConfig(epochs=15),
+        config=StepwiseConfig(epochs=15),
     )
-    one, other = (scores(f.model, fresh).mean() for f in (some, whole))
+    one, other = (scores(f.model, fresh).mean() for f in (stepwise, full))
     assert one > other - 0.02
     assert other > scores(start, fresh).mean() + 0.1
-    assert some.converged
-    assert len(some.history) <= 15
+    assert stepwise.converged
+    assert len(stepwise.history) <= 15
 
 
-# -- odd tables
+# -- degenerate tables
 
 
 def mixed(n=60, seed=10):
@@ -354,7 +354,7 @@ def mixed(n=60, seed=10):
 
 
 def halves(x):
-    """Of column 2 nothing is seen in one half of the rows, of column 0 nothing in the other."""
+    """Column 2 is missing in the first half of the rows, column 0 in the second half."""
     x = x.copy()
     x[: len(x) // 2, 2] = np.nan
     x[len(x) // 2 :, 0] = np.nan
@@ -420,11 +420,11 @@ def test_a_column_of_five_thousand_levels(kind):
     data = make_rows(x.astype(float))
     model = TREES[kind].from_data(jax.random.key(0), data, columns, states=5)
     for _ in range(3):
-        model, value = step(model, data)
+        model, value = em_step(model, data)
     assert np.isfinite(float(value))
     assert model.tree.log_transition.shape == (3, 5, 5)
-    some = np.column_stack([np.arange(5000), np.full((5000, 2), np.nan)])
-    assert np.exp(scores(model, some)).sum() == pytest.approx(1, abs=1e-4)
+    single = np.column_stack([np.arange(5000), np.full((5000, 2), np.nan)])
+    assert np.exp(scores(model, single)).sum() == pytest.approx(1, abs=1e-4)
     assert frozenset((0, 1)) in {frozenset((j, p)) for j, p in enumerate(model.parents)}
 
 
@@ -440,7 +440,7 @@ def test_three_hundred_columns():
         model = cls.from_data(jax.random.key(0), data, columns, states=3)
         seen = []
         for _ in range(3):
-            model, value = step(model, data)
+            model, value = em_step(model, data)
             seen.append(float(value))
         assert np.isfinite(seen).all()
         assert seen[-1] > seen[0]

@@ -1,4 +1,4 @@
-"""Variational autoencoders: against a Gaussian in closed form, and what training does to them."""
+"""Variational autoencoders: compared with a Gaussian in closed form, and their training."""
 
 import warnings
 from contextlib import contextmanager
@@ -39,22 +39,22 @@ def started(x, columns=None, **options):
 
 @pytest.fixture(scope="module")
 def linear():
-    """A VAE whose decoder is linear and of one spread, and the Gaussian that it is."""
+    """A VAE with a linear decoder of constant spread, and the equal Gaussian."""
     rng = np.random.default_rng(0)
     model = started(rng.normal(size=(400, 3)) * [1, 2, 3] + [0, 5, -5], depth=0)
-    # Of each column the centre goes with z, the spread does not.
+    # The centre of each column depends on z, the spread does not.
     weight = np.stack([rng.normal(size=(3, 2)), np.zeros((3, 2))], 1).reshape(6, 2)
     bias = np.stack([rng.normal(size=3), [-1.0, 0.0, 0.5]], 1).reshape(6)
-    # A proposal as wide as the prior, off its centre, has weights of finite variance.
+    # A proposal as wide as the prior has weights of finite variance.
     narrow = np.array([[0.2], [0.2], [0.0], [0.0]])
     where = lambda p: (p.decoder.weights[0], p.decoder.biases[0], p.encoder.weights[0])  # noqa: E731
     model = eqx.tree_at(
         where, model, (jnp.asarray(weight), jnp.asarray(bias), model.encoder.weights[0] * narrow)
     )
-    own = model.part.groups[0]
-    loading = np.sqrt(own.dispersion)[:, None] * weight[::2]
-    mean = own.centre + np.sqrt(own.dispersion) * bias[::2]
-    noise = own.from_unconstrained(jnp.asarray(bias.reshape(3, 2))).dispersion
+    family = model.part.groups[0]
+    loading = np.sqrt(family.dispersion)[:, None] * weight[::2]
+    mean = family.centre + np.sqrt(family.dispersion) * bias[::2]
+    noise = family.from_unconstrained(jnp.asarray(bias.reshape(3, 2))).dispersion
     truth = multivariate_normal(np.asarray(mean), loading @ loading.T + np.diag(noise))
     return model, truth
 
@@ -62,15 +62,15 @@ def linear():
 @eqx.filter_jit
 def _log_weights(model, keys, x, observed):
     def one(x, observed):
-        return jax.vmap(lambda k: model.weighted(k, model.part, x, observed)[1])(keys)
+        return jax.vmap(lambda k: model.weighted_completion(k, model.part, x, observed)[1])(keys)
 
     return jax.vmap(one)(x, observed)
 
 
 def log_weights(model, x, draws=DRAWS, seed=1):
     keys = jax.random.split(jax.random.key(seed), draws)
-    own = jnp.asarray(np.nan_to_num(x), jnp.zeros(()).dtype)
-    return np.asarray(_log_weights(model, keys, own, jnp.asarray(~np.isnan(x))), np.float64)
+    filled = jnp.asarray(np.nan_to_num(x), jnp.zeros(()).dtype)
+    return np.asarray(_log_weights(model, keys, filled, jnp.asarray(~np.isnan(x))), np.float64)
 
 
 def exactly(truth, row):
@@ -79,7 +79,7 @@ def exactly(truth, row):
 
 
 def holed(truth, n=12):
-    """Rows of every pattern of missing entries but the empty one."""
+    """Rows with every pattern of missing entries except all missing."""
     x = truth.rvs(n, random_state=np.random.default_rng(2))
     for i in range(n):
         pattern = i % 7 + 1
@@ -91,8 +91,8 @@ def test_weights_average_to_the_gaussian(linear):
     model, truth = linear
     x = holed(truth)
     log_w = log_weights(model, x)
-    for own, row in zip(log_w, x):
-        ratio = np.exp(own - exactly(truth, row))
+    for row_log_w, row in zip(log_w, x):
+        ratio = np.exp(row_log_w - exactly(truth, row))
         assert ratio.mean() == pytest.approx(1, abs=4 * ratio.std() / np.sqrt(DRAWS))
         assert ratio.std() > 0.1, "weights that do not vary show nothing"
 
@@ -114,15 +114,15 @@ def test_a_bound_from_below_that_tightens(linear):
 
 
 def test_the_loss_is_the_bound(linear):
-    """With the KL in closed form for one draw; by weights, as they define it, for more."""
+    """For one draw with the KL in closed form; for several by the definition of the weights."""
     model, truth = linear
     x = holed(truth)
     seen = jnp.asarray(~np.isnan(x))
-    own = jnp.asarray(x)  # what is missing is NaN
+    values = jnp.asarray(x)  # missing entries are NaN
     validation_loss = eqx.filter_jit(
-        lambda p, k: jax.vmap(lambda k: p.validation_loss(k, own, seen))(k)
+        lambda p, k: jax.vmap(lambda k: p.validation_loss(k, values, seen))(k)
     )
-    log_w = _by_definition(model, own, seen)
+    log_w = _by_definition(model, values, seen)
     for k in (1, 5):
         tight = _with_samples(model, k)
         one = -np.asarray(
@@ -136,12 +136,12 @@ def test_the_loss_is_the_bound(linear):
 
 @eqx.filter_jit
 def _by_definition(model, x, seen):
-    """log p(x_O | z) + log N(z; 0, I) - log q(z | x_O) of each row, for draws of z from q."""
+    """log p(x_O | z) + log N(z; 0, I) - log q(z | x_O) per row, for draws of z from q."""
 
     def one(x, seen):
         mean, spread = model.posterior(x, seen)
         n = jax.random.normal(jax.random.key(7), (DRAWS, len(mean)))
-        log_p = jax.vmap(lambda z: model.decoded(z).log_prob(x, seen))(mean + spread * n)
+        log_p = jax.vmap(lambda z: model.decode(z).log_prob(x, seen))(mean + spread * n)
         ratio = (n**2 - (mean + spread * n) ** 2) / 2 + jnp.log(spread)
         return log_p + ratio.sum(1)
 
@@ -149,36 +149,36 @@ def _by_definition(model, x, seen):
 
 
 def _with_samples(p, samples):
-    return VAE(p.embedding, p.encoder, p.decoder, p.part, p.taken, p.shapes, samples, p.warmup)
+    return VAE(p.embedding, p.encoder, p.decoder, p.part, p.step_count, p.shapes, samples, p.warmup)
 
 
 def test_completions_follow_the_gaussian(linear):
-    """Sampling-importance-resampling of x_M, with the prior off the posterior by much."""
+    """Sampling-importance-resampling of x_M, with the posterior far from the prior."""
     model, truth = linear
     guided = ImportanceSampled(model, model.part, jax.random.key_data(KEY), 400)
     row = np.asarray(truth.mean) + np.sqrt(np.diag(truth.cov)) * [1.0, -0.5, 0.0]
     observed = np.array([True, True, False])
     keys = jax.random.split(jax.random.key(5), 2000)
-    own = jnp.asarray(row, jnp.zeros(()).dtype)
-    drawn = eqx.filter_jit(lambda k: jax.lax.map(lambda k: guided.sample(k, own, observed), k))(
+    values = jnp.asarray(row, jnp.zeros(()).dtype)
+    draws = eqx.filter_jit(lambda k: jax.lax.map(lambda k: guided.sample(k, values, observed), k))(
         keys
     )
-    drawn = np.asarray(drawn, np.float64)
-    np.testing.assert_array_equal(drawn[:, :2], np.broadcast_to(own[:2], (2000, 2)))
+    draws = np.asarray(draws, np.float64)
+    np.testing.assert_array_equal(draws[:, :2], np.broadcast_to(values[:2], (2000, 2)))
     gain = truth.cov[2, :2] @ np.linalg.inv(truth.cov[:2, :2])
     mean = truth.mean[2] + gain @ (row - truth.mean)[:2]
     spread = np.sqrt(truth.cov[2, 2] - gain @ truth.cov[:2, 2])
-    assert drawn[:, 2].mean() == pytest.approx(mean, abs=0.12 * spread)
-    assert drawn[:, 2].std() == pytest.approx(spread, rel=0.1)
+    assert draws[:, 2].mean() == pytest.approx(mean, abs=0.12 * spread)
+    assert draws[:, 2].std() == pytest.approx(spread, rel=0.1)
 
 
 def test_new_rows_follow_the_gaussian(linear):
     model, truth = linear
-    drawn = np.asarray(jax.vmap(model.draw)(jax.random.split(KEY, 4000)), np.float64)
+    draws = np.asarray(jax.vmap(model.draw)(jax.random.split(KEY, 4000)), np.float64)
     scale = np.sqrt(np.diag(truth.cov))
-    assert (np.abs(drawn.mean(0) - truth.mean) < 5 * scale / np.sqrt(4000)).all()
+    assert (np.abs(draws.mean(0) - truth.mean) < 5 * scale / np.sqrt(4000)).all()
     np.testing.assert_allclose(
-        np.cov(drawn.T) / np.outer(scale, scale), _correlation(truth), atol=0.1
+        np.cov(draws.T) / np.outer(scale, scale), _correlation(truth), atol=0.1
     )
 
 
@@ -192,8 +192,8 @@ def test_where_the_decoder_says_zero_stand_the_columns(linear):
     silent = eqx.tree_at(lambda p: p.decoder, model, jax.tree.map(jnp.zeros_like, model.decoder))
     x = truth.rvs(4, random_state=np.random.default_rng(4))
     for z in (jnp.zeros(2), jnp.array([3.0, -1.0])):
-        np.testing.assert_allclose(scores(silent.decoded(z), x), scores(model.part, x), rtol=1e-5)
-        assert np.abs(scores(model.decoded(z), x) - scores(model.part, x)).max() > 0.1
+        np.testing.assert_allclose(scores(silent.decode(z), x), scores(model.part, x), rtol=1e-5)
+        assert np.abs(scores(model.decode(z), x) - scores(model.part, x)).max() > 0.1
 
 
 # -- training
@@ -201,7 +201,7 @@ def test_where_the_decoder_says_zero_stand_the_columns(linear):
 
 @cache
 def digits():
-    """Pictures of 8 x 8, a pixel on or off: rows to learn from, rows to judge by, the columns."""
+    """Pictures of 8 x 8 binary pixels: training rows, test rows, and the columns."""
     x = (load_digits().data > 7).astype(float)
     x = x[np.random.default_rng(0).permutation(len(x))]
     columns = tuple(Column(f"p{i}", "binary", levels=2, family="bernoulli") for i in range(64))
@@ -224,41 +224,41 @@ def test_digits_gain_over_independent_columns(pictures):
     _, end = pictures
     bound = logsumexp(log_weights(end.model, fresh, 64), axis=1) - np.log(64)
     assert bound.mean() > scores(alone, fresh).mean() + 6
-    assert end.model.active(make_rows(x)).sum() >= 6
-    drawn = np.asarray(jax.vmap(end.model.draw)(jax.random.split(KEY, 500)))
-    assert set(np.unique(drawn)) == {0, 1}
-    np.testing.assert_allclose(drawn.mean(0), x.mean(0), atol=0.15)
+    assert end.model.active_units(make_rows(x)).sum() >= 6
+    draws = np.asarray(jax.vmap(end.model.draw)(jax.random.split(KEY, 500)))
+    assert set(np.unique(draws)) == {0, 1}
+    np.testing.assert_allclose(draws.mean(0), x.mean(0), atol=0.15)
 
 
 def test_the_encoder_knows_patterns_that_the_rows_do_not_have(pictures):
-    """Half of each picture missing, although all were whole in training."""
+    """Half of each picture is missing, although no pixel was missing in training."""
     _, fresh, _ = digits()
     half = np.where(np.arange(64) < 32, fresh[:100], np.nan)
     log_w = log_weights(pictures[1].model, half, 64)
     tight = logsumexp(log_w, axis=1) - np.log(64)
-    # The gap between one draw and many is what the proposal lacks.
+    # The gap between one draw and many measures the error of the proposal.
     assert (tight - log_w.mean(1)).mean() < 2.5
 
 
 def test_the_kl_warms_up(pictures):
     start, end = pictures
-    assert int(start.taken) == 0
-    assert int(end.model.taken) == 30 * 24
+    assert int(start.step_count) == 0
+    assert int(end.model.step_count) == 30 * 24
     x, observed = jnp.asarray(digits()[0][:50]), jnp.ones(64, bool)
     costs = eqx.filter_jit(
         lambda p: (p.loss(KEY, x, observed), p.validation_loss(KEY, x, observed))
     )
     losses, risks = [], []
-    for taken in (0, 50, 100, 1000):
-        at = eqx.tree_at(lambda p: p.taken, end.model, jnp.asarray(taken, jnp.int32))
-        loss, validation_loss = costs(at)
+    for step_count in (0, 50, 100, 1000):
+        step_count = jnp.asarray(step_count, jnp.int32)
+        loss, validation_loss = costs(eqx.tree_at(lambda p: p.step_count, end.model, step_count))
         losses.append(float(loss.mean()))
         risks.append(float(validation_loss.mean()))
     assert losses[0] < losses[1] < losses[2]
     assert losses[1] - losses[0] == pytest.approx(losses[2] - losses[1], rel=1e-3)
     assert losses[2] == losses[3]
-    assert len(set(risks)) == 1, "held-out rows are judged at full weight"
-    assert int(start.moved(KEY).moved(KEY).taken) == 2
+    assert len(set(risks)) == 1, "the validation loss has the full KL weight"
+    assert int(start.advance(KEY).advance(KEY).step_count) == 2
 
 
 def test_only_the_networks_are_learned(pictures):
@@ -274,39 +274,40 @@ def test_only_the_networks_are_learned(pictures):
 
 @pytest.mark.slow
 def test_latent_numbers_that_tell_nothing_are_reported():
-    """Of four independent columns sixteen latent numbers have nothing to tell."""
+    """For four independent columns, sixteen latent units are useless."""
     x = np.random.default_rng(0).normal(size=(300, 4))
 
     def start(key, data):
         return started(x, latent=16, warmup=50)
 
-    with pytest.warns(PofxWarning, match=r"^vae: (none|only .) of 16 latent numbers") as caught:
+    with pytest.warns(PofxWarning, match=r"^vae: (none|only .) of 16 latent units") as caught:
         done = fit(KEY, start, make_rows(x), LearnerConfig(epochs=150), make_rows(x[:50]))
     assert len(caught) == 1
     assert "\n" not in str(caught[0].message)
-    assert done.model.active(make_rows(x)).sum() < 8
+    assert done.model.active_units(make_rows(x)).sum() < 8
 
 
 def test_dead_latent_numbers_are_counted(linear):
-    """By the variance over rows of the encoder's mean, of rows by their weights."""
+    """By the weighted variance over rows of the encoder's mean."""
     model, _ = linear
     x = np.random.default_rng(0).normal(size=(100, 3)) * [1, 2, 3] + [0, 5, -5]
     means = np.array([model.posterior(jnp.asarray(row), jnp.ones(3, bool))[0] for row in x])
     expected = means.var(0)
     for factor, alive in ((0.9, [True, True]), (1.1, [False, True])):
-        # One of the two is brought to the limit's either side.
+        # The first unit is brought to either side of the limit.
         size = np.sqrt(np.array([0.01 / factor, 1, 1, 1]) / [*expected, 1, 1])[:, None]
         near = eqx.tree_at(lambda p: p.encoder.weights[0], model, model.encoder.weights[0] * size)
-        assert near.active(make_rows(x)).tolist() == alive
-        assert near.active(make_rows(x, weight=np.arange(100) == 0)).tolist() == [False, False]
+        assert near.active_units(make_rows(x)).tolist() == alive
+        one_row = make_rows(x, weight=np.arange(100) == 0)
+        assert near.active_units(one_row).tolist() == [False, False]
     silent = eqx.tree_at(lambda p: p.encoder, model, jax.tree.map(jnp.zeros_like, model.encoder))
-    with pytest.warns(PofxWarning, match="^vae: none of 2 latent numbers tells of the row"):
+    with pytest.warns(PofxWarning, match="^vae: none of 2 latent units depends on the row"):
         assert silent.finalise(KEY, make_rows(x), None) is silent
 
 
 @pytest.mark.slow
 def test_more_draws_in_training():
-    """The importance-weighted bound of more draws is the tighter."""
+    """The importance-weighted bound is tighter with more draws."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(500, 1)) * [1.0, 1.0, -1.0] + 0.3 * rng.normal(size=(500, 3))
     x = np.where(rng.random(x.shape) < 0.2, np.nan, x)
@@ -317,7 +318,7 @@ def test_more_draws_in_training():
         assert end.skipped == 0
         ends[k] = end
     assert ends[8].history[-1].train < ends[1].history[-1].train
-    # One hidden number behind three columns gains a good deal over independent ones.
+    # One hidden cause of three columns gains much over independent columns.
     bound = logsumexp(log_weights(ends[8].model, x[:200], 64), axis=1) - np.log(64)
     alone = learn(Independent, x).model
     assert bound.mean() > scores(alone, x[:200]).mean() + 0.5
@@ -326,7 +327,7 @@ def test_more_draws_in_training():
 @pytest.mark.slow
 @pytest.mark.parametrize("scale", [1e6, 1e-6])
 def test_scale_does_no_harm(scale):
-    """In float32: a scale is a Jacobian, and no column buys unbounded likelihood."""
+    """In float32 a change of unit adds its Jacobian, and no column has unbounded likelihood."""
     rng = np.random.default_rng(0)
     side = rng.integers(0, 2, 200) * 2.0 - 1
     x = np.stack([3 * side + rng.normal(size=200), side, np.round(rng.normal(size=200))], 1)
@@ -341,7 +342,7 @@ def test_scale_does_no_harm(scale):
         assert np.isfinite([e.train for e in end.history]).all()
         ends.append(end.history[-1].train)
     assert ends[1] - ends[0] == pytest.approx(3 * np.log(scale), abs=0.05)
-    # A density cannot rise above that of its floor, a thousandth of the spread.
+    # A density is bounded by its variance floor, a thousandth of the spread.
     assert ends[0] > 3 * (np.log(1e-3) + 0.9)
 
 
@@ -358,7 +359,7 @@ def test_options_out_of_range(option, value):
 
 
 def mixed(n=300):
-    """A hidden side behind columns of every kind, one cell in ten missing."""
+    """Columns of every kind that depend on a hidden bit, with one cell in ten missing."""
     rng = np.random.default_rng(0)
     side = rng.random(n) < 0.5
     frame = pd.DataFrame(
@@ -381,14 +382,14 @@ def fitted(frame, **options):
 
 @contextmanager
 def by_chance():
-    """Of 64 draws the tails of a few rows' weights look heavy."""
+    """Ignores warnings: with 64 draws, the weights of a few rows look heavy-tailed by chance."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*log p is unreliable", PofxWarning)
         yield
 
 
 def check(p, frame, folder):
-    """Every question has an answer, and a file keeps them to the bit."""
+    """Every question has an answer, and a saved model gives exactly the same answers."""
     few = frame[:40]
     with by_chance():
         answer = p.log_prob(few)
@@ -396,7 +397,7 @@ def check(p, frame, folder):
     assert answer.kind == "lower bound"
     assert np.isfinite(answer.value).all()
     alone = pofx.fit(frame, "independent", schema=p.schema)
-    # A hidden side behind all columns is worth much.
+    # The model gains from the dependence between columns.
     assert np.mean(answer.value) > np.mean(alone.log_prob(few).value) + 0.3
     new = p.sample(50)
     assert list(new) == list(frame)
@@ -405,10 +406,10 @@ def check(p, frame, folder):
     assert not full.isna().to_numpy().any()
     assert (full.to_numpy(object)[known] == few.to_numpy(object)[known]).all()
     with by_chance():
-        told = p.predict_proba(frame[:200], "binary").to_numpy()
-    np.testing.assert_allclose(told.sum(1), 1, rtol=1e-5)
+        proba = p.predict_proba(frame[:200], "binary").to_numpy()
+    np.testing.assert_allclose(proba.sum(1), 1, rtol=1e-5)
     seen = frame["binary"][:200].notna().to_numpy()
-    right = (told[:, 1] > 0.5)[seen] == frame["binary"][:200][seen].astype(bool)
+    right = (proba[:, 1] > 0.5)[seen] == frame["binary"][:200][seen].astype(bool)
     assert right.mean() > 0.75
     p.save(folder / "p.pofx")
     again = pofx.load(folder / "p.pofx")

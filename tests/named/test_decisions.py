@@ -1,4 +1,4 @@
-"""Acts of least expected cost, refusals with their reasons, intervals, surprise."""
+"""Actions of least expected cost, rejections, intervals and tail probabilities."""
 
 import numpy as np
 import pandas as pd
@@ -28,41 +28,41 @@ def p(sick):
 def test_the_act_of_least_expected_cost(p, sick):
     posterior = p.predict_proba(sick, "state")
     treat = {"treat": {"ill": 0, "well": 1}, "wait": {"ill": 10, "well": 0}}
-    found = p.decide(sick, "state", cost=treat)
+    result = p.decide(sick, "state", cost=treat)
     expected = np.where(posterior["well"] < 10 * posterior["ill"], "treat", "wait")
-    assert (found.action == expected).all()
+    assert (result.action == expected).all()
     cost = np.minimum(posterior["well"], 10 * posterior["ill"])
-    np.testing.assert_allclose(found.expected_cost, cost, atol=1e-6)
+    np.testing.assert_allclose(result.expected_cost, cost, atol=1e-6)
     # Costs as a matrix: its rows are the levels, in order.
     same = p.decide(sick, "state", cost=[[0, 1], [10, 0]])
-    assert ((same.action == "ill") == (found.action == "treat")).all()
+    assert ((same.action == "ill") == (result.action == "treat")).all()
     plain = p.predict(sick, "state")
     assert (plain == np.where(posterior["ill"] > posterior["well"], "ill", "well")).all()
 
 
 def test_refusal_for_two_separate_reasons(p):
     rows = pd.DataFrame({"count": [0.0, 2.0, 40.0, np.nan]})
-    found = p.decide(rows, "state", reject_cost=0.1, outlier_level=0.01)
-    assert found.reason.tolist() == ["", "uncertain", "outlier", "uncertain"]
-    assert found.action.tolist() == ["well", None, None, None]
-    assert found.tail_probability[2] < 0.001
-    # A row without inputs is not strange: nothing of it was seen.
-    assert found.tail_probability[3] == 1
-    assert found.rejected.tolist() == [False, True, True, True]
-    assert "3 refused (1 strange, 2 unsure)" in repr(found)
-    # Far away the posterior is sure all the same.
+    result = p.decide(rows, "state", reject_cost=0.1, outlier_level=0.01)
+    assert result.reason.tolist() == ["", "uncertain", "outlier", "uncertain"]
+    assert result.action.tolist() == ["well", None, None, None]
+    assert result.tail_probability[2] < 0.001
+    # A row without inputs is no outlier, because nothing of it was observed.
+    assert result.tail_probability[3] == 1
+    assert result.rejected.tolist() == [False, True, True, True]
+    assert "3 rejected (1 outlier, 2 uncertain)" in repr(result)
+    # Far away the posterior is certain nevertheless.
     assert p.predict_proba(rows, "state")["ill"][2] > 0.999
-    assert p.predict(rows, "state", reject_cost=0.1).tolist() == found.action.tolist()
+    assert p.predict(rows, "state", reject_cost=0.1).tolist() == result.action.tolist()
     assert p.decide(rows, "state", reject_cost=0.1, outlier_level=0).reason[2] == ""
-    assert set(found.columns()) == {"state", "expected_cost", "tail_probability", "rejected"}
+    assert set(result.columns()) == {"state", "expected_cost", "tail_probability", "rejected"}
 
 
 @pytest.mark.slow
 def test_surprise_is_uniform_for_rows_of_the_model(p):
-    found = p.tail_probability(p.sample(400, seed=5), draws=2000)
-    assert found.kind == "estimate"
-    assert stats.kstest(found.value, "uniform").pvalue > 1e-3
-    assert (found.value > 0).all()
+    result = p.tail_probability(p.sample(400, seed=5), draws=2000)
+    assert result.kind == "estimate"
+    assert stats.kstest(result.value, "uniform").pvalue > 1e-3
+    assert (result.value > 0).all()
     holes = p.sample(200, seed=6)
     holes.loc[::2, "count"] = np.nan
     assert (
@@ -75,8 +75,8 @@ def test_surprise_among_rows_held_out_is_uniform_though_the_model_is_wrong(sick)
     rng = np.random.default_rng(1)
     heavy = pd.DataFrame({"a": rng.standard_t(2, 900), "b": rng.standard_t(2, 900)})
     p = pofx.fit(heavy[:300], "gaussian")
-    found = p.tail_probability(heavy[300:600], reference=heavy[600:])
-    assert stats.kstest(found.value, "uniform").pvalue > 1e-3
+    result = p.tail_probability(heavy[300:600], reference=heavy[600:])
+    assert stats.kstest(result.value, "uniform").pvalue > 1e-3
     assert stats.kstest(p.tail_probability(heavy[300:600]).value, "uniform").pvalue < 1e-3
 
 
@@ -88,16 +88,16 @@ def test_a_number_is_decided_by_mean_or_median_and_refused_where_it_is_vague():
     p = pofx.fit(table, "gaussian")
     slope, start = np.polyfit(table.x, table.y, 1)
     left = table.y - start - slope * table.x
-    found = p.decide(table[["x"]], "y")
-    np.testing.assert_allclose(found.action, start + slope * table.x, rtol=1e-3)
-    np.testing.assert_allclose(found.expected_cost, left.var(ddof=0), rtol=1e-3)
+    result = p.decide(table[["x"]], "y")
+    np.testing.assert_allclose(result.action, start + slope * table.x, rtol=1e-3)
+    np.testing.assert_allclose(result.expected_cost, left.var(ddof=0), rtol=1e-3)
     median = p.decide(table[["x"]], "y", cost="absolute")
-    np.testing.assert_allclose(median.action, found.action, rtol=1e-3)
+    np.testing.assert_allclose(median.action, result.action, rtol=1e-3)
     np.testing.assert_allclose(
         median.expected_cost, left.std(ddof=0) * np.sqrt(2 / np.pi), rtol=0.03
     )
     vague = p.decide({"x": [0.0, None]}, "y", reject_cost=2 * left.var())
-    assert vague.reason.tolist() == ["", "unsure"]
+    assert vague.reason.tolist() == ["", "uncertain"]
     assert np.isnan(vague.action[1])
     fresh = p.sample(2000, seed=3)
     ends = p.interval(fresh, "y", 0.8)
@@ -107,7 +107,7 @@ def test_a_number_is_decided_by_mean_or_median_and_refused_where_it_is_vague():
 
 
 def test_mistakes_in_costs_and_targets(p, sick):
-    for cost, told in (
+    for cost, message in (
         ([[0, 1]], r"cost: expected a matrix of shape \(2, 2\).* got shape \(1, 2\)"),
         ("squared", "cost: expected a matrix"),
         ([[0, np.inf], [1, 0]], "cost: expected finite numbers"),
@@ -115,15 +115,15 @@ def test_mistakes_in_costs_and_targets(p, sick):
         ({"act": {"ill": 1}}, "action 'act' has no cost for the level 'well'"),
         ({}, "cost: expected a matrix"),
     ):
-        with pytest.raises(PofxError, match=told):
+        with pytest.raises(PofxError, match=message):
             p.decide(sick, "state", cost=cost)
     with pytest.raises(PofxError, match="cost: expected 'squared' or 'absolute'"):
         p.decide(sick, "count", cost=[[0, 1], [1, 0]])
     with pytest.raises(PofxError, match="did you mean 'squared'"):
         p.decide(sick, "count", cost="square")
-    with pytest.raises(PofxError, match="reject: expected the cost of not deciding"):
+    with pytest.raises(PofxError, match="reject_cost: expected the cost of not deciding"):
         p.decide(sick, "state", reject_cost="no")
-    with pytest.raises(PofxError, match="strange: expected a probability"):
+    with pytest.raises(PofxError, match="outlier_level: expected a probability"):
         p.decide(sick, "state", reject_cost=0.1, outlier_level=2)
     with pytest.raises(PofxError, match="level: expected a probability between 0 and 1"):
         p.interval(sick, "count", 1.0)
@@ -145,9 +145,9 @@ def test_costs_by_level():
 def test_the_absolute_cost_of_a_long_tail_is_whole():
     rng = np.random.default_rng(0)
     p = pofx.fit({"z": np.exp(2 * rng.normal(size=800)), "w": np.arange(800.0)}, "independent")
-    found = p.decide({"z": [np.nan], "w": [np.nan]}, "z", cost="absolute")
+    result = p.decide({"z": [np.nan], "w": [np.nan]}, "z", cost="absolute")
     draws = p.sample(400_000, seed=1)["z"]
     expected = np.abs(draws - np.median(draws))
     error = expected.std() / np.sqrt(len(draws))
-    assert found.action[0] == pytest.approx(np.median(draws), rel=0.02)
-    assert abs(found.expected_cost[0] - expected.mean()) < 4 * error + 1e-3 * expected.mean()
+    assert result.action[0] == pytest.approx(np.median(draws), rel=0.02)
+    assert abs(result.expected_cost[0] - expected.mean()) < 4 * error + 1e-3 * expected.mean()

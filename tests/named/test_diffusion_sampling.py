@@ -1,4 +1,4 @@
-"""A fitted diffusion drawn from otherwise, and its density by the probability flow."""
+"""Samplers of a fitted diffusion, and its density by the probability flow."""
 
 import numpy as np
 import pytest
@@ -25,13 +25,13 @@ def p():
 
 def test_settings_change_and_the_net_does_not(p):
     q = with_sampler(p, "ode", timesteps=12, guidance=0.5)
-    own, other = p.model.model, q.model.model
+    model, other = p.model.model, q.model.model
     assert (other.sampler, other.guidance, len(other.residue)) == ("ode", 0.5, 12)
-    assert (own.sampler, own.guidance, len(own.residue)) == ("ancestral", 0, 6)
+    assert (model.sampler, model.guidance, len(model.residue)) == ("ancestral", 0, 6)
     # Each second of twelve steps ends where one of six does.
-    np.testing.assert_allclose(other.residue[1::2], own.residue, rtol=1e-4)
+    np.testing.assert_allclose(other.residue[1::2], model.residue, rtol=1e-4)
     for name in ("inlet", "turn", "shift", "outlet"):
-        net, same = (getattr(m.denoiser.net, name) for m in (own, other))
+        net, same = (getattr(m.denoiser.net, name) for m in (model, other))
         np.testing.assert_array_equal(net, same)
     assert q.fit_info["options"]["sampler"] == "ode"
     assert with_sampler(q).model.model.sampler == "ode"
@@ -55,20 +55,20 @@ def test_a_file_keeps_the_settings(p, tmp_path):
 def test_the_density_of_the_flow_is_in_the_data_s_units(p):
     pytest.importorskip("diffrax")
     data = {k: v[:5] for k, v in table().items()}
-    own = flow_log_prob(p, data)
-    assert own.kind == "estimate"
-    assert own.draws == 4
+    answer = flow_log_prob(p, data)
+    assert answer.kind == "estimate"
+    assert answer.draws == 4
     # Hardly trained the codes are normal, and so is the flow's density: of a, and of y its share.
     x = data["a"]
     near = -0.5 * ((x - table()["a"].mean()) / table()["a"].std()) ** 2
     near -= np.log(table()["a"].std()) + 0.5 * np.log(2 * np.pi) + np.log(2)
-    assert own.value == pytest.approx(near, abs=0.5)
-    assert (own.stderr < 0.1).all()
+    assert answer.value == pytest.approx(near, abs=0.5)
+    assert (answer.stderr < 0.1).all()
 
 
 def test_mistakes_are_told(p):
     plain = pofx.fit(table(), "independent")
-    for call, told in (
+    for call, message in (
         (lambda: with_sampler(plain, "ode"), "p: expected a diffusion"),
         (lambda: with_sampler(p, "euler"), "sampler: expected one of ancestral, ode"),
         (lambda: with_sampler(p, timesteps=0), "timesteps: expected a whole number, at least 1"),
@@ -78,5 +78,5 @@ def test_mistakes_are_told(p):
         (lambda: flow_log_prob(p, table(), draws=1), "draws: expected at least 2"),
         (lambda: flow_log_prob(p, {"a": [np.nan], "y": ["no"]}), "data: expected rows without"),
     ):
-        with pytest.raises(PofxError, match=f"^{told}"):
+        with pytest.raises(PofxError, match=f"^{message}"):
             call()

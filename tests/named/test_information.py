@@ -12,7 +12,7 @@ from pofx import PofxError
 
 @pytest.fixture(scope="module")
 def table():
-    """b follows a, c follows b, d is alone; a number m follows c."""
+    """b depends on a, c on b, and a number m on c; d is independent of them."""
     rng = np.random.default_rng(0)
     a = rng.integers(0, 2, 400)
     b = np.where(rng.random(400) < 0.15, 1 - a, a)
@@ -53,10 +53,10 @@ def test_total_correlation_is_information_of_two_and_more_of_more(p):
 
 
 def test_all_pairs(p):
-    found = p.mutual_informations(stderr=0.02)
-    assert found.value.shape == found.stderr.shape == (5, 5)
-    assert found.value[0, 1] == pytest.approx(float(p.mutual_information("a", "b")), abs=1e-6)
-    assert found.stderr[0, 1] == 0 < found.stderr[0, 4] <= 0.02
+    answer = p.mutual_informations(stderr=0.02)
+    assert answer.value.shape == answer.stderr.shape == (5, 5)
+    assert answer.value[0, 1] == pytest.approx(float(p.mutual_information("a", "b")), abs=1e-6)
+    assert answer.stderr[0, 1] == 0 < answer.stderr[0, 4] <= 0.02
     exact = p.mutual_informations("a", "b", "c", unit="bits")
     assert (exact.kind, exact.unit) == ("exact", "bits")
 
@@ -95,5 +95,5 @@ def test_divergences_over_some_variables(p, table):
         float(p.entropy("a", "b")) + float(pofx.kl(p, q, "a", "b"))
     )
     # Of a number it is in the data's units, as its entropy is.
-    own = pofx.cross_entropy(q, q, "m")
-    assert float(own) == pytest.approx(float(q.entropy("m")), abs=1e-5)
+    exact = pofx.cross_entropy(q, q, "m")
+    assert float(exact) == pytest.approx(float(q.entropy("m")), abs=1e-5)

@@ -1,4 +1,4 @@
-"""More rows than memory has room for are refused at once."""
+"""More rows than fit into memory are rejected at once."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def test_the_limit_is_that_of_the_memory(p, monkeypatch):
     monkeypatch.setattr(
         memory_limits,
         "memory_bytes",
-        lambda: 2 * memory_limits.CELL_BYTES * 100 / memory_limits.SHARE,
+        lambda: 2 * memory_limits.CELL_BYTES * 100 / memory_limits.MAX_MEMORY_SHARE,
     )
     assert len(p.sample(100)["a"]) == 100
     with pytest.raises(PofxError, match="n: expected at most 100, "):

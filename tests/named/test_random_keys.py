@@ -1,4 +1,4 @@
-"""Every bit of a seed counts, in both float widths alike."""
+"""Every bit of a seed matters, and keys do not depend on the float width."""
 
 import jax
 import numpy as np

@@ -1,4 +1,4 @@
-"""Divergences of fits whose columns have another order, other units or another order of levels."""
+"""Divergences of fits whose columns differ in order, units or order of levels."""
 
 from itertools import product
 
@@ -153,7 +153,7 @@ def divergence(one, other):
 
 @pytest.fixture(scope="module", params=["independent", "chow_liu_tree"])
 def few_and_many(request):
-    """Fits that saw two levels and three, of other orders; a yes and a no besides."""
+    """Fits to two and to three levels in different orders, beside a yes and a no."""
     many = {"k": np.where(LEVELS["k"] == "c", "aa", LEVELS["k"]), "y": LEVELS["y"]}
     few = {"k": np.where(OTHER["k"] == "a", "a", "b"), "y": OTHER["y"]}
     return fit(few, request.param), fit(many, request.param)
@@ -164,12 +164,12 @@ def test_a_level_that_only_the_second_has(few_and_many, names):
     p, q = few_and_many
     assert (p.schema.variable("k").kind, q.schema.variable("k").kind) == ("binary", "categorical")
     one, other = shares(p, names), shares(q, names)
-    found = pofx.kl(p, q, *names)
-    assert found.kind == "exact"
-    assert float(found) == pytest.approx(divergence(one, other), abs=1e-6)
+    estimate = pofx.kl(p, q, *names)
+    assert estimate.kind == "exact"
+    assert float(estimate) == pytest.approx(divergence(one, other), abs=1e-6)
     entropy = -sum(v * np.log(v) for v in one.values())
     assert float(pofx.cross_entropy(p, q, *names)) == pytest.approx(
-        float(found) + entropy, abs=1e-6
+        float(estimate) + entropy, abs=1e-6
     )
 
 
@@ -203,10 +203,10 @@ def test_beside_numbers_a_lacking_level_is_drawn_around():
     level = np.where(OTHER["k"] == "c", "a", OTHER["k"])
     level[:30] = "c"
     q = fit({"k": level, "u": u}, "class_conditional", on="k")
-    found = pofx.kl(p, q, stderr=0.02)
-    assert found.kind == "estimate"
+    estimate = pofx.kl(p, q, stderr=0.02)
+    assert estimate.kind == "estimate"
     same = pofx.fit(
         {"k": np.where(u > 0, "a", "b"), "u": u}, "class_conditional", on="k", schema=q.schema
     )
-    assert abs(float(found) - float(pofx.kl(same, q))) < 5 * found.stderr + 0.1
+    assert abs(float(estimate) - float(pofx.kl(same, q))) < 5 * estimate.stderr + 0.1
     assert float(pofx.kl(q, p)) == np.inf

@@ -1,4 +1,4 @@
-"""A Gaussian of which only the density is known, asked beside the Gaussian itself."""
+"""A Gaussian of which only the density is used, compared with the Gaussian itself."""
 
 import warnings
 from dataclasses import replace
@@ -23,13 +23,13 @@ from pofx.core.rows import make_rows
 from pofx.models.gaussian import Gaussian
 from pofx.models.importance_sampled import ImportanceSampled
 from pofx.named.rows import encode_rows
-from pofx.queries.weight_diagnostics import reliability
+from pofx.queries.weight_diagnostics import diagnose_weights
 
 pytestmark = pytest.mark.slow
 
 
 class Opaque(AbstractExactDensity):
-    """A tractable model that forgot how to integrate."""
+    """A tractable model without its integrals."""
 
     inner: Gaussian
 
@@ -48,18 +48,18 @@ class Opaque(AbstractExactDensity):
 
     @classmethod
     def example(cls, key):
-        own = Gaussian.example(key)
-        return Example(cls(own.model), own.columns)
+        gaussian = Gaussian.example(key)
+        return Example(cls(gaussian.model), gaussian.columns)
 
 
 class Own(Opaque):
-    """One that proposes by itself."""
+    """A model that proposes by itself."""
 
     needs_proposal = False
 
 
 class Energy(AbstractEnergyModel):
-    """A tractable model known by its energy, its normaliser by an estimate."""
+    """A tractable model known by its energy, with an estimated normaliser."""
 
     inner: Gaussian
     log_z: Float[Array, ""]
@@ -80,13 +80,13 @@ class Energy(AbstractEnergyModel):
 
     @classmethod
     def example(cls, key):
-        own = Gaussian.example(key)
-        return Example(cls(own.model, jnp.zeros(()), jnp.zeros(())), own.columns)
+        gaussian = Gaussian.example(key)
+        return Example(cls(gaussian.model, jnp.zeros(()), jnp.zeros(())), gaussian.columns)
 
 
 @pytest.fixture(autouse=True)
 def float64():
-    """The exact models here are asked below the named layer too."""
+    """The exact models are also queried below the named layer."""
     with jax.enable_x64(True):
         yield
 
@@ -101,7 +101,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def pair(data):
-    """The Gaussian, and what estimates it with a proposal that knows no correlation."""
+    """The Gaussian, and its estimate by a proposal of independent columns."""
     p = pofx.fit(data, "gaussian")
     proposal = pofx.fit(data, "gaussian", covariance="diagonal", schema=p.schema).model
     model = ImportanceSampled(Opaque(p.model), proposal, jax.random.key_data(jax.random.key(1)))
@@ -110,18 +110,18 @@ def pair(data):
 
 @pytest.fixture(scope="module")
 def energy(pair):
-    """The same known by its energy, log Z to 0.3 nats."""
+    """The same known by its energy, with log Z known to 0.3 nats."""
     p, q = pair
-    own = Energy(p.model, jnp.zeros(()), jnp.asarray(0.3))
-    return replace(q, model=replace(q.model, model=own))
+    energy = Energy(p.model, jnp.zeros(()), jnp.asarray(0.3))
+    return replace(q, model=replace(q.model, model=energy))
 
 
 @pytest.fixture(scope="module")
 def holes(data):
-    own = data[:40].copy()
-    own.loc[::2, "b"] = np.nan
-    own.loc[1::4, "a"] = np.nan
-    return own
+    rows = data[:40].copy()
+    rows.loc[::2, "b"] = np.nan
+    rows.loc[1::4, "a"] = np.nan
+    return rows
 
 
 def test_a_complete_row_is_exact(pair, data):
@@ -146,47 +146,47 @@ def test_ninety_five_in_a_hundred_intervals_cover(pair, holes):
     p, q = pair
     truth, held = p.log_prob(holes).value, []
     for seed in range(60):
-        own = replace(q, model=reseeded(q.model, seed)).log_prob(holes)
-        some = np.asarray(own.stderr) > 0
-        held.append((np.abs(own.value - truth) < 1.96 * own.stderr)[some])
-    # Of 64 draws a mean of skewed weights is not yet normal.
+        answer = replace(q, model=reseeded(q.model, seed)).log_prob(holes)
+        subset = np.asarray(answer.stderr) > 0
+        held.append((np.abs(answer.value - truth) < 1.96 * answer.stderr)[subset])
+    # The mean of 64 skewed weights is not yet normal.
     assert 0.90 < np.concatenate(held).mean() < 0.98
 
 
 def test_answers_cover_the_exact_ones(pair):
     p, q = pair
     for ask in (
-        lambda own: own.entropy("a", "b", max_draws=4096),
-        lambda own: own.mutual_information("a", "b", max_draws=4096),
-        lambda own: own.ask("E[b | a = 4]"),
-        lambda own: own.ask("P(b > 0.5 | a = 4)"),
+        lambda q: q.entropy("a", "b", max_draws=4096),
+        lambda q: q.mutual_information("a", "b", max_draws=4096),
+        lambda q: q.ask("E[b | a = 4]"),
+        lambda q: q.ask("P(b > 0.5 | a = 4)"),
     ):
-        exact, found = ask(p), ask(q)
+        exact, estimate = ask(p), ask(q)
         assert exact.kind == "exact"
-        assert found.kind == "estimate"
-        assert float(found.stderr) > 0
-        assert float(found) == pytest.approx(float(exact), abs=5 * float(found.stderr) + 0.02)
+        assert estimate.kind == "estimate"
+        assert float(estimate.stderr) > 0
+        assert float(estimate) == pytest.approx(float(exact), abs=5 * float(estimate.stderr) + 0.02)
 
 
 def test_the_guide_is_not_the_model(pair, holes):
-    """Weights turn the proposal's draws, which know no correlation, into the model's."""
+    """Weights turn the uncorrelated draws of the proposal into draws of the model."""
     p, q = pair
-    exact, found = p.impute(holes), q.impute(holes)
-    assert np.abs(found["b"] - exact["b"]).max() < 0.35
+    exact, estimate = p.impute(holes), q.impute(holes)
+    assert np.abs(estimate["b"] - exact["b"]).max() < 0.35
     assert np.abs(exact["b"] - exact["b"].mean()).max() > 0.6
 
 
 def test_draws_and_given(pair):
     p, q = pair
-    own = q.given(a=4.0).sample(400, seed=1)
+    draws = q.given(a=4.0).sample(400, seed=1)
     exact = p.given(a=4.0).entropy("b")
-    assert own["b"].mean() == pytest.approx(float(p.ask("E[b | a = 4]")), abs=0.2)
-    assert np.log(own["b"].std()) + 1.419 == pytest.approx(float(exact), abs=0.15)
+    assert draws["b"].mean() == pytest.approx(float(p.ask("E[b | a = 4]")), abs=0.2)
+    assert np.log(draws["b"].std()) + 1.419 == pytest.approx(float(exact), abs=0.15)
 
 
 @pytest.fixture(scope="module")
 def far(pair, data):
-    """One whose proposal is far off."""
+    """A model whose proposal is far off."""
     _, q = pair
     proposal = pofx.fit(data * [1, 1, 1] + [0, 15, 0], "gaussian", schema=q.schema).model
     return replace(q, model=replace(q.model, proposal=proposal))
@@ -201,9 +201,9 @@ def test_a_guide_that_is_far_off_is_found_out(pair, data, holes, far):
     ):
         with pytest.warns(pofx.PofxWarning, match="is unreliable.* try another proposal="):
             ask()
-    own = replace(far, model=replace(far.model, model=Own(far.model.model.inner)))
+    proposing = replace(far, model=replace(far.model, model=Own(far.model.model.inner)))
     with pytest.warns(pofx.PofxWarning, match="is unreliable.* try an exact model"):
-        own.log_prob(holes)
+        proposing.log_prob(holes)
 
 
 def test_levels_of_a_poor_guide_are_doubted():
@@ -231,23 +231,23 @@ def test_what_needs_no_guide_is_not_doubted(far, data):
 def test_reliability_tells_what_weights_are_worth(pair, holes):
     _, q = pair
     x = encode_rows(q, holes, "error")
-    own = reliability(q.model, make_rows(x))
+    diagnostics = diagnose_weights(q.model, make_rows(x))
     complete = ~np.isnan(x).any(1)
-    assert own.effective[complete] == pytest.approx(1, abs=1e-3)
-    assert (own.effective[~complete] < 1).all()
-    assert (own.k[complete] == -np.inf).all()
-    assert own.draws == 64
+    assert diagnostics.ess_share[complete] == pytest.approx(1, abs=1e-3)
+    assert (diagnostics.ess_share[~complete] < 1).all()
+    assert (diagnostics.pareto_k[complete] == -np.inf).all()
+    assert diagnostics.draws == 64
 
 
 def test_the_divergence_from_itself_is_about_nothing(pair):
     p, q = pair
-    found = pofx.kl(p, q, max_draws=4096)
-    assert float(found) == pytest.approx(0, abs=5 * float(found.stderr) + 1e-3)
+    estimate = pofx.kl(p, q, max_draws=4096)
+    assert float(estimate) == pytest.approx(0, abs=5 * float(estimate.stderr) + 1e-3)
 
 
 @pytest.mark.parametrize(("shift", "lost"), [(0.5, (0, 0.01)), (1.0, (0, 0.3)), (3.0, (0.8, 1))])
 def test_rows_are_lost_where_their_weights_say_nothing(pair, shift, lost):
-    """Weights exp(shift n - shift²/2), n normal, whose k of 64 has much noise."""
+    """Weights exp(shift n - shift²/2), n normal; Pareto k of 64 of them is very noisy."""
     p, q = pair
     seen = np.arange(3) < 2
     proposal = eqx.tree_at(lambda g: g.mean, p.model, p.model.mean)
@@ -255,20 +255,20 @@ def test_rows_are_lost_where_their_weights_say_nothing(pair, shift, lost):
     moved = proposal.mean.at[2].add(shift * np.sqrt(var))
     model = replace(q.model, proposal=eqx.tree_at(lambda g: g.mean, proposal, moved))
     x = make_rows(np.where(seen, np.asarray(p.model.mean, np.float64), np.nan)[None])
-    found = [reliability(reseeded(model, i), x) for i in range(100)]
-    doubted = np.mean([own.lost[0] for own in found])
+    results = [diagnose_weights(reseeded(model, i), x) for i in range(100)]
+    doubted = np.mean([one.unreliable[0] for one in results])
     assert lost[0] <= doubted <= lost[1]
     truth = float(p.model.log_prob(x.x[0, 0], jnp.asarray(seen)))
-    off = np.array([own.log_prob[0] - truth for own in found if not own.lost[0]])
-    error = np.array([own.stderr[0] for own in found if not own.lost[0]])
+    off = np.array([one.log_prob[0] - truth for one in results if not one.unreliable[0]])
+    error = np.array([one.stderr[0] for one in results if not one.unreliable[0]])
     if shift <= 1:
         assert (np.abs(off) < 3 * error).mean() > 0.9
 
 
 def test_the_error_of_log_z_is_in_the_answer(energy, data, holes):
-    whole = energy.log_prob(data[:5])
-    assert (whole.kind, whole.method) == ("estimate", "log Z estimated")
-    np.testing.assert_allclose(whole.stderr, 0.3, rtol=1e-6)
+    log_density = energy.log_prob(data[:5])
+    assert (log_density.kind, log_density.method) == ("estimate", "log Z estimated")
+    np.testing.assert_allclose(log_density.stderr, 0.3, rtol=1e-6)
     assert (energy.log_prob(holes[:5]).stderr >= 0.3 - 1e-6).all()
     nothing = energy.log_prob(pd.DataFrame({"a": [None], "b": [None], "c": [None]}))
     assert (nothing.kind, nothing.value[0]) == ("exact", 0)
@@ -292,7 +292,7 @@ def test_the_error_of_log_z_is_in_what_follows_and_cancels_in_ratios(energy, dat
 
 @pytest.fixture(scope="module")
 def classes():
-    """Three levels and two numbers: a mixture, and the same with its integrals forgotten."""
+    """Three levels and two numbers: a mixture, and the same without its integrals."""
     rng = np.random.default_rng(0)
     level = rng.integers(0, 3, 300)
     x = rng.normal(level[:, None], 1, (300, 2))
@@ -307,11 +307,11 @@ def classes():
 
 def test_a_class_of_three_levels_has_a_posterior_where_other_cells_are_missing(classes):
     p, q, data = classes
-    some = data[:30].assign(v=np.nan)
-    ours, true = (np.asarray(m.predict_proba(some, "y")) for m in (q, p))
+    subset = data[:30].assign(v=np.nan)
+    ours, true = (np.asarray(m.predict_proba(subset, "y")) for m in (q, p))
     np.testing.assert_allclose(ours.sum(1), 1, atol=1e-5)
     np.testing.assert_allclose(ours, true, atol=0.15)
-    guessed = q.impute(some.assign(y=None))["y"]
+    guessed = q.impute(subset.assign(y=None))["y"]
     assert len(set(guessed)) == 3
 
 
@@ -321,9 +321,9 @@ def test_log_z_is_counted_once_for_each_energy_and_moves_no_answer(energy, pair,
     apart = pofx.kl(energy, replace(energy, model=other))
     assert apart.stderr == pytest.approx(0.3 * np.sqrt(2), rel=0.15)
     assert pofx.kl(energy, energy).stderr < 0.05
-    asked = energy.ask("p(b = 0.5)")
-    assert float(asked) == pytest.approx(float(p.ask("p(b = 0.5)")), rel=0.1)
-    assert asked.stderr > 0.25 * float(asked)
+    density = energy.ask("p(b = 0.5)")
+    assert float(density) == pytest.approx(float(p.ask("p(b = 0.5)")), rel=0.1)
+    assert density.stderr > 0.25 * float(density)
     gain = pofx.compare(energy, p, data[:100])
     assert gain.stderr == pytest.approx(0.3, rel=0.05)
 
@@ -340,11 +340,11 @@ def test_rows_that_are_the_same_have_the_same_error(pair):
 def test_a_poor_guide_is_told_whatever_is_asked(pair, data):
     _, q = pair
     far = eqx.tree_at(lambda m: m.proposal.mean, q.model, q.model.proposal.mean + 8)
-    poor, some = replace(q, model=far), data[:20].assign(b=np.nan)
+    poor, subset = replace(q, model=far), data[:20].assign(b=np.nan)
     for ask in (
-        lambda: poor.predict(some, "b"),
-        lambda: poor.interval(some, "b", 0.9),
-        lambda: poor.tail_probability(some),
+        lambda: poor.predict(subset, "b"),
+        lambda: poor.interval(subset, "b", 0.9),
+        lambda: poor.tail_probability(subset),
         lambda: poor.entropy("a", max_draws=2048),
         lambda: poor.mutual_information("a", "b", max_draws=2048),
         lambda: poor.ask("p(b = 0.1)"),

@@ -1,4 +1,4 @@
-"""Which outputs of a masked perceptron see which inputs."""
+"""Which outputs of a masked perceptron depend on which inputs."""
 
 from functools import cache
 
@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pofx.nets.made import HOT, MADE
+from pofx.nets.made import MADE, MAX_ONE_HOT_CODES
 from pofx.nets.transformer import Transformer
 
-pytestmark = pytest.mark.slow  # each compiles for seconds; the laws run quickly for some
+pytestmark = pytest.mark.slow  # each compiles for seconds; tests/laws runs some models quickly
 
-MANY = HOT + 9
-COUNTS = (1, 3, MANY, 1, 2)
+TABLE_CODES = MAX_ONE_HOT_CODES + 9
+COUNTS = (1, 3, TABLE_CODES, 1, 2)
 PLACES, SIZES = ((0, 3, 4), (1, 2)), (2, 3)
 OWNERS = np.array([0, 0, 3, 3, 4, 4, 1, 1, 1, 2, 2, 2])
 ORDERS = [(0, 1, 2, 3, 4), (3, 1, 4, 0, 2)]
@@ -23,7 +23,7 @@ KEY = jax.random.key(0)
 
 @cache
 def nets(order):
-    """Nets of both kinds, of which no weight is zero."""
+    """Nets of both kinds without zero weights."""
     made = [
         MADE.init(KEY, COUNTS, PLACES, SIZES, order, width, depth)
         for width, depth in ((64, 3), (3, 1))
@@ -45,22 +45,22 @@ def slopes(net, numbers, codes):
 
 
 def influence(net, seen=None):
-    """Whether each output changes with what is put into each column, (outputs, columns)."""
+    """Whether each output changes with the input of each column, (outputs, columns)."""
     rng, d = np.random.default_rng(0), len(COUNTS)
     changed = np.zeros((len(OWNERS), d), bool)
     for _ in range(4):
         numbers, codes = np.tile(rng.normal(size=d), (d + 1, 1)), rng.integers(COUNTS)
         codes = np.tile(codes, (d + 1, 1))
-        # The last row is as it was; in each other one column is another.
+        # The last row is the original; each other row has one column changed.
         numbers[np.arange(d), np.arange(d)] += 1
         codes[np.arange(d), np.arange(d)] = (codes[-1] + 1) % COUNTS
-        own = np.asarray(answers(net, jnp.asarray(numbers, jnp.float32), jnp.asarray(codes), seen))
-        changed |= (own[:-1] != own[-1]).T
+        out = np.asarray(answers(net, jnp.asarray(numbers, jnp.float32), jnp.asarray(codes), seen))
+        changed |= (out[:-1] != out[-1]).T
     return changed
 
 
 def wide(net):
-    """Whether a net has hidden units for every place in an order."""
+    """Whether a net has hidden units for every position in an order."""
     return not isinstance(net, MADE) or len(net.biases[0]) > len(COUNTS)
 
 
@@ -88,32 +88,32 @@ def test_jacobians_are_strictly_triangular_in_the_order():
 def test_without_an_order_outputs_see_what_is_seen():
     mask = jnp.array([True, False, True, False, True])
     for net in nets(()):
-        some = influence(net, mask)
-        assert not some[:, ~np.asarray(mask)].any()
-        everything = influence(net, jnp.ones(5, bool))
+        partial = influence(net, mask)
+        assert not partial[:, ~np.asarray(mask)].any()
+        complete = influence(net, jnp.ones(5, bool))
         if wide(net):
-            assert some[:, np.asarray(mask)].all()
-            assert everything.all()
+            assert partial[:, np.asarray(mask)].all()
+            assert complete.all()
 
 
-def test_what_is_not_seen_may_hold_anything_and_is_told():
+def test_unseen_columns_may_hold_anything_and_are_marked_as_unseen():
     mask = jnp.array([True, False, True, False, True])
     numbers = jnp.stack([jnp.zeros(5), jnp.zeros(5).at[1].set(jnp.nan)])
     for net in nets(()):
         one, other = np.asarray(answers(net, numbers, jnp.zeros((2, 5), int), mask))
         np.testing.assert_array_equal(one, other)
-        # A column seen at zero is not a column unseen.
+        # A column seen at zero differs from an unseen column.
         more = answers(net, numbers, jnp.zeros((2, 5), int), mask.at[3].set(True))
         assert (np.asarray(more[0]) != one).any()
 
 
 def test_few_codes_are_inputs_and_many_are_looked_up():
-    """Both are a matrix times the code as a vector of zeros and one."""
-    few = MADE.init(KEY, (1, HOT), ((0, 1),), (1,), (1, 0), 16, 1)
-    more = MADE.init(KEY, (1, HOT + 1), ((0, 1),), (1,), (1, 0), 16, 1)
+    """Both multiply a matrix by the one-hot vector of the code."""
+    few = MADE.init(KEY, (1, MAX_ONE_HOT_CODES), ((0, 1),), (1,), (1, 0), 16, 1)
+    more = MADE.init(KEY, (1, MAX_ONE_HOT_CODES + 1), ((0, 1),), (1,), (1, 0), 16, 1)
     assert few.tables == ()
-    assert few.weights[0].shape == (16, 2 + HOT)
-    assert [t.shape for t in more.tables] == [(HOT + 1, 16)]
+    assert few.weights[0].shape == (16, 2 + MAX_ONE_HOT_CODES)
+    assert [t.shape for t in more.tables] == [(MAX_ONE_HOT_CODES + 1, 16)]
     table = few.weights[0].T[2:]
     moved = MADE(
         (few.weights[0][:, :2], few.weights[1]),
@@ -124,7 +124,7 @@ def test_few_codes_are_inputs_and_many_are_looked_up():
         more.sizes,
         more.order,
     )
-    for code in (0, 5, HOT - 1):
+    for code in (0, 5, MAX_ONE_HOT_CODES - 1):
         at = (jnp.ones(2), jnp.array([0, code]))
         np.testing.assert_allclose(few(*at), moved(*at), rtol=1e-5)
 
@@ -137,12 +137,12 @@ def test_thousands_of_codes_take_the_memory_of_their_table():
         return jax.vmap(net)(numbers, codes).sum()
 
     rows = (jnp.ones((256, 2)), jnp.full((256, 2), 7))
-    own = jax.jit(jax.grad(total)).lower(net, *rows).compile().memory_analysis()
-    assert own.temp_size_in_bytes < 2**20, "a vector of 5000 for each row would be 5 MB"
+    memory = jax.jit(jax.grad(total)).lower(net, *rows).compile().memory_analysis()
+    assert memory.temp_size_in_bytes < 2**20, "a vector of 5000 for each row would be 5 MB"
     slope = jax.jit(jax.grad(total))(net, *rows).tables[0]
     assert np.flatnonzero(np.asarray(slope).any(1)).tolist() == [7]
 
 
-def test_one_column_is_given_nothing():
+def test_a_single_column_has_no_input():
     net = MADE.init(KEY, (1,), ((0,),), (2,), (0,), 8, 2)
     assert not np.asarray(jax.jacobian(net)(jnp.ones(1), jnp.zeros(1, int))).any()

@@ -1,4 +1,4 @@
-"""Each form of the notation, and the tree that it is read into."""
+"""Each form of the notation, with the tree that it is read into."""
 
 import re
 import subprocess
@@ -127,9 +127,9 @@ def test_a_term(text, term):
     ],
 )
 def test_a_value(text, content):
-    found = parse(f"p(a = {text})").event[0].value
-    assert found == Value(content)
-    assert type(found.content) is type(content)
+    value = parse(f"p(a = {text})").event[0].value
+    assert value == Value(content)
+    assert type(value.content) is type(content)
 
 
 @pytest.mark.parametrize(
@@ -154,10 +154,10 @@ def test_a_name(text, name):
 def test_names_and_values_know_where_they_stood():
     text = "KL(p(a | b in {x, 'y'}) || q(a | `c d` = 1))"
     query = parse(text)
-    one, another = query.left, query.right
-    members, point = one.given[0], another.given[0]
-    names = [one.distribution, *one.names, members.name]
-    names += [another.distribution, *another.names, point.name]
+    left, right = query.left, query.right
+    members, point = left.given[0], right.given[0]
+    names = [left.distribution, *left.names, members.name]
+    names += [right.distribution, *right.names, point.name]
     assert [text[name.at] for name in names] == ["p", "a", "b", "q", "a", "`"]
     assert [text[value.at] for value in (*members.values, point.value)] == ["x", "'", "1"]
 

@@ -1,10 +1,10 @@
-"""What is printed is read back, and any text is read or refused, never anything else."""
+"""What is printed is read back as the same, and any text is either read or refused."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pofx.notation.errors import NotationError
-from pofx.notation.parse import LONGEST, parse
+from pofx.notation.parse import MAX_CHARS, parse
 
 from .trees import QUERIES
 
@@ -55,7 +55,7 @@ def check_picture(text, error):
 @given(QUERIES)
 def test_what_is_printed_is_read_back(query):
     text = str(query)
-    if len(text) <= LONGEST:
+    if len(text) <= MAX_CHARS:
         assert parse(text) == query
         assert str(parse(text)) == text
 

@@ -1,12 +1,12 @@
-"""What is refused, with which words, and where the caret points."""
+"""What is refused, with which message, and where the caret points."""
 
 import pickle
 
 import pytest
 
 from pofx.core.errors import PofxError
-from pofx.notation.errors import NotationError, mistake
-from pofx.notation.parse import LONGEST, parse
+from pofx.notation.errors import NotationError, notation_error
+from pofx.notation.parse import MAX_CHARS, parse
 
 
 def refusal(text):
@@ -16,7 +16,7 @@ def refusal(text):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         (
             "p(sex = )",
@@ -27,7 +27,7 @@ def refusal(text):
         (
             "P(a b)",
             "ask: expected ',', '|', ')', 'in', 'not in' or a comparison after 'a', found 'b'; "
-            "a name of other characters stands in backquotes\n"
+            "write a name with other characters in backquotes\n"
             "  P(a b)\n"
             "      ^",
         ),
@@ -52,8 +52,8 @@ def refusal(text):
         ),
     ],
 )  # fmt: skip
-def test_the_whole_picture(text, told):
-    assert str(refusal(text)) == told
+def test_the_whole_picture(text, message):
+    assert str(refusal(text)) == message
 
 
 @pytest.mark.parametrize(
@@ -77,34 +77,34 @@ def test_the_whole_picture(text, told):
         ("p(a == ", 6, "expected a value after '==', found the end"),
         ("p(a = | b)", 6, "expected a value"),
         ("p(a => 1)", 5, "expected a value after '=', found '>'"),
-        ("p(a | b | c)", 8, "after one bar, more is given after a comma"),
-        ("p(a = ?)", 6, "only what is given may be missing"),
-        ("p(bill length)", 7, "stands in backquotes"),
+        ("p(a | b | c)", 8, "after the bar, separate terms by commas"),
+        ("p(a = ?)", 6, "a cell can be missing only after the bar"),
+        ("p(bill length)", 7, "in backquotes"),
         ("p(`a)", 2, "the quote '`' is not closed"),
         ("p(a = A-1)", 6, "'A-1' is neither a number nor a word of letters, digits and _"),
-        ("p(a = x.y)", 6, "other text stands in quotes"),
-        ("p(a = 2007-1-1)", 6, "other text stands in quotes"),
+        ("p(a = x.y)", 6, "write other text in quotes"),
+        ("p(a = 2007-1-1)", 6, "write other text in quotes"),
         ("P(a > 2007-13-01)", 6, "'2007-13-01' is no date or time"),
-        (r"p(a = 'C:\x')", 9, "a backslash stands only before a quote"),
+        (r"p(a = 'C:\x')", 9, "a backslash is allowed only before a quote"),
         ("p(a = 1e999)", 6, "'1e999' is too large a number"),
         ("p(a > 1" + "0" * 400 + ")", 6, "is too large a number"),
         ("P(a > b)", 6, "expected a number after '>', found 'b'; a range ends at numbers, or at"),
         ("P(a > 'b')", 6, "\"'b'\" is no date or time, as '2020-01-31' or '18:30'"),
         ("P(1 < 2)", 6, "expected a name after '<', found '2'"),
-        ("P(1 < a > 2)", 8, "'<' and '>' point two ways"),
-        ("P(5 ≥ a ≤ 6)", 8, "'≥' and '≤' point two ways"),
+        ("P(1 < a > 2)", 8, "'<' and '>' point in two directions"),
+        ("P(5 ≥ a ≤ 6)", 8, "'≥' and '≤' point in two directions"),
         ("P(a > 3, a < 1)", 9, "no number is in the range 3 < a < 1"),
         ("P(a in (2, 2])", 2, "no number is in the range"),
         ("P(a > inf)", 2, "no number is in the range"),
         ("P(a in {})", 8, "expected a value after '{', found '}'"),
-        ("P(a in {x, x})", 11, "'x' stands twice in the set"),
-        ("P(a in {1, 1.0})", 11, "stands twice in the set"),
+        ("P(a in {x, x})", 11, "'x' appears twice in the set"),
+        ("P(a in {1, 1.0})", 11, "appears twice in the set"),
         ("P(a in [0, 1})", 12, "expected ')' or ']' after '1'"),
         ("P(a in 3)", 7, "expected '(', '[' or '{' after 'in'"),
-        ("p(a, b, a)", 8, "'a' stands twice before the bar"),
-        ("p(b | a = 1, a > 1)", 13, "'a' stands twice after the bar"),
+        ("p(a, b, a)", 8, "'a' appears twice before the bar"),
+        ("p(b | a = 1, a > 1)", 13, "'a' appears twice after the bar"),
         ("P(a in {x}, a != y)", 12, "name all its values in one {...}"),
-        ("p(a | a = 1)", 6, "'a' stands both before and after the bar"),
+        ("p(a | a = 1)", 6, "'a' appears both before and after the bar"),
         ("P(a = 1 | a > 0)", 10, "both before and after"),
         ("E[a | b, a = 1]", 9, "both before and after"),
         ("mode(a | a > 0)", 9, "both before and after"),
@@ -113,17 +113,17 @@ def test_the_whole_picture(text, told):
         ("Q[-0.5](a)", 2, "between 0 and 1"),
         ("Q(a)", 2, "expected a number after '('"),
         ("Q[0.5](a, b)", 8, "expected '|' or ')'"),
-        ("E[a, b]", 0, "E is of one name, got 2"),
-        ("Cov[a]", 0, "Cov is of two names, got 1"),
-        ("corr(a, b, c)", 0, "Corr is of two names, got 3"),
-        ("TC(a)", 0, "TC is of two names or more"),
+        ("E[a, b]", 0, "E takes one name, got 2"),
+        ("Cov[a]", 0, "Cov takes two names, got 1"),
+        ("corr(a, b, c)", 0, "Corr takes two names, got 3"),
+        ("TC(a)", 0, "TC takes two names or more"),
         ("I(a, b)", 6, "expected ',' or ';' after 'b'"),
-        ("I(a, a; b)", 5, "'a' stands twice"),
+        ("I(a, a; b)", 5, "'a' appears twice"),
         ("H(a | a = 1)", 6, "both before and after"),
         ("I(a; b; c)", 6, "found ';'"),
         ("KL(p)", 4, "expected '(', '[' or '||' after 'p', found ')'"),
         ("KL(p(a), q(a))", 7, "expected '||' after ')', found ','"),
-        ("KL(p(a) || q(b))", 11, "KL has the same names on both sides"),
+        ("KL(p(a) || q(b))", 11, "KL needs the same names on both sides"),
         ("JS(p || q(b))", 8, "the same names on both sides"),
         ("sample[0](a)", 7, "sample[number] is 1, 2, ..., got '0'"),
         ("sample[2.5](a)", 7, "got '2.5'"),
@@ -167,9 +167,9 @@ def test_a_long_text_is_shown_about_the_caret():
 
 
 def test_the_longest_text():
-    assert len(parse("p(" + "a" * (LONGEST - 3) + ")").event[0].name.text) == LONGEST - 3
-    error = refusal("p(" + "a" * LONGEST + ")")
-    assert str(error).startswith(f"ask: {LONGEST + 3} characters; at most {LONGEST} are read\n")
+    assert len(parse("p(" + "a" * (MAX_CHARS - 3) + ")").event[0].name.text) == MAX_CHARS - 3
+    error = refusal("p(" + "a" * MAX_CHARS + ")")
+    assert str(error).startswith(f"ask: {MAX_CHARS + 3} characters; at most {MAX_CHARS} are read\n")
 
 
 def test_what_is_no_text():
@@ -178,7 +178,7 @@ def test_what_is_no_text():
 
 
 def test_the_error_is_one_of_ours_and_travels():
-    error = mistake("p(sx)", 2, "no column 'sx'; did you mean 'sex'?")
+    error = notation_error("p(sx)", 2, "no column 'sx'; did you mean 'sex'?")
     assert isinstance(error, PofxError)
     copied = pickle.loads(pickle.dumps(error))
     assert (str(copied), copied.text, copied.at) == (str(error), "p(sx)", 2)

@@ -1,4 +1,4 @@
-"""Strategies of hypothesis: any query that the notation can write."""
+"""Hypothesis strategies for any query that the notation can write."""
 
 from hypothesis import strategies as st
 
@@ -55,8 +55,8 @@ def terms(draw, name, given=True):
 
 
 @st.composite
-def asked(draw, least=1, most=4):
-    """Names, and what is given of others."""
+def names_and_evidence(draw, least=1, most=4):
+    """Names before the bar, and terms of other names after it."""
     all_names = draw(names(least, most + 3))
     count = draw(st.integers(least, min(most, len(all_names))))
     given = tuple(draw(terms(name)) for name in all_names[count:])
@@ -65,7 +65,7 @@ def asked(draw, least=1, most=4):
 
 @st.composite
 def probabilities(draw):
-    event, given = draw(asked())
+    event, given = draw(names_and_evidence())
     return Probability(
         draw(st.sampled_from("pP")), tuple(draw(terms(name, given=False)) for name in event), given
     )
@@ -73,36 +73,36 @@ def probabilities(draw):
 
 @st.composite
 def groups(draw):
-    both, given = draw(asked(least=2))
+    both, given = draw(names_and_evidence(least=2))
     cut = draw(st.integers(1, len(both) - 1))
     return Information((both[:cut], both[cut:]), given)
 
 
 @st.composite
 def divergences(draw):
-    kind, own = draw(st.sampled_from(["KL", "JS", "CE"])), draw(asked())
+    kind = draw(st.sampled_from(["KL", "JS", "CE"]))
+    names, given = draw(names_and_evidence())
     if draw(st.booleans()):
         return Divergence(kind, Side(draw(NAMES)), Side(draw(NAMES)))
-    left = Side(draw(NAMES), *own)
-    return Divergence(
-        kind, left, Side(draw(NAMES), own[0][::-1], draw(st.sampled_from([own[1], ()])))
-    )
+    left = Side(draw(NAMES), names, given)
+    right = Side(draw(NAMES), names[::-1], draw(st.sampled_from([given, ()])))
+    return Divergence(kind, left, right)
 
 
 LEVELS = st.floats(0, 1, exclude_min=True, exclude_max=True)
 QUERIES = st.one_of(
     probabilities(),
-    asked(1, 1).flatmap(
+    names_and_evidence(1, 1).flatmap(
         lambda a: st.builds(Expectation, st.sampled_from(["E", "Var", "SD"]), *map(st.just, a))
     ),
-    asked(2, 2).flatmap(
+    names_and_evidence(2, 2).flatmap(
         lambda a: st.builds(Expectation, st.sampled_from(["Cov", "Corr"]), *map(st.just, a))
     ),
-    st.builds(lambda level, a: Quantile(level, a[0][0], a[1]), LEVELS, asked(1, 1)),
-    asked().map(lambda a: Mode(*a)),
-    st.builds(lambda number, a: Sample(number, *a), st.integers(1, 10**6), asked()),
-    asked().map(lambda a: Entropy(*a)),
+    st.builds(lambda level, a: Quantile(level, a[0][0], a[1]), LEVELS, names_and_evidence(1, 1)),
+    names_and_evidence().map(lambda a: Mode(*a)),
+    st.builds(lambda number, a: Sample(number, *a), st.integers(1, 10**6), names_and_evidence()),
+    names_and_evidence().map(lambda a: Entropy(*a)),
     groups(),
-    asked(2, 4).map(lambda a: TotalCorrelation(*a)),
+    names_and_evidence(2, 4).map(lambda a: TotalCorrelation(*a)),
     divergences(),
 )

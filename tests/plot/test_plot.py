@@ -1,4 +1,4 @@
-"""Pictures: what is drawn is what was asked of the model, and every axis says what it shows."""
+"""Pictures show the answers of the model, and every axis is labelled."""
 
 import io
 
@@ -12,10 +12,10 @@ from pofx.queries.calibration import calibration
 
 pytestmark = [
     pytest.mark.slow,
-    # One of the models here holds its columns independent, which draws and fills say.
+    # One of the models here has independent columns, about which sample and impute warn.
     pytest.mark.filterwarnings("ignore:(sample|impute). "),
 ]
-"""Minutes of compilation; the quick tests ask and draw a few of each."""
+"""Compilation takes minutes; the tests of reports draw a few pictures and are quick."""
 
 RNG = np.random.default_rng(0)
 ROWS = 200
@@ -55,8 +55,8 @@ def area(line):
     return np.trapezoid(*line.get_data()[::-1])
 
 
-def drawn(ax):
-    """The picture as bytes: what cannot be drawn raises, and so does what is warned of."""
+def render(ax):
+    """The picture as bytes; drawing errors and warnings raise."""
     file = io.BytesIO()
     ax.figure.savefig(file, format="png", dpi=40)
     return file.getvalue()
@@ -94,9 +94,9 @@ def test_a_density_and_its_point_mass_hold_one(q):
 
 def test_evidence_picks_the_rows(q):
     ax = plot.marginal(q, "coins", OTHER, given={"side": "left"})
-    own = OTHER["coins"][OTHER["side"] == "left"]
-    assert ax.get_legend_handles_labels()[1] == ["p(coins | side = left)", f"{len(own)} rows"]
-    assert heights(ax.containers[1])[0] == pytest.approx((own == 0).mean())
+    coins = OTHER["coins"][OTHER["side"] == "left"]
+    assert ax.get_legend_handles_labels()[1] == ["p(coins | side = left)", f"{len(coins)} rows"]
+    assert heights(ax.containers[1])[0] == pytest.approx((coins == 0).mean())
 
 
 def test_contours_hold_their_mass(p):
@@ -114,8 +114,8 @@ def test_slices_are_conditional_densities(p):
     side = ax.figure.axes[1]
     for line, value in zip(side.lines, (0, 2.0)):
         height, y = line.get_data()
-        own = p.given(x=value).marginal("y").log_prob({"y": y}).value
-        np.testing.assert_allclose(height, np.exp(own), rtol=1e-4)
+        log_density = p.given(x=value).marginal("y").log_prob({"y": y}).value
+        np.testing.assert_allclose(height, np.exp(log_density), rtol=1e-4)
         assert np.trapezoid(height, y) == pytest.approx(1, abs=0.02)
     assert side.get_xlabel() == "density per unit of\ny"
 
@@ -135,19 +135,19 @@ def test_a_level_without_rows_has_a_curve_still(q):
 
 def test_a_table_of_two_columns_of_levels(p):
     ax = plot.pair(p, "kind", "side", DATA)
-    shown = np.array([text.get_text().split("\n")[0] for text in ax.texts], float)
+    texts = np.array([text.get_text().split("\n")[0] for text in ax.texts], float)
     pairs = [(a, b) for a in p.schema.variable("kind").levels for b in ("left", "right")]
     cells = dict(zip(("kind", "side"), zip(*pairs)))
-    asked = np.exp(p.marginal("kind", "side").log_prob(cells).value)
-    np.testing.assert_allclose(shown, asked, atol=6e-4)
-    np.testing.assert_allclose(ax.images[0].get_array().ravel(), asked)
+    expected = np.exp(p.marginal("kind", "side").log_prob(cells).value)
+    np.testing.assert_allclose(texts, expected, atol=6e-4)
+    np.testing.assert_allclose(ax.images[0].get_array().ravel(), expected)
 
 
 def test_information_is_that_of_the_model(p):
     names = ["kind", "x", "side"]
     ax = plot.information(p, names, order="given", unit="bits", stderr=None)
-    asked = p.mutual_informations(*names, unit="bits").value
-    np.testing.assert_allclose(ax.images[0].get_array().filled(np.nan), asked)
+    expected = p.mutual_informations(*names, unit="bits").value
+    np.testing.assert_allclose(ax.images[0].get_array().filled(np.nan), expected)
     assert ax.texts[0].get_text() == f"H {p.entropy('kind', unit='bits'):.2f}"
     near = [text.get_text().strip() for text in plot.information(p, names).get_yticklabels()]
     assert abs(near.index("kind") - near.index("x")) == 1
@@ -159,8 +159,8 @@ def test_evidence_goes_from_prior_to_posterior(p):
     steps = np.stack([line.get_ydata() for line in ax.lines], axis=1)
     prior = np.exp(p.marginal("kind").log_prob({"kind": p.schema.variable("kind").levels}).value)
     np.testing.assert_allclose(steps[0], prior, rtol=1e-5)
-    told = {**{k: [v] for k, v in row.items()}, "y": [None]}
-    posterior = np.ravel(list(p.predict_proba(told, "kind").values()))
+    evidence = {**{k: [v] for k, v in row.items()}, "y": [None]}
+    posterior = np.ravel(list(p.predict_proba(evidence, "kind").values()))
     np.testing.assert_allclose(steps[2], posterior, rtol=1e-5)
     assert [t.get_text() for t in ax.get_xticklabels()] == ["prior", "+ x = 1.5", "+ side = left"]
 
@@ -190,17 +190,17 @@ def test_images_have_a_row_a_level(q):
 
 
 def test_reliability_takes_words_and_codes(p):
-    told = p.predict_proba(DATA, "kind")
+    table = p.predict_proba(DATA, "kind")
     codes = [p.schema.variable("kind").levels.index(k) for k in KIND]
-    found = calibration(np.stack(list(told.values()), axis=1), codes, 5)
+    result = calibration(np.stack(list(table.values()), axis=1), codes, 5)
     for ax in (
-        plot.reliability(told, KIND, bins=5),
-        plot.reliability(np.stack(list(told.values()), axis=1), codes, bins=5),
+        plot.reliability(table, KIND, bins=5),
+        plot.reliability(np.stack(list(table.values()), axis=1), codes, bins=5),
     ):
         point = ax.containers[0].lines[0]
-        np.testing.assert_allclose(point.get_data(), [found.confidence, found.accuracy])
+        np.testing.assert_allclose(point.get_data(), [result.confidence, result.accuracy])
         assert heights(ax.figure.axes[1].patches).sum() == ROWS
-        assert any(f"ECE {found.error.value:.1%}" in t for t in ax.get_legend_handles_labels()[1])
+        assert any(f"ECE {result.error.value:.1%}" in t for t in ax.get_legend_handles_labels()[1])
 
 
 def test_reliability_leaves_out_rows_without_truth():
@@ -224,27 +224,27 @@ def test_learning_shows_the_last_gains(p):
 def test_surprise_is_a_histogram(p):
     ax = plot.tail_probability(p, DATA, bins=10)
     assert heights(ax.containers[0]).sum() == pytest.approx(1)
-    own = p.tail_probability(DATA).value
-    assert ax.patches[1].get_height() == pytest.approx((own < 0.1).mean())
+    tails = p.tail_probability(DATA).value
+    assert ax.patches[1].get_height() == pytest.approx((tails < 0.1).mean())
 
 
 PICTURES = {
     "marginal of levels": lambda p, ax: plot.marginal(p, "kind", DATA, ax=ax),
-    "joint of numbers": lambda p, ax: plot.pair(p, "x", "y", DATA, ax=ax),
+    "pair of numbers": lambda p, ax: plot.pair(p, "x", "y", DATA, ax=ax),
     "slices": lambda p, ax: plot.pair(p, "x", "y", DATA, slices=[0], ax=ax),
-    "joint of levels": lambda p, ax: plot.pair(p, "kind", "side", DATA, ax=ax),
+    "pair of levels": lambda p, ax: plot.pair(p, "kind", "side", DATA, ax=ax),
     "information": lambda p, ax: plot.information(p, ["kind", "side", "x"], ax=ax),
     "evidence": lambda p, ax: plot.evidence(p, "kind", {"side": "left"}, ax=ax),
     "bernoulli_entropy": lambda p, ax: plot.bernoulli_entropy(ax=ax),
     "reliability": lambda p, ax: plot.reliability([0.2, 0.7], [0, 1], ax=ax),
-    "learning": lambda p, ax: plot.learning_curve(p, ax=ax),
+    "learning_curve": lambda p, ax: plot.learning_curve(p, ax=ax),
     "tail_probability": lambda p, ax: plot.tail_probability(p, DATA, ax=ax),
 }
 
 
 QUICK = {
     "marginal of a number": lambda q, ax: plot.marginal(q, "gain", OTHER, ax=ax),
-    "joint of both": lambda q, ax: plot.pair(q, "x", "kind", OTHER, ax=ax),
+    "pair of both": lambda q, ax: plot.pair(q, "x", "kind", OTHER, ax=ax),
 }
 
 
@@ -261,11 +261,11 @@ def test_every_picture_draws_on_the_axes_it_is_given(p, q, name):
         assert labelled or len(shares[0]) > 1 or one.get_label() == "<colorbar>"
         named = one.get_ylabel() or any(t.get_text() for t in one.get_yticklabels())
         assert named or len(shares[1]) > 1
-    assert drawn(ax).startswith(b"\x89PNG")
+    assert render(ax).startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(
-    ("picture", "told"),
+    ("picture", "message"),
     [
         (lambda p: plot.marginal(p, "knd"), "did you mean 'kind'"),
         (lambda p: plot.marginal(p, "x", {"y": [1]}), "no column 'x'"),
@@ -288,21 +288,21 @@ def test_every_picture_draws_on_the_axes_it_is_given(p, q, name):
         (lambda p: plot.tail_probability(p, DATA, bins=0), "bins: expected a whole number"),
     ],
 )
-def test_mistakes(p, picture, told):
-    with pytest.raises(PofxError, match=told):
+def test_mistakes(p, picture, message):
+    with pytest.raises(PofxError, match=message):
         picture(p)
 
 
 @pytest.mark.parametrize(
-    ("picture", "told"),
+    ("picture", "message"),
     [
         (lambda q: plot.marginal(q, "image"), "a plain column.*plot.images"),
         (lambda q: plot.images(q, "image", by="image"), "plain column"),
         (lambda q: plot.completions(q, "image", IMAGES, np.ones((3, 2))), "holes: .*\\(2, 3\\)"),
         (lambda q: plot.completions(q, "image", IMAGES[:, :1], np.ones((2, 3))), "data: expected"),
-        (lambda q: plot.learning_curve(pofx.Joint(q.model, q.schema, q.fixed)), "does not know"),
+        (lambda q: plot.learning_curve(pofx.Joint(q.model, q.schema, q.fixed)), "no record of how"),
     ],
 )
-def test_mistakes_about_images(q, picture, told):
-    with pytest.raises(PofxError, match=told):
+def test_mistakes_about_images(q, picture, message):
+    with pytest.raises(PofxError, match=message):
         picture(q)

@@ -1,4 +1,4 @@
-"""Calibration by hand, by chance, and what is refused."""
+"""Calibration: values computed by hand, the error by chance, and bad input."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from pofx.queries.calibration import calibration
 
 
 def simulated(rows, sharpen=1.0, levels=3, seed=0):
-    """Probabilities of which the truth is drawn, then made too sure by a power."""
+    """Probabilities, true levels drawn from them, and a power that makes them overconfident."""
     rng = np.random.default_rng(seed)
     true = rng.dirichlet(np.ones(levels), rows)
     codes = (rng.random(rows)[:, None] > true.cumsum(1)).sum(1)

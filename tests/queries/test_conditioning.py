@@ -1,4 +1,4 @@
-"""Condition numbers of models that are normal, or have normal parts."""
+"""Condition numbers of models that are normal or have normal parts."""
 
 import jax
 import jax.numpy as jnp

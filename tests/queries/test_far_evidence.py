@@ -1,4 +1,4 @@
-"""Evidence far from the data, and events of tiny probability: by references that keep digits."""
+"""Evidence far from the data and events of tiny probability, against precise references."""
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +33,7 @@ FAR = [
 
 
 def log_probability(law, low, high):
-    """By the tail that is smaller, of which scipy has the logarithm; counts by their sum."""
+    """From the smaller tail, whose logarithm scipy has; for counts from their sum."""
     if hasattr(law.dist, "pmf"):
         last = low + 2000 if high == np.inf else high
         return logsumexp(law.logpmf(np.arange(np.ceil(low), np.floor(last) + 1)))

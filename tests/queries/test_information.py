@@ -1,4 +1,4 @@
-"""Information against closed forms, enumeration and quadrature; its errors against the truth."""
+"""Information, compared with closed forms, enumeration and quadrature; coverage of its errors."""
 
 import itertools
 import math
@@ -16,14 +16,14 @@ from pofx.core.component_axis import stack_modules
 from pofx.core.registry import discover
 from pofx.core.rows import make_rows
 from pofx.families.bernoulli import Bernoulli
-from pofx.learn.em import em
+from pofx.learn.em import fit_em
 from pofx.models.class_conditional import ClassConditional
 from pofx.models.conditional import Conditional
 from pofx.models.gaussian import Gaussian
 from pofx.models.independent import Independent
 from pofx.models.mixture import Mixture
 from pofx.queries import divergence, information
-from pofx.queries.monte_carlo import BLOCK, DRAWS, monte_carlo
+from pofx.queries.monte_carlo import BLOCK_DRAWS, DEFAULT_DRAWS, monte_carlo
 
 KEY = jax.random.key(0)
 
@@ -33,7 +33,7 @@ def mask(d, *places):
 
 
 def unruled(model):
-    """The same distribution, of a class that no rule knows."""
+    """The same distribution, as a class for which there is no rule."""
     d = model.size
     return Conditional(model, jnp.zeros(d), jnp.zeros(d, bool), tuple(range(d)))
 
@@ -75,8 +75,8 @@ def test_estimates_lie_around_the_truth_as_far_as_they_say(normal):
     q, off = unruled(p), []
     for seed in range(40):
         key = jax.random.key(seed)
-        value = information.mutual_information(key, q, columns, a, b, none, max_draws=BLOCK)
-        assert (value.kind, value.draws) == ("estimate", BLOCK)
+        value = information.mutual_information(key, q, columns, a, b, none, max_draws=BLOCK_DRAWS)
+        assert (value.kind, value.draws) == ("estimate", BLOCK_DRAWS)
         off.append((float(value) - truth) / value.stderr)
     assert np.abs(off).max() < 4
     # Errors told neither too small nor too large: 40 standard normals, in all but 1 run of 1000.
@@ -88,15 +88,15 @@ def test_a_requested_error_is_met_and_a_spent_budget_is_told(normal):
     p, columns = normal
     q, all_ = unruled(p), mask(3, 0, 1, 2)
     plain = information.entropy(KEY, q, columns, all_)
-    assert plain.draws == DRAWS
+    assert plain.draws == DEFAULT_DRAWS
     assert plain.method == ""
     asked = plain.stderr / 2
     met = information.entropy(KEY, q, columns, all_, stderr=asked)
     assert met.stderr <= asked
-    assert 2 * DRAWS < met.draws < 8 * DRAWS
+    assert 2 * DEFAULT_DRAWS < met.draws < 8 * DEFAULT_DRAWS
     assert met.method == ""
-    short = information.entropy(KEY, q, columns, all_, stderr=1e-6, max_draws=2 * DRAWS)
-    assert short.draws == 2 * DRAWS
+    short = information.entropy(KEY, q, columns, all_, stderr=1e-6, max_draws=2 * DEFAULT_DRAWS)
+    assert short.draws == 2 * DEFAULT_DRAWS
     assert short.stderr > 1e-6
     assert short.method == "asked for ± 1e-06, budget spent"
     assert "budget spent" in str(short)
@@ -106,7 +106,7 @@ def test_a_requested_error_is_met_and_a_spent_budget_is_told(normal):
 
 
 def coins():
-    """Three dependent binary columns: a mixture of independent ones."""
+    """Three dependent binary columns, a mixture of independent ones."""
     rng = np.random.default_rng(0)
     parts = []
     for _ in range(2):
@@ -187,7 +187,7 @@ def test_divergence_of_gaussians_by_draws_and_in_closed_form():
 def test_divergence_is_infinite_where_q_holds_p_impossible():
     columns = (Column("c", "categorical", levels=2, family="categorical"),)
     both, one = make_rows(np.array([[0.0], [1.0]])), make_rows(np.array([[0.0], [0.0]]))
-    p, q = (em(Independent.from_data(KEY, r, columns, prior=0.0), r).model for r in (both, one))
+    p, q = (fit_em(Independent.from_data(KEY, r, columns, prior=0.0), r).model for r in (both, one))
     every = np.ones(1, bool)
     assert float(divergence.kl(KEY, p, q, columns, every)) == math.inf
     back = float(divergence.kl(KEY, q, p, columns, every))

@@ -1,4 +1,4 @@
-"""What is hidden behind rows, against enumeration and the normal equations."""
+"""Posteriors of latent variables, compared with enumeration and the normal equations."""
 
 from itertools import product
 
@@ -21,7 +21,7 @@ from pofx.queries.latent import latent
 
 
 def example(cls, missing=1):
-    """A model, and rows that it may have, with a cell missing in each."""
+    """A model, and possible rows of it with one missing cell each."""
     model = cls.example(jax.random.key(0)).model
     x = np.random.default_rng(1).integers(0, 2, (6, model.size)).astype(float)
     x[np.arange(6), (np.arange(6) + missing) % model.size] = np.nan

@@ -1,4 +1,4 @@
-"""Information of nearly singular Gaussians against rational arithmetic on their own covariances."""
+"""Information of nearly singular Gaussians, compared with rational arithmetic."""
 
 from decimal import Decimal, getcontext
 from fractions import Fraction
@@ -31,7 +31,7 @@ def joint(mean, covariance, wide=True):
 
 
 def two_units(condition, n=400, seed=0):
-    """Covariance of a quantity in two units, each with its own small error, and of their sum."""
+    """Covariance of a quantity measured in two units, with small errors, and of their sum."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(n, 1)) * [1.0, 2.0, 3.0]
     return np.cov((x + rng.normal(size=x.shape) / np.sqrt(condition)).T)
@@ -105,7 +105,7 @@ def test_divergences(condition):
 
 
 def test_a_total_beside_its_parts():
-    """By a closed form: c = a + b + e of a small error e has H(c | a, b) = H(e)."""
+    """For c = a + b + e with a small error e, H(c | a, b) = H(e) in closed form."""
     for error in (1e-3, 1e-5):
         s = np.array([[1, 0, 1], [0, 1, 1], [1, 1, 2 + error**2]])
         # What float64 keeps of the last variance is what the distribution is about.
@@ -115,7 +115,7 @@ def test_a_total_beside_its_parts():
 
 
 def test_in_float32_the_distribution_is_that_of_its_parameters():
-    """Differences of log-determinants are of float64, whatever width the parameters have."""
+    """Differences of log-determinants are computed in float64, whatever the width of parameters."""
     s = np.asarray(two_units(1e5), np.float32).astype(float)
     other = np.asarray(two_units(1e5, seed=1), np.float32).astype(float)
     p, q = joint(np.zeros(3), s, wide=False), joint(np.zeros(3), other, wide=False)
@@ -126,7 +126,7 @@ def test_in_float32_the_distribution_is_that_of_its_parameters():
 
 
 def test_beside_a_column_of_levels():
-    """Numbers of a table that holds other columns too."""
+    """Numbers of a table that has other columns too."""
     s = two_units(1e8)
     columns = [Column(n, "real", family="normal") for n in "abc"]
     columns.append(Column("d", "binary", levels=2, family="bernoulli"))
@@ -144,7 +144,7 @@ def test_a_matrix_that_is_not_positive_definite_has_no_entropy():
 
 @pytest.mark.parametrize("wide", [False, True], ids=["narrow", "wide"])
 def test_the_divergence_of_equals_is_zero(wide):
-    """Also of models that have no closed divergence, and of parts alike in models unlike."""
+    """Also for models without a closed divergence, and for equal marginals of different models."""
     with jax.enable_x64(wide):
         from pofx.core.abstract import AbstractTractable
         from pofx.core.registry import discover

@@ -1,4 +1,4 @@
-"""What every information must satisfy, and how well the estimates keep to what is known."""
+"""Properties that every information has, and the errors of estimates with known values."""
 
 import itertools
 import math
@@ -34,7 +34,7 @@ def mask(*places, d=4):
 
 @pytest.fixture(scope="module")
 def coins():
-    """Four dependent binary columns: a mixture of independent ones."""
+    """Four dependent binary columns, a mixture of independent ones."""
     rng = np.random.default_rng(3)
     parts = []
     for _ in range(3):
@@ -46,7 +46,7 @@ def coins():
 
 @pytest.fixture(scope="module")
 def blobs():
-    """A mixture of two Gaussians on four columns: no entropy of it is closed."""
+    """A mixture of two Gaussians on four columns, which has no closed entropy."""
     rng = np.random.default_rng(5)
     parts, covariances, means = [], [], []
     for _ in range(2):
@@ -202,7 +202,9 @@ def test_what_is_known_sharpens_what_is_not():
         2: float(information.exact_entropy(p, columns, masks[2])),
     }
     plain, helped = (
-        monte_carlo(KEY, information.LogRatio.of(p, columns, signs, masks, known), max_draws=4096)
+        monte_carlo(
+            KEY, information.LogRatio.from_terms(p, columns, signs, masks, known), max_draws=4096
+        )
         for known in ({}, entropies)
     )
     assert helped.stderr < 0.8 * plain.stderr

@@ -1,4 +1,4 @@
-"""Columns that a model cannot relate, and the answers that say so."""
+"""Columns that are independent by the structure of a model, and the notes in answers."""
 
 import jax.numpy as jnp
 import numpy as np

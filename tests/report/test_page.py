@@ -1,4 +1,4 @@
-"""The page that stands alone, its parts, and how a browser shows it."""
+"""The self-contained page, its parts, and how a browser shows it."""
 
 import base64
 import io
@@ -14,7 +14,7 @@ import pytest
 
 import pofx
 from pofx import PofxError
-from pofx.report.unexpected_rows import excess, least_expected
+from pofx.report.unexpected_rows import excess_surprise, least_expected
 from pofx.table.encoding import encode
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -34,7 +34,7 @@ def rows(n=80):
 
 
 class Reader(HTMLParser):
-    """What a page holds, its tags counted and checked to be closed."""
+    """The content of a page, with a check that its tags are closed."""
 
     def __init__(self, text):
         super().__init__()
@@ -73,23 +73,23 @@ def p():
 @pytest.fixture(scope="module")
 def path(p, data, tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "report.html"
-    p.report().save(path, data)
+    pofx.write_report(p, path, data)
     return path
 
 
 @pytest.mark.slow
 def test_a_page_stands_alone(path):
     text = path.read_text()
-    found = Reader(text)
-    assert not found.open
-    assert not found.tags & {"script", "iframe", "b"}
+    reader = Reader(text)
+    assert not reader.open
+    assert not reader.tags & {"script", "iframe", "b"}
     assert "http" not in text.replace('http-equiv="Content', "")
     assert not re.search(r"(src|href)=\"(?!data:)", text)
     assert text.count("<section>") == 6
-    names = [image["alt"] for image in found.images]
+    names = [image["alt"] for image in reader.images]
     assert names[:2] == ["log-likelihood by step", "mutual information of pairs"]
     assert {"p(kind)", "p(mass)", "p(seen)", "p(kind | the other cells)"} <= set(names)
-    for image in found.images:
+    for image in reader.images:
         inside = base64.b64decode(image["src"].removeprefix("data:image/png;base64,"))
         pixels = matplotlib.image.imread(io.BytesIO(inside))
         assert pixels.std() > 0.05
@@ -105,7 +105,7 @@ def test_it_tells_what_the_report_does(p, path):
         assert cell in words
     assert "<b>big</b>" in words
     assert "2020-0" in words
-    assert "On the 40 rows given" in words
+    assert "On the 40 given rows" in words
     assert "kind = small & shy (<b>big</b> expected, +" in words
 
 
@@ -115,39 +115,39 @@ def test_the_row_least_expected(p, data):
     assert first.number == 7
     assert first.tail == min(row.tail for row in (first, *others))
     assert {cell.name for cell in first.cells} >= {"kind", "mass"}
-    told = {cell.name: cell for cell in first.cells}
-    assert told["kind"].expected == "<b>big</b>"
-    assert abs(float(told["mass"].expected) - 30) < 1
+    by_name = {cell.name: cell for cell in first.cells}
+    assert by_name["kind"].expected == "<b>big</b>"
+    assert abs(float(by_name["mass"].expected) - 30) < 1
 
 
 def test_excess_is_a_difference_of_log_probabilities(p, data):
     x = encode(p.schema, data)
-    own = excess(p, x, np.arange(len(x)))
-    assert np.isnan(own).tolist() == np.isnan(x).tolist()
-    np.testing.assert_allclose(np.nanmean(own, 0), 0, atol=1e-5)
-    whole = np.asarray(p.log_prob(data))
+    excess = excess_surprise(p, x, np.arange(len(x)))
+    assert np.isnan(excess).tolist() == np.isnan(x).tolist()
+    np.testing.assert_allclose(np.nanmean(excess, 0), 0, atol=1e-5)
+    log_density = np.asarray(p.log_prob(data))
     for name, j in (("kind", 0), ("mass", 1)):
         less = np.asarray(p.log_prob(data.assign(**{name: None})))
         known = data[name].notna().to_numpy()
-        told = (less - whole)[known]
-        np.testing.assert_allclose(own[known, j], told - told.mean(), atol=1e-4)
+        by_name = (less - log_density)[known]
+        np.testing.assert_allclose(excess[known, j], by_name - by_name.mean(), atol=1e-4)
 
 
 @pytest.mark.slow
 def test_equal_arguments_give_equal_pages(p, data, path, tmp_path):
-    p.report().save(tmp_path / "again.html", data)
+    pofx.write_report(p, tmp_path / "again.html", data)
     assert (tmp_path / "again.html").read_bytes() == path.read_bytes()
 
 
 def test_without_data(p, tmp_path):
-    p.marginal("mass").report().save(tmp_path / "r.htm")
-    found = Reader((tmp_path / "r.htm").read_text())
-    assert [image["alt"] for image in found.images] == ["log-likelihood by step", "p(mass)"]
-    assert "Calibration" not in found.words
+    pofx.write_report(p.marginal("mass"), tmp_path / "r.htm")
+    reader = Reader((tmp_path / "r.htm").read_text())
+    assert [image["alt"] for image in reader.images] == ["log-likelihood by step", "p(mass)"]
+    assert "Calibration" not in reader.words
 
 
 def test_mistakes(p, data, tmp_path):
-    report, bad = p.report(), tmp_path / "r.html"
+    bad = tmp_path / "r.html"
     for path, arguments, message in (
         ("r.pdf", {}, "expected a file .html, got '.pdf'"),
         (bad, {"data": data[:0]}, "data: expected at least one row"),
@@ -156,9 +156,9 @@ def test_mistakes(p, data, tmp_path):
         (bad, {"target": "mas"}, "did you mean 'mass'"),
     ):
         with pytest.raises(PofxError, match=message):
-            report.save(path, **arguments)
-    with pytest.raises(PofxError, match="no evidence was given to"):
-        p.given(mass=30.0).report().save(bad, data)
+            pofx.write_report(p, path, **arguments)
+    with pytest.raises(PofxError, match="expected a distribution without evidence"):
+        pofx.write_report(p.given(mass=30.0), bad, data)
     assert not list(tmp_path.iterdir())
 
 
@@ -171,10 +171,10 @@ def test_as_a_command(run):
 
 def test_notebooks(p):
     for what in (p, p.schema, p.report(), p.ask("H(kind)"), p.log_prob(rows(3)), p.given(mass=3)):
-        found = Reader(what._repr_html_())
-        assert not found.open
-        assert not found.tags & {"script", "style", "b"}
-        words = " ".join("".join(found.words).split())
+        reader = Reader(what._repr_html_())
+        assert not reader.open
+        assert not reader.tags & {"script", "style", "b"}
+        words = " ".join("".join(reader.words).split())
         for line in str(what if not isinstance(what, pofx.Joint) else repr(what)).splitlines():
             for cell in re.split(r"\s{2,}", line.strip()):
                 assert " ".join(cell.split()) in words
@@ -182,10 +182,10 @@ def test_notebooks(p):
 
 def test_a_leaderboard_as_a_table():
     p = pofx.fit({"x": np.arange(30.0), "y": np.arange(30) % 2}, budget=1e-9, validation=0.3)
-    found = Reader(p.report()._repr_html_())
-    assert "table" in found.tags
-    assert [line["name"] in found.words for line in p.report().leaderboard].count(False) == 0
-    assert "kept" in found.words
+    reader = Reader(p.report()._repr_html_())
+    assert "table" in reader.tags
+    assert [line["name"] in reader.words for line in p.report().leaderboard].count(False) == 0
+    assert "kept" in reader.words
 
 
 BROWSER = next((b for b in map(shutil.which, BROWSERS) if b), None)
@@ -193,7 +193,7 @@ needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium on this 
 
 
 def opened(page, folder, height=3000):
-    """The page as the browser paints it, and what it logs to the console."""
+    """The pixels of the page in a browser, and the lines that it logs to the console."""
     shot = folder / "shot.png"
     switches = ("headless", "disable-gpu", "no-sandbox", "hide-scrollbars", "disable-dev-shm-usage")
     line = [BROWSER, *(f"--{s}" for s in switches), f"--user-data-dir={folder / 'profile'}"]
@@ -221,7 +221,7 @@ def test_in_a_browser(path, tmp_path):
 @pytest.mark.slow
 @needs_browser
 def test_a_browser_would_tell(path, tmp_path):
-    """What the test above looks for is there where a page is at fault."""
+    """The test above fails for a faulty page."""
     bad = tmp_path / "bad.html"
     text = path.read_text().replace("img-src data:", "img-src 'none'")
     bad.write_text(text)

@@ -1,4 +1,4 @@
-"""`pofx plot`: files of pictures, and what is refused in a line."""
+"""`pofx plot`: files of pictures, and one line for each mistake."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ ARGUMENTS = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with tables, and a model of them that is quick to ask."""
+    """A folder with tables and a model of them."""
     path = tmp_path_factory.mktemp("pictures")
     data = {
         "kind": RNG.choice(["red", "blue", "green"], 40),
@@ -41,8 +41,8 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def asked(monkeypatch):
-    """What the functions of `plot` are called with; each draws a coin instead."""
+def plot_calls(monkeypatch):
+    """The calls of the functions of `plot`, which draw a coin instead."""
     calls = []
 
     def draw_coin(*arguments, **options):
@@ -56,7 +56,7 @@ def asked(monkeypatch):
 
 @pytest.mark.filterwarnings("ignore:this model holds")
 @pytest.mark.parametrize("what", PICTURES)
-def test_each_is_asked_for_and_written(folder, tmp_path, asked, what):
+def test_each_is_asked_for_and_written(folder, tmp_path, plot_calls, what):
     options = dict(ARGUMENTS[what])
     if "data" in options:
         options["data"] = folder / options["data"]
@@ -64,21 +64,21 @@ def test_each_is_asked_for_and_written(folder, tmp_path, asked, what):
     path = draw(folder / "p.pofx", what, names, output=tmp_path / "one.png", **options)
     assert path.read_bytes().startswith(b"\x89PNG")
     assert [file.name for file in tmp_path.iterdir()] == ["one.png"]
-    assert len(asked) == 1
+    assert len(plot_calls) == 1
 
 
-def test_texts_are_read_as_values(folder, tmp_path, asked):
+def test_texts_are_read_as_values(folder, tmp_path, plot_calls):
     given, out = {"alive": "true"}, tmp_path / "x.pdf"
     draw(folder / "p.pofx", "pair", ["size", "kind"], given=given, at=["5.5"], output=out)
-    assert asked[0][0][1:3] == ("size", "kind")
-    assert asked[0][1] == {"given": {"alive": True}, "slices": [5.5], "seed": 0}
+    assert plot_calls[0][0][1:3] == ("size", "kind")
+    assert plot_calls[0][1] == {"given": {"alive": True}, "slices": [5.5], "seed": 0}
 
 
 @pytest.mark.filterwarnings("ignore:this model holds")
-def test_rows_without_truth_are_left_out(folder, tmp_path, asked):
+def test_rows_without_truth_are_left_out(folder, tmp_path, plot_calls):
     table, out = folder / "holes.csv", tmp_path / "x.svg"
     draw(folder / "p.pofx", "reliability", data=table, target="kind", output=out)
-    probabilities, codes = asked[0][0]
+    probabilities, codes = plot_calls[0][0]
     assert probabilities.shape == (39, 3)
     assert set(codes) == {0, 1, 2}
 
@@ -97,7 +97,7 @@ def test_equal_arguments_give_equal_bytes(tmp_path, kind, starts):
 
 
 @pytest.mark.parametrize(
-    ("what", "options", "told"),
+    ("what", "options", "message"),
     [
         ("margnal", {}, "no picture 'margnal'; did you mean 'marginal'"),
         ("marginal", {}, "expected one column, got none"),
@@ -119,12 +119,12 @@ def test_equal_arguments_give_equal_bytes(tmp_path, kind, starts):
         ("learning_curve", {"output": "nowhere/x.png"}, "cannot be written"),
     ],
 )
-def test_mistakes(folder, tmp_path, what, options, told):
+def test_mistakes(folder, tmp_path, what, options, message):
     options = {"output": "x.png", **options}
     options["output"] = tmp_path / options["output"]
     if "data" in options:
         options["data"] = folder / options["data"]
-    with pytest.raises(PofxError, match=told) as error:
+    with pytest.raises(PofxError, match=message) as error:
         draw(folder / "p.pofx", what, options.pop("names", ()), **options)
     assert "\n" not in str(error.value)
     assert not list(tmp_path.iterdir())

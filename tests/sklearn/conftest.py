@@ -1,4 +1,4 @@
-"""Small tables for the estimators, and a classifier and an imputer learned once."""
+"""Small tables for the estimators, and a fitted classifier and imputer."""
 
 import numpy as np
 import pandas as pd
@@ -38,13 +38,13 @@ def species():
 
 @pytest.fixture(scope="session")
 def classifier(birds, species):
-    """p(y) p(x | y) of them."""
+    """A class-conditional classifier of the birds' species."""
     return GenerativeClassifier("class_conditional", random_state=0).fit(birds, species)
 
 
 @pytest.fixture(scope="session")
 def imputer(birds):
-    """A mixture of two."""
+    """An imputer of the birds with a mixture of two components."""
     return GenerativeImputer(
         "mixture", n_components=2, options={"restarts": 1}, random_state=0
     ).fit(birds)

@@ -1,13 +1,15 @@
-"""The whole of scikit-learn's `check_estimator`, with quick models.
+"""All checks of scikit-learn's `check_estimator`, with quick models.
 
-Only one check may fail. Rows of integer weight must give what repeated rows give to a relative
-1e-7, on 15 rows of 30 columns, where a covariance is its floor and little else. Two models do not:
+Only one check may fail: rows of integer weight must give the results of repeated rows to a relative
+1e-7. It uses 15 rows of 30 columns, for which a covariance is little more than its floor. Two
+models do not pass:
 
 - a `class_conditional` starts a class of fewer than five rows at the scale of all rows, and a row
   repeated five times is five rows;
-- a `mixture` starts from k-means++, which draws rows at random, and others where rows repeat.
+- a `mixture` starts from k-means++, which draws other rows at random if rows are repeated.
 
-`test_sharing.py` holds all to it on rows enough, and a mixture on hills that no start can miss.
+`test_sharing.py` checks the same for all estimators with enough rows, and for a mixture with
+clusters that every start finds.
 """
 
 import pytest
@@ -36,7 +38,7 @@ MAY_FAIL = (GenerativeClassifier, LatentTransformer)
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")  # of degenerate data that the checks make, and by the checks
+@pytest.mark.filterwarnings("ignore")  # about degenerate data of the checks
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: type(e).__name__)
 def test_check_estimator(estimator):
     expected = {WEIGHTS: "see above"} if isinstance(estimator, MAY_FAIL) else {}

@@ -1,4 +1,4 @@
-"""What each estimator answers, against numpy, scipy and the distribution that it holds."""
+"""The answers of each estimator against numpy, scipy and its own distribution."""
 
 from copy import copy
 
@@ -140,7 +140,7 @@ def test_medians_intervals_and_refusals_of_numbers(line):
     expected = norm.ppf([0.1, 0.9])
     np.testing.assert_allclose((low - mean) / deviation, expected[0], atol=1e-2)
     np.testing.assert_allclose((high - mean) / deviation, expected[1], atol=1e-2)
-    # The median of a normal is its mean; its deviation is no other for that.
+    # The median of a normal is its mean, so that its deviation is the same.
     other = model.set_params(cost="absolute")
     np.testing.assert_allclose(other.predict([[np.nan, np.nan]]), y.mean(), atol=1e-3)
     refusing = model.set_params(cost="squared", reject_cost=0.2)
@@ -193,7 +193,7 @@ def test_strategies_of_an_imputer(line):
     assert likeliest.iloc[3, 1] == pytest.approx(whole.iloc[3, 1], abs=1e-4)
 
 
-# -- the density, and what is far from it
+# -- the density, and anomalies
 
 
 def test_a_density_is_that_of_scipy(line):
@@ -232,7 +232,7 @@ def test_quantiles_of_weights_are_those_of_repeated_rows():
         assert _quantile(values, share, weight.astype(float)) == pytest.approx(known)
 
 
-# -- what is hidden
+# -- hidden variables
 
 
 def test_responsibilities_become_columns(birds):
@@ -279,7 +279,7 @@ def test_mistakes_are_one_line(estimator, message):
 
 @pytest.mark.slow
 def test_numbers_of_an_array_are_any_numbers():
-    # Counts in the rows learned from; what comes later need not be.
+    # The learned rows hold counts, but later rows need not.
     X = np.random.default_rng(0).poisson(30, (200, 2))
     model = DensityEstimator("independent").fit(X)
     assert [v.kind for v in model.joint_.schema.variables] == ["real", "real"]

@@ -1,4 +1,4 @@
-"""In the company of the rest of scikit-learn: pipelines, searches, copies, weights, names."""
+"""Use with other parts of scikit-learn: pipelines, searches, copies, weights, names."""
 
 import pickle
 
@@ -26,7 +26,7 @@ ONE = {"restarts": 1}
 
 @pytest.fixture(scope="module")
 def hills():
-    """Two hills of numbers, and which of them a row is on."""
+    """Two clusters of numbers, and the cluster of each row."""
     rng = np.random.default_rng(2)
     y = np.arange(200) % 2
     return rng.normal(size=(200, 2)) + 4 * y[:, None], y
@@ -121,7 +121,7 @@ def test_components_learn_alike_whatever_they_start_from(hills):
     model = LatentTransformer(n_components=2, options=options, random_state=0)
     repeated = clone(model).fit_transform(np.repeat(X, weight, 0))
     weighted = np.repeat(model.fit(X, sample_weight=weight).transform(X), weight, 0)
-    # Which component is called the first is left to chance.
+    # The order of the components is random.
     np.testing.assert_allclose(np.sort(repeated), np.sort(weighted), atol=1e-2)
 
 

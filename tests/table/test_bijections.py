@@ -1,4 +1,4 @@
-"""Columns of levels and counts that follow from each other: draws and imputations keep it."""
+"""Draws and imputations keep columns of levels and counts that follow from each other."""
 
 import numpy as np
 import pandas as pd
@@ -78,7 +78,7 @@ def test_few_repeats_or_one_exception_are_no_bijection():
     other = np.where(np.arange(60) == 59, 0, a)
     assert find(["a", "b"], np.stack([a, a], 1))[0].names == ("a", "b")
     assert find(["a", "b"], np.stack([a, other], 1)) == ()
-    assert find(["a", "b"], np.stack([a, a], 1)[:45]) == ()  # an id beside another id
+    assert find(["a", "b"], np.stack([a, a], 1)[:45]) == ()  # two columns of identifiers
     assert find(["a", "b"], np.ones((60, 2))) == ()
     holed = np.where(np.arange(60) % 7 == 0, np.nan, a)
     assert len(find(["a", "b"], np.stack([a, holed], 1))) == 1

@@ -214,7 +214,7 @@ def test_log_scale():
 
 
 def test_log_scale_is_the_jacobian():
-    # a normal density in entry units, told in data units, integrates to one there
+    # A normal density of entries, converted to data units, integrates to one.
     schema = Schema((Variable("a", "real", shift=3.0, scale=7.0),), "mapping")
     grid = np.linspace(-60, 60, 4001)
     x = encode(schema, {"a": grid})

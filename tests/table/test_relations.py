@@ -1,4 +1,4 @@
-"""Columns that are others exactly: found, obeyed by draws, and left alone where a model is not."""
+"""Exact linear relations are found and obeyed by draws, unless the model ignores them."""
 
 import numpy as np
 import pandas as pd
@@ -67,7 +67,7 @@ def test_nothing_is_found_where_nothing_is_exact(seed):
     x[:, 4] = x[:, 0] + x[:, 1] + 1e-6 * x[:, 3]
     x[:, 3] = np.round(x[:, 2], 1)
     assert find(list("abcd"), x[:, [0, 1, 3, 4]]) == ()
-    # Five rows are too few to tell, and a constant is no relation.
+    # Five rows are too few evidence, and a constant is no relation.
     assert find(["a", "b"], np.stack([np.arange(5.0), 2 * np.arange(5.0)], 1)) == ()
     assert find(["a", "b"], np.stack([np.arange(50.0), np.ones(50)], 1)) == ()
 

@@ -1,4 +1,4 @@
-"""Text as numbers by a function of the user's, and rows that follow their caption."""
+"""Text is embedded by a function of the user, and rows follow their caption."""
 
 import warnings
 
@@ -18,7 +18,7 @@ bag = CountVectorizer(vocabulary=VOCABULARY).transform
 
 
 def captioned(n, seed=0):
-    """Captions of a count, a size and a colour, and three numbers, each about its word's."""
+    """Captions of a count, a size and a colour, and three numbers, each near its word's value."""
     rng = np.random.default_rng(seed)
     bits = rng.integers(2, size=(n, 3))
     captions = [" ".join(pair[b] for pair, b in zip(WORDS, row)) for row in bits]
@@ -61,7 +61,7 @@ def test_the_function_sees_texts_and_each_row_its_own():
     [
         ({"t": ["a"]}, {"s": bag}, "no column 's'"),
         ({"t": ["a"]}, {"t": 3}, "functions: 't': expected a function of texts, got 3"),
-        ({"t": [1.0, 2.0]}, {"t": bag}, "column 't': expected text, a cell a row"),
+        ({"t": [1.0, 2.0]}, {"t": bag}, "column 't': expected text, one cell per row"),
         ({"t": ["a"]}, {"t": lambda _: [1.0]}, "functions: 't': expected an array of shape"),
         ({"t": ["a"]}, {"t": lambda _: [[np.nan]]}, "functions: 't': expected finite numbers"),
         ({"t": ["a"]}, {"t": lambda _: [["b"]]}, "functions: 't': expected finite numbers"),
@@ -82,7 +82,7 @@ def test_mistakes_are_told(data, functions, told):
     ],
 )
 def test_rows_follow_their_caption(tmp_path, model, options):
-    """Each of its words moves a number of its own by seven spreads."""
+    """Each word of the caption moves one number by seven standard deviations."""
     if model == "flow":
         pytest.importorskip("flowjax")
     frame = captioned(2400)
@@ -101,5 +101,5 @@ def test_rows_follow_their_caption(tmp_path, model, options):
         both = embed_text({"caption": ["two small red"] * 2}, {"caption": bag})
         two = {"count": [1.0, -1.0], "size": [-1.0, -1.0], "hue": [1.0, 1.0]}
         right, wrong = q.log_prob({**both, **two}).value
-    # A count of the other word lies 2 / 0.3 spreads away: 22 nats.
+    # The count of the other word is 2 / 0.3 standard deviations away, which is 22 nats.
     assert right - wrong > 8

@@ -1,1 +1,1 @@
-"""What a question in the notation means: its tree, put to a named distribution."""
+"""Answers queries in the notation about a named distribution."""

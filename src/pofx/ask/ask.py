@@ -1,52 +1,58 @@
-"""A question in the notation of `docs/notation.md`, and its answer."""
+"""Answers a query in the notation of `docs/notation.md`."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from pofx.ask import information, probability
+from pofx.ask import information
+from pofx.ask.binding import BoundDivergence, BoundQuery, bind, names_before_bar
 from pofx.ask.covariance import covariance
 from pofx.ask.draws import sample
-from pofx.ask.evidence import Given, given
+from pofx.ask.errors import QueryError, errors_at
+from pofx.ask.evidence import Evidence
 from pofx.ask.mode import mode
 from pofx.ask.moments import expectation, quantile
+from pofx.ask.probability import probability
 from pofx.ask.question import Question
-from pofx.ask.tables import for_each
+from pofx.ask.tables import tabulate
 from pofx.core.errors import PofxError
 from pofx.core.float_width import in_model_width
 from pofx.named.independence import ignores, with_note
 from pofx.named.model import NamedModel, check_positive_int
 from pofx.named.precision import Precision, to_nats
 from pofx.named.seed_averaging import average_over_seeds
+from pofx.notation.errors import notation_error
 from pofx.notation.parse import parse
 from pofx.notation.queries import (
-    Divergence,
     Entropy,
     Expectation,
     Information,
     Mode,
     Probability,
     Quantile,
-    Query,
     Sample,
     TotalCorrelation,
 )
 
-DEFAULT = Precision()
+DEFAULT_PRECISION = Precision()
 
 
 @in_model_width
 def ask(
-    p: NamedModel, text: str, others: Mapping[str, NamedModel], precision: Precision = DEFAULT
+    p: NamedModel,
+    text: str,
+    others: Mapping[str, NamedModel],
+    precision: Precision = DEFAULT_PRECISION,
 ) -> Any:
-    """The answer to a question put to p: an `Answer`, a `Table` or another result.
+    """Answers a query about p: with an `Answer`, a `Table` or another result.
 
     Args:
-        text: the question.
-        others: distributions by the names that a divergence gives them; p itself is "p".
+        p: the distribution that the query is about.
+        text: the query.
+        others: distributions by the names that a divergence uses; p itself is "p".
         precision: the unit of an information, and how long an estimate goes on.
 
-    Raises `NotationError`, with the text and a caret under the place, for whatever cannot be read
-    or answered, and PofxError for a wrong argument.
+    Raises NotationError, with the text and a caret under the place, if the text cannot be read or
+    answered, and PofxError for a wrong argument.
 
     >>> import pofx
     >>> p = pofx.fit({"a": ["x", "y"] * 20, "b": [0, 1] * 20}, "independent")
@@ -67,67 +73,68 @@ def ask(
             got = type(distribution).__name__
             raise PofxError(f"{name}: expected a distribution, got {got}")
 
-    def compute(p: NamedModel, *others_in_order: NamedModel) -> Any:
-        distributions = {"p": p, **dict(zip(others, others_in_order))}
-        return _ask(distributions, text, precision)
-
-    return average_over_seeds(compute, p, *others.values())
-
-
-def _ask(distributions: Mapping[str, NamedModel], text: str, precision: Precision) -> Any:
     to_nats(precision.stderr, precision.unit)
     check_positive_int("max_draws", precision.max_draws)
     query = parse(text)
-    question = Question(text, str(query), precision)
-    with question.blamed_on(0):
-        if isinstance(query, Divergence):
-            return information.divergence(question, query, distributions)
-        own = given(question, distributions["p"], query.given, _asked(query))
-        if own.free and not isinstance(query, Entropy | Information | TotalCorrelation):
-            return for_each(question, own, own.free, lambda inner: _answer(question, query, inner))
-        return _answer(question, query, own)
+    question = Question(str(query), precision)
+    try:
+        with errors_at(0):
+            bound = bind(query, {"p": p, **others})
+
+        def compute(*models: NamedModel) -> Any:
+            with errors_at(0):
+                return _answer(question, bound, dict(zip(["p", *others], models)))
+
+        return average_over_seeds(compute, p, *others.values())
+    except QueryError as error:
+        raise notation_error(text, error.at, str(error)) from None
 
 
-def _asked(query: Query) -> list[str]:
-    """The names before the bar."""
+def _answer(
+    question: Question,
+    bound: BoundQuery | BoundDivergence,
+    distributions: Mapping[str, NamedModel],
+) -> Any:
+    if isinstance(bound, BoundDivergence):
+        return information.divergence(question, bound, distributions)
+    evidence = Evidence.from_terms(distributions["p"], bound.evidence)
+    if bound.is_tabulated:
+        return tabulate(
+            question, evidence, evidence.free, lambda inner: _answer_noted(question, bound, inner)
+        )
+    return _answer_noted(question, bound, evidence)
+
+
+def _answer_noted(question: Question, bound: BoundQuery, evidence: Evidence) -> Any:
+    """The answer, with a note if the model cannot relate what is asked to the evidence."""
+    answer = _compute(question, bound, evidence)
+    asked_names = [name.text for name in names_before_bar(bound.query)]
+    free_names = [name.text for name in evidence.free]
+    observed = evidence.constrained | evidence.p.entries.mask_free(free_names)
+    return with_note(answer) if ignores(evidence.p, asked_names, observed) else answer
+
+
+def _compute(question: Question, bound: BoundQuery, evidence: Evidence) -> Any:
+    query = bound.query
     match query:
         case Probability():
-            return [term.name.text for term in query.event]
-        case Quantile():
-            return [query.name.text]
+            return probability(question, bound.event, evidence)
         case Information():
-            return [name.text for group in query.groups for name in group]
-        case Divergence():
-            return []
-        case _:
-            return [name.text for name in query.names]
-
-
-def _answer(question: Question, query: Query, given: Given) -> Any:
-    """The answer, which says so if the model cannot relate what is asked to the evidence."""
-    answer = _computed(question, query, given)
-    names = [name.text for name in given.free]
-    observed = given.evidence | given.p.entries.mask(names)
-    return with_note(answer) if ignores(given.p, _asked(query), observed) else answer
-
-
-def _computed(question: Question, query: Query, own: Given) -> Any:
+            return information.information(question, *bound.groups, evidence)
+    (names,) = bound.groups
     match query:
-        case Probability():
-            return probability.answer(question, query, own)
         case Expectation(kind="Cov" | "Corr"):
-            return covariance(question, query, own)
+            a, b = names
+            return covariance(question, (a, b), evidence, correlation=query.kind == "Corr")
         case Expectation():
-            return expectation(question, query, own)
+            return expectation(question, query.kind, names[0], evidence)
         case Quantile():
-            return quantile(question, query, own)
+            return quantile(question, query.level, names[0], evidence)
         case Mode():
-            return mode(question, query, own)
+            return mode(question, names, evidence)
         case Sample():
-            return sample(question, query, own)
+            return sample(question, query.number, names, evidence)
         case Entropy():
-            return information.entropy(question, query, own)
-        case Information():
-            return information.information(question, query, own)
+            return information.entropy(question, names, evidence)
         case TotalCorrelation():
-            return information.total_correlation(question, query, own)
+            return information.total_correlation(question, names, evidence)

@@ -1,4 +1,4 @@
-"""The probability of points and sets under what is given; of points that are numbers, the density.
+"""The probability of points and sets under what is given; for points that are numbers, the density.
 
     p(x, S | C) = p(x) P(S, C | x) / P(C)
 
@@ -11,159 +11,192 @@ from dataclasses import replace
 
 import numpy as np
 
-from pofx.ask.evidence import SHOWS, Given
-from pofx.ask.intervals import everything, spike
+from pofx.ask.binding import BoundName
+from pofx.ask.errors import error_at
+from pofx.ask.evidence import MIN_REPORTED_ERROR, Evidence
+from pofx.ask.intervals import covers_support, spike_index
 from pofx.ask.question import Question
-from pofx.ask.rounding import settled
+from pofx.ask.rounding import with_evidence_rounding
 from pofx.core.answer import Answer
 from pofx.queries import event_marginals, events
-from pofx.queries.events import Pieces
+from pofx.queries.events import Intervals
 
-MOST = math.log(np.finfo(np.float64).max)
+MAX_LOG_FLOAT = math.log(np.finfo(np.float64).max)
 """The logarithm of the largest number that a float holds."""
 
-ROUNDING = "to the rounding of its logarithm"
-VAGUE = 0.01
+MAX_ROUNDING_ERROR = 0.01
 """A relative error by rounding above which draws are better."""
 
+LOG_ROUNDING_METHOD = "to the rounding of its logarithm"
 
-def mass(
+
+def probability_or_density(
     question: Question,
-    own: Given,
-    points: Mapping[str, float],
-    sets: Mapping[str, Pieces] | None = None,
+    evidence: Evidence,
+    points: Mapping[BoundName, float],
+    sets: Mapping[BoundName, Intervals] | None = None,
 ) -> Answer:
-    """p(points, sets | given), by names and in the units of entries; the answer in the data's."""
-    inner = own.at(points).within(sets or {})
-    log_density = inner.log_ratio(own) - (inner.log_scale - own.log_scale)
-    found = Answer(log_density, method="closed form")
-    unit = _unit(own, points)
-    if log_density > -math.inf and inner.event:
-        density = found
-        found = _product(question, density, inner, own)
-        found = settled(
-            found, own, lambda near: _product(question, density, inner.nudged(own), near), 1.0
+    """p(points, sets | evidence), in the data's units.
+
+    Args:
+        question: the label and the precision of the answer.
+        evidence: what is given.
+        points: level codes and numbers, in the units of entries.
+        sets: intervals, in the units of entries.
+    """
+    joint = evidence.with_points(points).with_sets(sets or {})
+    log_density = joint.log_ratio(evidence) - (joint.log_scale - evidence.log_scale)
+    density = Answer(log_density, method="closed form")
+    log_answer = density
+    unit = _density_unit(points)
+    if log_density > -math.inf and joint.event:
+        log_answer = with_evidence_rounding(
+            _log_product(question, density, joint, evidence),
+            evidence,
+            lambda nudged: _log_product(question, density, joint.nudged(evidence), nudged),
+            1.0,
         )
-        if found.kind == "estimate" and found.method == ROUNDING and found.stderr > VAGUE:
-            found = _given_draws(question, inner, own) or found
+        rounded = log_answer.kind == "estimate" and log_answer.method == LOG_ROUNDING_METHOD
+        if rounded and log_answer.stderr > MAX_ROUNDING_ERROR:
+            log_answer = _log_from_draws(question, joint, evidence) or log_answer
     if not unit:
         # Logarithms of a probability of one differ by a rounding. A density may be above one, and
-        # so may P(S, C | x) / P(C) alone, where C makes x more probable.
-        found = replace(found, value=min(found.value, 0.0))
-    return question.named(_exponential(_rounded(found, _rounding(inner, own))), unit)
+        # so may P(S, C | x) / P(C) alone, if C makes x more probable.
+        log_answer = replace(log_answer, value=min(log_answer.value, 0.0))
+    log_answer = _with_log_rounding(log_answer, _log_rounding(joint, evidence))
+    return question.labelled_with_unit(_exponential(log_answer), unit)
 
 
-def _given_draws(question: Question, inner: Given, own: Given) -> Answer | None:
+def _log_from_draws(question: Question, joint: Evidence, evidence: Evidence) -> Answer | None:
     """log P(x_j in S | C) for one name more than are given: averaged over draws from C.
 
-    It needs no probability of C, of whose logarithm rounding may leave no digit.
+    The probability of C is not needed, of whose logarithm rounding may leave no digit.
     """
-    new = {*np.flatnonzero(inner.observed & ~own.observed).tolist(), *inner.event} - {*own.event}
-    if len(new) != 1 or not own.event or any(inner.event[j] != s for j, s in own.event.items()):
+    new_points = np.flatnonzero(joint.observed & ~evidence.observed).tolist()
+    new_indices = {*new_points, *joint.event} - {*evidence.event}
+    changed = any(joint.event[j] != intervals for j, intervals in evidence.event.items())
+    if len(new_indices) != 1 or not evidence.event or changed:
         return None
-    (place,) = new
-    j, column = int((~own.observed[:place]).sum()), own.p.entries.columns[place]
-    if column.discrete == (place in inner.event) or (not column.discrete and inner.observed[place]):
+    (entry_index,) = new_indices
+    j = evidence.model_index(entry_index)
+    column = evidence.p.entries.columns[entry_index]
+    if column.discrete == (entry_index in joint.event):
+        return None
+    if not column.discrete and joint.observed[entry_index]:
         return None
 
-    def ask(draws: int) -> Answer:
-        of = question.key(2), own.model, own.columns
+    def estimate(draws: int) -> Answer:
+        key, model, columns = question.key(2), evidence.model, evidence.columns
+        event = evidence.event_of_model
         if not column.discrete:
-            return event_marginals.marginal(*of, j, own.inside, draws).inside(inner.event[place])
-        found = event_marginals.levels(*of, np.arange(len(own.columns)) == j, own.inside, draws)
-        assert found is not None  # the levels of one column are few
-        return replace(found[int(inner.x[place])], log=None)
+            marginal = event_marginals.marginal(key, model, columns, j, event, draws)
+            return marginal.interval_probability(joint.event[entry_index])
+        target_mask = np.arange(len(columns)) == j
+        levels = event_marginals.level_probabilities(key, model, columns, target_mask, event, draws)
+        assert levels is not None  # the levels of one column are few
+        return replace(levels[int(joint.x[entry_index])], log=None)
 
-    found = question.estimated(ask)
-    if not found.value > 0:
+    answer = question.to_precision(estimate)
+    if not answer.value > 0:
         return None
-    return replace(found, value=math.log(found.value), stderr=found.stderr / found.value)
+    return replace(answer, value=math.log(answer.value), stderr=answer.stderr / answer.value)
 
 
-def _rounding(inner: Given, own: Given) -> float:
+def _log_rounding(joint: Evidence, evidence: Evidence) -> float:
     """By how much rounding may have changed the log-density of the points."""
-    ratio = inner.log_ratio(own)
-    error = inner.eps * abs(ratio)
-    if math.isfinite(ratio) and own.observed.any() and own.far:
-        moved = inner.nudged(own).log_ratio(own.nudged(own))
-        error = max(error, abs(moved - ratio))
+    log_ratio = joint.log_ratio(evidence)
+    error = joint.eps * abs(log_ratio)
+    if math.isfinite(log_ratio) and evidence.observed.any() and evidence.is_far:
+        nudged_ratio = joint.nudged(evidence).log_ratio(evidence.nudged(evidence))
+        error = max(error, abs(nudged_ratio - log_ratio))
     return error
 
 
-def _rounded(found: Answer, error: float) -> Answer:
-    """An exact logarithm whose rounding shows, as the estimate that it is."""
-    if found.kind != "exact" or not SHOWS < error < math.inf:
-        return found
-    return replace(found, stderr=error, kind="estimate", method=ROUNDING)
+def _with_log_rounding(log_answer: Answer, error: float) -> Answer:
+    """An exact logarithm, as an estimate if its rounding shows."""
+    if log_answer.kind != "exact" or not MIN_REPORTED_ERROR < error < math.inf:
+        return log_answer
+    return replace(log_answer, stderr=error, kind="estimate", method=LOG_ROUNDING_METHOD)
 
 
-def _exponential(log: Answer) -> Answer:
-    """What an answer is the logarithm of, its error relative; the logarithm stays with it."""
-    value = math.exp(log.value) if log.value < MOST else math.inf
-    error = log.stderr
-    if log.kind != "exact":
-        # What no float holds has no error that one would hold.
-        error = value * log.stderr if 0 < value < math.inf else math.nan
-    return replace(log, value=value, stderr=error, log=log.value)
+def _exponential(log_answer: Answer) -> Answer:
+    """The answer of this logarithm, whose error is relative; the logarithm stays with it."""
+    value = math.exp(log_answer.value) if log_answer.value < MAX_LOG_FLOAT else math.inf
+    error = log_answer.stderr
+    if log_answer.kind != "exact":
+        # A number that no float holds has no error that a float holds.
+        error = value * log_answer.stderr if 0 < value < math.inf else math.nan
+    return replace(log_answer, value=value, stderr=error, log=log_answer.value)
 
 
-def _unit(own: Given, points: Mapping[str, float]) -> str:
+def _density_unit(points: Mapping[BoundName, float]) -> str:
     """What a density is per: the numbers among the points that are no spikes."""
-    told, step = "", ""
+    text = ""
+    previous_unit = ""
     for name, entry in points.items():
-        variable = own.p.schema.variable(name)
-        if variable.kind in ("real", "positive") and spike(variable.column, entry) < 0:
-            new = "" if variable.density_unit == step else f"{variable.density_unit} "
-            told, step = f"{told}{' and ' if told else 'per '}{new}of {name}", variable.density_unit
-    return told
+        variable = name.variable
+        is_number = variable.kind in ("real", "positive")
+        if is_number and spike_index(variable.column, entry) < 0:
+            unit = "" if variable.density_unit == previous_unit else f"{variable.density_unit} "
+            text = f"{text} and {unit}of {name.text}" if text else f"per {unit}of {name.text}"
+            previous_unit = variable.density_unit
+    return text
 
 
-def _product(question: Question, density: Answer, inner: Given, own: Given) -> Answer:
-    """log of density P(inner) / P(own), to the standard error that is wished for."""
+def _log_product(
+    question: Question, density: Answer, joint: Evidence, evidence: Evidence
+) -> Answer:
+    """log of density P(joint) / P(evidence), to the standard error that is asked for."""
+    max_stderr = question.precision.stderr
 
-    def found(stderr_1: float | None, stderr_2: float | None) -> tuple[Answer, Answer, Answer]:
-        one = _event(question, inner, 0, stderr_1)
-        other = _event(question, own, 1, stderr_2)
-        if one.kind == other.kind == "exact":
-            one = _rounded(one, own.eps * (abs(one.value) + abs(other.value)))
-        drawn = next((a.method for a in (one, other) if a.kind != "exact"), one.method)
-        return one, other, replace(density + one - other, method=drawn)
+    def estimate(
+        joint_stderr: float | None, evidence_stderr: float | None
+    ) -> tuple[Answer, Answer, Answer]:
+        above = _log_event_probability(question, joint, 0, joint_stderr)
+        below = _log_event_probability(question, evidence, 1, evidence_stderr)
+        if above.kind == below.kind == "exact":
+            above = _with_log_rounding(above, evidence.eps * (abs(above.value) + abs(below.value)))
+        method = next((a.method for a in (above, below) if a.kind != "exact"), above.method)
+        return above, below, replace(density + above - below, method=method)
 
-    one, other, whole = found(None, None)
-    error = float(_exponential(whole).stderr)
-    if question.precision.stderr is not None and error > question.precision.stderr:
-        # Both errors less by one factor, and so is that of the whole.
-        less = 0.9 * question.precision.stderr / error
-        *_, whole = found(*(less * a.stderr if a.stderr > 0 else None for a in (one, other)))
-    missed = (
-        question.precision.stderr is not None
-        and _exponential(whole).stderr > question.precision.stderr
-    )
-    return (
-        replace(whole, method=f"asked for ± {question.precision.stderr:g}, budget spent")
-        if missed
-        else whole
-    )
+    above, below, log_answer = estimate(None, None)
+    error = float(_exponential(log_answer).stderr)
+    if max_stderr is None or not error > max_stderr:
+        return log_answer
+    # If both errors are less by one factor, so is that of the product.
+    factor = 0.9 * max_stderr / error
+    stderrs = [factor * a.stderr if a.stderr > 0 else None for a in (above, below)]
+    *_, log_answer = estimate(*stderrs)
+    if _exponential(log_answer).stderr > max_stderr:
+        return replace(log_answer, method=f"asked for ± {max_stderr:g}, budget spent")
+    return log_answer
 
 
-def _event(question: Question, own: Given, part: int, stderr: float | None) -> Answer:
+def _log_event_probability(
+    question: Question, evidence: Evidence, part: int, stderr: float | None
+) -> Answer:
     """log of the probability of the sets, given the points; its error relative to that."""
-    event = {j: s for j, s in own.inside.items() if not everything(own.columns[j], s)}
+    columns = evidence.columns
+    event = {
+        j: intervals
+        for j, intervals in evidence.event_of_model.items()
+        if not covers_support(columns[j], intervals)
+    }
     if not all(event.values()):
         return Answer(-math.inf, method="closed form")
     if not event:
         return Answer(0.0, method="closed form")
-    found = events.log_probability(
+    answer = events.log_probability(
         question.key(part),
-        own.model,
-        own.columns,
+        evidence.model,
+        columns,
         event,
         stderr=stderr,
         max_draws=question.precision.max_draws,
     )
-    if part == 1 and not found.value > -math.inf:
-        none = f"the evidence {own.told} has probability zero"
-        if found.kind != "exact":
-            none = f"no draw satisfied the evidence {own.told}"
-        raise question.wrong(own.sets[0], none)
-    return found
+    if part == 1 and not answer.value > -math.inf:
+        message = f"the evidence {evidence.set_text} has probability zero"
+        if answer.kind != "exact":
+            message = f"no draw satisfied the evidence {evidence.set_text}"
+        raise error_at(evidence.set_terms[0].name, message)
+    return answer

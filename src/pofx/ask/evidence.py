@@ -5,7 +5,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -13,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
-from pofx.ask.intervals import entry, everything, intersection, pieces, spike
-from pofx.ask.question import Question
+from pofx.ask.binding import BoundName, BoundTerms, zero_evidence_text
+from pofx.ask.errors import error_at
+from pofx.ask.intervals import intersection
 from pofx.core import closed_forms
 from pofx.core.abstract import AbstractQueryable
 from pofx.core.abstract_approximate import has_estimates
@@ -25,31 +25,48 @@ from pofx.named.independence import unrelated_to
 from pofx.named.model import NamedModel
 from pofx.named.rows import entry_index
 from pofx.named.weight_warnings import warn_if_unreliable
-from pofx.notation.terms import Free, Interval, Members, Name, Point, Term, Unknown, Value
-from pofx.queries.events import Event, Pieces
-from pofx.table.encoding import in_data_units, log_scale
-from pofx.table.frames.times import to_python
-from pofx.table.schema import Variable
+from pofx.notation.terms import Terms
+from pofx.queries.events import Event, Intervals
+from pofx.table.encoding import log_scale
 
-SHOWS = 1e-5
-"""A relative error of an exact answer from which on it is told."""
-NUDGE = 4
+MIN_REPORTED_ERROR = 1e-5
+"""The relative rounding error from which on an exact answer is reported as an estimate."""
+
+NUDGE_ROUNDINGS = 4
 """Roundings by which numbers move to see what follows."""
 
 
 @dataclass(frozen=True, eq=False)
-class Given:
-    """p under what is given: `x` holds the points, NaN elsewhere, `event` the sets.
+class Evidence:
+    """A named model and what is given of its free entries.
 
-    Both go by the free entries of p. `sets` are the terms behind the event, and `free` the names
-    that are given without a value.
+    Args:
+        p: the model.
+        x: the points, NaN elsewhere.
+        event: the sets, by the index of the entry.
+        set_terms: the terms behind the event, as they were written.
+        free: the names that are given without a value.
     """
 
     p: NamedModel
     x: Float[np.ndarray, "d"]
     event: Event
-    sets: tuple[Term, ...] = ()
-    free: tuple[Name, ...] = ()
+    set_terms: Terms = ()
+    free: tuple[BoundName, ...] = ()
+
+    @classmethod
+    def from_terms(cls, p: NamedModel, bound: BoundTerms) -> "Evidence":
+        """What the terms after a bar say; QueryError if they have probability zero."""
+        no_evidence = cls(p, np.full(p.model.size, np.nan), {})
+        evidence = replace(
+            no_evidence.with_points(bound.points).with_sets(bound.sets),
+            set_terms=bound.terms_of(bound.sets),
+            free=bound.free,
+        )
+        if not evidence.log_prob > -math.inf:
+            point_terms = bound.terms_of(bound.points)
+            raise error_at(point_terms[0].name, zero_evidence_text(point_terms))
+        return evidence
 
     @property
     def observed(self) -> Bool[np.ndarray, "d"]:
@@ -57,7 +74,7 @@ class Given:
         return ~np.isnan(self.x)
 
     @property
-    def evidence(self) -> Bool[np.ndarray, "d"]:
+    def constrained(self) -> Bool[np.ndarray, "d"]:
         """Which entries are points, or in a set."""
         return self.observed | np.isin(np.arange(len(self.x)), list(self.event))
 
@@ -66,17 +83,18 @@ class Given:
         """p(the other entries | points): not in closed form, but without a computation."""
         if not self.observed.any():
             return self.p.model
-        return _unclosed(self.p.model, np.nan_to_num(self.x), self.observed, ~self.observed)
+        x = np.nan_to_num(self.x)
+        return _condition_lazily(self.p.model, x, self.observed, ~self.observed)
 
     @property
     def columns(self) -> Sequence[Column]:
-        """The columns of that model."""
-        return [c for c, seen in zip(self.p.entries.columns, self.observed) if not seen]
+        """The columns of `model`."""
+        return [c for c, observed in zip(self.p.entries.columns, self.observed) if not observed]
 
     @property
-    def inside(self) -> Event:
-        """The event by the entries of that model."""
-        return {self._number(j): own for j, own in self.event.items()}
+    def event_of_model(self) -> Event:
+        """The event by the indices of `columns`."""
+        return {self.model_index(j): intervals for j, intervals in self.event.items()}
 
     @cached_property
     def log_prob(self) -> float:
@@ -87,16 +105,14 @@ class Given:
         x, observed = jnp.asarray(np.nan_to_num(self.x)), jnp.asarray(self.observed)
         return float(_log_prob(self.p.model, x, observed))
 
-    def log_ratio(self, other: "Given") -> float:
+    def log_ratio(self, other: "Evidence") -> float:
         """log p(these points | those of `other`), which are among them, in the units of entries."""
         closed = closed_forms.log_prob_box.find(self.p.model) and not has_estimates(self.p.model)
         if not closed or not other.observed.any():
             return self.log_prob - other.log_prob
-        x, seen = (
-            jnp.asarray(np.nan_to_num(self.x)),
-            map(jnp.asarray, (self.observed, other.observed)),
-        )
-        return float(_log_conditional(self.p.model, x, *seen))
+        x = jnp.asarray(np.nan_to_num(self.x))
+        observed, given = jnp.asarray(self.observed), jnp.asarray(other.observed)
+        return float(_log_conditional(self.p.model, x, observed, given))
 
     @property
     def eps(self) -> float:
@@ -105,170 +121,114 @@ class Given:
         return float(jnp.finfo(jnp.result_type(*arrays, float)).eps)
 
     @property
-    def far(self) -> bool:
+    def is_far(self) -> bool:
         """Whether the points are so improbable that a rounding of log p may show in a ratio."""
-        return self.eps * abs(self.log_prob) > SHOWS
+        return self.eps * abs(self.log_prob) > MIN_REPORTED_ERROR
 
-    def nudged(self, other: "Given") -> "Given":
+    def nudged(self, other: "Evidence") -> "Evidence":
         """With the numbers among the points of `other` a few roundings further.
 
-        Where an answer moves with it, the float type does not tell the answer.
+        If an answer moves with them, the float type is too coarse for it.
         """
         numbers = other.observed & [
             not c.discrete and c.kind != "count" for c in self.p.entries.columns
         ]
-        return replace(self, x=np.where(numbers, self.x * (1 + NUDGE * self.eps), self.x))
+        return replace(self, x=np.where(numbers, self.x * (1 + NUDGE_ROUNDINGS * self.eps), self.x))
 
     @property
     def log_scale(self) -> float:
-        """What a log-density of the points in the data's units is smaller by."""
-        whole = self.p.entries.whole(self.x[None])
-        scales = log_scale(self.p.schema, whole)[0][self.p.entries.free]
+        """log p(points) in the units of entries, less log p(points) in the data's units."""
+        row = self.p.entries.with_fixed(self.x[None])
+        scales = log_scale(self.p.schema, row)[0][self.p.entries.free]
         return float(scales[self.observed].sum())
 
     @property
-    def told(self) -> str:
-        """The sets as they are written."""
-        return ", ".join(map(str, self.sets))
+    def set_text(self) -> str:
+        """The sets as they were written."""
+        return ", ".join(map(str, self.set_terms))
 
     def mask(self, names: Sequence[str]) -> Bool[np.ndarray, "m"]:
-        """Which columns of the model the names fill."""
-        return self.p.entries.mask(names)[~self.observed]
+        """Which of `columns` belong to the names."""
+        return self.p.entries.mask_free(names)[~self.observed]
 
-    def place(self, name: str) -> int:
-        """The number of a plain column among those of the model."""
+    def index(self, name: str) -> int:
+        """The index of a plain column among `columns`."""
         return int(np.flatnonzero(self.mask([name]))[0])
 
-    def at(self, points: Mapping[str, float]) -> "Given":
-        """With more points, entries by name."""
+    def model_index(self, j: int) -> int:
+        """The index among `columns` of the free entry j of p."""
+        return int((~self.observed[:j]).sum())
+
+    def with_points(self, points: Mapping[BoundName, float]) -> "Evidence":
+        """With more points, in the units of entries."""
         x = self.x.copy()
-        for name, value in points.items():
-            x[entry_index(self.p, name)] = value
+        for name, entry in points.items():
+            x[entry_index(self.p, name.text)] = entry
         return replace(self, x=x)
 
-    def within(self, sets: Mapping[str, Pieces]) -> "Given":
-        """With more sets, each together with what its name is in already."""
+    def with_sets(self, sets: Mapping[BoundName, Intervals]) -> "Evidence":
+        """With more sets, each intersected with the set that its name has already."""
         event = dict(self.event)
-        for name, own in sets.items():
-            j = entry_index(self.p, name)
-            event[j] = intersection(event[j], own) if j in event else own
+        for name, intervals in sets.items():
+            j = entry_index(self.p, name.text)
+            event[j] = intersection(event[j], intervals) if j in event else intervals
         return replace(self, event=event)
 
+    def at_each_level(self, names: Sequence[BoundName]) -> "list[Evidence]":
+        """With a joint level of the names as more points, for each of their levels in order."""
+        codes = product(*(range(len(name.variable.levels)) for name in names))
+        return [
+            self.with_points({name: float(c) for name, c in zip(names, code)}) for code in codes
+        ]
+
+    def warn_if_levels_unreliable(self, names: Sequence[BoundName]) -> None:
+        """Warns if the weighted draws behind the joint levels of the names are worth little."""
+        if has_estimates(self.p.model):
+            levels = self.at_each_level(names)
+            warn_if_unreliable(self.p, np.stack([evidence.x for evidence in levels]))
+
     def marginal(self, names: Collection[str], *, closed: bool) -> NamedModel:
-        """p(names | points): in closed form where there is one, or at no cost."""
+        """p(names | points).
+
+        Args:
+            names: the columns to keep.
+            closed: whether to compute it in closed form if there is one; else it costs nothing.
+        """
         p = self.p
-        some = [n for n in p.schema.names if n in names]
-        keep = p.entries.mask(some)
+        ordered_names = [n for n in p.schema.names if n in names]
+        keep = p.entries.mask_free(ordered_names)
         if keep.all():
             return p
-        make = _closed if closed else _unclosed
+        make = _condition_closed_form if closed else _condition_lazily
         model = make(p.model, np.nan_to_num(self.x), self.observed, keep)
-        unrelated = unrelated_to(p, self.evidence)
+        unrelated = unrelated_to(p, self.constrained)
+        if unrelated is not None:
+            unrelated = tuple(n for n in ordered_names if n in unrelated)
         return replace(
             p,
             model=model,
-            schema=p.schema.select(some),
-            fixed=p.fixed[p.entries.of(some)],
-            unrelated=None if unrelated is None else tuple(n for n in some if n in unrelated),
+            schema=p.schema.select(ordered_names),
+            fixed=p.fixed[p.entries.mask_all(ordered_names)],
+            unrelated=unrelated,
         )
 
-    def _number(self, j: int) -> int:
-        return int((~self.observed[:j]).sum())
+
+def _condition_lazily(model, x, observed, keep) -> AbstractQueryable:
+    indices = tuple(np.flatnonzero(keep).tolist())
+    return Conditional(model, jnp.asarray(x), jnp.asarray(observed), indices)
 
 
-def given(
-    question: Question, p: NamedModel, terms: Sequence[Term], asked: Collection[str] = ()
-) -> Given:
-    """What the terms after a bar say. NotationError for evidence of probability zero.
-
-    A set of one value is a point, unless its name is `asked` as well: P(a > 1 | a in {1, 2}).
-    """
-    free, sets = [], {}
-    points: dict[str, float] = {}
-    nothing = Given(p, np.full(p.model.size, np.nan), {})
-    for term in terms:
-        term = term if term.name.text in asked else single(term)
-        variable = question.variable(p, term.name, array=isinstance(term, Unknown | Free))
-        if isinstance(term, Free):
-            free.append(term.name)
-        elif isinstance(term, Point):
-            points[term.name.text] = entry(question.text, variable, term.value)
-            if math.isnan(points[term.name.text]):
-                raise question.wrong(term.value, _impossible([term], variable))
-        elif isinstance(term, Interval | Members):
-            own = pieces(question.text, variable, term)
-            if not own:
-                raise question.wrong(term.name, _impossible([term], variable))
-            if everything(variable.column, own):
-                continue
-            if variable.discrete and len(own) == 1 and variable.name not in asked:
-                points[term.name.text] = sum(own[0]) / 2
-            else:
-                sets[term.name.text] = own
-    ranges = tuple(t for t in terms if t.name.text in sets)
-    found = replace(nothing.at(points).within(sets), sets=ranges, free=tuple(free))
-    if not found.log_prob > -math.inf:
-        some = [t for t in terms if t.name.text in points]
-        raise question.wrong(some[0], _impossible(some))
-    return found
-
-
-def single(term: Term) -> Term:
-    """A set of one value as the point that it is."""
-    if isinstance(term, Members) and term.inside and len(term.values) == 1:
-        return Point(term.name, term.values[0])
-    if isinstance(term, Interval) and term.low is not None and term.low == term.high:
-        return Point(term.name, Value(term.low, term.name.at))
-    return term
-
-
-def value(variable: Variable, entry: float) -> Any:
-    """What an entry stands for in the data: a level, a number in its units, or a time."""
-    if variable.discrete:
-        return variable.levels[round(entry)]
-    which = spike(variable.column, entry)
-    own = variable.spikes[which] if which >= 0 else in_data_units(variable, entry).item()
-    return to_python(own, variable.dtype) if variable.time_kind else own
-
-
-def each_level(question: Question, own: Given, names: Sequence[Name]) -> "list[Given]":
-    """What is given and a joint level of the names besides, for each of their levels in order."""
-    variables = [question.variable(own.p, name) for name in names]
-    codes = product(*(range(len(v.levels)) for v in variables))
-    return [own.at({v.name: float(c) for v, c in zip(variables, code)}) for code in codes]
-
-
-def check_levels(question: Question, own: Given, names: Sequence[Name]) -> None:
-    """Warns where the weighted draws behind such levels are worth little."""
-    if has_estimates(own.p.model):
-        warn_if_unreliable(own.p, np.stack([g.x for g in each_level(question, own, names)]))
-
-
-def _impossible(terms: Sequence[Term], variable: Variable | None = None) -> str:
-    told = ", ".join(str(term) for term in terms)
-    why = ""
-    if variable is not None and not variable.discrete:
-        kind = {"positive": "a positive number", "count": "a count", "real": "a number"}
-        why = f"; {variable.name!r} is {kind[variable.kind]}"
-    return f"the evidence {told} has probability zero{why}"
-
-
-def _unclosed(model, x, observed, keep) -> AbstractQueryable:
-    place = tuple(np.flatnonzero(keep).tolist())
-    return Conditional(model, jnp.asarray(x), jnp.asarray(observed), place)
-
-
-def _closed(model, x, observed, keep) -> AbstractQueryable:
+def _condition_closed_form(model, x, observed, keep) -> AbstractQueryable:
     try:
-        # One compilation, which takes a fraction of those of its operations one by one.
-        return _compiled(model, jnp.asarray(x), tuple(observed.tolist()), tuple(keep.tolist()))
+        # One compilation takes a fraction of the time of those of its operations one by one.
+        return _jit_condition(model, jnp.asarray(x), tuple(observed.tolist()), tuple(keep.tolist()))
     except jax.errors.ConcretizationTypeError:
-        # A rule that chooses a part by the value of a level has to know it.
+        # A rule that chooses a part by the value of a level has to know the value.
         return condition(model, x, observed, keep)
 
 
 @eqx.filter_jit
-def _compiled(model, x, observed, keep):
+def _jit_condition(model, x, observed, keep):
     return condition(model, x, np.array(observed), np.array(keep))
 
 

@@ -1,6 +1,6 @@
-"""What answers a question where one number does not; each prints itself and its trust."""
+"""Results that are more than one number; each prints itself and how exact it is."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any, Self
@@ -13,19 +13,22 @@ from pofx.core.escaping import escaped
 from pofx.core.printing import number_text
 from pofx.core.result import AbstractResult, map_values
 from pofx.core.unrepresentable import is_beyond_floats
-from pofx.table.frames.times import TIME_DIFFERENCE_UNITS, time_kind_of, format_time
+from pofx.table.frames.times import TIME_DIFFERENCE_UNITS, format_time, time_kind_of
 
-SHOWN = 40
-"""Lines of a table that are printed."""
+MAX_PRINTED_ROWS = 40
 
 Level = str | int | float | bool
 
 
 @dataclass(frozen=True, eq=False)
 class Table(AbstractResult):
-    """A line for each joint level of some names, in the order of their levels.
+    """Numbers for each joint level of some names, in the order of their levels.
 
-    Each of the `columns` is an `Answer` that holds an array of one axis a name.
+    Args:
+        question: what it answers.
+        names: the names of the axes.
+        levels: the levels of each name.
+        columns: for each kind of number an `Answer` that holds an array with one axis per name.
 
     >>> t = Table("p(a)", ("a",), (("x", "y"),), {"p": Answer(np.array([0.25, 0.75]))})
     >>> print(t)
@@ -43,38 +46,39 @@ class Table(AbstractResult):
 
     @property
     def answer(self) -> Answer:
-        """The first column: of p(a | ...) the probabilities."""
+        """The first column: the probabilities, if the query was p(a | ...)."""
         return next(iter(self.columns.values()))
 
     @property
     def probabilities(self) -> np.ndarray:
-        """The probabilities, one axis a name. PofxError for a table of other numbers."""
+        """The probabilities, one axis per name; PofxError for a table of other numbers."""
         if "p" not in self.columns:
             raise PofxError(f"{self.question}: a table of {', '.join(self.columns)}, not of p")
         return np.asarray(self.columns["p"].value)
 
     def __getitem__(self, level: Any) -> Answer:
-        """The first number of a line, by the level of each name; PofxError for another level."""
-        own = level if isinstance(level, tuple) else (level,)
-        if len(own) != len(self.names):
+        """The first number of a row, by the level of each name; PofxError for an unknown level."""
+        key = level if isinstance(level, tuple) else (level,)
+        if len(key) != len(self.names):
             raise PofxError(f"{self.question}: expected a level of each of {', '.join(self.names)}")
-        for one, name, levels in zip(own, self.names, self.levels):
-            if one not in levels:
-                raise unknown_name_error(f"level of {name!r}", one, levels)
-        found = self.answer[tuple(ls.index(one) for one, ls in zip(own, self.levels))]
-        return replace(found, question=self.question)
+        for part, name, levels in zip(key, self.names, self.levels):
+            if part not in levels:
+                raise unknown_name_error(f"level of {name!r}", part, levels)
+        index = tuple(levels.index(part) for part, levels in zip(key, self.levels))
+        return replace(self.answer[index], question=self.question)
 
     def __str__(self) -> str:
         heads = [*self.names, *self.columns]
-        lines = [heads] if len(heads) > 2 else []
-        for level, place in zip(product(*self.levels), np.ndindex(*map(len, self.levels))):
-            if len(lines) > SHOWN:
+        rows = [heads] if len(heads) > 2 else []
+        shape = [len(levels) for levels in self.levels]
+        for level, index in zip(product(*self.levels), np.ndindex(*shape)):
+            if len(rows) > MAX_PRINTED_ROWS:
                 break
-            numbers = [_cell(a[place], name == "p") for name, a in self.columns.items()]
-            lines.append([*map(str, level), *numbers])
-        more = int(np.prod([len(own) for own in self.levels])) - SHOWN
-        tail = [f"  ... {more} more"] if more > 0 else []
-        return "\n".join([_head(self.question, self.columns.values()), *_aligned(lines), *tail])
+            numbers = [_number_text(a[index], name == "p") for name, a in self.columns.items()]
+            rows.append([*map(str, level), *numbers])
+        hidden = int(np.prod(shape)) - MAX_PRINTED_ROWS
+        tail = [f"  ... {hidden} more"] if hidden > 0 else []
+        return "\n".join([_heading(self.question, self.columns.values()), *_aligned(rows), *tail])
 
     __repr__ = __str__
 
@@ -88,11 +92,18 @@ class Table(AbstractResult):
 
 @dataclass(frozen=True, eq=False)
 class Summary(AbstractResult):
-    """The distribution of one number: mean, standard deviation, quantiles, masses of points.
+    """The distribution of one number: mean, standard deviation, quantiles, point masses.
 
-    `quantiles` go by their level, `spikes` by the value that carries a point mass; numbers are in
-    the data's units, those of times as `pofx.table.frames.times` says. With a dtype of times they
-    are printed as dates.
+    Numbers are in the data's units, those of times as `pofx.table.frames.times` says.
+
+    Args:
+        question: what it answers.
+        name: the name of the number.
+        mean: its mean.
+        sd: its standard deviation.
+        quantiles: by their level.
+        spikes: probabilities, by the value that has a point mass.
+        dtype: the type of the column; times are printed as dates.
 
     >>> numbers = {0.5: Answer(2.0)}
     >>> print(Summary("p(a)", "a", Answer(2.5), Answer(1.5), numbers, {0.0: Answer(0.4)}))
@@ -117,16 +128,16 @@ class Summary(AbstractResult):
         return self.quantiles[0.5]
 
     def __str__(self) -> str:
-        sort = time_kind_of(self.dtype)
-        unit = f" {TIME_DIFFERENCE_UNITS[sort]}" if sort else ""
-        lines = [["mean", self._place(self.mean)], ["sd", _cell(self.sd) + unit]]
-        lines += [[f"Q[{u:.12g}]", self._place(q)] for u, q in self.quantiles.items()]
-        for x, mass in self.spikes.items():
+        time_kind = time_kind_of(self.dtype)
+        unit = f" {TIME_DIFFERENCE_UNITS[time_kind]}" if time_kind else ""
+        rows = [["mean", self._value_text(self.mean)], ["sd", _number_text(self.sd) + unit]]
+        rows += [[f"Q[{u:.12g}]", self._value_text(q)] for u, q in self.quantiles.items()]
+        for x, probability in self.spikes.items():
             spread = float(self.sd.value)
-            point = format_time(x, self.dtype) if sort else number_text(x, spread=spread)
-            lines.append([f"P({self.name} = {point})", _cell(mass, True)])
+            value = format_time(x, self.dtype) if time_kind else number_text(x, spread=spread)
+            rows.append([f"P({self.name} = {value})", _number_text(probability, True)])
         answers = [self.mean, self.sd, *self.quantiles.values(), *self.spikes.values()]
-        return "\n".join([_head(self.question, answers), *_aligned(lines)])
+        return "\n".join([_heading(self.question, answers), *_aligned(rows)])
 
     __repr__ = __str__
 
@@ -142,20 +153,28 @@ class Summary(AbstractResult):
     def with_note(self, note: str) -> "Summary":
         return replace(self, mean=self.mean.with_note(note))
 
-    def _place(self, answer: Answer) -> str:
-        """A value of the variable; of a date with its error in days."""
-        sort = time_kind_of(self.dtype)
-        if sort is None or sort == "duration":
-            return _cell(answer) + (f" {TIME_DIFFERENCE_UNITS[sort]}" if sort else "")
+    def _value_text(self, answer: Answer) -> str:
+        """A value of the variable; a date with its error in days."""
+        time_kind = time_kind_of(self.dtype)
+        if time_kind is None:
+            return _number_text(answer)
+        if time_kind == "duration":
+            return f"{_number_text(answer)} {TIME_DIFFERENCE_UNITS[time_kind]}"
         error = float(answer.stderr)
-        return format_time(float(answer.value), self.dtype) + (
-            f" ± {error:.2g} {TIME_DIFFERENCE_UNITS[sort]}" if error > 0 else ""
-        )
+        error_text = f" ± {error:.2g} {TIME_DIFFERENCE_UNITS[time_kind]}" if error > 0 else ""
+        return format_time(float(answer.value), self.dtype) + error_text
 
 
 @dataclass(frozen=True, eq=False)
 class Moments(AbstractResult):
     """Means, standard deviations and correlations of several numbers, in the data's units.
+
+    Args:
+        question: what it answers.
+        names: the k names.
+        mean: of shape (k,).
+        sd: of shape (k,).
+        correlation: of shape (k, k).
 
     >>> one = Answer(np.ones(2))
     >>> print(Moments("p(a, b)", ("a", "b"), one, one, Answer(np.eye(2))))
@@ -173,14 +192,14 @@ class Moments(AbstractResult):
 
     def __str__(self) -> str:
         first, *others = self.names
-        lines = [["", "mean", "sd", f"Corr: {first}", *others]]
+        rows = [["", "mean", "sd", f"Corr: {first}", *others]]
         for i, name in enumerate(self.names):
-            row = np.asarray(self.correlation.value)[i]
+            correlations = [f"{r:.2f}" for r in np.asarray(self.correlation.value)[i]]
             sd = self.sd[i]
-            mean = _cell(replace(self.mean[i], spread=float(sd.value)))
-            lines.append([name, mean, _cell(sd), *(f"{r:.2f}" for r in row)])
+            mean = replace(self.mean[i], spread=float(sd.value))
+            rows.append([name, _number_text(mean), _number_text(sd), *correlations])
         answers = (self.mean, self.sd, self.correlation)
-        return "\n".join([_head(self.question, answers), *_aligned(lines)])
+        return "\n".join([_heading(self.question, answers), *_aligned(rows)])
 
     __repr__ = __str__
 
@@ -200,6 +219,14 @@ class Moments(AbstractResult):
 class Mode(AbstractResult):
     """The most probable values together, and their probability or density.
 
+    Args:
+        question: what it answers.
+        values: by name.
+        probability: the probability or density of the values.
+        kind: how exact the values are.
+        method: how they were computed, in a few words.
+        spreads: the scale on which the values of a number differ, by name.
+
     >>> print(Mode("mode(a)", {"a": "x"}, Answer(0.7), method="by enumeration"))
     mode(a) = x   p = 0.7   exact, by enumeration
     """
@@ -212,11 +239,12 @@ class Mode(AbstractResult):
     spreads: Mapping[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        own = [_plain(v, self.spreads.get(name, 0.0)) for name, v in self.values.items()]
-        cell = own[0] if len(own) == 1 else f"({', '.join(own)})"
-        p, unit = self.probability, self.probability.unit and f" {self.probability.unit}"
-        trust = _trust([Answer(0.0, kind=self.kind, method=self.method)])
-        return f"{escaped(self.question)} = {cell}   p = {_cell(p)}{unit}   {trust}"
+        texts = [_value_text(v, self.spreads.get(name, 0.0)) for name, v in self.values.items()]
+        values = texts[0] if len(texts) == 1 else f"({', '.join(texts)})"
+        p = _number_text(self.probability)
+        unit = self.probability.unit and f" {self.probability.unit}"
+        kind = _kind_text([Answer(0.0, kind=self.kind, method=self.method)])
+        return f"{escaped(self.question)} = {values}   p = {p}{unit}   {kind}"
 
     __repr__ = __str__
 
@@ -229,38 +257,38 @@ class Mode(AbstractResult):
         return replace(self, method=as_answer.method)
 
 
-def _head(what: str, answers: Any) -> str:
-    return f"{escaped(what)}   {_trust(list(answers))}"
+def _heading(question: str, answers: Iterable[Answer]) -> str:
+    return f"{escaped(question)}   {_kind_text(list(answers))}"
 
 
-def _trust(answers: Sequence[Answer]) -> str:
-    """That of the answer to be trusted least."""
+def _kind_text(answers: Sequence[Answer]) -> str:
+    """The kind and the method of the answer to trust least."""
     least = next((a for a in answers if a.kind != "exact"), answers[0])
     draws = f", {least.draws} draws" if least.draws else ""
     return f"{least.kind}{draws}{least.method and ', ' + least.method}"
 
 
-def _cell(answer: Answer, probability: bool = False) -> str:
+def _number_text(answer: Answer, probability: bool = False) -> str:
     """A number as Answers print it; an exact probability to four places."""
     value, error = float(answer.value), float(answer.stderr)
     if is_beyond_floats(answer.value, answer.log):
         return answer.cell()
     if probability and error == 0:
-        places = f"{value:.4f}"
-        if value == 0 or (value >= 1e-3 and (value >= 1 or float(places) < 1)):
-            return places
+        text = f"{value:.4f}"
+        if value == 0 or (value >= 1e-3 and (value >= 1 or float(text) < 1)):
+            return text
     return answer.cell(5)
 
 
-def _plain(value: Any, spread: float) -> str:
-    """A value of the variable whose values differ on this scale."""
+def _value_text(value: Any, spread: float) -> str:
+    """A value of a variable; `spread` is the scale on which its values differ."""
     return number_text(value, spread=spread) if isinstance(value, float) else escaped(str(value))
 
 
-def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
-    lines = [[escaped(cell) for cell in line] for line in lines]
-    widths = [max(map(len, column)) for column in zip(*lines)]
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    escaped_rows = [[escaped(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*escaped_rows)]
     return [
-        "  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
-        for line in lines
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
+        for row in escaped_rows
     ]

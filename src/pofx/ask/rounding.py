@@ -1,25 +1,31 @@
-"""Whether the float type tells an exact answer whose evidence is far from the data."""
+"""Whether the float type is too coarse for an exact answer, because the evidence is far out."""
 
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
-from pofx.ask.evidence import SHOWS, Given
+from pofx.ask.evidence import MIN_REPORTED_ERROR, Evidence
 from pofx.core.answer import Answer
 
-HOW = "to the rounding of the evidence"
+ROUNDING_METHOD = "to the rounding of the evidence"
 
 
-def settled(found: Answer, own: Given, ask: Callable[[Given], Answer], least: float) -> Answer:
-    """What was found, as an estimate if it moves with the evidence's last digits.
+def with_evidence_rounding(
+    answer: Answer, evidence: Evidence, recompute: Callable[[Evidence], Answer], floor: float
+) -> Answer:
+    """The answer, as an estimate if it moves with the last digits of the evidence.
 
-    `least` is the size below which an answer is taken as that large: its error is relative.
+    Args:
+        answer: given the evidence.
+        evidence: what is given.
+        recompute: the answer given other evidence.
+        floor: an answer smaller than this counts as that large, because its error is relative.
     """
-    if found.kind != "exact" or not own.observed.any() or not own.far:
-        return found
-    error = np.abs(np.subtract(found.value, ask(own.nudged(own)).value))
-    if not (error > SHOWS * np.maximum(np.abs(found.value), least)).any():
-        return found
+    if answer.kind != "exact" or not evidence.observed.any() or not evidence.is_far:
+        return answer
+    error = np.abs(np.subtract(answer.value, recompute(evidence.nudged(evidence)).value))
+    if not (error > MIN_REPORTED_ERROR * np.maximum(np.abs(answer.value), floor)).any():
+        return answer
     error = error if np.ndim(error) else float(error)
-    return replace(found, stderr=error, kind="estimate", method=HOW)
+    return replace(answer, stderr=error, kind="estimate", method=ROUNDING_METHOD)

@@ -1,4 +1,4 @@
-"""Tables over levels: of probabilities, and of whatever is asked under each level of a name."""
+"""Tables over levels: of probabilities, and of any query under each level of some names."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -6,90 +6,101 @@ from dataclasses import replace
 
 import numpy as np
 
-from pofx.ask.error_propagation import stacked
-from pofx.ask.evidence import Given, check_levels, each_level
+from pofx.ask.binding import BoundName, check_tabulable
+from pofx.ask.error_propagation import stack_answers
+from pofx.ask.errors import error_at, errors_at
+from pofx.ask.evidence import Evidence
 from pofx.ask.moments import summary
 from pofx.ask.question import Question
 from pofx.ask.results import Mode, Moments, Summary, Table
-from pofx.ask.rounding import settled
+from pofx.ask.rounding import with_evidence_rounding
 from pofx.core.answer import Answer
-from pofx.notation.terms import Name
 from pofx.queries import event_marginals
 
-MOST = 1000
-"""The most joint levels under which a question is asked again and again."""
 
+def level_probabilities(
+    question: Question, names: Sequence[BoundName], evidence: Evidence
+) -> Answer:
+    """p(names | evidence) of all joint levels: an array with one axis per name, in their order."""
+    texts = [name.text for name in names]
+    target_mask = evidence.mask(texts)
 
-def probabilities(question: Question, own: Given, names: Sequence[Name]) -> Answer:
-    """p(names | given) of all joint levels, an array of one axis a name in the names' order."""
-    words = [name.text for name in names]
-    asked = own.mask(words)
-
-    def with_draws(draws: int, own: Given = own) -> Answer:
-        found = event_marginals.levels(
-            question.key(2), own.model, own.columns, asked, own.inside, draws
+    def estimate(draws: int, evidence: Evidence = evidence) -> Answer:
+        levels = event_marginals.level_probabilities(
+            question.key(2),
+            evidence.model,
+            evidence.columns,
+            target_mask,
+            evidence.event_of_model,
+            draws,
         )
-        if found is None:
-            raise question.wrong(names[0], "too many joint levels to tell them all; ask for fewer")
-        return found
+        if levels is None:
+            raise error_at(names[0], "too many joint levels for one table; ask for fewer")
+        return levels
 
-    with question.blamed_on(own.sets[0] if own.sets else names[0]):
-        found = question.estimated(with_draws)
-        found = settled(found, own, lambda near: with_draws(1, near), 1.0)
-    check_levels(question, own, names)
-    order = np.argsort(np.argsort([own.place(word) for word in words]))
-    axes = [
-        np.transpose(a, order) if np.ndim(a) else a for a in (found.value, found.stderr, found.log)
-    ]
-    return replace(found, value=axes[0], stderr=axes[1], log=axes[2], question=question.label)
+    with errors_at(evidence.set_terms[0].name if evidence.set_terms else names[0]):
+        answer = question.to_precision(estimate)
+        answer = with_evidence_rounding(answer, evidence, lambda nudged: estimate(1, nudged), 1.0)
+    evidence.warn_if_levels_unreliable(names)
+    order = np.argsort(np.argsort([evidence.index(text) for text in texts]))
+    value, stderr, log = (
+        np.transpose(a, order) if np.ndim(a) else a
+        for a in (answer.value, answer.stderr, answer.log)
+    )
+    return replace(answer, value=value, stderr=stderr, log=log, question=question.label)
 
 
-def table(
-    question: Question, own: Given, names: Sequence[Name], columns: Mapping[str, Answer]
+def make_table(
+    question: Question, names: Sequence[BoundName], columns: Mapping[str, Answer]
 ) -> Table:
-    """A table whose lines are the joint levels of the names."""
-    words = tuple(name.text for name in names)
-    levels = tuple(own.p.schema.variable(word).levels for word in words)
-    return Table(question.label, words, levels, columns)
+    """A table whose rows are the joint levels of the names."""
+    texts = tuple(name.text for name in names)
+    return Table(question.label, texts, _levels(names), columns)
 
 
-def with_number(question: Question, own: Given, names: Sequence[Name], number: Name) -> Table:
-    """p(names, number | given): of the number its mean, deviation and median under each level."""
-
-    def columns(inner: Given) -> Table | Summary:
-        return summary(question, inner, number, (0.5,))
-
-    under = for_each(question, own, names, columns)
-    own_column = {"p": probabilities(question, own, names)}
-    return table(question, own, names, {**own_column, **under.columns})
-
-
-def for_each(
-    question: Question, own: Given, names: Sequence[Name], ask: Callable[[Given], object]
+def tabulate_with_number(
+    question: Question, names: Sequence[BoundName], number: BoundName, evidence: Evidence
 ) -> Table:
-    """What `ask` answers under each joint level of the names; NaN under an impossible one."""
-    variables = [question.variable(own.p, name) for name in names]
-    for name, variable in zip(names, variables):
-        if not variable.discrete:
-            raise question.wrong(name, f"{name.text!r} is a number; give it a value or a range")
-    many = math.prod(len(v.levels) for v in variables)
-    if many > MOST:
-        raise question.wrong(names[0], f"{many} joint levels; at most {MOST} are told one by one")
-    found = [
-        ask(inner) if inner.log_prob > -math.inf else None
-        for inner in each_level(question, own, names)
+    """p(names, number | evidence): the number's mean, deviation and median under each level."""
+
+    def summarise(inner: Evidence) -> Summary:
+        return summary(question, number, inner, (0.5,))
+
+    check_tabulable(names)
+    summaries = tabulate(question, evidence, names, summarise)
+    probabilities = level_probabilities(question, names, evidence)
+    return make_table(question, names, {"p": probabilities, **summaries.columns})
+
+
+def tabulate(
+    question: Question,
+    evidence: Evidence,
+    names: Sequence[BoundName],
+    answer: Callable[[Evidence], object],
+) -> Table:
+    """What `answer` returns under each joint level of the names; NaN under an impossible one."""
+    results = [
+        answer(inner) if inner.log_prob > -math.inf else None
+        for inner in evidence.at_each_level(names)
     ]
-    some = next(result for result in found if result is not None)
-    if isinstance(some, Mode | Moments) or not isinstance(some, Answer | Table | Summary):
-        raise question.wrong(names[0], f"{names[0].text!r} has no value; give it one")
-    lines = [{} if result is None else _columns(result) for result in found]
-    nothing = {k: Answer(np.full(np.shape(a.value), np.nan)) for k, a in _columns(some).items()}
-    shape = tuple(len(v.levels) for v in variables)
-    whole = {k: stacked([{**nothing, **line}[k] for line in lines], shape) for k in nothing}
-    if isinstance(some, Table):
-        words = (*(name.text for name in names), *some.names)
-        return Table(question.label, words, (*(v.levels for v in variables), *some.levels), whole)
-    return table(question, own, names, whole)
+    first = next(result for result in results if result is not None)
+    if isinstance(first, Mode | Moments) or not isinstance(first, Answer | Table | Summary):
+        raise error_at(names[0], f"{names[0].text!r} has no value; give it one")
+    rows = [{} if result is None else _columns(result) for result in results]
+    no_answer = {k: Answer(np.full(np.shape(a.value), np.nan)) for k, a in _columns(first).items()}
+    levels = _levels(names)
+    shape = tuple(map(len, levels))
+    columns = {
+        k: stack_answers([{**no_answer, **row}[k] for row in rows], shape) for k in no_answer
+    }
+    if isinstance(first, Table):
+        texts = (*(name.text for name in names), *first.names)
+        return Table(question.label, texts, (*levels, *first.levels), columns)
+    return make_table(question, names, columns)
+
+
+def _levels(names: Sequence[BoundName]) -> tuple[tuple[str | int | float | bool, ...], ...]:
+    return tuple(name.variable.levels for name in names)
 
 
 def _columns(result: object) -> Mapping[str, Answer]:

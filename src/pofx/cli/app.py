@@ -1,4 +1,4 @@
-"""The application that commands are registered with."""
+"""The typer application with which commands are registered."""
 
 from typing import Annotated
 

@@ -20,68 +20,79 @@ Unseen = Annotated[
     str, typer.Option(help="A level never seen, a number out of range: 'error', or 'missing'.")
 ]
 
-DEEPEST = 4
+MAX_DEPTH = 4
 """Lists and objects within one another that an option may hold."""
 
 
 def load(path: Path) -> Any:
+    """The distribution in a model file."""
     import pofx
 
     return pofx.load(path)
 
 
-def given_of(path: Path, given: list[str] | None) -> Any:
+def load_given(path: Path, given: list[str] | None) -> Any:
+    """The distribution in a model file given evidence, texts NAME=VALUE."""
     from pofx.table.encoding import parse_value
 
     p = load(path)
-    values = pairs("given", given)
+    values = read_pairs("given", given)
     return p.given({k: parse_value(p.schema.variable(k), v) for k, v in values.items()})
 
 
-def pairs(option: str, texts: list[str] | None, taken: Collection[str] = ()) -> dict[str, str]:
-    """NAME=VALUE of an option that may be repeated; the names `taken` mean something else."""
-    found: dict[str, str] = {}
+def read_pairs(
+    option: str, texts: list[str] | None, reserved: Collection[str] = ()
+) -> dict[str, str]:
+    """The values by name of an option that may be repeated.
+
+    Args:
+        option: its name, for error messages.
+        texts: NAME=VALUE each.
+        reserved: names that may not be used.
+    """
+    values: dict[str, str] = {}
     for text in texts or ():
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
             raise PofxError(f"--{option}: expected NAME=VALUE, got {text!r}")
-        if name.strip() in taken:
+        if name.strip() in reserved:
             raise PofxError(f"--{option}: expected another name, {name.strip()!r} is taken")
-        if name.strip() in found:
+        if name.strip() in values:
             raise PofxError(f"--{option}: {name.strip()!r} is given twice")
-        found[name.strip()] = value
-    return found
+        values[name.strip()] = value
+    return values
 
 
-def json_of(option: str, text: str) -> Any:
+def read_json(option: str, text: str) -> Any:
     """The JSON that an option holds, or its text if it is none."""
     try:
         value = json.loads(text)
     except json.JSONDecodeError:
         return text
-    except ValueError:  # Python reads no longer numbers
+    except ValueError:  # Python does not read longer numbers
         raise PofxError(
             f"--{option}: expected numbers of fewer digits, got {_brief(text)}"
         ) from None
     except RecursionError:
         raise _too_deep(option, text) from None
-    if _depth(value) > DEEPEST:
+    if _depth(value) > MAX_DEPTH:
         raise _too_deep(option, text)
     return value
 
 
 def _too_deep(option: str, text: str) -> PofxError:
-    return PofxError(f"--{option}: expected JSON at most {DEEPEST} deep, got {_brief(text)}")
+    return PofxError(f"--{option}: expected JSON at most {MAX_DEPTH} deep, got {_brief(text)}")
 
 
 def _depth(value: Any) -> int:
-    """How many lists and objects lie within one another, counted up to one beyond `DEEPEST`."""
-    level, depth = [value], 0
-    while depth <= DEEPEST:
-        inner = [one for one in level if isinstance(one, list | dict)]
-        if not inner:
+    """How many lists and objects lie within one another, counted up to MAX_DEPTH + 1."""
+    level = [value]
+    depth = 0
+    while depth <= MAX_DEPTH:
+        nested = [item for item in level if isinstance(item, list | dict)]
+        if not nested:
             break
-        level = [x for one in inner for x in (one.values() if isinstance(one, dict) else one)]
+        level = [x for item in nested for x in (item.values() if isinstance(item, dict) else item)]
         depth += 1
     return depth
 

@@ -1,4 +1,4 @@
-"""`pofx demo`: penguins with missing cells, then digits as images."""
+"""`pofx demo`: penguins with missing cells, then images of digits."""
 
 import time
 from pathlib import Path
@@ -8,7 +8,7 @@ from pofx.core.errors import PofxError
 
 
 def run(folder: Path) -> None:
-    """Both parts; pictures go to `folder`, their paths are printed."""
+    """Runs both parts, writes their pictures to `folder` and prints their paths."""
     from pofx.cli import digits, penguins
 
     try:
@@ -20,4 +20,4 @@ def run(folder: Path) -> None:
     heading("Pictures")
     for path in paths:
         print(path)
-    print(f"\nThe whole tour took {time.perf_counter() - began:.0f} s.")
+    print(f"\nThe tour took {time.perf_counter() - began:.0f} s.")

@@ -1,4 +1,4 @@
-"""Commands that learn a model and tell what was learned."""
+"""Commands that learn a model and show what was learned."""
 
 import inspect
 from pathlib import Path
@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 
 from pofx.cli.app import app
-from pofx.cli.arguments import ModelFile, Seed, Table, json_of, load, pairs
+from pofx.cli.arguments import ModelFile, Seed, Table, load, read_json, read_pairs
 from pofx.core.errors import PofxError
 from pofx.joint.fit_summary import FitSummary
 
 LEARNER_OPTIONS = {"restarts", "tolerance", "steps", "proposal"}
-"""Arguments of `pofx.fit` that have no option of their own here."""
+"""Arguments of `pofx.fit` that the command takes by --option."""
 
 
 @app.command()
@@ -31,15 +31,16 @@ def fit(
         typer.Option("--kind", "-k", metavar="COLUMN=KIND", help="Overrides a column's kind."),
     ] = None,
     weights: Annotated[str | None, typer.Option(help="The column that holds row weights.")] = None,
-    validation: Annotated[float, typer.Option(help="Share of rows held out to choose by.")] = 0.1,
+    validation: Annotated[float, typer.Option(help="Share of rows held out.")] = 0.1,
     budget: Annotated[
-        float, typer.Option(help="Seconds for comparing models where none is named.")
+        float, typer.Option(help="Seconds for comparing models if none is named.")
     ] = 60.0,
     epochs: Annotated[
         int, typer.Option(help="The most passes over the rows by batches or gradients.")
     ] = 0,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="Where training by gradients goes on if interrupted.")
+        Path | None,
+        typer.Option(help="A file to continue interrupted training from."),
     ] = None,
     seed: Seed = 0,
 ) -> None:
@@ -48,14 +49,15 @@ def fit(
     from pofx.cli.output import print_error
     from pofx.table.frames.files import read
 
-    kinds = pairs("kind", kind)
+    kinds = read_pairs("kind", kind)
     data = read(table, kinds)
     if not output.parent.is_dir():
         raise PofxError(f"{output}: cannot be written: no folder {output.parent}")
-    options = {name: json_of("option", text) for name, text in pairs("option", option).items()}
+    texts = read_pairs("option", option)
+    options = {name: read_json("option", text) for name, text in texts.items()}
     arguments = set(inspect.signature(pofx.fit).parameters) - LEARNER_OPTIONS
-    if taken := sorted(arguments & set(options)):
-        raise PofxError(f"--option: {taken[0]!r} is no option of a model; see `pofx fit --help`")
+    if reserved := sorted(arguments & set(options)):
+        raise PofxError(f"--option: {reserved[0]!r} is no option of a model; see `pofx fit --help`")
     p = pofx.fit(
         data,
         model,
@@ -70,14 +72,14 @@ def fit(
     )
     p.save(output)
     print(p.schema)
-    # What was warned of has been said by now.
-    told = FitSummary({k: v for k, v in p.fit_info.items() if k != "warnings"})
-    print_error(str(told), f"saved to {output}")
+    # Warnings have been printed already.
+    summary = FitSummary({k: v for k, v in p.fit_info.items() if k != "warnings"})
+    print_error(str(summary), f"saved to {output}")
 
 
 @app.command()
 def info(model: ModelFile) -> None:
-    """What a model file holds: schema, model, and how it was learned."""
+    """Show what a model file holds: schema, model, and how it was learned."""
     p = load(model)
     print(p)
     print()
@@ -91,14 +93,14 @@ def report(
     model: ModelFile,
     output: Annotated[Path, typer.Option("--output", "-o", help="The .html file to write.")],
     data: Annotated[
-        Path | None, typer.Option(help="A table to judge it by, best of rows held out.")
+        Path | None, typer.Option(help="A table to compare it with, best of rows held out.")
     ] = None,
     target: Annotated[
         str | None, typer.Option("--target", "-t", help="A column of levels to be predicted.")
     ] = None,
     seed: Seed = 0,
 ) -> None:
-    """Write a page that stands alone: what was learned, how well, and the rows it least expects."""
+    """Write a self-contained page: what was learned, how well, and the rows least expected."""
     import pofx
     from pofx.table.frames.files import read
 
@@ -110,20 +112,20 @@ def report(
 
 @app.command()
 def models(
-    table: Annotated[bool, typer.Option(help="What each promises, in Markdown.")] = False,
+    table: Annotated[bool, typer.Option(help="The properties of each, in Markdown.")] = False,
 ) -> None:
-    """The models that `pofx fit --model` knows, with their options."""
-    from pofx.cli.output import taxonomy
+    """List the models of `pofx fit --model`, with their options."""
+    from pofx.cli.output import models_text
     from pofx.fitting.model_table import markdown
 
-    print(markdown() if table else taxonomy())
+    print(markdown() if table else models_text())
 
 
 @app.command()
 def demo(
-    folder: Annotated[Path, typer.Argument(help="Where pictures go.")] = Path("demo"),
+    folder: Annotated[Path, typer.Argument(help="The folder for pictures.")] = Path("demo"),
 ) -> None:
-    """Penguins with missing cells, then digits as images: the whole tour in a minute."""
+    """Show pofx on penguins with missing cells and on images of digits, in a minute."""
     from pofx.cli.demo import run
 
     run(folder)

@@ -1,4 +1,4 @@
-"""The command line: each command reads, asks a `Joint`, and prints."""
+"""The entry point of the command line: runs a command and prints its errors."""
 
 import codecs
 import io
@@ -15,81 +15,87 @@ from pofx.core.errors import PofxError, PofxWarning
 from pofx.core.escaping import escaped
 from pofx.notation.errors import NotationError
 
-LINE = 600
+MAX_MESSAGE_LENGTH = 600
 """Characters of the longest message."""
-SPELLED = {"±": "+-", "…": "...", "∞": "inf", "√": "sqrt "}
-"""What an encoding without these signs is given."""
+ASCII_SPELLINGS = {"±": "+-", "…": "...", "∞": "inf", "√": "sqrt "}
+"""What is printed if an encoding lacks these signs."""
 UsageError: Any = typer.BadParameter.__mro__[1]
-"""What the parser of arguments raises: in `click`, or in typer's own copy of it."""
+"""The errors of the parser of arguments, from `click` or from its copy in typer."""
 
 
 def main() -> None:
     """Runs the command line; a mistake is one line on standard error and exit code 2."""
     for stream in (sys.stdout, sys.stderr):
-        _write_anything(stream)
+        _spell_unknown_signs(stream)
     with warnings.catch_warnings():
         warnings.showwarning = _warn
         try:
             code = app(standalone_mode=False)
             sys.stdout.flush()
         except NotationError as error:
-            code = _point(error)
+            code = _print_notation_error(error)
         except PofxError as error:
-            code = _say(error)
+            code = _print_error(error)
         except UsageError as error:
             if type(error).__name__ == "NoArgsIsHelpError":
                 error.show()  # the help, which is many lines
                 sys.exit(2)
-            code = _say(error.format_message())
+            code = _print_error(error.format_message())
         except (KeyboardInterrupt, typer.Abort):
             code = 130
         except (MemoryError, RuntimeError) as error:
-            # XLA tells of memory that it cannot have by a RuntimeError of this beginning.
+            # XLA reports a lack of memory by a RuntimeError that begins like this.
             if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
                 raise
             reason = str(error).removeprefix("RESOURCE_EXHAUSTED: ").splitlines()[0]
-            code = _say(f"not enough memory for this model or table ({reason}); try smaller ones")
+            code = _print_error(
+                f"not enough memory for this model or table ({reason}); try smaller ones"
+            )
         except OSError as error:
-            # A full disk, or a reader that has left, as `head` does: Python shall not try again.
+            # A full disk, or a reader such as `head` that has closed: Python should not try again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            left = isinstance(error, BrokenPipeError)
-            code = 0 if left else _say(f"cannot write or read: {error.strerror or error}")
+            closed = isinstance(error, BrokenPipeError)
+            code = 0 if closed else _print_error(f"cannot write or read: {error.strerror or error}")
     sys.exit(code or 0)
 
 
-def _write_anything(stream: Any) -> None:
-    """Has a stream of another encoding than UTF-8 spell what it lacks, rather than fail."""
+def _spell_unknown_signs(stream: Any) -> None:
+    """Makes a stream spell out signs that its encoding lacks, instead of failing."""
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="spelled")
 
 
-def _spelled(error: UnicodeError) -> tuple[str | bytes, int]:
+def _spell(error: UnicodeError) -> tuple[str | bytes, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     missing = error.object[error.start : error.end]
-    return "".join(SPELLED.get(c, ascii(c)[1:-1]) for c in missing), error.end
+    return "".join(ASCII_SPELLINGS.get(c, ascii(c)[1:-1]) for c in missing), error.end
 
 
-codecs.register_error("spelled", _spelled)
+codecs.register_error("spelled", _spell)
 
 
-def _say(message: object) -> int:
-    """One line on standard error; the exit code of a mistake."""
+def _print_error(message: object) -> int:
+    """Prints one line to standard error; returns the exit code of a mistake."""
     text = " ".join(str(message).splitlines())
-    # Text of a file may hold what a terminal would obey.
+    # Text of a file may hold codes that control a terminal.
     text = escaped(text)
-    print("pofx:", text if len(text) <= LINE else f"{text[:LINE]} ...", file=sys.stderr)
+    print(
+        "pofx:",
+        text if len(text) <= MAX_MESSAGE_LENGTH else f"{text[:MAX_MESSAGE_LENGTH]} ...",
+        file=sys.stderr,
+    )
     return 2
 
 
-def _point(error: NotationError) -> int:
-    """The mistake in a question on one line, then the question with a caret under the place."""
-    message, *picture = str(error).splitlines()
-    _say(message)
-    print(*picture, sep="\n", file=sys.stderr)
+def _print_notation_error(error: NotationError) -> int:
+    """Prints the error, then the question with a caret under the place; returns the exit code."""
+    message, *caret_lines = str(error).splitlines()
+    _print_error(message)
+    print(*caret_lines, sep="\n", file=sys.stderr)
     return 2
 
 
-def _warn(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+def _warn(message: Warning | str, category: type[Warning], *place: Any, **options: Any) -> None:
     if issubclass(category, PofxWarning):
-        _say(f"warning: {message}")
+        _print_error(f"warning: {message}")

@@ -1,4 +1,4 @@
-"""What the command line prints: tables for eyes on a terminal, plain CSV for pipes."""
+"""Output of the command line: readable tables on a terminal, plain CSV into a pipe."""
 
 import inspect
 import sys
@@ -15,45 +15,45 @@ from pofx.core.printing import number_text
 from pofx.core.registry import discover
 from pofx.table.frames.files import write
 
-SHOWN = 40
-"""Rows of a table that a terminal is shown."""
-WIDTH = 120
-"""Characters in a line where no terminal says how many it has."""
+MAX_ROWS = 40
+"""Rows of a table that are shown on a terminal."""
+DEFAULT_WIDTH = 120
+"""Characters per line if there is no terminal."""
 
 
-def table(data: Any, output: Path | None) -> None:
-    """Writes data to a file, as CSV to a pipe, or drawn to a terminal."""
+def print_table(data: Any, output: Path | None) -> None:
+    """Writes data to a file, as CSV into a pipe, or as a readable table on a terminal."""
     if output is None and sys.stdout.isatty():
-        draw(data)
+        show_tables(data)
     else:
         write(data, output)
 
 
-def draw(*tables: Any) -> None:
-    """Draws the rows of tables of the same columns, one below the other."""
+def show_tables(*tables: Any) -> None:
+    """Prints the rows of tables of the same columns as one readable table."""
     from rich.console import Console
     from rich.table import Table
 
     from pofx.table.frames.reading import read_frame
 
     frames = [read_frame(data) for data in tables]
-    drawn = Table(box=None, header_style="bold")
+    grid = Table(box=None, header_style="bold")
     for name, cells in frames[0].cells.items():
-        drawn.add_column(escaped(name), justify="left" if cells.levels is not None else "right")
+        grid.add_column(escaped(name), justify="left" if cells.levels is not None else "right")
     for frame in frames:
         spreads = {name: _spread(cells) for name, cells in frame.cells.items()}
-        for row in range(min(frame.rows, SHOWN)):
-            drawn.add_row(*(_cell(cells, row, spreads[n]) for n, cells in frame.cells.items()))
+        for row in range(min(frame.rows, MAX_ROWS)):
+            grid.add_row(*(_cell(cells, row, spreads[n]) for n, cells in frame.cells.items()))
     terminal = sys.stdout.isatty()
-    # Brackets and colons in data are no markup.
-    Console(width=None if terminal else WIDTH, markup=False, emoji=False).print(drawn)
-    if frames[0].rows > SHOWN:
-        print(f"... {frames[0].rows - SHOWN} more rows; --output FILE or a pipe takes them all")
+    # Brackets and colons in data are not markup.
+    Console(width=None if terminal else DEFAULT_WIDTH, markup=False, emoji=False).print(grid)
+    if frames[0].rows > MAX_ROWS:
+        print(f"... {frames[0].rows - MAX_ROWS} more rows; --output FILE or a pipe takes them all")
 
 
 def _spread(cells: Any) -> float:
-    """On which scale the numbers of a column differ."""
-    known = cells.values[:SHOWN] if cells.levels is None and cells.values.ndim == 1 else []
+    """The standard deviation of the numbers of a column that are shown."""
+    known = cells.values[:MAX_ROWS] if cells.levels is None and cells.values.ndim == 1 else []
     known = np.asarray(known, np.float64)
     known = known[np.isfinite(known)]
     return float(known.std()) if known.size else 0.0
@@ -74,8 +74,8 @@ def _cell(cells: Any, row: int, spread: float) -> str:
     return number_text(value, spread=spread)
 
 
-def taxonomy() -> str:
-    """The models that can be fitted, each with its sentence, column kinds and options."""
+def models_text() -> str:
+    """The models that can be fitted, each with the first sentence of its docstring and options."""
     blocks = []
     for name, cls in discover("pofx.models", AbstractLearnable).items():
         parameters = inspect.signature(cls.from_data).parameters.values()
@@ -88,20 +88,20 @@ def taxonomy() -> str:
 
 
 def print_error(*lines: str) -> None:
-    """Prints what is not data to standard error, out of the way of pipes."""
+    """Prints lines that are not data to standard error, so that pipes do not get them."""
     for line in lines:
         if line:
             print(line, file=sys.stderr)
 
 
 def heading(text: str) -> None:
-    """A line over what follows."""
+    """Prints a heading."""
     print(f"\n\033[1m{text}\033[0m\n" if sys.stdout.isatty() else f"\n{text}\n{'-' * len(text)}\n")
 
 
-def timed(what: str, work: Callable[[], Any]) -> Any:
-    """The result of some work, and a line on how long it took."""
+def timed(label: str, work: Callable[[], Any]) -> Any:
+    """The result of `work()`; prints how long it took."""
     began = time.perf_counter()
     result = work()
-    print(f"{what}: {time.perf_counter() - began:.1f} s, compilation included")
+    print(f"{label}: {time.perf_counter() - began:.1f} s, compilation included")
     return result

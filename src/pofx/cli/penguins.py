@@ -1,4 +1,4 @@
-"""The first half of the tour: a table of mixed types with missing cells."""
+"""The first part of the demo: a table of mixed types with missing cells."""
 
 from pathlib import Path
 from typing import Any
@@ -7,9 +7,9 @@ import numpy as np
 
 import pofx
 from pofx import plot
-from pofx.cli.output import draw, heading, timed
-from pofx.core.answer import mean_over_rows
+from pofx.cli.output import heading, show_tables, timed
 from pofx.core.errors import PofxError
+from pofx.core.row_means import mean_over_rows
 from pofx.report.pictures import write_picture
 
 NUMBERS = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g")
@@ -21,62 +21,60 @@ QUESTIONS = (
     "I(species; bill_length_mm | sex)",
     "KL(p(bill_length_mm | species = Adelie) || p(bill_length_mm | species = Gentoo))",
 )
-PAIRED = ("species", "island", "sex", *NUMBERS)
+PAIRED_COLUMNS = ("species", "island", "sex", *NUMBERS)
 
 
 def run(folder: Path) -> list[Path]:
-    """Learns p(penguin), asks it, and draws what it answers."""
+    """Learns p(penguin), prints answers to questions, and returns the pictures."""
     try:
         from palmerpenguins import load_penguins
     except ImportError:
         raise PofxError("the demo needs the penguins: pip install 'pofx[demo]'") from None
     data = load_penguins()
     heading("1. Palmer penguins: 344 rows, mixed types, missing cells")
-    held = np.random.default_rng(0).random(len(data)) < 0.2
-    train, test = data[~held], data[held]
+    held_out = np.random.default_rng(0).random(len(data)) < 0.2
+    train, test = data[~held_out], data[held_out]
     p = timed("fit", lambda: pofx.fit(train, budget=20))
     base = pofx.fit(train, "independent", schema=p.schema)
     print(f"{p.report()}\n\n{p.schema}")
-    _held_out(p, base, test)
-    _questions(p, test)
-    return [_picture(folder, p, data)]
+    _compare_on_held_out(p, base, test)
+    _ask_questions(p, test)
+    return [_draw_picture(folder, p, data)]
 
 
-def _held_out(p: Any, base: Any, test: Any) -> None:
-    heading(f"Held-out log-likelihood, {len(test)} penguins never seen")
+def _compare_on_held_out(p: Any, base: Any, test: Any) -> None:
+    heading(f"Held-out log-likelihood, {len(test)} penguins")
     for name, model in (("p", p), ("independent columns", base)):
         print(f"{name:>20}: {mean_over_rows(model.log_prob(test))}")
     print(f"{'paired difference':>20}: {pofx.compare(p, base, test)}")
 
 
-def _questions(p: Any, test: Any) -> None:
-    heading("Three penguins that never were")
-    draw(p.sample(3, seed=1))
-    hole = test[test.sex.isna()].head(1)
-    heading("A penguin with a missing cell, and three ways it may have been")
-    draw(hole)
-    draw(*p.impute(hole, draws=3))
+def _ask_questions(p: Any, test: Any) -> None:
+    heading("Three new penguins")
+    show_tables(p.sample(3, seed=1))
+    incomplete = test[test.sex.isna()].head(1)
+    heading("A penguin with a missing cell, and three imputations")
+    show_tables(incomplete)
+    show_tables(*p.impute(incomplete, draws=3))
     bird = test.dropna().head(1).copy()
-    heading("P(species) as cells vanish")
-    for gone in ((), ("island",), ("island", "bill_length_mm", "flipper_length_mm")):
-        bird.loc[:, list(gone)] = np.nan
+    heading("P(species) with fewer and fewer cells")
+    for removed in ((), ("island",), ("island", "bill_length_mm", "flipper_length_mm")):
+        bird.loc[:, list(removed)] = np.nan
         posterior = p.predict_proba(bird, "species").iloc[0]
-        missing = f"without {', '.join(gone)}" if gone else "every cell"
-        told = "  ".join(f"{level} {share:.3f}" for level, share in posterior.items())
-        print(f"{missing:<52} {told}")
+        missing = f"without {', '.join(removed)}" if removed else "every cell"
+        probabilities = "  ".join(f"{level} {share:.3f}" for level, share in posterior.items())
+        print(f"{missing:<52} {probabilities}")
     heading("Questions in the notation of textbooks")
     for text in QUESTIONS:
         print(p.ask(text))
-    heading(
-        "Decisions, refused where they would cost more than 0.1 mistakes, or the row is strange"
-    )
+    heading("Decisions, rejected if they cost more than 0.1 mistakes or the row is an outlier")
     giant = test.dropna().head(1).assign(body_mass_g=12000)
-    for name, rows in ((f"{len(test)} never seen", test), ("a giant of 12 kg", giant)):
+    for name, rows in ((f"{len(test)} held out", test), ("a giant of 12 kg", giant)):
         print(f"{name:>20}: {p.decide(rows, 'species', reject_cost=0.1)}")
 
 
-def _picture(folder: Path, p: Any, data: Any) -> Path:
-    drawn, axes = plot.figure(1, 3, size=(4.2, 3.9))
+def _draw_picture(folder: Path, p: Any, data: Any) -> Path:
+    figure, axes = plot.figure(1, 3, size=(4.2, 3.9))
     levels = list(p.schema.variable("species").levels)
     known = data.dropna()
     for ax, rows, title in (
@@ -87,8 +85,10 @@ def _picture(folder: Path, p: Any, data: Any) -> Path:
         ax.set(xlim=(30, 61), ylim=(168, 236), title=title)
         ax.set(xlabel="bill length (mm)", ylabel="flipper length (mm)")
     axes[0, 0].legend(frameon=False, fontsize=8, loc="upper left")
-    values = p.mutual_informations(*PAIRED).value
-    names = [name.removesuffix("_mm").removesuffix("_g").replace("_", " ") for name in PAIRED]
+    values = p.mutual_informations(*PAIRED_COLUMNS).value
+    names = [
+        name.removesuffix("_mm").removesuffix("_g").replace("_", " ") for name in PAIRED_COLUMNS
+    ]
     plot.matrix(axes[0, 2], values, names, "nats")
     axes[0, 2].set_title("mutual information")
-    return write_picture(drawn, folder / "penguins.png")
+    return write_picture(figure, folder / "penguins.png")

@@ -1,4 +1,4 @@
-"""Commands that put questions to a model."""
+"""Commands that ask a model."""
 
 import inspect
 from pathlib import Path
@@ -14,10 +14,10 @@ from pofx.cli.arguments import (
     Seed,
     Table,
     Unseen,
-    given_of,
-    json_of,
     load,
-    pairs,
+    load_given,
+    read_json,
+    read_pairs,
 )
 from pofx.core.errors import PofxError
 from pofx.core.result import AbstractResult
@@ -35,22 +35,23 @@ def ask(
     ] = None,
     unit: Annotated[str, typer.Option(help="Of information: 'nats' or 'bits'.")] = "nats",
     stderr: Annotated[
-        float | None, typer.Option(help="The standard error that an estimate shall reach.")
+        float | None, typer.Option(help="The standard error that an estimate should reach.")
     ] = None,
     seed: Seed = 0,
 ) -> None:
     """Answer questions in the notation of textbooks (see docs/notation.md)."""
-    from pofx.cli.output import table as show_table
+    from pofx.cli.output import print_table
 
     p = load(model)
-    taken = {"p", *inspect.signature(p.ask).parameters}
-    others = {name: load(Path(path)) for name, path in pairs("with", beside, taken).items()}
+    reserved = {"p", *inspect.signature(p.ask).parameters}
+    paths = read_pairs("with", beside, reserved)
+    others = {name: load(Path(path)) for name, path in paths.items()}
     for question in questions:
-        found = p.ask(question, unit=unit, stderr=stderr, seed=seed, **others)
-        if isinstance(found, AbstractResult):
-            print(found)
+        answer = p.ask(question, unit=unit, stderr=stderr, seed=seed, **others)
+        if isinstance(answer, AbstractResult):
+            print(answer)
         else:
-            show_table(found, None)  # draws
+            print_table(answer, None)  # draws
 
 
 @app.command()
@@ -74,21 +75,20 @@ def predict(
     output: Out = None,
 ) -> None:
     """Choose the action of least expected cost for each row, or reject it and say why."""
-    from pofx.cli.output import print_error
-    from pofx.cli.output import table as show_table
+    from pofx.cli.output import print_error, print_table
     from pofx.table.frames.files import read
 
     p = load(model)
     decisions = p.decide(
         read(table, p.schema),
         target,
-        cost=None if cost is None else json_of("cost", cost),
+        cost=None if cost is None else read_json("cost", cost),
         reject_cost=reject_cost,
         outlier_level=outlier_level,
         unseen=cast(Any, unseen),
         seed=seed,
     )
-    show_table(decisions.columns(), output)
+    print_table(decisions.columns(), output)
     print_error(str(decisions))
 
 
@@ -101,9 +101,9 @@ def sample(
     output: Out = None,
 ) -> None:
     """Draw new rows, given evidence or none."""
-    from pofx.cli.output import table
+    from pofx.cli.output import print_table
 
-    table(given_of(model, given).sample(n, seed=seed), output)
+    print_table(load_given(model, given).sample(n, seed=seed), output)
 
 
 @app.command()
@@ -114,16 +114,15 @@ def score(
     unseen: Unseen = "error",
     output: Out = None,
 ) -> None:
-    """Log-probability of each row in nats, missing cells integrated out."""
-    from pofx.cli.output import print_error
-    from pofx.cli.output import table as show_table
-    from pofx.core.answer import mean_over_rows
+    """Print the log-probability of each row in nats, missing cells integrated out."""
+    from pofx.cli.output import print_error, print_table
+    from pofx.core.row_means import mean_over_rows
     from pofx.table.frames.files import read
 
-    p = given_of(model, given)
+    p = load_given(model, given)
     answer = p.log_prob(read(table, p.schema), unseen=cast(Any, unseen))
-    show_table({"log_prob": answer.value}, output)
-    print_error(f"mean log-probability of a row: {mean_over_rows(answer)}")
+    print_table({"log_prob": answer.value}, output)
+    print_error(f"mean log-probability per row: {mean_over_rows(answer)}")
 
 
 @app.command()
@@ -131,51 +130,52 @@ def impute(
     model: ModelFile,
     table: Table,
     draws: Annotated[
-        int | None, typer.Option(help="Draw so many whole tables, instead of one best guess.")
+        int | None, typer.Option(help="Draw so many tables, instead of one best guess.")
     ] = None,
     unseen: Unseen = "missing",
     seed: Seed = 0,
     output: Out = None,
 ) -> None:
     """Fill the missing cells of a table."""
-    from pofx.cli.output import table as show_table
-    from pofx.table.frames.files import respell_as_in_file, is_text, read
+    from pofx.cli.output import print_table
+    from pofx.table.frames.files import is_text, read, respell_as_in_file
 
     p = load(model)
     data = read(table, p.schema)
-    filled = p.impute(data, draws=draws, unseen=cast(Any, unseen), seed=seed)
+    imputed = p.impute(data, draws=draws, unseen=cast(Any, unseen), seed=seed)
 
-    def show(one: Any, name: Path | None) -> None:
-        words = name is None or is_text(name)
-        show_table(respell_as_in_file(table, data, one) if words else one, name)
+    def write(result: Any, path: Path | None) -> None:
+        as_text = path is None or is_text(path)
+        print_table(respell_as_in_file(table, data, result) if as_text else result, path)
 
     if draws is None:
-        show(filled, output)
+        write(imputed, output)
         return
     if output is None:
         raise PofxError(
             "--output: expected a file name for --draws; each table is numbered after it"
         )
     ending = "".join(output.suffixes[-2:]) if output.suffix == ".gz" else output.suffix
-    for i, one in enumerate(filled, 1):
-        name = output.with_name(f"{output.name.removesuffix(ending)}.{i}{ending}")
-        show(one, name)
-        print(name)
+    for i, result in enumerate(imputed, 1):
+        path = output.with_name(f"{output.name.removesuffix(ending)}.{i}{ending}")
+        write(result, path)
+        print(path)
 
 
 @app.command()
 def plot(
     model: ModelFile,
     picture: Annotated[
-        str, typer.Argument(help="marginal, joint, information, evidence, images, learning, ...")
+        str,
+        typer.Argument(help="marginal, pair, information, evidence, images, ..."),
     ],
     names: Annotated[list[str] | None, typer.Argument(help="The columns it shows.")] = None,
     *,
     output: Annotated[Path, typer.Option("--output", "-o", help="A .png, .pdf or .svg file.")],
-    data: Annotated[Path | None, typer.Option(help="A table to show beside the model.")] = None,
+    data: Annotated[Path | None, typer.Option(help="A table to compare with the model.")] = None,
     given: Given = None,
     target: Annotated[str | None, typer.Option("--target", "-t", help="A column.")] = None,
-    at: Annotated[list[str] | None, typer.Option(help="Values to cut `joint` at.")] = None,
+    at: Annotated[list[str] | None, typer.Option(help="Values at which `pair` is sliced.")] = None,
     unit: Annotated[str | None, typer.Option(help="'nats' or 'bits'.")] = None,
     seed: Seed = 0,
 ) -> None:
@@ -188,7 +188,7 @@ def plot(
         names or [],
         output=output,
         data=data,
-        given=pairs("given", given),
+        given=read_pairs("given", given),
         target=target,
         at=at or [],
         unit=unit,

@@ -1,1 +1,1 @@
-"""Abstract classes, answers, variables, errors, rows, and the registry of exact rules."""
+"""Abstract classes of models and families, answers, errors, rows, and rules in closed form."""

@@ -219,7 +219,7 @@ class AbstractStepwiseEMModel(AbstractEMModel):
 
     @abstractmethod
     def stepwise_update(
-        self, statistics: Statistics, carried: Any, rate: Float[Array, ""]
+        self, statistics: Statistics, carry: Any, rate: Float[Array, ""]
     ) -> tuple["AbstractStepwiseEMModel", Any]:
         """The model after one more step, and the state for the next step."""
 

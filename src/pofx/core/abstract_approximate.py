@@ -175,10 +175,10 @@ class AbstractImportanceSampled(AbstractQueryable):
 
     def is_known(self, observed: Mask) -> Bool[Array, ""]:
         """Whether log p(x_O) is one number that needs no draw."""
-        known = observed.all() & isinstance(self.model, AbstractPointwise)
+        is_known = observed.all() & isinstance(self.model, AbstractPointwise)
         if isinstance(self.model, AbstractDirectConditionals) and not self.model.is_lower_bound:
-            known |= self.model.draws_exactly(observed)
-        return known
+            is_known |= self.model.draws_exactly(observed)
+        return is_known
 
     @abstractmethod
     def weighted_completion(
@@ -201,8 +201,9 @@ def importance_weighted(
     completed = proposal.sample(key, x, observed)
     log_joint = log_p(completed)
     # A row that is impossible for the model may be so for the proposal: -inf + inf would be NaN.
+    possible = log_joint > -jnp.inf
     log_weight = log_joint - log_proposal(proposal, completed, observed)
-    return completed, jnp.where(log_joint > -jnp.inf, log_weight, log_joint)
+    return completed, jnp.where(possible, log_weight, log_joint)
 
 
 def log_proposal(proposal: AbstractTractable, completed: Row, observed: Mask) -> Float[Array, ""]:

@@ -1,4 +1,4 @@
-"""Answers: a number, and how far to trust it."""
+"""The answer to a question: a number, its kind and its standard error."""
 
 import math
 import operator
@@ -14,19 +14,19 @@ from pofx.core.escaping import escaped
 from pofx.core.printing import array_text, number_text
 from pofx.core.result import AbstractResult
 from pofx.core.unrepresentable import (
-    is_beyond_floats,
     exp_or_inf,
+    is_beyond_floats,
+    log_multiple,
+    log_sum,
     lost_digits,
-    multiplied,
     power_of_ten,
-    summed,
-    unheld,
+    unrepresentable_error,
 )
 
 AnswerKind = Literal["exact", "lower bound", "upper bound", "estimate"]
 
-MAX_CELLS = 8
-"""Numbers of an array that are printed one by one if a float does not hold all of them."""
+MAX_PRINTED_NUMBERS = 8
+"""Numbers of an array that are printed one by one if floats do not hold all of them."""
 
 _FLIPPED: dict[AnswerKind, AnswerKind] = {
     "lower bound": "upper bound",
@@ -36,26 +36,26 @@ _FLIPPED: dict[AnswerKind, AnswerKind] = {
 
 @dataclass(frozen=True, eq=False)
 class Answer(AbstractResult):
-    """A number, or an array of them, with its kind and the standard error of its sampling.
+    """A number, or an array of numbers, with its kind and the standard error of its sampling.
 
-    Sums, differences, multiples and comparisons behave as those of the value. They carry the kind
-    and the error along: independent errors add in quadrature, and the difference of two lower
-    bounds is an estimate of unknown error, because it is no bound. Other functions of numpy raise
-    PofxError, because they would drop both: take `float(answer)` or `answer.value` for the number.
+    Sums, differences, multiples and comparisons work as for the value, and keep the kind and the
+    error: independent errors add in quadrature, and the difference of two lower bounds is an
+    estimate of unknown error, because it is no bound. Other numpy functions raise PofxError,
+    because they would drop both. `float(answer)` and `answer.value` give the number alone.
 
     Args:
         value: a float, or an array.
-        stderr: the standard error of the Monte Carlo draws behind it, never that of the fit.
+        stderr: the standard error of its Monte Carlo draws; it does not include that of the fit.
         kind: "exact", "lower bound", "upper bound" or "estimate".
-        draws: the number of draws behind it.
+        draws: the number of Monte Carlo draws.
         method: how it was computed, in a few words.
         unit: "nats", "bits" or a unit of the data.
-        question: what it answers.
-        shared_stderr: the part of the error that all entries of an array share, which averaging
-            over them does not lessen.
-        spread: the scale on which such values differ; exact ones are printed to its digits.
-        log: the natural logarithm of a probability or density that a float may not hold. Sums,
-            multiples and comparisons go by it, or raise PofxError if they cannot.
+        question: the question that it answers.
+        shared_stderr: the part of the error that all entries of an array share. The mean over
+            them has at least this error.
+        spread: the scale on which such values differ; exact values are printed to its digits.
+        log: the natural logarithm of a probability or density that a float may not hold. Then
+            sums, multiples and comparisons use it, or raise PofxError if they cannot.
 
     >>> a = Answer(0.5, unit="nats", question="H(sex)")
     >>> b = Answer(0.2, 0.003, "estimate", draws=1000, unit="nats")
@@ -81,12 +81,12 @@ class Answer(AbstractResult):
     def __array_ufunc__(self, function: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         if method == "__call__" and not options and function in _ARITHMETIC:
             return _ARITHMETIC[function](*inputs)
-        raise _lossy(function.__name__)
+        raise _dropped_error(function.__name__)
 
     def __array_function__(self, function: Any, types: Any, inputs: Any, options: Any) -> Any:
         if function is np.mean and inputs == (self,) and not options:
             return self.mean()
-        raise _lossy(function.__name__)
+        raise _dropped_error(function.__name__)
 
     def map_answers(self, function: Callable[..., Any], *others: Any) -> Self:
         return function(self, *others)
@@ -118,22 +118,25 @@ class Answer(AbstractResult):
         return is_beyond_floats(self.value, self.log)
 
     def mean(self) -> "Answer":
-        """The mean of an array of answers, whose errors are independent but for `shared_stderr`."""
+        """The mean of an array, whose errors are independent except for `shared_stderr`.
+
+        Raises PofxError for an infinite value of which only the logarithm is known.
+        """
         if np.any(self._beyond & np.isinf(self.value)):
-            raise unheld("mean")
+            raise unrepresentable_error("mean")
         error = np.broadcast_to(self.stderr, np.shape(self.value))
-        # Squares of small errors are below floats, those of large ones beyond.
+        # In units of the largest error, because its square may underflow or overflow.
         unit = float(np.max(np.abs(error), initial=0)) or 1.0
-        common = self.shared_stderr / unit
-        independent = np.maximum((error / unit) ** 2 - common**2, 0).sum() / error.size**2
-        return self._with(float(np.mean(self.value)), unit * math.sqrt(independent + common**2))
+        shared = self.shared_stderr / unit
+        independent = np.maximum((error / unit) ** 2 - shared**2, 0).sum() / error.size**2
+        return self._with(float(np.mean(self.value)), unit * math.sqrt(independent + shared**2))
 
     def _with(self, value: Any, stderr: Any, log: Any = None, **changes: Any) -> "Answer":
         return replace(self, value=value, stderr=stderr, question="", log=log, **changes)
 
     def __neg__(self) -> "Answer":
         if np.any(self._beyond):
-            raise unheld("negative")
+            raise unrepresentable_error("negative")
         return self._with(-self.value, self.stderr, kind=_FLIPPED.get(self.kind, self.kind))
 
     def __add__(self, other: Any) -> "Answer":
@@ -149,10 +152,10 @@ class Answer(AbstractResult):
 
     def _plus(self, other: Any, sign: int) -> "Answer":
         other = other if isinstance(other, Answer) else Answer(other, unit=self.unit)
-        turned = other.kind if sign > 0 else _FLIPPED.get(other.kind, other.kind)
-        kind, stderr = _sum_kind(self, replace(other, kind=turned))
+        signed_kind = other.kind if sign > 0 else _FLIPPED.get(other.kind, other.kind)
+        kind, stderr = _sum_kind(self, replace(other, kind=signed_kind))
         value = self.value + sign * other.value
-        log = summed((self.value, self.log), (other.value, other.log), sign, value)
+        log = log_sum((self.value, self.log), (other.value, other.log), sign, value)
         if log is None and np.any(lost_digits(value, self.value, other.value) & np.isinf(value)):
             return self._unknown(value)
         return self._with(
@@ -161,13 +164,13 @@ class Answer(AbstractResult):
             log=log,
             kind=kind,
             draws=max(self.draws, other.draws),
-            method=_same(self.method, other.method),
+            method=_common_text(self.method, other.method),
             shared_stderr=math.hypot(self.shared_stderr, other.shared_stderr),
             spread=max(self.spread, other.spread),
         )
 
     def _unknown(self, value: Any) -> "Answer":
-        """What floats do not tell, and no logarithm either, for it may be negative."""
+        """A number that no float holds, and no logarithm, because it may be negative."""
         return self._with(value, math.nan, kind="estimate", method="beyond floats")
 
     def __mul__(self, factor: float) -> "Answer":
@@ -175,20 +178,21 @@ class Answer(AbstractResult):
             return NotImplemented
         negative = np.less(factor, 0)
         flipped = _FLIPPED.get(self.kind, self.kind)
+        log = None
         with np.errstate(over="ignore", under="ignore"):
-            value, stderr, log = self.value * factor, self.stderr * np.abs(factor), None
+            value, stderr = self.value * factor, self.stderr * np.abs(factor)
         if np.any(self._beyond):
-            log = multiplied(self.value, self.log, factor)
+            log = log_multiple(self.value, self.log, factor)
             value = exp_or_inf(log)
         elif np.any(lost_digits(value, self.value, factor)):
             if not negative.any() and not np.any(np.less(self.value, 0)):
-                log = multiplied(self.value, self.log, factor)
+                log = log_multiple(self.value, self.log, factor)
                 stderr = stderr if np.all(np.equal(self.stderr, 0)) else math.nan
             elif np.any(np.isinf(value)):
                 return self._unknown(value)
-        # Of factors that differ the largest: too much rather than too little.
-        common = self.shared_stderr * float(np.max(np.abs(factor)))
-        scaled = {"shared_stderr": common, "spread": self.spread * float(np.max(np.abs(factor)))}
+        # If factors differ, the largest one: rather too large an error than too small a one.
+        largest = float(np.max(np.abs(factor)))
+        scaled = {"shared_stderr": self.shared_stderr * largest, "spread": self.spread * largest}
         if flipped != self.kind and negative.any() and not negative.all():
             return self._with(value, math.nan, kind="estimate", **scaled)
         kind = flipped if negative.all() else self.kind
@@ -200,7 +204,7 @@ class Answer(AbstractResult):
         return NotImplemented if isinstance(divisor, Answer) else self * (1 / divisor)
 
     def _pair(self, other: Any) -> tuple[Any, Any]:
-        """Both values, or if no float tells them apart their logarithms."""
+        """Both values, or both logarithms if floats hold neither."""
         if isinstance(other, Answer) and np.any(self._beyond) and np.any(other._beyond):
             return self.log, other.log
         return self.value, _value(other)
@@ -227,21 +231,21 @@ class Answer(AbstractResult):
 
     def __str__(self) -> str:
         unit = f" {escaped(self.unit)}" if self.unit else ""
-        what = f"{escaped(self.question)} = " if self.question else ""
-        trust = self.kind + (f", {self.draws} draws" if self.draws else "")
-        trust += f", {self.method}" if self.method else ""
-        return f"{what}{self._number()}{unit}   {escaped(trust)}"
+        question = f"{escaped(self.question)} = " if self.question else ""
+        remark = self.kind + (f", {self.draws} draws" if self.draws else "")
+        remark += f", {self.method}" if self.method else ""
+        return f"{question}{self._number()}{unit}   {escaped(remark)}"
 
     def _number(self) -> str:
         if np.ndim(self.value) == 0:
             return self.cell()
-        if np.any(self._beyond) and np.size(self.value) <= MAX_CELLS:
-            each = (self[place].cell(5) for place in np.ndindex(np.shape(self.value)))
-            return f"[{'  '.join(each)}]"
+        if np.any(self._beyond) and np.size(self.value) <= MAX_PRINTED_NUMBERS:
+            cells = (self[place].cell(5) for place in np.ndindex(np.shape(self.value)))
+            return f"[{'  '.join(cells)}]"
         return array_text(self.value, self.stderr, spread=self.spread)
 
     def cell(self, digits: int = 6) -> str:
-        """The number alone, and its error, as it is printed."""
+        """The number and its error as they are printed, without question, unit and kind."""
         if self._beyond:
             return power_of_ten(float(self.log), self.stderr)
         return number_text(self.value, self.stderr, spread=self.spread, digits=digits)
@@ -249,50 +253,25 @@ class Answer(AbstractResult):
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        number, _, trust = str(self).rpartition("   ")
+        number, _, remark = str(self).rpartition("   ")
         return (
             f'<span style="white-space:pre-wrap">{escape(number)}</span>&emsp;'
-            f'<small style="opacity:0.7">{escape(trust)}</small>'
+            f'<small style="opacity:0.7">{escape(remark)}</small>'
         )
-
-
-def mean_over_rows(values: Any, weight: np.ndarray | None = None) -> Answer:
-    """The weighted mean of one number a row, with its standard error over rows, in nats.
-
-    Rows are taken as drawn independently: this is how far the mean of other such rows may lie. Of
-    an `Answer` the error that its rows have in common, as that of log Z, is counted too, and a
-    bound stays one; of errors that nobody knows the mean's is not known either.
-
-    >>> print(mean_over_rows(np.array([1.0, 2.0, 3.0])))
-    2.0 ± 0.6 nats   estimate, over 3 rows
-    """
-    told = values if isinstance(values, Answer) else Answer(values)
-    kind: AnswerKind = told.kind if told.kind in _FLIPPED else "estimate"
-    common = math.nan if np.isnan(told.stderr).any() else told.shared_stderr
-    values, how = np.asarray(values, np.float64), f"over {len(values)} rows"
-    share = np.ones(len(values)) if weight is None else np.asarray(weight, np.float64)
-    share = share / share.sum()
-    values = np.where(share > 0, values, 0)
-    if not np.isfinite(values).all():
-        return Answer(float(values.sum()), math.nan, "estimate", method=how, unit="nats")
-    mean, effective = float(share @ values), 1 / (share**2).sum()
-    # One row says nothing of how rows vary.
-    spread = share @ (values - mean) ** 2 / (effective - 1) if effective > 1 + 1e-9 else math.nan
-    return Answer(mean, math.hypot(math.sqrt(spread), common), kind, method=how, unit="nats")
 
 
 def _value(x: Any) -> Any:
     return x.value if isinstance(x, Answer) else x
 
 
-def _lossy(function: str) -> PofxError:
+def _dropped_error(function: str) -> PofxError:
     return PofxError(
         f"numpy.{function}: it would drop the kind and the error of an Answer; "
         "use float(answer) or answer.value"
     )
 
 
-# What numpy calls for `array + answer` and the like.
+# The functions that numpy calls for `array + answer` and the like.
 _ARITHMETIC: dict[np.ufunc, Callable[..., Any]] = {
     np.add: lambda a, b: a + b if isinstance(a, Answer) else b + a,
     np.subtract: lambda a, b: a - b if isinstance(a, Answer) else -b + a,
@@ -307,8 +286,8 @@ _ARITHMETIC: dict[np.ufunc, Callable[..., Any]] = {
 }
 
 
-def _same(one: str, other: str) -> str:
-    """What both say, or the one that says something."""
+def _common_text(one: str, other: str) -> str:
+    """The text of both if they agree, or of the one that is not empty."""
     return one or other if one == other or not (one and other) else ""
 
 
@@ -318,5 +297,5 @@ def _sum_kind(a: Answer, b: Answer) -> tuple[AnswerKind, Any]:
     stderr = float(stderr) if np.ndim(stderr) == 0 else stderr
     if "exact" in (a.kind, b.kind) or a.kind == b.kind:
         return (b.kind if a.kind == "exact" else a.kind), stderr
-    # Two bounds of opposite sense, or a bound and an estimate: how far off nobody knows.
+    # Opposite bounds, or a bound and an estimate: nobody knows how far off the sum is.
     return "estimate", math.nan

@@ -1,4 +1,4 @@
-"""Files written whole or not at all."""
+"""Files written completely or not at all."""
 
 import errno
 import io
@@ -15,16 +15,21 @@ from typing import BinaryIO
 
 from pofx.core.errors import PofxError
 
-DAY_SECONDS = 24 * 3600
-"""The age of a part that is stale even if a process has its number."""
+MAX_PART_SECONDS = 24 * 3600
+"""The age above which a temporary file is stale, even if a process has its number."""
 
 
 def write_atomically(path: str | os.PathLike[str], fill: Callable[[BinaryIO], object]) -> None:
-    """Has `fill` write a temporary file, which then takes the place of the file at `path`.
+    """Writes a file by a temporary file, which then replaces the file at `path`.
 
-    A symbolic link stays and the file it points to is written. A file that is there keeps its mode
-    and, if that is allowed, its owner. What is no regular file, as /dev/stdout, is written to
-    directly. Raises PofxError if that cannot be done, and then a regular file is as it was.
+    A symbolic link stays, and its target is written. An existing file keeps its mode and, if that
+    is allowed, its owner. Devices and pipes such as /dev/stdout are written to directly.
+
+    Args:
+        path: the file.
+        fill: writes the content into an open binary file.
+
+    Raises PofxError if that cannot be done; then a regular file does not change.
     """
     if not isinstance(path, str | os.PathLike) or not Path(path).name:
         raise PofxError(f"path: expected the name of a file, got {str(path)!r}")
@@ -33,7 +38,7 @@ def write_atomically(path: str | os.PathLike[str], fill: Callable[[BinaryIO], ob
         if before is None or stat.S_ISREG(before.st_mode):
             _replace(Path(os.path.realpath(path)), before, fill)
         else:
-            _pour(path, fill)
+            _write_directly(path, fill)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise PofxError(f"{path}: cannot be written: {reason}") from None
@@ -46,8 +51,8 @@ def _status(path: str | os.PathLike[str]) -> os.stat_result | None:
         return None
 
 
-def _pour(path: str | os.PathLike[str], fill: Callable[[BinaryIO], object]) -> None:
-    """Writes into a device or a pipe, which cannot be renamed over or sought in."""
+def _write_directly(path: str | os.PathLike[str], fill: Callable[[BinaryIO], object]) -> None:
+    """Writes into a device or a pipe, which supports neither renaming nor seeking."""
     content = io.BytesIO()
     with open(path, "wb") as file:
         fill(content)
@@ -57,11 +62,11 @@ def _pour(path: str | os.PathLike[str], fill: Callable[[BinaryIO], object]) -> N
 def _replace(
     target: Path, before: os.stat_result | None, fill: Callable[[BinaryIO], object]
 ) -> None:
-    """Fills a part beside the target, then renames it."""
+    """Fills a temporary file beside the target, then renames it."""
     if before is not None and not os.access(target, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     _clear_stale(target)
-    # A killed process leaves its part, and another may come by the same number.
+    # A killed process leaves its temporary file, and another may get the same process number.
     part = target.with_name(f".{target.name}.{os.getpid()}.{token_hex(4)}.part")
     try:
         with part.open("xb") as file:
@@ -76,7 +81,7 @@ def _replace(
 
 
 def _keep_access(part: Path, before: os.stat_result) -> None:
-    """Gives a part, still empty, the owner and the mode of the file that it replaces."""
+    """Gives an empty temporary file the owner and the mode of the file that it replaces."""
     if hasattr(os, "chown"):
         with suppress(OSError):
             os.chown(part, before.st_uid, before.st_gid)
@@ -84,7 +89,7 @@ def _keep_access(part: Path, before: os.stat_result) -> None:
 
 
 def _clear_stale(target: Path) -> None:
-    """Removes the parts of this target that killed processes left."""
+    """Removes temporary files for this target that killed processes left."""
     pattern = re.compile(rf"\.{re.escape(target.name)}\.(\d+)\.[0-9a-f]{{8}}\.part")
     with suppress(OSError):
         for part in target.parent.iterdir():
@@ -94,10 +99,10 @@ def _clear_stale(target: Path) -> None:
 
 
 def _is_in_use(part: Path, process: int) -> bool:
-    """Whether its process may still be writing."""
-    if time.time() - part.stat().st_mtime > DAY_SECONDS:
+    """Whether the process of a temporary file may still be writing."""
+    if time.time() - part.stat().st_mtime > MAX_PART_SECONDS:
         return False
-    if sys.platform == "win32":  # where os.kill ends the process whatever the signal
+    if sys.platform == "win32":  # there os.kill ends the process for any signal
         return True
     try:
         os.kill(process, 0)

@@ -1,7 +1,7 @@
-"""Markov chains: whether they have mixed, and how many independent draws they are worth.
+"""Diagnostics of Markov chains: whether they have mixed, and their effective number of draws.
 
 Vehtari, Gelman, Simpson, Carpenter and Bürkner, "Rank-normalization, folding, and localization: an
-improved R-hat for assessing convergence of MCMC" (2021). On the host, in float64.
+improved R-hat for assessing convergence of MCMC" (2021). All is computed on the host, in float64.
 """
 
 import numpy as np
@@ -10,14 +10,14 @@ from scipy.special import ndtri
 from scipy.stats import rankdata
 
 RHAT_THRESHOLD = 1.05
-"""The largest R-hat of chains that may be taken for mixed."""
+"""The largest R-hat of chains that count as mixed."""
 
 
 def split_rhat(draws: Float[np.ndarray, "n chains"]) -> float:
-    """Rank-normalised split R-hat of a number along some chains: 1 where all tell the same story.
+    """Rank-normalised split R-hat of a number along several chains: 1 if all of them agree.
 
-    The larger of that of the ranks and that of the ranks of distances from the median, so that
-    chains which differ in spread alone are found out too.
+    It is the larger of two R-hats: of the ranks, and of the ranks of distances from the median.
+    The second one detects chains that differ in spread only.
 
     >>> rng = np.random.default_rng(0)
     >>> same = rng.normal(size=(500, 4))
@@ -32,7 +32,7 @@ def split_rhat(draws: Float[np.ndarray, "n chains"]) -> float:
 
 
 def effective_size(draws: Float[np.ndarray, "n chains"]) -> float:
-    """The number of independent draws that would tell as much of a number's location (bulk).
+    """The number of independent draws that locate the bulk of a distribution as well.
 
     Autocorrelations are summed over Geyer's initial monotone sequence (Geyer 1992), on ranks.
 
@@ -48,26 +48,26 @@ def effective_size(draws: Float[np.ndarray, "n chains"]) -> float:
     spectrum = np.fft.rfft(centred, 2 * n, axis=0)
     covariance = np.fft.irfft(np.abs(spectrum) ** 2, 2 * n, axis=0)[:n].mean(1) / n
     within = covariance[0] * n / (n - 1)
-    both = covariance[0] + z.mean(0).var(ddof=1)
-    correlation = 1 - (within - covariance) / both
+    total_variance = covariance[0] + z.mean(0).var(ddof=1)
+    correlation = 1 - (within - covariance) / total_variance
     pairs = correlation[: n // 2 * 2].reshape(-1, 2).sum(1)
-    # The first pair is kept whatever it is: the correlation at lag zero is in it.
+    # The first pair always counts, because it contains the correlation at lag zero.
     pairs[0] = max(pairs[0], 1e-12)
     length = int(np.argmax(pairs <= 0)) if (pairs <= 0).any() else len(pairs)
     time = 2 * np.minimum.accumulate(pairs[:length]).sum() - 1
-    # Chains that swing may be worth more than independent draws, but not without limit.
+    # Chains that alternate may be worth more than independent draws, but not without limit.
     return float(n * m / max(time, 1 / np.log10(n * m)))
 
 
 def _halves(draws: Float[np.ndarray, "n chains"]) -> Float[np.ndarray, "k more"]:
-    """Each chain as two: drift along a chain is then a difference between chains."""
+    """Each chain split in two, so that drift along a chain is a difference between chains."""
     draws = np.asarray(draws, np.float64)
     half = len(draws) // 2
     return np.concatenate([draws[:half], draws[len(draws) - half :]], axis=1)
 
 
 def _scores(values: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n m"]:
-    """Normal scores of the ranks (Blom 1958): values without moments have them."""
+    """Normal scores of the ranks (Blom 1958), which have moments even if the values have none."""
     ranks = rankdata(values.ravel()).reshape(values.shape)
     return ndtri((ranks - 0.375) / (values.size + 0.25))
 

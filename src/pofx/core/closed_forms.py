@@ -1,4 +1,4 @@
-"""Exact answers by closed form: rules that models register at the foot of their own file."""
+"""Rules for exact answers in closed form; models register them at the end of their own files."""
 
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
@@ -7,13 +7,13 @@ R = TypeVar("R")
 
 
 class Rule(Generic[R]):
-    """A question whose closed form depends on the classes it is put to.
+    """A question whose closed form depends on the classes of its arguments.
 
-    >>> twice = Rule("twice")
-    >>> @twice.register(int)
+    >>> double = Rule("double")
+    >>> @double.register(int)
     ... def _(x):
     ...     return 2 * x
-    >>> twice.find(3)(3), twice.find("a") is None
+    >>> double.find(3)(3), double.find("a") is None
     (6, True)
     """
 
@@ -24,11 +24,11 @@ class Rule(Generic[R]):
     def register(self, *classes: type) -> Callable[[Callable[..., R]], Callable[..., R]]:
         """Decorates the rule for arguments of exactly these classes."""
 
-        def keep(rule: Callable[..., R]) -> Callable[..., R]:
+        def add(rule: Callable[..., R]) -> Callable[..., R]:
             self._rules[classes] = rule
             return rule
 
-        return keep
+        return add
 
     def find(self, *arguments: Any) -> Callable[..., R] | None:
         """The rule for these arguments, or None."""
@@ -36,69 +36,76 @@ class Rule(Generic[R]):
 
 
 entropy: Rule = Rule("entropy")
-"""entropy(p, asked): H in nats of the asked columns, a mask; None or NaN where not closed."""
+"""entropy(p, target_mask): H in nats of the masked columns; None or NaN if not closed."""
 
 kl: Rule = Rule("kl")
-"""kl(p, q, asked): KL(p || q) in nats over the asked columns; None or NaN where not closed.
+"""kl(p, q, target_mask): KL(p || q) in nats over the masked columns; None or NaN if not closed.
 
-Of two families it is kl(p, q), column by column.
+For two families it is kl(p, q), column by column.
 """
 
 condition: Rule = Rule("condition")
 """condition(p, x, observed, keep): p(x_K | x_O) over the columns K, in order."""
 
 as_gaussian: Rule = Rule("as_gaussian")
-"""normal(p): mean and covariance of a model that is a Gaussian by another name, else None."""
+"""as_gaussian(p): mean and covariance of a model that is equal to a Gaussian, else None."""
 
 moments: Rule = Rule("moments")
-"""moments(p): E[x] and Cov[x] of all entries; None where not closed."""
+"""moments(p): E[x] and Cov[x] of all entries; None if not closed."""
 
 conditional_column: Rule = Rule("conditional_column")
-"""column(p, x, observed, j): p(x_j | x_O) as `ColumnMixture`; traceable, but for the number j."""
+"""conditional_column(p, x, observed, j): p(x_j | x_O) as a `ColumnMixture`.
+
+All arguments may be traced by JAX except the number j.
+"""
 
 groups: Rule = Rule("groups")
-"""groups(p): a number for each column; columns of unlike numbers are independent of each other.
+"""groups(p): a number for each column; columns with different numbers are independent.
 
-What a model's structure says, whatever its parameters; columns of one number may be dependent.
+The numbers follow from the structure of the model, for any parameters. Columns with the same
+number may be dependent.
 """
 
 log_prob_box: Rule = Rule("log_prob_box")
-"""box(p, x, observed, place, low, high, given=None): log P(x_O, low < x_B <= high | x_G).
+"""log_prob_box(p, x, observed, place, low, high, given=None): a probability given evidence.
 
-B are the columns `place`, maybe none of them; `given` is the mask of G, a part of O. A rule cancels
-the terms that P(x_O, x_B) and p(x_G) share before it adds any up, so that evidence far from the
-data costs no digits; NaN where x_G is impossible.
+It is log P(x_O, low < x_B <= high | x_G). B are the columns `place`, maybe none, and `given` is the
+mask of G, a part of O. A rule cancels the terms that P(x_O, x_B) and p(x_G) share before it adds
+any, so that evidence far from the data costs no digits. NaN if x_G is impossible.
 """
 
 terms: Rule = Rule("terms")
-"""terms(p, x, observed, fine): d + 1 numbers whose sum is log p(x_O); None where they have no use.
+"""terms(p, x, observed, fine): d + 1 numbers whose sum is log p(x_O); None if they have no use.
 
-One for each column, zero if it is missing, and one for what belongs to none: what does not
-distinguish two models cancels in the difference of their terms, however large it is. They are a
-`Double`, whose `low` is what rounding took; `fine` asks for it also if it costs much.
+There is one number for each column, zero if it is missing, and one for the rest. Terms that two
+models share cancel in the difference of their terms, however large they are. The numbers are a
+`Double`, whose `low` is the rounding error. `fine` asks for `low` even if it costs much.
 """
 
-fine: Rule = Rule("fine")
-"""fine(family, x): log p(x) of each column as a `Double`; none if rounding takes little of it."""
+log_prob_double: Rule = Rule("log_prob_double")
+"""log_prob_double(family, x): log p(x) of each column as a `Double`.
+
+Families whose log p(x) has little rounding error have no such rule.
+"""
 
 expectation: Rule = Rule("expectation")
-"""expectation(p, x, observed): E[x_j | x_O] of each missing entry j; others hold anything."""
+"""expectation(p, x, observed): E[x_j | x_O] of each missing entry j; others may hold anything."""
 
 batched_log_prob: Rule = Rule("batched_log_prob")
-"""together(p, x, observed): log p_k(x_O) of each of the models stacked in p's arrays.
+"""batched_log_prob(p, x, observed): log p_k(x_O) of each of the models stacked in p's arrays.
 
-Not to know it, but to know it sooner than one after another; None where that is no sooner.
+The rule only saves time against one model after another. None if it would save none.
 """
 
 structure_as_data: Rule = Rule("structure_as_data")
-"""loose(p): the same model, its structure as data and not as a constant, and the way back.
+"""structure_as_data(p): the model with its structure in arrays, and a function that reverses this.
 
-Not to know anything, but to compile once for all models of one size.
+The rule only saves time: one compiled program serves all models of one size.
 """
 
 
 def with_structure_as_data(model: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """The model by its rule `structure_as_data`, or as it is, and the way back.
+    """The model by its rule `structure_as_data`, or as it is, and a function that reverses this.
 
     >>> with_structure_as_data(3)[0]
     3
@@ -108,13 +115,15 @@ def with_structure_as_data(model: Any) -> tuple[Any, Callable[[Any], Any]]:
 
 
 most_probable: Rule = Rule("most_probable")
-"""completion(p, x, observed): x with its missing entries at their most probable, and log p of that.
+"""most_probable(p, x, observed): x with its most probable missing entries, and a log-probability.
 
-Most probable together, and together with the hidden categories, which the log-probability is of.
+The entries are most probable jointly with each other and with the hidden categories. The
+log-probability is that of this joint value.
 """
 
 latent: Rule = Rule("latent")
-"""latent(p, x, observed): what p says of its hidden variables given x_O, by their name.
+"""latent(p, x, observed): the distribution of the hidden variables given x_O, by their names.
 
-Probabilities of a category, the mean of a latent point; a row of each for several such.
+It is the probabilities of a category, or the mean of a latent point. Several such variables of
+one name have one row each.
 """

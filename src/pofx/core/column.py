@@ -1,4 +1,4 @@
-"""What one entry of a row may hold."""
+"""The description of one entry of a row: its kind, levels, resolution and family."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,18 +19,21 @@ DEFAULT_FAMILY: dict[Kind, str] = {
     "categorical": "categorical",
     "ordinal": "categorical",
 }
-"""The family of a column that names none, by its kind."""
+"""The family of a column that does not name one, by its kind."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """One entry of a row, in the units that models see.
+    """One entry of a row, in the units that models use.
 
-    `variable` is the name of the variable it belongs to (an image is one variable that fills many
-    entries). `levels` is the number of level codes of a discrete kind, else 0. `resolution` is the
-    smallest gap between distinct values, 0 where unknown: it bounds how narrow a density may get.
-    `spikes` are values repeated so heavily that they carry point masses. `family` names the
-    one-column distribution.
+    Args:
+        variable: the variable that the entry belongs to; an image is one variable of many entries.
+        kind: the kind of its values.
+        levels: the number of level codes of a discrete kind, else 0.
+        resolution: the smallest gap between distinct values, 0 if unknown; it bounds how narrow a
+            density may get.
+        spikes: values repeated so often that they have point masses.
+        family: the name of the one-column distribution; by default that of the kind.
 
     >>> Column("sex", "binary", levels=2, family="bernoulli").discrete
     True
@@ -50,12 +53,12 @@ class Column:
 
 
 def check_column_kinds(columns: Iterable[Column], model: str, *kinds: Kind) -> None:
-    """PofxError for a column of none of these kinds, or with point masses, naming the model."""
+    """Raises PofxError for a column of another kind or with point masses; it names the model."""
     for column in columns:
         if column.spikes or column.kind not in kinds:
-            what = f"{column.kind} with point masses" if column.spikes else column.kind
+            kind = f"{column.kind} with point masses" if column.spikes else column.kind
             raise PofxError(
-                f"column {column.variable!r} is {what}, and {model} carries {' and '.join(kinds)} "
-                "columns only; use model='mixture', or where it holds numbers "
+                f"column {column.variable!r} is {kind}, and {model} supports {' and '.join(kinds)} "
+                "columns only; use model='mixture', or if it holds numbers "
                 f"schema={{{column.variable!r}: {{'kind': 'real', 'spikes': []}}}}"
             )

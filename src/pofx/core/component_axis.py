@@ -10,26 +10,31 @@ COMPONENTS = "components"
 
 
 def over_components(f: Callable[..., Any], *, shared: int = 0) -> Callable[..., Any]:
-    """f of one component, for all of them; its last `shared` arguments are common to all."""
+    """f, a function of one component, for all components stacked along the first axis.
 
-    def stacked(*arguments):
-        own = len(arguments) - shared
-        axes = (eqx.if_array(0),) * own + (None,) * shared
+    Args:
+        f: the function.
+        shared: how many of its last arguments are the same for all components.
+    """
+
+    def apply(*arguments):
+        num_stacked = len(arguments) - shared
+        axes = (eqx.if_array(0),) * num_stacked + (None,) * shared
         return eqx.filter_vmap(f, in_axes=axes, axis_name=COMPONENTS)(*arguments)
 
-    return stacked
+    return apply
 
 
 def sum_over_components(x: Any) -> Any:
-    """The sum of x over the components of the mixture around; alone, x itself."""
+    """The sum of x over the components inside `over_components`; elsewhere x itself."""
     try:
         return jax.lax.psum(x, COMPONENTS)
-    except NameError:  # JAX's word for no such axis: no mixture around
+    except NameError:  # JAX raises it outside of the axis
         return x
 
 
 def stack_modules(parts: Any) -> Any:
-    """Modules of one structure as one module, its arrays stacked."""
+    """Modules of the same structure as one module with stacked arrays."""
     arrays = [eqx.partition(p, eqx.is_array) for p in parts]
     stacked = jax.tree.map(lambda *a: jax.numpy.stack(a), *(a for a, _ in arrays))
     return eqx.combine(stacked, arrays[0][1])

@@ -1,7 +1,7 @@
-"""Numbers of twice a float's digits: a float, and what rounding took from it.
+"""Double-double arithmetic: a float and its rounding error.
 
-By operations whose rounding is itself a float (Dekker 1971; Ogita, Rump and Oishi 2005). What is
-not finite has no such remainder.
+The operations are those whose rounding error is itself a float (Dekker 1971; Ogita, Rump and Oishi
+2005). A number that is not finite has no rounding error.
 """
 
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 
 class Double(NamedTuple):
-    """high + low, for |low| of at most a rounding of high."""
+    """The number high + low, where |low| is at most a rounding error of high."""
 
     high: Float[Array, "..."]
     low: Float[Array, "..."]
@@ -21,17 +21,17 @@ class Double(NamedTuple):
         return Double(-self.high, -self.low)
 
     def value(self) -> Float[Array, "..."]:
-        """As one float."""
+        """The number as one float."""
         return self.high + self.low
 
 
 def double(high: Float[Array, "..."]) -> Double:
-    """A float as it is."""
+    """A float as a `Double` without rounding error."""
     return Double(high, jnp.zeros_like(high))
 
 
 def two_sum(a: Float[Array, "..."], b: Float[Array, "..."]) -> Double:
-    """a + b.
+    """a + b with its rounding error.
 
     >>> one, small = jnp.asarray(1.0), jnp.asarray(1e-20)
     >>> print(f"{float(two_sum(one, small).low):.3g}")
@@ -43,14 +43,14 @@ def two_sum(a: Float[Array, "..."], b: Float[Array, "..."]) -> Double:
 
 
 def two_product(a: Float[Array, "..."], b: Float[Array, "..."]) -> Double:
-    """a b."""
+    """a b with its rounding error."""
     high = rounded(a * b)
     (a1, a2), (b1, b2) = _halves(a), _halves(b)
     return _finite(high, ((a1 * b1 - high) + a1 * b2 + a2 * b1) + a2 * b2)
 
 
 def rounded(a: Float[Array, "..."]) -> Float[Array, "..."]:
-    """a as a float: a compiler may add to a product what is not yet rounded."""
+    """a, rounded to a float before a compiler can fuse its product with a sum."""
     return jax.lax.optimization_barrier(a)
 
 
@@ -74,18 +74,18 @@ def divide(a: Double, b: Float[Array, "..."]) -> Double:
 
 
 def total(a: Double) -> Double:
-    """The sum along the last axis, by pairs."""
+    """The sum along the last axis, pair by pair."""
     while a.high.shape[-1] > 1:
         if a.high.shape[-1] % 2:
-            room = [(0, 0)] * (a.high.ndim - 1) + [(0, 1)]
-            a = Double(jnp.pad(a.high, room), jnp.pad(a.low, room))
+            padding = [(0, 0)] * (a.high.ndim - 1) + [(0, 1)]
+            a = Double(jnp.pad(a.high, padding), jnp.pad(a.low, padding))
         one, other = (Double(a.high[..., i::2], a.low[..., i::2]) for i in (0, 1))
         a = add(one, other)
     return Double(a.high.sum(-1), a.low.sum(-1))
 
 
 def _halves(a: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-    """Two floats of half the digits, whose sum is a."""
+    """Two floats of half the digits each, whose sum is a."""
     digits = jnp.finfo(a.dtype).nmant + 1
     scaled = a * (2.0 ** -(-digits // 2) + 1)
     high = scaled - (scaled - a)

@@ -1,4 +1,4 @@
-"""Errors that help: one line that names the argument, what was expected, what came, what to try."""
+"""Errors and warnings in one line: the argument, what was expected, what it got, what to try."""
 
 import sys
 import warnings
@@ -6,18 +6,21 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from difflib import get_close_matches
+from typing import Any
 
 from pofx.core.escaping import escaped
 
-SHOWN = 20
-"""The most names that an error lists."""
-INNER = frozenset({"pofx", "equinox", "jax", "jaxlib", "jaxtyping", "sklearn", "joblib"})
-"""Packages whose lines no warning points to: the line that called them is the user's."""
+MAX_LISTED_NAMES = 20
+"""The number of names that an error lists at most."""
+INTERNAL_PACKAGES = frozenset(
+    {"pofx", "equinox", "jax", "jaxlib", "jaxtyping", "sklearn", "joblib"}
+)
+"""Packages whose lines no warning points to; the line that called them is the user's."""
 _RECORD: ContextVar[list[str] | None] = ContextVar("record", default=None)
 
 
 class PofxError(ValueError):
-    """A mistake in what was asked, told in one line.
+    """A mistake in the arguments of a call, explained in one line.
 
     >>> raise PofxError("components: expected at least 1, got 0")
     Traceback (most recent call last):
@@ -26,24 +29,25 @@ class PofxError(ValueError):
     """
 
     def __init__(self, message: object = "") -> None:
-        # Names and levels come from data, which may hold what a terminal would obey.
+        # Names and levels come from data, which may hold control characters of a terminal.
         super().__init__(escaped(str(message)))
 
 
 class PofxWarning(UserWarning):
-    """Something to know about a result that is usable nevertheless."""
+    """A problem of a result that is usable nevertheless."""
 
 
 def warn(text: str) -> None:
-    """Warns with a PofxWarning that points to the user's line, the nearest one outside of `INNER`.
+    """Warns with a PofxWarning that points to the user's line.
 
-    `recording_warnings` records it even if a filter hides it, which does not make it untrue.
+    That is the nearest line outside of `INTERNAL_PACKAGES`. `recording_warnings` also records a
+    warning that a filter hides, because it is true nevertheless.
     """
     text = escaped(text)
     if (record := _RECORD.get()) is not None:
         record.append(text)
     frame = sys._getframe(1)
-    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in INNER:
+    while frame.f_back and _package(frame.f_globals) in INTERNAL_PACKAGES:
         frame = frame.f_back
     warnings.warn_explicit(
         PofxWarning(text),
@@ -55,9 +59,13 @@ def warn(text: str) -> None:
     )
 
 
+def _package(namespace: dict[str, Any]) -> str:
+    return namespace.get("__name__", "").partition(".")[0]
+
+
 @contextmanager
 def recording_warnings() -> Iterator[list[str]]:
-    """A list of the texts of the warnings made inside; those of nested recordings are not in it.
+    """A list of the texts of the warnings given inside, except those of nested recordings.
 
     >>> import warnings
     >>> with recording_warnings() as record, warnings.catch_warnings():
@@ -74,8 +82,8 @@ def recording_warnings() -> Iterator[list[str]]:
         _RECORD.reset(outer)
 
 
-def check_at_least(least: int, **sizes: float) -> None:
-    """Raises PofxError for a size below the least, by its name.
+def check_at_least(minimum: int, **sizes: float) -> None:
+    """Raises PofxError for a size below the minimum, with its name.
 
     >>> check_at_least(1, width=8, depth=0)
     Traceback (most recent call last):
@@ -83,19 +91,24 @@ def check_at_least(least: int, **sizes: float) -> None:
     pofx.core.errors.PofxError: depth: expected at least 1, got 0
     """
     for name, size in sizes.items():
-        if not size >= least:
-            raise PofxError(f"{name}: expected at least {least}, got {size}")
+        if not size >= minimum:
+            raise PofxError(f"{name}: expected at least {minimum}, got {size}")
 
 
-def unknown_name_error(what: str, name: object, known: Iterable[object]) -> PofxError:
-    """The error for a name that is not there, with the nearest one that is.
+def unknown_name_error(what: str, name: object, known_names: Iterable[object]) -> PofxError:
+    """The error for an unknown name, with the nearest known name.
+
+    Args:
+        what: what the name is of, such as "column".
+        name: the unknown name.
+        known_names: the known names.
 
     >>> unknown_name_error("column", "specis", ["species", "island"])
     PofxError("no column 'specis'; did you mean 'species'?")
     """
-    names = [str(k) for k in known]
+    names = [str(k) for k in known_names]
     near = get_close_matches(str(name), names, n=1)
-    more = f", ... ({len(names)})" if len(names) > SHOWN else ""
-    there = (", ".join(names[:SHOWN]) or "none") + more
-    hint = f"did you mean {near[0]!r}?" if near else f"there are: {there}"
+    count_text = f", ... ({len(names)})" if len(names) > MAX_LISTED_NAMES else ""
+    listed = (", ".join(names[:MAX_LISTED_NAMES]) or "none") + count_text
+    hint = f"did you mean {near[0]!r}?" if near else f"there are: {listed}"
     return PofxError(f"no {what} {str(name)!r}; {hint}")

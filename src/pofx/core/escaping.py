@@ -1,8 +1,8 @@
-"""How names and other texts of a table are written on a line."""
+"""Printing of names and other texts of a table on one line."""
 
 
 def escaped(text: str) -> str:
-    """The text on one line: what does not print is shown by its code.
+    """The text on one line; characters that do not print appear as their codes.
 
     >>> print(escaped("a\\tb"))
     a\\tb

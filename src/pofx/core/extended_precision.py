@@ -1,8 +1,8 @@
 """Entropy and divergence of Gaussians on the host, in numpy's extended precision.
 
 In float64 the log-determinant of a covariance of condition number c has an error of about 1e-16 c.
-That is too much if two columns are one quantity in two units. Extended precision has three more
-digits on x86. Elsewhere it may be float64 itself.
+That is too much if two columns hold one quantity in two units. Extended precision has three more
+digits on x86; on other machines it may be float64 itself.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 LOG_2PI = float(np.log(2 * np.pi))
 MAX_COLUMNS = 256
-"""Columns up to which a factorisation without LAPACK takes less than about a second."""
+"""The number of columns up to which a factorisation without LAPACK takes about a second."""
 
 
 def normal_entropy(covariance: Float[np.ndarray, "d d"]) -> float:
@@ -27,26 +27,26 @@ def normal_kl(
     p: tuple[Float[np.ndarray, "d"], Float[np.ndarray, "d d"]],
     q: tuple[Float[np.ndarray, "d"], Float[np.ndarray, "d d"]],
 ) -> float:
-    """KL in nats of two Gaussians, each its mean and covariance.
+    """KL(p || q) in nats of two Gaussians, each given by its mean and covariance.
 
     1/2 [Σ_ij M_ij² + |L_q⁻¹ (μp - μq)|² - d - 2 Σ_i log M_ii],  M = L_q⁻¹ L_p
 
-    M is the identity for equals, and neither M_ii² - 1 - 2 log M_ii nor M_ij² is below 0: nothing
-    cancels, however near to singular the covariances are.
+    If p = q, M is the identity. Neither M_ii² - 1 - 2 log M_ii nor M_ij² is negative, so nothing
+    cancels, however nearly singular the covariances are.
 
     >>> normal_kl((np.zeros(1), np.eye(1)), (np.ones(1), np.eye(1)))
     0.5
     """
     lower_p, lower_q = cholesky(p[1]), cholesky(q[1])
-    m = _solved(lower_q, lower_p)
-    move = _solved(lower_q, np.asarray(p[0], np.longdouble) - q[0])
+    m = _solve_lower(lower_q, lower_p)
+    shift = _solve_lower(lower_q, np.asarray(p[0], np.longdouble) - q[0])
     u = np.diag(m) - 1
     off_diagonal = (np.tril(m, -1) ** 2).sum()
-    return float(0.5 * (off_diagonal + (u * u + 2 * (u - np.log1p(u))).sum() + move @ move))
+    return float(0.5 * (off_diagonal + (u * u + 2 * (u - np.log1p(u))).sum() + shift @ shift))
 
 
 def cholesky(matrix: Float[np.ndarray, "d d"]) -> Float[np.ndarray, "d d"]:
-    """The lower Cholesky factor, NaN for a matrix that is not positive definite."""
+    """The lower Cholesky factor; NaN for a matrix that is not positive definite."""
     lower = np.tril(np.asarray(matrix, np.longdouble))
     with np.errstate(invalid="ignore", divide="ignore"):
         for j in range(len(lower)):
@@ -55,7 +55,7 @@ def cholesky(matrix: Float[np.ndarray, "d d"]) -> Float[np.ndarray, "d d"]:
     return lower
 
 
-def _solved(lower: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _solve_lower(lower: np.ndarray, b: np.ndarray) -> np.ndarray:
     """lower⁻¹ b by forward substitution."""
     x = np.array(b, np.longdouble)
     for i in range(len(lower)):

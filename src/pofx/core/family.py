@@ -1,4 +1,4 @@
-"""The one-column family: where columns of different types meet."""
+"""The abstract class of one-column distributions, and functions that serve all of them."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -14,91 +14,102 @@ from pofx.core.column import Column, Kind
 from pofx.core.double_double import Double, double
 
 Statistics: TypeAlias = Any
-"""A pytree of sums over rows; two of them add leaf by leaf."""
+"""A pytree of sums over rows; two such pytrees are added leaf by leaf."""
 
 
 class AbstractFamily(eqx.Module):
     """A distribution of one cell, vectorised over c columns of one type.
 
-    Parameters have shape (c,) or (c, levels); each method works column by column. Learning is by
-    sums over rows only: `statistics` sums (expected) sufficient statistics, `m_step` returns the
-    family that maximises the likelihood they state. In a family whose maximum has no closed form,
-    `m_step` never lowers the likelihood of the rows behind the statistics, and repeating the
-    pair converges to the maximum (Dempster, Laird and Rubin 1977).
+    Parameters have shape (c,) or (c, levels), and each method works column by column. A family is
+    learned from sums over rows only. If its maximum likelihood has no closed form, `m_step` never
+    lowers the likelihood of the rows, and repeated steps converge to the maximum (Dempster, Laird
+    and Rubin 1977).
+
+    A subclass provides
+        kinds, support_point: which columns it can model, and a value in its support;
+        log_prob, cdf, survival, _between, _log_between, _quantile: probabilities and quantiles;
+        sample: a draw;
+        mean, variance, mode, entropy: its properties;
+        statistics, expected_statistics, m_step, from_data: how it is learned;
+        stack_key, num_raw, from_unconstrained: how columns share an instance, and its parameters
+            from unconstrained numbers;
+        example: a small instance for the tests.
     """
 
     kinds: ClassVar[frozenset[Kind]]
-    """Kinds of column that it can carry."""
+    """The kinds of column that it can model."""
     support_point: ClassVar[float]
-    """A value within the support, put in missing cells before arithmetic."""
+    """A value in the support, put in missing cells before any arithmetic."""
 
     @abstractmethod
     def log_prob(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
-        """log p(x) in nats, column by column; -inf outside the support."""
+        """log p(x) in nats per column; -inf outside the support."""
 
     @abstractmethod
     def sample(self, key: PRNGKeyArray) -> Float[Array, "c"]:
-        """One draw of each column."""
+        """One draw per column."""
 
     @abstractmethod
     def cdf(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
-        """P(X <= x), column by column."""
+        """P(X <= x) per column."""
 
     @abstractmethod
     def survival(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
-        """P(X > x), column by column, to its own relative error far out."""
+        """P(X > x) per column, with a small relative error also in the far tail."""
 
     @abstractmethod
     def _between(self, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:
-        """`between` where low < high, down to rounding below zero."""
+        """`between` if low < high; rounding may make it slightly negative."""
 
     @abstractmethod
     def _log_between(self, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:
-        """`log_between` where low < high, however small the probability."""
+        """`log_between` if low < high, however small the probability is."""
 
     def quantile(
         self, u: Float[Array, "c"], above: Float[Array, "c"] | None = None
     ) -> Float[Array, "c"]:
-        """The smallest x with P(X <= x) >= u, column by column.
+        """The smallest x with P(X <= x) >= u, per column.
 
-        `above` is 1 - u, which has the digits that u near one has lost.
+        Args:
+            u: the levels.
+            above: 1 - u; it has digits that u near one has lost.
         """
         return self._quantile(u, 1 - u if above is None else above)
 
     @abstractmethod
     def _quantile(self, u: Float[Array, "c"], above: Float[Array, "c"]) -> Float[Array, "c"]:
-        """`quantile` by the level from below, or from above where that has more digits."""
+        """`quantile` from u, or from 1 - u if that has more digits."""
 
     @abstractmethod
     def mean(self) -> Float[Array, "c"]:
-        """E[X], column by column."""
+        """E[X] per column."""
 
     @abstractmethod
     def variance(self) -> Float[Array, "c"]:
-        """Var[X], column by column; of a level, that of its code."""
+        """Var[X] per column; for levels, the variance of their codes."""
 
     @abstractmethod
     def mode(self) -> Float[Array, "c"]:
-        """The smallest x of highest mass or density, column by column."""
+        """The smallest x of highest mass or density, per column."""
 
     @abstractmethod
     def entropy(self) -> Float[Array, "c"]:
-        """H(X) in nats, exact to rounding, or NaN where it is not known."""
+        """H(X) in nats per column, exact to rounding, or NaN if it is not known."""
 
     @abstractmethod
     def statistics(self, x: Float[Array, "n c"], weight: Float[Array, "n c"]) -> Statistics:
-        """Sums over rows of weight times the sufficient statistics; each leaf is (c, ...)."""
+        """Weighted sums over rows of the sufficient statistics; each leaf has shape (c, ...)."""
 
     @abstractmethod
     def expected_statistics(self, other: Any) -> Statistics:
-        """What `statistics` is expected to give for one row drawn from `other`, of the same class.
+        """The expected `statistics` of one row drawn from `other`, a family of the same class.
 
-        A prior of a few pseudo-rows is this times their number.
+        A prior of a few pseudo-rows is their number times these statistics.
         """
 
     @abstractmethod
     def m_step(self, statistics: Statistics) -> "AbstractFamily":
-        """The family of greatest likelihood for the statistics; itself where they are empty."""
+        """The family with the greatest likelihood; columns with empty statistics do not change."""
 
     @classmethod
     @abstractmethod
@@ -108,57 +119,57 @@ class AbstractFamily(eqx.Module):
         x: Float[np.ndarray, "n c"],
         weight: Float[np.ndarray, "n c"],
     ) -> "AbstractFamily":
-        """A start near the data of the columns: centre, scale and floors.
+        """Initial parameters near the data of the columns: centre, scale and floors.
 
-        Cells of weight zero (missing ones) count for nothing, whatever they hold.
+        Cells of weight zero are missing; they do not count, whatever they hold.
         """
 
     @classmethod
     @abstractmethod
     def stack_key(cls, column: Column) -> tuple:
-        """Columns with equal keys can be stacked into one instance."""
+        """A key of the column; columns with equal keys can share one instance."""
 
     @classmethod
     @abstractmethod
     def num_raw(cls, column: Column) -> int:
-        """How many unconstrained numbers state one such column."""
+        """The number of unconstrained numbers that determine one such column."""
 
     @abstractmethod
     def from_unconstrained(self, raw: Float[Array, "c size"]) -> "AbstractFamily":
-        """The same columns with parameters from unconstrained numbers; floors are kept."""
+        """The same columns with parameters from unconstrained numbers; floors do not change."""
 
     @classmethod
     @abstractmethod
     def example(cls, key: PRNGKeyArray) -> "tuple[AbstractFamily, tuple[Column, ...]]":
-        """A small instance with at least two columns, for the laws."""
+        """A small instance with at least two columns, for the tests of all families."""
 
 
 def between(
     family: AbstractFamily, low: Float[Array, "c"], high: Float[Array, "c"]
 ) -> Float[Array, "c"]:
-    """P(low < X <= high), column by column, to its own relative error; zero where low >= high.
+    """P(low < X <= high) per column, with a small relative error; zero if low >= high.
 
-    Ends may be infinite, and intervals narrow or far out in a tail.
+    Ends may be infinite. Intervals may be narrow or far in a tail.
     """
-    some = low < high
-    # The whole line stands for nothing: of its probability the gradient is zero.
-    p = family._between(jnp.where(some, low, -jnp.inf), jnp.where(some, high, jnp.inf))
-    return jnp.where(some, jnp.maximum(p, 0), 0)
+    valid = low < high
+    # Empty intervals become the real line, because the gradient of its probability is zero.
+    p = family._between(jnp.where(valid, low, -jnp.inf), jnp.where(valid, high, jnp.inf))
+    return jnp.where(valid, jnp.maximum(p, 0), 0)
 
 
 def log_between(
     family: AbstractFamily, low: Float[Array, "c"], high: Float[Array, "c"]
 ) -> Float[Array, "c"]:
-    """log P(low < X <= high), column by column, however small the probability is.
+    """log P(low < X <= high) per column, however small the probability is.
 
-    -inf where low >= high, or where the family gives the interval no probability.
+    -inf if low >= high, or if the interval has no probability under the family.
     """
-    some = low < high
-    log_p = family._log_between(jnp.where(some, low, -jnp.inf), jnp.where(some, high, jnp.inf))
-    return jnp.where(some, jnp.minimum(log_p, 0), -jnp.inf)
+    valid = low < high
+    log_p = family._log_between(jnp.where(valid, low, -jnp.inf), jnp.where(valid, high, jnp.inf))
+    return jnp.where(valid, jnp.minimum(log_p, 0), -jnp.inf)
 
 
 def fine_log_prob(family: AbstractFamily, x: Float[Array, "c"]) -> Double:
-    """`log_prob`, and what rounding takes from it in a family in which that is much."""
-    rule = closed_forms.fine.find(family)
+    """`log_prob` and its rounding error, for families in which that error is large."""
+    rule = closed_forms.log_prob_double.find(family)
     return rule(family, x) if rule else double(family.log_prob(x))

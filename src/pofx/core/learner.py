@@ -1,4 +1,4 @@
-"""The function that learns a model by name, for rooms that may not import the one it is in.
+"""Access to `pofx.fit` for packages of lower rank, which may not import it.
 
 `pofx/__init__.py`, which knows all public names, provides it.
 """
@@ -6,12 +6,12 @@
 from collections.abc import Callable
 from typing import Any
 
-_PROVIDED: list[Callable[[], Callable[..., Any]]] = []
+_LOADERS: list[Callable[[], Callable[..., Any]]] = []
 
 
 def provide_learner(load: Callable[[], Callable[..., Any]]) -> None:
     """Sets the function that returns `pofx.fit`, which is imported when it is first used."""
-    _PROVIDED[:] = [load]
+    _LOADERS[:] = [load]
 
 
 def learner() -> Callable[..., Any]:
@@ -20,4 +20,4 @@ def learner() -> Callable[..., Any]:
     >>> learner().__name__
     'fit'
     """
-    return _PROVIDED[0]()
+    return _LOADERS[0]()

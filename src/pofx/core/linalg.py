@@ -1,9 +1,9 @@
-"""Factorisations of symmetric matrices that are safe to batch.
+"""Factorisations of symmetric matrices that are safe in batches.
 
-On a CPU, jaxlib 0.10 shares a large batch of LAPACK calls out over the very pool of threads that
-waits for it; two such batches at once, on two threads, wait for each other forever. Batches here
-go to LAPACK in portions too small to be shared out. Everything past the factor is a matrix
-product, gradients too.
+On a CPU, jaxlib 0.10 distributes a large batch of LAPACK calls over the same thread pool that waits
+for it. Two such batches at once, on two threads, wait for each other forever. Batches here go to
+LAPACK in portions too small to be distributed. Everything after the factor is a matrix product,
+also in gradients.
 """
 
 import math
@@ -18,26 +18,26 @@ from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Bool, Float
 
 MAX_INLINE_OPS = 100_000
-"""Operations of a batch that LAPACK's caller does itself; it shares out from twice as many."""
+"""Operations of a batch that stay on the calling thread; from twice as many, JAX distributes."""
 
 
 @jax.custom_jvp
 def inverse_cholesky(matrix: Float[Array, "... d d"]) -> Float[Array, "... d d"]:
-    """W, lower triangular, with W A Wᵀ = I for a positive definite A: the inverse Cholesky factor.
+    """The inverse Cholesky factor W of a positive definite A, lower triangular with W A Wᵀ = I.
 
-    A⁻¹ = Wᵀ W, A = L Lᵀ with L = A Wᵀ, log det A = -2 Σ log W_ii. NaN where A is not positive
+    A⁻¹ = Wᵀ W, A = L Lᵀ with L = A Wᵀ, log det A = -2 Σ log W_ii. NaN if A is not positive
     definite.
 
     >>> w = inverse_cholesky(jnp.array([[4.0, 0.0], [0.0, 9.0]]))
     >>> jnp.diagonal(w).round(3).tolist()
     [0.5, 0.3330000042915344]
     """
-    return _whitener(matrix)
+    return _inverse_cholesky(matrix)
 
 
 @inverse_cholesky.defjvp
-def _whitener_jvp(primals, tangents):
-    # With dL = L Φ(W dA Wᵀ), dW = -W dL W = -Φ(W dA Wᵀ) W, where Φ keeps the lower triangle and
+def _inverse_cholesky_jvp(primals, tangents):
+    # dL = L Φ(W dA Wᵀ) and dW = -W dL W = -Φ(W dA Wᵀ) W, where Φ keeps the lower triangle and
     # half of the diagonal (Murray 2016, eq. 8).
     w = inverse_cholesky(primals[0])
     inner = w @ (tangents[0] + tangents[0].mT) @ w.mT / 2
@@ -51,28 +51,32 @@ def eigh(matrix: Float[Array, "... d d"]) -> tuple[Float[Array, "... d"], Float[
 
 
 def half_log_det(w: Float[Array, "... d d"]) -> Float[Array, "..."]:
-    """Half the log-determinant of A, from its whitener."""
+    """Half the log-determinant of A, from its inverse Cholesky factor."""
     return -jnp.log(jnp.diagonal(w, axis1=-2, axis2=-1)).sum(-1)
 
 
 def normal_kl(
     p: tuple[Float[Array, "d"], Float[Array, "d d"]],
     q: tuple[Float[Array, "d"], Float[Array, "d d"]],
-    asked: Bool[np.ndarray, "d"],
+    target_mask: Bool[np.ndarray, "d"],
 ) -> Float[Array, ""]:
-    """KL in nats of two Gaussians, each its mean and covariance, over the asked columns.
+    """KL(p || q) in nats of two Gaussians over the columns of a mask.
 
     1/2 [Σ_ij M_ij² + |W_q (μp - μq)|² - d - 2 Σ_i log M_ii],  M = W_q L_p
 
-    with L_p the Cholesky factor of Σp and W_q the inverse of that of Σq. M is the identity for
-    equals, and each of M_ii² - 1 - 2 log M_ii and M_ij² is no smaller than 0: nothing cancels,
-    however near to singular the covariances are.
+    with L_p the Cholesky factor of Σp and W_q the inverse of that of Σq. If p = q, M is the
+    identity. Neither M_ii² - 1 - 2 log M_ii nor M_ij² is negative, so nothing cancels, however
+    nearly singular the covariances are.
 
-    >>> one = jnp.zeros(1), jnp.eye(1)
-    >>> round(float(normal_kl(one, (jnp.ones(1), jnp.eye(1)), np.ones(1, bool))), 4)
+    Args:
+        p, q: each a mean and a covariance.
+        target_mask: the columns of the marginals that are compared.
+
+    >>> standard = jnp.zeros(1), jnp.eye(1)
+    >>> round(float(normal_kl(standard, (jnp.ones(1), jnp.eye(1)), np.ones(1, bool))), 4)
     0.5
     """
-    a = np.flatnonzero(asked)
+    a = np.flatnonzero(target_mask)
     covariance_p, covariance_q = p[1][np.ix_(a, a)], q[1][np.ix_(a, a)]
     w_q = inverse_cholesky(covariance_q)
     m = jnp.tril(w_q @ _cholesky(covariance_p))
@@ -87,11 +91,11 @@ def normal_kl(
 
 
 def _in_portions(cost: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Has a function of (n, d, d) called on portions of `cost` d³ operations a matrix in all."""
+    """Decorates a function of (n, d, d) arrays that costs `cost` d³ per matrix, to use portions."""
 
     def wrap(f):
         @custom_vmap
-        def g(matrix):
+        def apply(matrix):
             *batch, d, _ = matrix.shape
             n = math.prod(batch)
             portion = (
@@ -106,19 +110,19 @@ def _in_portions(cost: int) -> Callable[[Callable[..., Any]], Callable[..., Any]
                 out = jax.tree.map(lambda a: a.reshape(n, *a.shape[2:]), out)
             return jax.tree.map(lambda a: a.reshape(*batch, *a.shape[1:]), out)
 
-        @g.def_vmap
+        @apply.def_vmap
         def _(size, batched, matrix):
-            # A further batch is a further leading axis, and one whole with those before it.
-            out = g(matrix)
+            # Another batch is another leading axis, and is split together with the others.
+            out = apply(matrix)
             return out, jax.tree.map(lambda _: True, out)
 
-        return g
+        return apply
 
     return wrap
 
 
 @_in_portions(cost=1)
-def _whitener(matrix):
+def _inverse_cholesky(matrix):
     factor = jnp.linalg.cholesky(matrix, symmetrize_input=False)
     identity = jnp.broadcast_to(jnp.eye(matrix.shape[-1], dtype=matrix.dtype), matrix.shape)
     return solve_triangular(factor, identity, lower=True)

@@ -1,7 +1,7 @@
-"""Ratios of probabilities that keep their digits however improbable the evidence is.
+"""Ratios of probabilities that keep their digits, however improbable the evidence is.
 
-log p(x_A | x_G) = log p(x_A, x_G) - log p(x_G) loses every digit of a probability in a difference
-of log-densities of 1e16. A model's rule `box` cancels what both have in common before it adds.
+log p(x_A | x_G) = log p(x_A, x_G) - log p(x_G) has no digits if the log-densities are as large as
+1e16. A model's rule `log_prob_box` cancels what both have in common before it adds.
 """
 
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from pofx.core.abstract import AbstractQueryable, Mask, Row
 def log_conditional(
     model: AbstractQueryable, x: Row, observed: Mask, given: Mask
 ) -> Float[Array, ""]:
-    """log p(x_O | x_G) in nats, for G a part of O; NaN where x_G is impossible."""
+    """log p(x_O | x_G) in nats, where G is a part of O; NaN if x_G is impossible."""
     ratio = _by_rule(model, x, observed, given)
     if ratio is not None:
         return ratio
@@ -22,9 +22,10 @@ def log_conditional(
 
 
 def log_joint(model: AbstractQueryable, x: Row, observed: Mask, given: Mask) -> Float[Array, ""]:
-    """log p(x_O), but for a term that depends on x_G alone: enough to compare values of the others.
+    """log p(x_O) in nats, up to a term that depends on x_G only.
 
-    For a model without a rule it costs one log-probability where `log_conditional` costs two.
+    That is enough to compare values of the other entries. Without a rule it costs one
+    log-probability, and `log_conditional` costs two.
     """
     ratio = _by_rule(model, x, observed, given)
     return model.log_prob(x, observed) if ratio is None else ratio
@@ -33,5 +34,6 @@ def log_joint(model: AbstractQueryable, x: Row, observed: Mask, given: Mask) -> 
 def _by_rule(
     model: AbstractQueryable, x: Row, observed: Mask, given: Mask
 ) -> Float[Array, ""] | None:
-    rule, none = closed_forms.log_prob_box.find(model), jnp.zeros(0)
-    return rule and rule(model, jnp.where(observed, x, 0), observed, (), none, none, given)
+    rule = closed_forms.log_prob_box.find(model)
+    empty = jnp.zeros(0)
+    return rule and rule(model, jnp.where(observed, x, 0), observed, (), empty, empty, given)

@@ -1,4 +1,4 @@
-"""How numbers are written on a line."""
+"""Printing of numbers and names on one line."""
 
 import math
 from collections.abc import Sequence
@@ -6,78 +6,84 @@ from typing import Any
 
 import numpy as np
 
-DOUBLE_DIGITS = 17
-"""Digits that tell any two float64 numbers apart."""
+MAX_DIGITS = 17
+"""Digits that distinguish any two float64 numbers."""
 SPREAD_DIGITS = 4
-"""Digits of a spread to which values beside it are written."""
-EXACT = 2**53
-"""Whole numbers up to it are floats."""
-LARGE, SMALL = 1e15, 1e-4
-"""From here on up, and below, a number is written with an exponent."""
-NAMES = 8
-"""The most names that a message lists."""
+"""The number of digits of a spread to which values of that spread are written."""
+MAX_EXACT_INT = 2**53
+"""Integers up to this size are exact as floats."""
+MIN_FIXED_SIZE = 1e-4
+"""Smaller numbers are written with an exponent."""
+MAX_FIXED_SIZE = 1e15
+"""Numbers of this size or larger are written with an exponent."""
+MAX_LISTED_NAMES = 8
+"""The number of names that a message lists at most."""
 
 
 def number_text(value: float, stderr: float = 0.0, *, spread: float = 0.0, digits: int = 6) -> str:
-    """A number written to the digits that mean something.
+    """A number with its significant digits.
 
-    With a standard error, to the digits that it leaves; without, to `digits`, or to as many more
-    as tell values apart that lie a little of `spread` from each other.
+    Args:
+        value: the number.
+        stderr: its standard error, which limits the digits; NaN if unknown.
+        spread: the scale on which such values differ; an exact value has enough digits to
+            distinguish values that differ by a small part of it.
+        digits: the minimum number of digits of an exact value.
 
     >>> number_text(3e-12, 4e-13), number_text(0.1234, 0.02), number_text(2.0, math.nan)
     ('3.0e-12 ± 4e-13', '0.123 ± 0.020', '2 ± ?')
     >>> number_text(1e9 + 1.25), number_text(1e9 + 1.25, spread=2.0)
     ('1e+09', '1000000001.25')
     """
-    if isinstance(value, int) and abs(value) > EXACT and not stderr:
+    if isinstance(value, int) and abs(value) > MAX_EXACT_INT and not stderr:
         return str(value)
     value, stderr = float(value), float(stderr)
     if stderr > 0 and math.isfinite(stderr) and math.isfinite(value):
         return _with_error(value, stderr)
-    text = f"{value:.{significant(value, spread, digits)}g}"
+    text = f"{value:.{significant_digits(value, spread, digits)}g}"
     if stderr > 0 or math.isnan(stderr):
         return f"{text} ± {'?' if math.isnan(stderr) else format(stderr, '.2g')}"
     return text
 
 
-def significant(value: float, spread: float = 0.0, digits: int = 6) -> int:
-    """How many digits of an exact number are written."""
+def significant_digits(value: float, spread: float = 0.0, digits: int = 6) -> int:
+    """The number of digits with which an exact number is written."""
     if not math.isfinite(value) or value == 0:
         return digits
     needed = digits
     if 0 < spread < math.inf:
-        needed = exponent(value) - exponent(spread) + SPREAD_DIGITS
+        needed = decimal_exponent(value) - decimal_exponent(spread) + SPREAD_DIGITS
     if 0 < value < 1 and float(f"{value:.{digits}g}") == 1:
-        needed = max(needed, 1 - exponent(1 - value))
-    return min(max(digits, needed), DOUBLE_DIGITS)
+        needed = max(needed, 1 - decimal_exponent(1 - value))
+    return min(max(digits, needed), MAX_DIGITS)
 
 
-def exponent(value: float) -> int:
-    """The power of ten of the first digit.
+def decimal_exponent(value: float) -> int:
+    """The power of ten of the first digit of a number.
 
-    >>> exponent(0.02), exponent(1e9)
+    >>> decimal_exponent(0.02), decimal_exponent(1e9)
     (-2, 9)
     """
     return int(f"{abs(value):e}".partition("e")[2])
 
 
 def array_text(values: Any, stderr: Any = 0.0, *, spread: float = 0.0) -> str:
-    """An array, each number to the digits that mean something; of a long one the ends.
+    """An array, each number with its significant digits; the middle of a long array is left out.
 
     >>> print(array_text([0.5, 0.25]), array_text([1e9, 1e9 + 1]), array_text([0.5, 1e-9], 1e-10))
     [0.5  0.25] [1000000000 1000000001] [0.50000000000 ± 0.00000000010, 1.00e-09 ± 1.0e-10]
     """
     values = np.asarray(values)
     errors = np.broadcast_to(np.asarray(stderr, np.float64), values.shape)
-    known = values.astype(np.float64) if values.dtype.kind in "iufb" else np.zeros(0)
-    known = known[np.isfinite(known)]
-    if not known.size or not known.any():
+    finite = values.astype(np.float64) if values.dtype.kind in "iufb" else np.zeros(0)
+    finite = finite[np.isfinite(finite)]
+    if not finite.size or not finite.any():
         spread = 0.0
     elif not spread:
-        spread = float(known.std())
-    largest = float(np.abs(known).max()) if known.size else 0.0
+        spread = float(finite.std())
+    largest = float(np.abs(finite).max()) if finite.size else 0.0
     exact = not (errors > 0).any() and not np.isnan(errors).any()
-    if exact and significant(largest, spread, 5) == 5:
+    if exact and significant_digits(largest, spread, 5) == 5:
         return np.array2string(values, precision=4, threshold=8)
     flat = [values.ravel(), errors.ravel()]
 
@@ -90,24 +96,24 @@ def array_text(values: Any, stderr: Any = 0.0, *, spread: float = 0.0) -> str:
 
 
 def _with_error(value: float, stderr: float) -> str:
-    # An error that starts with 1 or 2 is told to two digits, others to one.
+    # An error that starts with 1 or 2 has two digits, others have one.
     rounded = f"{stderr:.1e}"
-    more = rounded[0] in "12"
-    last = exponent(float(rounded)) - more
-    first = exponent(value) if value else exponent(stderr)
-    fixed = first - last < DOUBLE_DIGITS and last > -DOUBLE_DIGITS
-    if fixed and SMALL <= max(abs(value), stderr) < LARGE:
+    has_two_digits = rounded[0] in "12"
+    last = decimal_exponent(float(rounded)) - has_two_digits
+    first = decimal_exponent(value) if value else decimal_exponent(stderr)
+    fixed = first - last < MAX_DIGITS and last > -MAX_DIGITS
+    if fixed and MIN_FIXED_SIZE <= max(abs(value), stderr) < MAX_FIXED_SIZE:
         places = max(-last, 0)
         return f"{value:.{places}f} ± {stderr:.{places}f}"
-    places = min(max(first - last, 0), DOUBLE_DIGITS - 1)
-    return f"{value:.{places}e} ± {stderr:.{int(more)}e}"
+    places = min(max(first - last, 0), MAX_DIGITS - 1)
+    return f"{value:.{places}e} ± {stderr:.{int(has_two_digits)}e}"
 
 
 def names_text(names: Sequence[object]) -> str:
-    """Names or levels in a message, the first few of many.
+    """Names or levels in a message; of many, the first few and their number.
 
     >>> names_text(["a", 1])
     "'a', 1"
     """
-    more = f", ... ({len(names)})" if len(names) > NAMES else ""
-    return ", ".join(map(repr, names[:NAMES])) + more
+    count_text = f", ... ({len(names)})" if len(names) > MAX_LISTED_NAMES else ""
+    return ", ".join(map(repr, names[:MAX_LISTED_NAMES])) + count_text

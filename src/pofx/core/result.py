@@ -1,4 +1,4 @@
-"""What all results of questions have in common."""
+"""The abstract class of results of questions."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -6,7 +6,7 @@ from typing import Any, Self
 
 
 class AbstractResult(ABC):
-    """A result that consists of answers; frames and arrays of draws are none.
+    """A result that consists of answers; frames and arrays of draws are not such results.
 
     A subclass provides
         map_answers: the same function applied to each of its answers;
@@ -15,17 +15,17 @@ class AbstractResult(ABC):
 
     @abstractmethod
     def map_answers(self, function: Callable[..., Any], *others: Any) -> Self:
-        """The result with `function(answer, *those at its place in the others)` for each answer."""
+        """The result with `function(answer, *matching answers of the others)` for each answer."""
 
     @abstractmethod
     def with_note(self, note: str) -> Self:
-        """The result with a remark at the end of its method, once."""
+        """The result with a remark at the end of its method, at most once."""
 
 
 def map_values(
     function: Callable[..., Any], values: Mapping[Any, Any], *others: Mapping[Any, Any]
 ) -> Mapping[Any, Any]:
-    """`function` of the values at each key; the first mapping as it is if keys differ.
+    """`function` applied to the values of each key; the first mapping as it is if keys differ.
 
     >>> map_values(max, {"a": 1, "b": 5}, {"a": 3, "b": 2})
     {'a': 3, 'b': 5}

@@ -8,13 +8,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 MAX_STEPS = 200
-"""More than a bisection over all floats, every third step of it in vain, takes."""
+"""More steps than a bisection over all floats takes, even if every third step is in vain."""
 
 
 def middle(low: Float[Array, "..."], high: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Between finite ends: halfway, or if they differ in size by ratio, or 0 if by sign too.
+    """A point between finite ends, for bisection over all scales.
 
-    A bracket over hundreds of decades so shrinks to a factor of 2 within some ten steps.
+    It is halfway between ends of similar size. If sizes differ by more than a factor of 2, it is
+    the geometric mean, or 0 if signs differ too. A bracket of hundreds of decades shrinks to a
+    factor of 2 in about ten steps.
 
     >>> print(f"{float(middle(jnp.array(1e-30), jnp.array(1e10))):.4g}")
     1e-10
@@ -25,8 +27,8 @@ def middle(low: Float[Array, "..."], high: Float[Array, "..."]) -> Float[Array, 
     small, large = jnp.minimum(*sizes), jnp.maximum(*sizes)
     ratio = jnp.sqrt(jnp.maximum(small, jnp.finfo(large.dtype).tiny)) * jnp.sqrt(large)
     one_sign = jnp.sign(low) * jnp.sign(high) >= 0
-    apart = jnp.where(one_sign, jnp.where(high > 0, ratio, -ratio), 0)
-    return jnp.where(large > 2 * small, apart, low / 2 + high / 2)
+    geometric = jnp.where(one_sign, jnp.where(high > 0, ratio, -ratio), 0)
+    return jnp.where(large > 2 * small, geometric, low / 2 + high / 2)
 
 
 def first_root(
@@ -36,12 +38,12 @@ def first_root(
 ) -> Float[Array, ""]:
     """The x in (low, high] at which an increasing function reaches 0, to two roundings.
 
-    By inverse quadratic interpolation, if the last three points let it be trusted, and else by
-    bisection (Chandrupatla 1997): a smooth function takes some ten evaluations, and one that jumps
-    no more than bisection would. `function(low)` is below 0, `function(high)` is not.
+    The step is inverse quadratic interpolation if the last three points allow it, else bisection
+    (Chandrupatla 1997). A smooth function takes about ten evaluations, and a function with jumps no
+    more than bisection does. `function(low)` must be negative, `function(high)` not.
 
     Args:
-        function: increasing, of one number; finite or infinite.
+        function: an increasing function of one number; its values may be infinite.
         low, high: finite ends of the bracket.
 
     Returns:
@@ -84,7 +86,7 @@ class _Bracket(NamedTuple):
 
 
 def _next_point(s: _Bracket, eps: float) -> Float[Array, ""]:
-    """Where the inverse quadratic through the three points is 0, or the middle of the bracket."""
+    """The root of the inverse quadratic through three points, or the middle of the bracket."""
     span = s.other - s.last
     xi = (s.last - s.other) / (s.older - s.other)
     phi = (s.f_last - s.f_other) / (s.f_older - s.f_other)
@@ -93,10 +95,10 @@ def _next_point(s: _Bracket, eps: float) -> Float[Array, ""]:
     to_older = s.f_last / (s.f_older - s.f_last) * s.f_other / (s.f_other - s.f_older)
     share = to_other - (s.older - s.last) / span * to_older
     # A step below the tolerance would not move the other end.
-    least = eps * jnp.maximum(jnp.abs(s.last), jnp.abs(s.other)) / jnp.abs(span)
-    share = jnp.clip(share, least, 1 - least)
-    pareto_k_threshold = smooth & jnp.isfinite(share)
-    return jnp.where(pareto_k_threshold, s.last + share * span, middle(s.last, s.other))
+    min_share = eps * jnp.maximum(jnp.abs(s.last), jnp.abs(s.other)) / jnp.abs(span)
+    share = jnp.clip(share, min_share, 1 - min_share)
+    usable = smooth & jnp.isfinite(share)
+    return jnp.where(usable, s.last + share * span, middle(s.last, s.other))
 
 
 def _either(first: Bool[Array, ""], one: tuple, other: tuple) -> tuple:

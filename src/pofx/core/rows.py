@@ -1,4 +1,4 @@
-"""Rows in chunks: what learners sum over, grouped by their pattern of missing entries."""
+"""Rows in chunks that share a pattern of missing entries, and functions applied to each row."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,26 +12,30 @@ from jaxtyping import Array, Bool, Float, Int
 from pofx.core.closed_forms import with_structure_as_data
 
 CHUNK_ROWS = (16, 64, 256)
-"""Rows in a chunk: few sizes, for each new shape is compiled anew."""
+"""Numbers of rows in a chunk. There are few sizes, because each new shape is compiled anew."""
 MAX_CHUNK_BYTES = 8192
-"""Bytes of a column in one more size, the largest, that its temporaries stay in the cache."""
+"""Bytes per column of one more size, the largest, so that its temporaries stay in the cache."""
 CHUNKS_PER_CALL = (64, 8, 1)
 """Numbers of chunks that one compiled call takes."""
 UNSHARED_CHUNK_ROWS = 256
-"""Rows in a chunk whose rows each carry their own pattern, and so their own factorisation."""
+"""Rows in a chunk whose rows have their own patterns, and so their own factorisations."""
 MAX_REALIGNED_ROWS = 8192
-"""Rows of which compilation takes more than the work."""
-MAX_NUMBERS_SHARED, MAX_NUMBERS_UNSHARED = 2**28, 2**22
-"""Numbers that the rows at work at once may take, each as many as its model has: rows of one
-pattern, which share a factorisation, fill memory at most; others the cache."""
+"""Rows up to which compilation takes longer than the work."""
+MAX_NUMBERS_SHARED = 2**28
+"""Numbers in memory for the rows at work at once, if they share a pattern and a factorisation.
+
+Each row counts with as many numbers as the model has. These rows may fill memory.
+"""
+MAX_NUMBERS_UNSHARED = 2**22
+"""The same for rows with their own patterns, which may fill the cache only."""
 
 
 class Rows(eqx.Module):
-    """n rows of d columns in m chunks of c, padded by rows of weight zero.
+    """n rows of d columns in m chunks of c rows, padded by rows of weight zero.
 
-    Rows of a chunk share one pattern of observed entries (`observed` of shape (m, d)), which is
-    then factorised once a chunk; where nearly every row has its own, `observed` is (m, c, d).
-    `index` is the number that each row had in its table, -1 in the padding.
+    Rows of a chunk share one pattern of observed entries, which is factorised once per chunk:
+    `observed` has shape (m, d). If nearly every row has its own pattern, it has shape (m, c, d).
+    `index` is the number that each row had in its table; it is -1 in the padding.
     """
 
     x: Float[Array, "m c d"]
@@ -41,97 +45,105 @@ class Rows(eqx.Module):
 
     @property
     def count(self) -> int:
-        """The number of rows, padding left out."""
+        """The number of rows, without the padding."""
         return int((self.index >= 0).sum())
 
     @property
     def total(self) -> Float[Array, ""]:
         """The sum of the weights."""
-        # Chunk by chunk: a float32 that has counted to 2^24 ignores a further 1.
+        # Chunk by chunk, because a float32 that has counted to 2^24 ignores a further 1.
         return self.weight.sum(1).sum()
 
     def to_arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The rows (n, d), what of them is observed (n, d), and their weights (n,), in order."""
+        """The rows (n, d), their masks of observed entries (n, d) and their weights (n,)."""
         observed = np.asarray(self.observed)
         if observed.ndim == 2:
             observed = np.broadcast_to(observed[:, None], self.x.shape)
-        x, weight = np.asarray(self.x), np.asarray(self.weight)
-        return self.from_chunks(x), self.from_chunks(observed), self.from_chunks(weight)
+        arrays = np.asarray(self.x), observed, np.asarray(self.weight)
+        x, observed, weight = map(self.from_chunks, arrays)
+        return x, observed, weight
 
     def to_chunks(self, values: Float[np.ndarray, "n *k"]) -> Float[Array, "m c *k"]:
-        """Values of the rows, in order, laid out as the chunks are."""
+        """Values of the rows, in order, laid out in chunks."""
         return jnp.asarray(values[np.maximum(self.index, 0)])
 
     def from_chunks(self, values: Float[np.ndarray, "m c *k"]) -> Float[np.ndarray, "n *k"]:
-        """What `split` laid out, back in order and without the padding."""
-        inside = self.index >= 0
-        out = np.empty((inside.sum(), *values.shape[2:]), values.dtype)
-        out[self.index[inside]] = values[inside]
+        """Values laid out by `to_chunks`, back in order and without the padding."""
+        is_row = self.index >= 0
+        out = np.empty((is_row.sum(), *values.shape[2:]), values.dtype)
+        out[self.index[is_row]] = values[is_row]
         return out
 
-    def sum(self, f: Callable[..., Any], *more: Float[Array, "m c *k"]) -> Any:
-        """The sum of f(x, observed, weight, *more) over chunks: memory of one chunk, not of n.
+    def sum(self, f: Callable[..., Any], *extras: Float[Array, "m c *k"]) -> Any:
+        """The sum of f(x, observed, weight, *extras) over chunks, in the memory of one chunk.
 
-        Compensated, so that its error does not grow with the number of chunks (Kahan 1965).
+        The sum is compensated: its error does not grow with the number of chunks (Kahan 1965).
         """
-        chunks = (self.x, self.observed, self.weight, *more)
+        chunks = (self.x, self.observed, self.weight, *extras)
         shapes = eqx.filter_eval_shape(f, *jax.tree.map(lambda a: a[0], chunks))
         zero = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
 
         def add(state, chunk):
-            total, lost = state
-            term = jax.tree.map(jnp.subtract, f(*chunk), lost)
-            new = jax.tree.map(jnp.add, total, term)
-            lost = jax.tree.map(lambda n, t, a: _finite((n - t) - a), new, total, term)
-            return (new, lost), None
+            total, error = state
+            term = jax.tree.map(jnp.subtract, f(*chunk), error)
+            new_total = jax.tree.map(jnp.add, total, term)
+            error = jax.tree.map(lambda n, t, a: _finite((n - t) - a), new_total, total, term)
+            return (new_total, error), None
 
         return jax.lax.scan(add, (zero, zero), chunks)[0][0]
 
 
-def _finite(lost: Array) -> Array:
-    """What rounding lost; nothing where the sum itself is infinite or not a number."""
-    return jnp.where(jnp.isfinite(lost), lost, 0)
+def _finite(error: Array) -> Array:
+    """The rounding error, or zero if the sum itself is infinite or NaN."""
+    return jnp.where(jnp.isfinite(error), error, 0)
 
 
-def per_row(f: Callable[..., Any], model: Any, rows: Rows, *more: Any) -> Any:
-    """f(model, x, observed, *more) of each row, in order, on the host.
+def per_row(f: Callable[..., Any], model: Any, rows: Rows, *extras: Any) -> Any:
+    """f(model, x, observed, *extras) for each row, in order, on the host.
 
-    A few sizes of block go through one compiled function each, so that neither memory nor
-    compilation grows with the rows; `more` is laid out as the chunks are. `f` is a function of a
-    module, for a new one would be compiled anew.
+    Rows go through compiled functions in blocks of a few sizes, so that neither memory nor
+    compilation grows with the number of rows.
+
+    Args:
+        f: a function defined at the top of a module, because a new one would be compiled anew.
+        model: its first argument.
+        rows: the rows.
+        extras: further values per row, laid out by `rows.to_chunks`.
 
     >>> r = make_rows(np.array([[1.0, np.nan], [3.0, 4.0]]))
     >>> per_row(_observed_count, None, r).tolist()
     [1, 2]
     """
-    out, begin = [], 0
+    out = []
+    begin = 0
     while begin < len(rows.x):
         size = next(s for s in CHUNKS_PER_CALL if s <= len(rows.x) - begin)
-        block = (a[begin : begin + size] for a in (rows.x, rows.observed, *more))
+        block = (a[begin : begin + size] for a in (rows.x, rows.observed, *extras))
         out.append(_block(f, model, *block))
         begin += size
     return jax.tree.map(lambda *a: rows.from_chunks(np.concatenate(a)), *jax.device_get(out))
 
 
 @eqx.filter_jit
-def _block(f, model, x, observed, *more):
+def _block(f, model, x, observed, *extras):
     numbers = sum(a.size for a in jax.tree.leaves(eqx.filter(model, eqx.is_array)))
 
-    def chunk(chunk):
-        _, observed, *more = chunk
+    def apply_to_chunk(chunk):
+        _, observed, *extras = chunk
         shared = observed.ndim == 1
-        few = max((MAX_NUMBERS_SHARED if shared else MAX_NUMBERS_UNSHARED) // max(numbers, 1), 1)
+        max_numbers = MAX_NUMBERS_SHARED if shared else MAX_NUMBERS_UNSHARED
+        max_rows = max(max_numbers // max(numbers, 1), 1)
 
-        def row(own):
-            x, seen, *more = own
-            return f(model, x, observed if shared else seen, *more)
+        def apply_to_row(row):
+            x, row_observed, *extras = row
+            return f(model, x, observed if shared else row_observed, *extras)
 
-        each = (chunk[0], None if shared else observed, *more)
-        return (
-            jax.vmap(row)(each) if len(each[0]) <= few else jax.lax.map(row, each, batch_size=few)
-        )
+        rows = (chunk[0], None if shared else observed, *extras)
+        if len(rows[0]) <= max_rows:
+            return jax.vmap(apply_to_row)(rows)
+        return jax.lax.map(apply_to_row, rows, batch_size=max_rows)
 
-    return jax.lax.map(chunk, (x, observed, *more))
+    return jax.lax.map(apply_to_chunk, (x, observed, *extras))
 
 
 def log_prob(model: Any, rows: Rows) -> Float[np.ndarray, "n"]:
@@ -152,7 +164,12 @@ def make_rows(
     observed: Bool[np.ndarray, "n d"] | None = None,
     weight: Float[np.ndarray, "n"] | None = None,
 ) -> Rows:
-    """Rows from a table of entries; where `observed` is None, NaN is what is missing.
+    """Rows from a table of entries.
+
+    Args:
+        x: the entries, of shape (n, d).
+        observed: the mask of observed entries; by default those that are not NaN.
+        weight: the weights of the rows, by default 1.
 
     >>> r = make_rows(np.array([[1.0, 2.0], [3.0, np.nan], [5.0, 6.0]]))
     >>> r.count, r.x.shape, float(r.total)
@@ -162,25 +179,27 @@ def make_rows(
     n = len(x)
     observed = ~np.isnan(x) if observed is None else np.asarray(observed, bool)
     weight = np.ones(n) if weight is None else np.asarray(weight)
-    chunk, shared = _layout(observed, (*CHUNK_ROWS, MAX_CHUNK_BYTES // jnp.zeros(()).dtype.itemsize))
-    return _laid(x, observed, weight, chunk, shared)
+    largest = MAX_CHUNK_BYTES // jnp.zeros(()).dtype.itemsize
+    chunk, shared = _layout(observed, (*CHUNK_ROWS, largest))
+    return _lay_out(x, observed, weight, chunk, shared)
 
 
-def _laid(
+def _lay_out(
     x: Float[np.ndarray, "n d"],
     observed: Bool[np.ndarray, "n d"],
     weight: Float[np.ndarray, "n"],
     chunk: int,
     shared: bool,
 ) -> Rows:
-    """The rows in chunks of that size, which share their patterns or do not."""
-    n, dtype = len(x), jnp.zeros(()).dtype
+    """The rows in chunks of that size, whose rows share a pattern if `shared`."""
+    n = len(x)
+    dtype = jnp.zeros(()).dtype
     owner = _owners(observed)[0] if shared else None
     patterns, members = _members(observed, owner)
-    sizes = [-(-len(rows) // chunk) * chunk for rows in members]
+    sizes = [-(-len(numbers) // chunk) * chunk for numbers in members]
     place = np.empty(n, np.int64)
-    for begin, rows_ in zip(np.cumsum([0, *sizes[:-1]]), members):
-        place[rows_] = begin + np.arange(len(rows_))
+    for begin, numbers in zip(np.cumsum([0, *sizes[:-1]]), members):
+        place[numbers] = begin + np.arange(len(numbers))
     m = sum(sizes) // chunk
 
     def lay(values, fill=0):
@@ -189,52 +208,54 @@ def _laid(
         return out.reshape(m, chunk, *values.shape[1:])
 
     if owner is None:
-        seen = lay(observed)
+        masks = lay(observed)
     else:
-        seen = np.repeat(patterns, [size // chunk for size in sizes], axis=0)
+        masks = np.repeat(patterns, [size // chunk for size in sizes], axis=0)
     filled = lay(np.where(observed, x, 0).astype(dtype))
-    heavy = lay(weight.astype(dtype))
+    weights = lay(weight.astype(dtype))
     index = lay(np.arange(n, dtype=np.int32), fill=-1)
-    return Rows(jnp.asarray(filled), jnp.asarray(seen), jnp.asarray(heavy), index)
+    return Rows(jnp.asarray(filled), jnp.asarray(masks), jnp.asarray(weights), index)
 
 
 def with_common_shape(parts: Sequence[Rows]) -> list[Rows]:
-    """The same rows, all in as many chunks of the first one's shape: one program serves them.
+    """The same rows, all in as many chunks of the first one's shape, for one compiled program.
 
-    Of more than FEW rows they stay as they are, for compilation is little beside the work.
+    If one part has more than MAX_REALIGNED_ROWS rows, all stay as they are: then compilation is
+    short beside the work.
 
-    >>> few, more = make_rows(np.zeros((40, 2))), make_rows(np.zeros((130, 2)))
-    >>> few.x.shape, more.x.shape, [part.x.shape for part in with_common_shape([more, few])]
+    >>> small, large = make_rows(np.zeros((40, 2))), make_rows(np.zeros((130, 2)))
+    >>> small.x.shape, large.x.shape, [part.x.shape for part in with_common_shape([large, small])]
     ((1, 64, 2), (1, 256, 2), [(1, 256, 2), (1, 256, 2)])
     """
     if max(part.count for part in parts) > MAX_REALIGNED_ROWS:
         return list(parts)
-    chunk, shared = parts[0].x.shape[1], parts[0].observed.ndim == 2
-    laid = [_laid(*part.to_arrays(), chunk, shared) for part in parts]
-    most = max(len(part.x) for part in laid)
-    return [_padded(part, most - len(part.x)) for part in laid]
+    chunk = parts[0].x.shape[1]
+    shared = parts[0].observed.ndim == 2
+    realigned = [_lay_out(*part.to_arrays(), chunk, shared) for part in parts]
+    num_chunks = max(len(part.x) for part in realigned)
+    return [_padded(part, num_chunks - len(part.x)) for part in realigned]
 
 
-def _padded(part: Rows, more: int) -> Rows:
-    """With so many more chunks of no weight, of the last one's pattern."""
+def _padded(part: Rows, num_chunks: int) -> Rows:
+    """The rows with so many more chunks of weight zero, which have the last chunk's pattern."""
 
-    def longer(values, fill):
-        own = np.asarray(values)
-        return np.concatenate([own, np.full_like(own[-1:], fill).repeat(more, 0)])
+    def pad(values, fill):
+        array = np.asarray(values)
+        return np.concatenate([array, np.full_like(array[-1:], fill).repeat(num_chunks, 0)])
 
     return Rows(
-        jnp.asarray(longer(part.x, 0)),
-        jnp.asarray(np.concatenate([part.observed, part.observed[-1:].repeat(more, 0)])),
-        jnp.asarray(longer(part.weight, 0)),
-        longer(part.index, -1),
+        jnp.asarray(pad(part.x, 0)),
+        jnp.asarray(np.concatenate([part.observed, part.observed[-1:].repeat(num_chunks, 0)])),
+        jnp.asarray(pad(part.weight, 0)),
+        pad(part.index, -1),
     )
 
 
 def _layout(observed: np.ndarray, chunks: tuple[int, ...]) -> tuple[int, bool]:
-    """The size of a chunk, and whether sharing patterns pays.
+    """The size of a chunk, and whether it pays to share patterns.
 
-    In units of d^2 operations a row costs 1, a factorisation about d (one a chunk of a shared
-    pattern, or one for each row that is alone with its own), a step of the loop some 32.
+    In units of d^2 operations, a row costs 1, a factorisation about d, and a step of the loop
+    about 32. A chunk with a shared pattern has one factorisation; else each row has one.
     """
     n, d = observed.shape
     counts = _owners(observed)[1]
@@ -250,7 +271,7 @@ def _layout(observed: np.ndarray, chunks: tuple[int, ...]) -> tuple[int, bool]:
 
 def _owners(observed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The number of each row's pattern, and how many rows each pattern has."""
-    # A bit more, so that rows without columns have a pattern too.
+    # One extra bit, so that rows without columns have a pattern too.
     packed = np.packbits(np.pad(observed, ((0, 0), (0, 1))), axis=1)
     _, owner, counts = np.unique(
         np.ascontiguousarray(packed).view([("", packed.dtype, packed.shape[1])]),
@@ -261,9 +282,9 @@ def _owners(observed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _members(observed: np.ndarray, owner: np.ndarray | None) -> tuple[np.ndarray, list[np.ndarray]]:
-    """The distinct patterns and, for each, the rows that have it in order."""
+    """The distinct patterns and, for each, the numbers of its rows in order."""
     if owner is None:
         return observed[:0], [np.arange(len(observed))]
     order = np.argsort(owner, kind="stable")
     starts = np.flatnonzero(np.diff(owner[order], prepend=-1))
-    return observed[order[starts]], np.to_chunks(order, starts[1:])
+    return observed[order[starts]], np.split(order, starts[1:])

@@ -1,6 +1,6 @@
 """Entropy and mutual information from samples, and a test of independence.
 
-No model is fitted, unless `mutual_information` gets one to cross-fit.
+No model is fitted, unless `mutual_information` is called with a model to cross-fit.
 
 >>> import numpy as np
 >>> rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Samples of variables, as arrays: which columns are numbers and which levels, and whole rows."""
+"""Samples as arrays: numbers or levels in each column, without rows that have missing cells."""
 
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ import numpy as np
 
 from pofx.core.errors import PofxError, unknown_name_error
 
-ROWS_A_LEVEL = 5
-"""Rows a distinct value, on average, from which whole numbers are taken for levels."""
+MIN_ROWS_PER_LEVEL = 5
+"""Rows per distinct value, on average, from which whole numbers count as levels."""
 
 
 @dataclass(frozen=True)
 class Sample:
     """Rows of one variable: its continuous columns, and the joint level of its discrete ones.
 
-    `numbers` has shape (n, c); `level` has shape (n,), whole numbers from 0 without gaps, all of
-    them 0 where no column is discrete. `columns` holds all columns in their order: float64 if
-    continuous, int64 codes of levels if discrete.
+    numbers: the continuous columns, of shape (n, c).
+    level: whole numbers from 0 without gaps, of shape (n,); all 0 if no column is discrete.
+    columns: all columns in order, float64 if continuous, int64 codes of levels if discrete.
     """
 
     numbers: np.ndarray
@@ -28,7 +28,7 @@ class Sample:
 
     @property
     def rows(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return len(self.level)
 
     @property
@@ -38,14 +38,14 @@ class Sample:
 
     @property
     def smooth(self) -> bool:
-        """Whether there is neither a discrete column nor a value twice in the same column."""
-        columns = (np.unique(column) for column in self.numbers.T)
-        return not self.level.any() and all(len(known) == self.rows for known in columns)
+        """Whether all columns are continuous and without ties."""
+        distinct_values = (np.unique(column) for column in self.numbers.T)
+        return not self.level.any() and all(len(v) == self.rows for v in distinct_values)
 
 
 @dataclass(frozen=True)
 class _Column:
-    """Cells in float64, NaN where missing: numbers, or codes of levels."""
+    """Cells in float64, numbers or codes of levels; NaN for missing ones."""
 
     values: np.ndarray
     levels: bool
@@ -53,14 +53,23 @@ class _Column:
 
 
 def read(variables: Mapping[str, Any], discrete: Any = None) -> tuple[dict[str, Sample], int]:
-    """The samples of some variables, row by row of the same cases; and how many rows were dropped.
+    """Read samples of variables for the same rows, and drop rows with missing cells.
 
-    A variable is an array, a list, a column or a frame of any library, of shape (n,) or (n, d);
-    `given` may be None, which has no columns. Text, bool and categories are discrete, and so are
-    whole numbers of at most two values, or of five rows a value on average; other numbers are
-    continuous. `discrete` overrides it: a bool, a bool a column, or a mapping from variables to
-    these. Rows with a missing cell (None, NaN) in any variable are dropped. Raises PofxError for
-    lengths that differ, for fewer than two rows, and for cells that are neither numbers nor levels.
+    Text, bool and categories are discrete. So are whole numbers with at most two distinct values,
+    or with at least five rows per distinct value on average. Other numbers are continuous.
+
+    Args:
+        variables: an array, a list, a column or a frame of any library, of shape (n,) or (n, d),
+            for each variable. "given" may be None, which has no columns.
+        discrete: which columns are discrete, instead of the above: a bool, a bool per column, or a
+            mapping from variables to these.
+
+    Returns the sample of each variable, and the number of dropped rows, which have a missing cell
+    (None, NaN) in any variable.
+
+    Raises:
+        PofxError: lengths that differ, fewer than two rows, or cells that are neither numbers nor
+            levels.
 
     >>> samples, dropped = read({"x": [0.1, 0.7, None], "y": ["a", "b", "b"]})
     >>> samples["x"].numbers.ravel(), samples["y"].level, dropped
@@ -70,23 +79,28 @@ def read(variables: Mapping[str, Any], discrete: Any = None) -> tuple[dict[str, 
         name: [] if name == "given" and value is None else _columns(name, value)
         for name, value in variables.items()
     }
-    rows = {name: len(own[0].values) for name, own in columns.items() if own}
+    rows = {name: len(block[0].values) for name, block in columns.items() if block}
     if len(set(rows.values())) > 1:
-        told = ", ".join(f"{name} has {n}" for name, n in rows.items())
-        raise PofxError(f"{told} rows: expected as many of each; columns go side by side, (n, d)")
-    missing = [np.isnan(c.values) for own in columns.values() for c in own]
-    whole = ~np.logical_or.reduce(missing)
-    if whole.sum() < 2:
+        counts = ", ".join(f"{name} has {n}" for name, n in rows.items())
+        raise PofxError(
+            f"{counts} rows: expected equal numbers of rows; columns go side by side, (n, d)"
+        )
+    missing = [np.isnan(column.values) for block in columns.values() for column in block]
+    is_complete = ~np.logical_or.reduce(missing)
+    if is_complete.sum() < 2:
         raise PofxError(
             f"{', '.join(rows)}: expected at least two rows without missing cells, got "
-            f"{whole.sum()} of {len(whole)}"
+            f"{is_complete.sum()} of {len(is_complete)}"
         )
-    asked = _asked(discrete, list(variables))
-    samples = {name: _sample(name, own, whole, asked.get(name)) for name, own in columns.items()}
-    return samples, int((~whole).sum())
+    flags = _discrete_flags(discrete, list(variables))
+    samples = {
+        name: _sample(name, block, is_complete, flags.get(name)) for name, block in columns.items()
+    }
+    return samples, int((~is_complete).sum())
 
 
-def _asked(discrete: Any, names: list[str]) -> Mapping[str, Any]:
+def _discrete_flags(discrete: Any, names: list[str]) -> Mapping[str, Any]:
+    """The value of `discrete` for each variable; PofxError for one that does not exist."""
     if not isinstance(discrete, Mapping):
         return dict.fromkeys(names, discrete)
     for name in discrete:
@@ -96,7 +110,7 @@ def _asked(discrete: Any, names: list[str]) -> Mapping[str, Any]:
 
 
 def joint_level(*levels: np.ndarray) -> np.ndarray:
-    """The level of several at once, of shape (n,): whole numbers from 0 without gaps.
+    """The joint level of several variables, of shape (n,): whole numbers from 0 without gaps.
 
     >>> joint_level(np.array([0, 0, 2]), np.array([1, 1, 0]))
     array([0, 0, 1])
@@ -107,18 +121,18 @@ def joint_level(*levels: np.ndarray) -> np.ndarray:
     return joint
 
 
-def _sample(name: str, columns: list[_Column], whole: np.ndarray, asked: Any) -> Sample:
-    flags = list(asked) if np.ndim(asked) else [asked] * len(columns)
-    fine = all(flag is None or isinstance(flag, bool | np.bool_) for flag in flags)
-    if len(flags) != len(columns) or not fine:
+def _sample(name: str, columns: list[_Column], is_complete: np.ndarray, discrete: Any) -> Sample:
+    flags = list(discrete) if np.ndim(discrete) else [discrete] * len(columns)
+    are_valid = all(flag is None or isinstance(flag, bool | np.bool_) for flag in flags)
+    if len(flags) != len(columns) or not are_valid:
         raise PofxError(
             f"discrete: expected True, False or None for {name}, or one for each of its "
-            f"{len(columns)} columns; got {asked!r}"
+            f"{len(columns)} columns; got {discrete!r}"
         )
     cells: list[np.ndarray] = []
     for column, flag in zip(columns, flags):
-        values = column.values[whole]
-        if flag if flag is not None else column.levels or _few(values):
+        values = column.values[is_complete]
+        if flag if flag is not None else column.levels or _are_few_integers(values):
             cells.append(np.unique(values, return_inverse=True)[1].astype(np.int64))
         elif column.text:
             raise PofxError(f"discrete: {name} holds text, which is not continuous; leave it out")
@@ -130,21 +144,21 @@ def _sample(name: str, columns: list[_Column], whole: np.ndarray, asked: Any) ->
             cells.append(values)
     numbers = [values for values in cells if values.dtype == np.float64]
     levels = [values for values in cells if values.dtype == np.int64]
-    none = np.zeros((whole.sum(), 0))
-    continuous = np.stack(numbers, axis=1) if numbers else none
-    level = joint_level(np.zeros(whole.sum(), np.int64), *levels)
+    no_columns = np.zeros((is_complete.sum(), 0))
+    continuous = np.stack(numbers, axis=1) if numbers else no_columns
+    level = joint_level(np.zeros(is_complete.sum(), np.int64), *levels)
     return Sample(continuous, level, tuple(cells))
 
 
-def _few(values: np.ndarray) -> bool:
+def _are_few_integers(values: np.ndarray) -> bool:
     distinct = len(np.unique(values))
-    few = distinct <= 2 or len(values) >= ROWS_A_LEVEL * distinct
-    return few and bool((values == np.rint(values)).all())
+    are_few = distinct <= 2 or len(values) >= MIN_ROWS_PER_LEVEL * distinct
+    return are_few and bool((values == np.rint(values)).all())
 
 
 def _columns(name: str, value: Any) -> list[_Column]:
     if hasattr(value, "columns"):
-        # A frame's columns one by one: as one array they would lose their types.
+        # Columns of a frame are read one by one, because one array would lose their types.
         names = getattr(value, "column_names", value.columns)
         columns = [c for key in names for c in _columns(name, value[key])]
     else:
@@ -167,10 +181,10 @@ def _array(name: str, value: Any) -> np.ndarray:
     except ValueError:
         raise PofxError(f"{name}: expected rows of one length, got lists that differ") from None
     if array.dtype.kind in "US" and not isinstance(value, np.ndarray):
-        # numpy makes text of what stands beside text, of NaN too
+        # In a list with text numpy turns all cells into text, NaN too.
         array = np.asarray(value, dtype=object)
     if array.ndim == 0:
-        raise PofxError(f"{name}: expected one value a row, got the single value {value!r}")
+        raise PofxError(f"{name}: expected one value per row, got the single value {value!r}")
     if not len(array):
         raise PofxError(f"{name}: expected rows, got none")
     return array
@@ -190,16 +204,16 @@ def _column(name: str, cells: np.ndarray) -> _Column:
     try:
         codes = {level: float(code) for code, level in enumerate(dict.fromkeys(present))}
     except TypeError:
-        got = next(type(v).__name__ for v in present if not isinstance(v, Hashable))
-        raise PofxError(f"{name}: expected numbers or levels, got {got}") from None
+        kind = next(type(v).__name__ for v in present if not isinstance(v, Hashable))
+        raise PofxError(f"{name}: expected numbers or levels, got {kind}") from None
     text = any(isinstance(level, str | bytes) for level in codes)
-    return _Column(np.array(list(_coded(values, codes))), True, text)
+    return _Column(np.array(list(_encode(values, codes))), True, text)
 
 
-def _coded(values: list[Any], codes: dict[Any, float]) -> Iterator[float]:
+def _encode(values: list[Any], codes: dict[Any, float]) -> Iterator[float]:
     return (np.nan if v is None else codes[v] for v in values)
 
 
 def _is_missing(cell: Any) -> bool:
-    # pandas' NA has no truth value
+    # pandas' NA has no truth value.
     return cell is None or type(cell).__name__ == "NAType" or bool(cell != cell)

@@ -1,6 +1,7 @@
 """Entropy and information from distances to nearest neighbours, for numbers and levels.
 
-Rows of different levels are infinitely far apart (`GAP`), so that neighbours share all levels.
+Rows of different levels are infinitely far apart (`LEVEL_DISTANCE`), so neighbours share all
+levels.
 """
 
 from collections.abc import Callable
@@ -12,93 +13,109 @@ from scipy.stats import rankdata
 from pofx.estimate.input_samples import Sample
 from pofx.estimate.neighbour_counts import NeighbourCounter, nearest
 
-GAP = 100.0
+LEVEL_DISTANCE = 100.0
 """The distance between levels; in float64, normal scores differ by less than 20."""
-SLACK = 1e-12
+ROUNDING_SLACK = 1e-12
 """Distances that differ by less are equal up to rounding."""
 
 
 def normal_scores(sample: Sample) -> np.ndarray:
-    """A point a row, (n, d): the normal scores of continuous columns, a place for the level.
+    """One point per row, (n, d): normal scores of the continuous columns, and a place for levels.
 
-    Φ⁻¹((rank - 1/2) / n) is a monotone map of the column, which leaves information as it is, and
-    makes the estimate independent of units, of increasing maps, and of how heavy tails are: one
-    distance for all columns should mean the same in each (Kraskov et al. 2004).
+    Φ⁻¹((rank - 1/2) / n) is an increasing map of a column, which does not change information. It
+    makes the estimate independent of units, of increasing maps and of heavy tails. One distance for
+    all columns should mean the same in each of them (Kraskov et al. 2004).
     """
     ranks = rankdata(sample.numbers, axis=0) - 0.5
     return _points(ndtri(ranks / sample.rows), sample.level)
 
 
 def _points(numbers: np.ndarray, level: np.ndarray) -> np.ndarray:
-    return np.column_stack([numbers, GAP * level]) if level.any() else numbers
+    return np.column_stack([numbers, LEVEL_DISTANCE * level]) if level.any() else numbers
 
 
 def information(y: np.ndarray, z: np.ndarray, k: int) -> Callable[[np.ndarray], float]:
-    """The function from points of x to I(x; y | z) in nats, all of shape (n, d), z perhaps d = 0.
+    """A function from points of x to I(x; y | z) in nats.
 
-    The mean over rows of ψ(k) - ψ(n_xz) - ψ(n_yz) + ψ(n_z), where n_s counts the rows, the own one
-    too, that are nearer in the variables s than the k-th neighbour in all of them. Without z it is
-    the first estimator of Kraskov, Stögbauer and Grassberger (2004), with z that of Frenzel and
-    Pompe (2007), for levels against numbers that of Ross (2014).
+    I is the mean over rows of ψ(k) - ψ(n_xz) - ψ(n_yz) + ψ(n_z). Here n_s counts the rows,
+    including the row itself, that are nearer in the variables s than the k-th neighbour in all
+    variables. Without z this is the first estimator of Kraskov, Stögbauer and Grassberger (2004),
+    with z that of Frenzel and Pompe (2007), and for levels and numbers that of Ross (2014).
 
-    Where the k-th neighbour is tied with the next, counts are of closed balls, and the count in all
-    variables stands for k: Gao et al. (2017) and Mesner and Shalizi (2020). Rows of k or fewer that
-    share their levels have that many neighbours less, and a row that is alone adds 0.
+    If the k-th neighbour is tied with the next one, rows at the same distance count too, and the
+    count in all variables replaces k (Gao et al. 2017; Mesner and Shalizi 2020). If at most k rows
+    share their levels, k is smaller for them, and a row that is alone with its levels adds 0.
+
+    Args:
+        y: points of y, (n, d).
+        z: points of z, (n, d), with d = 0 for no condition.
+        k: number of neighbours.
     """
-    yz, own = np.hstack([y, z]), NeighbourCounter(z)
-    balls_yz = NeighbourCounter(yz)
+    yz = np.hstack([y, z])
+    counter_z = NeighbourCounter(z)
+    counter_yz = NeighbourCounter(yz)
 
-    def of(x: np.ndarray) -> float:
-        xyz, xz = np.hstack([x, yz]), np.hstack([x, z])
-        radius, inside, tied = _reach(xyz, k)
-        edge = np.where(tied, radius + SLACK, radius - SLACK)
-        if tied.any():
-            inside[tied] = NeighbourCounter(xyz).count(xyz[tied], edge[tied])
+    def estimate(x: np.ndarray) -> float:
+        xyz = np.hstack([x, yz])
+        xz = np.hstack([x, z])
+        radius, count_xyz, is_tied = _kth_distance(xyz, k)
+        edge = np.where(is_tied, radius + ROUNDING_SLACK, radius - ROUNDING_SLACK)
+        if is_tied.any():
+            count_xyz[is_tied] = NeighbourCounter(xyz).count(xyz[is_tied], edge[is_tied])
         counts = (
-            inside,
+            count_xyz,
             NeighbourCounter(xz).count(xz, edge),
-            balls_yz.count(yz, edge),
-            own.count(z, edge),
+            counter_yz.count(yz, edge),
+            counter_z.count(z, edge),
         )
         terms = [digamma(count) for count in counts]
         return float(np.mean(terms[0] - terms[1] - terms[2] + terms[3]))
 
-    return of
+    return estimate
 
 
-def _reach(points: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _kth_distance(points: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The distance to the k-th neighbour of the same levels, the k found, and whether it is tied.
 
-    A row without such a neighbour reaches everywhere.
+    A row without such a neighbour has an infinite distance.
     """
     distances = nearest(points, k + 1)
-    found = np.minimum((distances < GAP).sum(1) - 1, k)
+    neighbours = np.minimum((distances < LEVEL_DISTANCE).sum(1) - 1, k)
     rows = np.arange(len(points))
-    radius, beyond = distances[rows, found], distances[rows, found + 1]
-    alone = found == 0
-    return np.where(alone, np.inf, radius), found, alone | (beyond <= radius + SLACK)
+    radius = distances[rows, neighbours]
+    next_distance = distances[rows, neighbours + 1]
+    is_alone = neighbours == 0
+    is_tied = is_alone | (next_distance <= radius + ROUNDING_SLACK)
+    return np.where(is_alone, np.inf, radius), neighbours, is_tied
 
 
 def interquartile_scaled(sample: Sample) -> tuple[np.ndarray, float]:
-    """A point a row, (n, d), whose continuous columns have one interquartile range and fit in 1.
+    """One point per row, (n, d), with continuous columns of equal interquartile range within 1.
 
-    And the sum of the logarithms of their units, which a differential entropy adds.
+    Returns the points, and the sum of the logarithms of the units of the columns, which a
+    differential entropy adds.
     """
     low, high = np.quantile(sample.numbers, (0.25, 0.75), axis=0)
-    # Quartiles of one value tell of ties, which leave no entropy whatever the unit.
+    # Equal quartiles are due to ties, for which there is no entropy in any unit.
     unit = np.where(high > low, high - low, 1)
     unit *= (np.ptp(sample.numbers, axis=0) / unit).max() or 1
     return _points(sample.numbers / unit, sample.level), float(np.log(unit).sum())
 
 
 def neg_log_density_knn(points: np.ndarray, columns: int, k: int) -> np.ndarray:
-    """Estimates of -log p of each row, whose mean is that of the entropy, in nats, of shape (n,).
+    """An estimate of -log p of each row in nats, of shape (n,); its mean estimates the entropy.
 
-    ψ(n) - ψ(k) + c log 2r, r the distance to the k-th neighbour and c the continuous columns
-    (Kozachenko and Leonenko 1987); rows of other levels are no neighbours. NaN for a row that is
-    alone with its levels, or that has k others upon it.
+    ψ(n) - ψ(k) + c log 2r, with r the distance to the k-th neighbour and c the number of continuous
+    columns (Kozachenko and Leonenko 1987). Rows of other levels are no neighbours. It is NaN for a
+    row that is alone with its levels, or that equals k others.
+
+    Args:
+        points: one point per row.
+        columns: number of continuous columns.
+        k: number of neighbours.
     """
-    radius, found, _ = _reach(points, k)
-    known = (found > 0) & (radius > 0)
-    radius, found = np.where(known, radius, np.nan), np.where(known, found, 1)
-    return digamma(len(points)) - digamma(found) + columns * np.log(2 * radius)
+    radius, neighbours, _ = _kth_distance(points, k)
+    is_valid = (neighbours > 0) & (radius > 0)
+    radius = np.where(is_valid, radius, np.nan)
+    neighbours = np.where(is_valid, neighbours, 1)
+    return digamma(len(points)) - digamma(neighbours) + columns * np.log(2 * radius)

@@ -12,12 +12,17 @@ from pofx.core.learner import learner
 from pofx.estimate.cross_fit import Density, Learner
 from pofx.estimate.input_samples import Sample
 
-Fit = Callable[..., Any]
+FitFunction = Callable[..., Any]
 """fit(data, weights=...) -> a fitted joint distribution, as `pofx.fit` is."""
 
 
-def fit_function(model: Any, seed: int) -> Fit:
-    """The function that fits the model of this name, or the function given."""
+def fit_function(model: Any, seed: int) -> FitFunction:
+    """The function that fits a model.
+
+    Args:
+        model: the name of a model, or such a function, which is returned as it is.
+        seed: seed of the fit of a named model.
+    """
     if isinstance(model, str):
         return partial(learner(), model=model, seed=seed)
     if callable(model) and _takes_weights(model):
@@ -28,12 +33,13 @@ def fit_function(model: Any, seed: int) -> Fit:
     )
 
 
-def named_model(fit: Fit, samples: Mapping[str, Sample]) -> Learner:
-    """Learns by `fit` from the columns of x, y and given: rows held out have weight 0.
+def named_learner(fit: FitFunction, samples: Mapping[str, Sample]) -> Learner:
+    """A function that learns from columns x, y and given by `fit`, held-out rows with weight 0.
 
-    So the schema, which weights do not enter, knows all levels, and shapes stay the same.
+    Weights do not affect schema inference, so the schema knows all levels, and shapes stay the
+    same.
     """
-    names = [_names(name, sample) for name, sample in samples.items()]
+    names = [_column_names(name, sample) for name, sample in samples.items()]
     data = {
         name: values if values.dtype == np.float64 else values.astype(str).astype(object)
         for block, sample in zip(names, samples.values())
@@ -63,19 +69,19 @@ def _log_prob(
     y: np.ndarray | None,
     z: np.ndarray | None,
 ) -> np.ndarray:
-    chosen = {
+    columns = {
         name: data[name][rows]
         for block, rows in zip(names, (x, y, z))
         if rows is not None
         for name in block
     }
-    part = joint if len(chosen) == len(data) else joint.marginal(*chosen)
-    return np.asarray(part.log_prob(chosen), np.float64)
+    marginal = joint if len(columns) == len(data) else joint.marginal(*columns)
+    return np.asarray(marginal.log_prob(columns), np.float64)
 
 
-def _names(name: str, sample: Sample) -> list[str]:
-    several = len(sample.columns) > 1
-    return [f"{name}{i}" if several else name for i in range(len(sample.columns))]
+def _column_names(name: str, sample: Sample) -> list[str]:
+    needs_number = len(sample.columns) > 1
+    return [f"{name}{i}" if needs_number else name for i in range(len(sample.columns))]
 
 
 def _takes_weights(function: Callable[..., Any]) -> bool:
@@ -83,5 +89,5 @@ def _takes_weights(function: Callable[..., Any]) -> bool:
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):
         return True
-    keywords = any(p.kind == p.VAR_KEYWORD for p in parameters.values())
-    return keywords or "weights" in parameters
+    takes_any_keyword = any(p.kind == p.VAR_KEYWORD for p in parameters.values())
+    return takes_any_keyword or "weights" in parameters

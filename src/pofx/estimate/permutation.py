@@ -11,25 +11,26 @@ from scipy.spatial import KDTree
 
 from pofx.core.answer import Answer
 from pofx.core.errors import PofxError
-from pofx.estimate import discrete as levels
-from pofx.estimate import ksg as near
+from pofx.estimate import discrete as count_estimates
+from pofx.estimate import ksg
 from pofx.estimate.information import mutual_information
 from pofx.estimate.input_samples import Sample, read
 
-CLOSE = 5
-"""Rows nearest in the condition, the own one too, among which a row finds its x (Runge 2018)."""
-SHARE, FEWEST, MOST = 20, 3, 50
-"""One neighbour for so many rows, and the fewest and the most of them."""
+LOCAL_ROWS = 5
+"""Rows nearest in z, the row itself included, among which x is exchanged (Runge 2018)."""
+ROWS_PER_NEIGHBOUR, MIN_NEIGHBOURS, MAX_NEIGHBOURS = 20, 3, 50
+"""The default number of neighbours is one per 20 rows, within these limits."""
 
 
 @dataclass(frozen=True)
 class IndependenceTest:
-    """A test of independence: how much information was seen, and how rare as much is by chance.
+    """A test of independence: an estimate of the information, and its p-value.
 
-    `p_value` is the share of permutations, the one seen among them, that show as much or more.
+    `p_value` is the share of permutations, the sample itself included, with as much information or
+    more.
 
-    >>> seen = Answer(0.3, 0.02, "estimate", unit="nats", question="I(x; y)")
-    >>> print(IndependenceTest(seen, 0.005, 199, "permutations"))
+    >>> information = Answer(0.3, 0.02, "estimate", unit="nats", question="I(x; y)")
+    >>> print(IndependenceTest(information, 0.005, 199, "permutations"))
     I(x; y) = 0.300 ± 0.020 nats   estimate
     p = 0.005   199 permutations
     """
@@ -39,7 +40,7 @@ class IndependenceTest:
     permutations: int
     method: str
 
-    __test__ = False  # or pytest takes it, by its name, for test cases
+    __test__ = False  # else pytest collects it, because of its name
 
     def __str__(self) -> str:
         return f"{self.information}\np = {self.p_value:.3g}   {self.permutations} {self.method}"
@@ -55,16 +56,29 @@ def independence_test(
     permutations: int = 199,
     seed: int = 0,
 ) -> IndependenceTest:
-    """A test whether x and y are independent (given z), by permutations of x.
+    """Test whether x and y are independent, or independent given z, by permutations of x.
 
-    p = (1 + #{T_i >= T}) / (1 + permutations), T an estimate of I(x; y | z): of levels the plug-in
-    one, the G statistic / 2n; else by `neighbours`, if not told one for 20 rows, 3 to 50: more than
-    an estimate would take, for all T_i have its bias, and spread less with more. Rows are all
-    exchanged, or those of the same levels of a discrete `given`. Under independence p <= α then has
-    probability at most α, for samples of any size (Phipson and Smyth 2010). With continuous `given`
-    each row takes the x of one of five rows nearest in z, each given away once where that can be
-    (Runge 2018): that is approximate, and p too small where x varies much among such rows. Raises
-    PofxError for bad input.
+    p = (1 + #{T_i >= T}) / (1 + permutations), where T estimates I(x; y | z): the plug-in estimate
+    for levels (the G statistic / 2n), else one by nearest neighbours.
+
+    All rows are exchanged, or rows with the same levels of a discrete condition. Under independence
+    P(p <= α) is then at most α, for samples of any size (Phipson and Smyth 2010). With a continuous
+    condition each row gets the x of one of the five rows nearest in z, each used only once if
+    possible (Runge 2018). That is approximate, and p is too small if x varies much among such rows.
+
+    Args:
+        x: a sample of shape (n,) or (n, d). Rows with missing cells in any sample are dropped.
+        y: as x.
+        given: the condition z, as x.
+        discrete: which columns are discrete, as in `mutual_information`.
+        neighbours: number of nearest neighbours, by default one per 20 rows, 3 to 50. It is larger
+            than for an estimate, because all T_i have the same bias, and more neighbours make them
+            vary less.
+        permutations: number of permutations.
+        seed: seed of the permutations.
+
+    Raises:
+        PofxError: bad input.
 
     >>> x = np.random.default_rng(0).normal(size=200)
     >>> print(independence_test(x, x**2 + np.random.default_rng(1).normal(size=200)))
@@ -75,61 +89,64 @@ def independence_test(
         raise PofxError(f"permutations: expected a whole number, at least 1; got {permutations!r}")
     samples, _ = read({"x": x, "y": y, "given": given}, discrete)
     if neighbours is None:
-        neighbours = int(np.clip(samples["x"].rows // SHARE, FEWEST, MOST))
+        default = samples["x"].rows // ROWS_PER_NEIGHBOUR
+        neighbours = int(np.clip(default, MIN_NEIGHBOURS, MAX_NEIGHBOURS))
     information = mutual_information(
         x, y, given=given, discrete=discrete, neighbours=neighbours, seed=seed
     )
-    one, other, rest = samples.values()
-    statistic = _statistic(one, other, rest, neighbours)
-    exchange, how = _exchange(rest, np.random.default_rng(seed))
-    seen = statistic(np.arange(one.rows)) - near.SLACK
-    as_much = sum(statistic(exchange()) >= seen for _ in range(permutations))
-    return IndependenceTest(information, (1 + as_much) / (1 + permutations), permutations, how)
+    sample_x, sample_y, sample_z = samples.values()
+    statistic = _statistic(sample_x, sample_y, sample_z, neighbours)
+    draw_order, method = _permuter(sample_z, np.random.default_rng(seed))
+    threshold = statistic(np.arange(sample_x.rows)) - ksg.ROUNDING_SLACK
+    exceedances = sum(statistic(draw_order()) >= threshold for _ in range(permutations))
+    p_value = (1 + exceedances) / (1 + permutations)
+    return IndependenceTest(information, p_value, permutations, method)
 
 
 def _statistic(x: Sample, y: Sample, z: Sample, k: int) -> Callable[[np.ndarray], float]:
     """The function from an order of the rows of x to the information."""
     if x.discrete and y.discrete and z.discrete:
-        told, information = x.level, partial(_plug_in, y.level, z.level)
+        points = x.level
+        information = partial(_plug_in_information, y.level, z.level)
     else:
-        told, information = (
-            near.normal_scores(x),
-            near.information(near.normal_scores(y), near.normal_scores(z), k),
-        )
-    return lambda order: information(told[order])
+        points = ksg.normal_scores(x)
+        information = ksg.information(ksg.normal_scores(y), ksg.normal_scores(z), k)
+    return lambda order: information(points[order])
 
 
-def _plug_in(y: np.ndarray, z: np.ndarray, x: np.ndarray) -> float:
-    return levels.mutual_information(x, y, z, "plug-in")[0]
+def _plug_in_information(y: np.ndarray, z: np.ndarray, x: np.ndarray) -> float:
+    return count_estimates.mutual_information(x, y, z, "plug-in")[0]
 
 
-def _exchange(given: Sample, rng: np.random.Generator) -> tuple[Callable[[], np.ndarray], str]:
-    """The function that draws an order of rows, and what it does in words."""
+def _permuter(given: Sample, rng: np.random.Generator) -> tuple[Callable[[], np.ndarray], str]:
+    """A function that draws an order of rows, and a description of the orders."""
     if not given.discrete:
-        close = _close(near.normal_scores(given))
-        return lambda: _local(close, rng), f"local permutations, among {CLOSE} rows, approximate"
-    grouped = np.argsort(given.level, kind="stable")
+        local_rows = _local_rows(ksg.normal_scores(given))
+        method = f"local permutations, among {LOCAL_ROWS} rows, approximate"
+        return lambda: _draw_local_order(local_rows, rng), method
+    by_level = np.argsort(given.level, kind="stable")
 
-    def draw() -> np.ndarray:
+    def draw_order() -> np.ndarray:
         order = np.empty(given.rows, np.int64)
-        order[grouped] = np.lexsort((rng.random(given.rows), given.level))
+        order[by_level] = np.lexsort((rng.random(given.rows), given.level))
         return order
 
-    return draw, "permutations" + (" within the levels given" if given.level.any() else "")
+    return draw_order, "permutations" + (" within the levels given" if given.level.any() else "")
 
 
-def _close(z: np.ndarray) -> np.ndarray:
-    """The rows nearest to each, of the same levels; (n, CLOSE)."""
-    distance, row = KDTree(z).query(z, min(CLOSE, len(z)), p=np.inf)
-    return np.where(distance < near.GAP, row, np.arange(len(z))[:, None])
+def _local_rows(z: np.ndarray) -> np.ndarray:
+    """The nearest rows of each row, with the same levels; (n, LOCAL_ROWS)."""
+    distance, row = KDTree(z).query(z, min(LOCAL_ROWS, len(z)), p=np.inf)
+    return np.where(distance < ksg.LEVEL_DISTANCE, row, np.arange(len(z))[:, None])
 
 
-def _local(close: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A row in exchange for each, among those close to it, taken twice only in want of another."""
-    taken = [False] * len(close)
-    order = np.empty(len(close), np.int64)
-    offers = rng.permuted(close, axis=1).tolist()
-    for row in rng.permutation(len(close)).tolist():
-        other = next((o for o in offers[row] if not taken[o]), offers[row][-1])
-        taken[other], order[row] = True, other
+def _draw_local_order(local_rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A row for each row, among its nearest ones; used twice only if no other is left."""
+    is_used = [False] * len(local_rows)
+    order = np.empty(len(local_rows), np.int64)
+    candidates = rng.permuted(local_rows, axis=1).tolist()
+    for row in rng.permutation(len(local_rows)).tolist():
+        partner = next((c for c in candidates[row] if not is_used[c]), candidates[row][-1])
+        is_used[partner] = True
+        order[row] = partner
     return order

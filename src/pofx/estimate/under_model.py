@@ -1,4 +1,4 @@
-"""Mutual information under a cross-fitted model, and whether its error is known."""
+"""Mutual information under a cross-fitted model, with an error if the model can be trusted."""
 
 import math
 from collections.abc import Mapping
@@ -7,106 +7,119 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pofx.core.errors import PofxError, warn
-from pofx.estimate import ksg as near
-from pofx.estimate.choice import Choice, choose, ranked
-from pofx.estimate.copulas import ClosedDensity, determined
-from pofx.estimate.cross_fit import FOLDS, MIN_ROWS, Task, cross_fit, with_error
+from pofx.estimate import ksg
+from pofx.estimate.choice import SelectedCandidate, choose_candidate, has_continuous_ranks
+from pofx.estimate.copulas import ClosedDensity, has_determined_column
+from pofx.estimate.cross_fit import MIN_ROWS, NUM_FOLDS, Task, cross_fit, estimate_with_error
 from pofx.estimate.input_samples import Sample
-from pofx.estimate.moments import misfit
-from pofx.estimate.named import fit_function, named_model
+from pofx.estimate.moments import is_misfit
+from pofx.estimate.named import fit_function, named_learner
 from pofx.estimate.subsampling import standard_error
 
-NEIGHBOURS = 3
-DISAGREEMENT = 2.0
+NUM_NEIGHBOURS = 3
+MAX_DISAGREEMENT = 2.0
 """Standard errors by which two estimates of the same number may differ."""
-MAX_COLUMNS = 3
-"""The most columns in which neighbours confirm a mixture; in more both may miss the same."""
-MAX_GROWTH = 3.0
-"""How much larger than that over rows the error may be, by what the model's size and fit add."""
+MAX_CONFIRMED_COLUMNS = 3
+"""Largest number of columns in which neighbours confirm a mixture; in more both may be biased."""
+MAX_ERROR_GROWTH = 3.0
+"""Largest ratio of the whole error, with model size and learning, to the error over rows."""
 
 
 class Estimate(NamedTuple):
-    """A number in nats, its standard error or NaN, and how it was come by."""
+    """A number in nats, its standard error or NaN, and a description of the method."""
 
     value: float
     stderr: float
-    how: str
+    method: str
 
 
 def under_model(
     samples: Mapping[str, Sample], model: Any, *, given: bool, seed: int, stderr: bool
 ) -> Estimate:
-    """I(x; y | given) under the model of this name, that a function fits, or that scores best."""
+    """I(x; y | given) under a cross-fitted model.
+
+    Args:
+        samples: the samples "x", "y" and "given".
+        model: the name of a model, a function that fits one, or "auto" for the best of several.
+        given: whether there is a condition.
+        seed: seed of folds and fits.
+        stderr: whether to compute the standard error of a named model, else NaN.
+    """
     rows = samples["x"].rows
     if rows < MIN_ROWS:
         raise PofxError(f"x: expected at least {MIN_ROWS} rows to cross-fit a model, got {rows}")
     task = Task(rows, given, seed)
     if isinstance(model, str) and model == "auto":
-        return _automatic(samples, task)
-    learn = named_model(fit_function(model, seed), samples)
+        return _estimate_with_best_model(samples, task)
+    learn = named_learner(fit_function(model, seed), samples)
     name = model if isinstance(model, str) else getattr(model, "__name__", "model")
-    fit = cross_fit(learn, task, scored=False)
-    error = with_error(learn, task, fit)[1] if stderr else math.nan
-    return Estimate(fit.value, error, _how(name, rows))
+    fit = cross_fit(learn, task, with_scores=False)
+    error = estimate_with_error(learn, task, fit)[1] if stderr else math.nan
+    return Estimate(fit.value, error, _describe(name, rows))
 
 
-def _automatic(samples: Mapping[str, Sample], task: Task) -> Estimate:
-    choice = choose(samples, task)
-    value, error = with_error(choice.candidate.learn, task, choice.fit)
-    how = _how(choice.candidate.name, task.rows)
-    if choice.candidate.flexible:
-        error = float(np.hypot(error, choice.larger - value))
-    if ranked(samples) and determined(np.hstack([s.numbers for s in samples.values()])):
-        return _doubted(value, how, "a column is a function of others, so I may be infinite")
-    local, local_error = _by_neighbours(samples, task.seed)
-    apart = DISAGREEMENT * float(np.nan_to_num(np.hypot(error, local_error)))
-    if local > value + apart:
-        how = f"{NEIGHBOURS} neighbours, {task.rows} rows"
-        return _doubted(local, how, f"the best model sees no more than {value:.3f} nats")
-    if reason := _doubt(choice, error, samples, task, local, apart):
-        return _doubted(value, how, reason)
-    return Estimate(value, error, how)
+def _estimate_with_best_model(samples: Mapping[str, Sample], task: Task) -> Estimate:
+    best = choose_candidate(samples, task)
+    value, error = estimate_with_error(best.candidate.learn, task, best.fit)
+    method = _describe(best.candidate.name, task.rows)
+    if best.candidate.is_mixture:
+        error = float(np.hypot(error, best.larger_value - value))
+    columns = np.hstack([s.numbers for s in samples.values()])
+    if has_continuous_ranks(samples) and has_determined_column(columns):
+        reason = "a column is a function of others, so I may be infinite"
+        return _unknown_error(value, method, reason)
+    ksg_value, ksg_error = _ksg_estimate(samples, task.seed)
+    tolerance = MAX_DISAGREEMENT * float(np.nan_to_num(np.hypot(error, ksg_error)))
+    if ksg_value > value + tolerance:
+        method = f"{NUM_NEIGHBOURS} neighbours, {task.rows} rows"
+        reason = f"the best model sees no more than {value:.3f} nats"
+        return _unknown_error(ksg_value, method, reason)
+    if reason := _reason_for_doubt(best, error, samples, task, ksg_value, tolerance):
+        return _unknown_error(value, method, reason)
+    return Estimate(value, error, method)
 
 
-def _doubt(
-    choice: Choice,
+def _reason_for_doubt(
+    best: SelectedCandidate,
     error: float,
     samples: Mapping[str, Sample],
     task: Task,
-    local: float,
-    apart: float,
+    ksg_value: float,
+    tolerance: float,
 ) -> str:
-    """Why the error of the estimate is unknown, or nothing."""
+    """Why the error of the estimate is unknown; empty if it is known."""
     if math.isnan(error):
         return "the largest model that was tried scored best, and a larger one may see more"
-    if error > MAX_GROWTH * choice.fit.stderr:
+    if error > MAX_ERROR_GROWTH * best.fit.stderr:
         return "the estimate moves with the size of the model or with the rows learned from"
-    if ranked(samples):
-        density = choice.candidate.learn(np.arange(task.rows))
-        if isinstance(density, ClosedDensity) and misfit(density, task.seed):
+    if has_continuous_ranks(samples):
+        density = best.candidate.learn(np.arange(task.rows))
+        if isinstance(density, ClosedDensity) and is_misfit(density, task.seed):
             return "draws from the best model do not have the moments of the rows"
-    if not choice.candidate.flexible:
+    if not best.candidate.is_mixture:
         return ""
-    if sum(len(sample.columns) for sample in samples.values()) > MAX_COLUMNS:
+    if sum(len(sample.columns) for sample in samples.values()) > MAX_CONFIRMED_COLUMNS:
         return "a mixture approximates, and nothing confirms it in so many columns"
-    if abs(local - choice.fit.value) > apart:
-        return f"a mixture approximates, and neighbours see {local:.3f} nats"
+    if abs(ksg_value - best.fit.value) > tolerance:
+        return f"a mixture approximates, and neighbours see {ksg_value:.3f} nats"
     return ""
 
 
-def _doubted(value: float, how: str, reason: str) -> Estimate:
+def _unknown_error(value: float, method: str, reason: str) -> Estimate:
     warn(f"mutual information: error unknown, {reason}")
-    return Estimate(value, math.nan, f"{how}, error unknown: {reason}")
+    return Estimate(value, math.nan, f"{method}, error unknown: {reason}")
 
 
-def _by_neighbours(samples: Mapping[str, Sample], seed: int) -> tuple[float, float]:
-    x, y, z = map(near.normal_scores, samples.values())
+def _ksg_estimate(samples: Mapping[str, Sample], seed: int) -> tuple[float, float]:
+    """I in nats by nearest neighbours, and its standard error."""
+    x, y, z = map(ksg.normal_scores, samples.values())
 
-    def of(rows: np.ndarray) -> float:
-        return near.information(y[rows], z[rows], NEIGHBOURS)(x[rows])
+    def estimate(rows: np.ndarray) -> float:
+        return ksg.information(y[rows], z[rows], NUM_NEIGHBOURS)(x[rows])
 
-    return of(np.arange(len(x))), standard_error(of, len(x), seed=seed, least=NEIGHBOURS + 2)
+    stderr = standard_error(estimate, len(x), seed=seed, min_rows=NUM_NEIGHBOURS + 2)
+    return estimate(np.arange(len(x))), stderr
 
 
-def _how(name: str, rows: int) -> str:
-    return f"cross-fitted {name}, {FOLDS} folds, {rows} rows"
+def _describe(name: str, rows: int) -> str:
+    return f"cross-fitted {name}, {NUM_FOLDS} folds, {rows} rows"

@@ -1,4 +1,4 @@
-"""One-column distributions: the atoms of which every model is made."""
+"""One-column distributions, of which every model is made."""
 
 from pofx.families.bernoulli import Bernoulli
 from pofx.families.categorical import Categorical
@@ -25,7 +25,7 @@ __all__ = [
     "Normal",
     "Poisson",
     "base_class",
-    "family_class",
     "families_from_data",
+    "family_class",
     "group_columns",
 ]

@@ -22,8 +22,10 @@ class Bernoulli(AbstractFamily):
 
     p(1) = 1 / (1 + exp(-log_odds)), p(0) = 1 - p(1)
 
-    `log_odds` has shape (c,), in nats; infinite ones make one code certain, the other impossible.
     Bishop, Pattern Recognition and Machine Learning (2006), section 2.1.
+
+    Args:
+        log_odds: log p(1) - log p(0) in nats, of shape (c,); if infinite, one code is certain.
 
     >>> print(f"{Bernoulli(log_odds=jnp.zeros(1)).log_prob(jnp.ones(1))[0]:.4f}")
     -0.6931
@@ -49,9 +51,9 @@ class Bernoulli(AbstractFamily):
         return jnp.where(x < 0, 1, jnp.where(x < 1, self.mean(), 0))
 
     def _between(self, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:
-        zero, one = (low < 0) & (high >= 0), (low < 1) & (high >= 1)
-        both = jnp.where(zero, jax.nn.sigmoid(-self.log_odds), 0)
-        return both + jnp.where(one, self.mean(), 0)
+        has_zero, has_one = (low < 0) & (high >= 0), (low < 1) & (high >= 1)
+        p_zero = jnp.where(has_zero, jax.nn.sigmoid(-self.log_odds), 0)
+        return p_zero + jnp.where(has_one, self.mean(), 0)
 
     def _log_between(self, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:
         return log(self._between(low, high))
@@ -80,9 +82,9 @@ class Bernoulli(AbstractFamily):
 
     def m_step(self, statistics: Counts) -> "Bernoulli":
         zeros, ones = statistics
-        some = zeros + ones > 0
-        zeros, ones = jnp.where(some, zeros, 1), jnp.where(some, ones, 1)
-        return Bernoulli(jnp.where(some, jnp.log(ones) - jnp.log(zeros), self.log_odds))
+        has_rows = zeros + ones > 0
+        zeros, ones = jnp.where(has_rows, zeros, 1), jnp.where(has_rows, ones, 1)
+        return Bernoulli(jnp.where(has_rows, jnp.log(ones) - jnp.log(zeros), self.log_odds))
 
     @classmethod
     def from_data(
@@ -91,10 +93,10 @@ class Bernoulli(AbstractFamily):
         x: Float[np.ndarray, "n c"],
         weight: Float[np.ndarray, "n c"],
     ) -> "Bernoulli":
-        """Frequencies to which one row has been added, half of it 0 and half of it 1."""
-        seen = weighted_moments(x, weight)
-        ones = seen.weight * seen.mean
-        return cls(jnp.asarray(np.log(ones + 0.5) - np.log(seen.weight - ones + 0.5)))
+        """Frequencies after the addition of one row, half of it 0 and half of it 1."""
+        moments = weighted_moments(x, weight)
+        ones = moments.weight * moments.mean
+        return cls(jnp.asarray(np.log(ones + 0.5) - np.log(moments.weight - ones + 0.5)))
 
     @classmethod
     def stack_key(cls, column: Column) -> tuple:

@@ -19,9 +19,12 @@ class Categorical(AbstractFamily):
 
     log p(x) = log probabilities[x]
 
-    `probabilities` has shape (c, L). Columns whose numbers of levels round up to the same power of
-    two share an instance; the levels that a column does not have keep probability zero. Bishop,
-    Pattern Recognition and Machine Learning (2006), section 2.2.
+    Columns whose numbers of levels round up to the same power of two share an instance. Levels that
+    a column does not have keep probability zero. Bishop, Pattern Recognition and Machine Learning
+    (2006), section 2.2.
+
+    Args:
+        probabilities: the probabilities of the levels, of shape (c, L).
 
     >>> family = Categorical(probabilities=jnp.array([[0.5, 0.25, 0.25, 0.0]]))
     >>> print(family.log_prob(jnp.array([3.0])), f"{family.entropy()[0]:.4f}")
@@ -37,14 +40,14 @@ class Categorical(AbstractFamily):
         return jnp.arange(self.probabilities.shape[-1], dtype=self.probabilities.dtype)
 
     def log_prob(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
-        # Over rows and components this is one matrix product a column, which no gather would be;
-        # and it sums probabilities, since a logarithm of zero times zero is not a number.
-        hot = (x[:, None] == self._levels()).astype(self.probabilities.dtype)
-        return log(jnp.einsum("cl,cl->c", hot, self.probabilities, precision="highest"))
+        # Over rows and components this is one matrix product per column, and no gather would be.
+        # The logarithm comes last, because log 0 times 0 would be NaN.
+        one_hot = (x[:, None] == self._levels()).astype(self.probabilities.dtype)
+        return log(jnp.einsum("cl,cl->c", one_hot, self.probabilities, precision="highest"))
 
     def sample(self, key: PRNGKeyArray) -> Float[Array, "c"]:
-        drawn = jax.random.categorical(key, log(self.probabilities))
-        return drawn.astype(self.probabilities.dtype)
+        codes = jax.random.categorical(key, log(self.probabilities))
+        return codes.astype(self.probabilities.dtype)
 
     def cdf(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
         below = self._levels() <= x[:, None]
@@ -66,7 +69,7 @@ class Categorical(AbstractFamily):
         reached = jnp.cumsum(self.probabilities, -1)
         left = jnp.cumsum(self.probabilities[:, ::-1], -1)[:, ::-1] - self.probabilities
         short = jnp.where((u <= above)[:, None], reached < u[:, None], left > above[:, None])
-        # Rounding may leave the whole sum short of u.
+        # The sum of all probabilities may be below u by rounding.
         last = jnp.where(self.probabilities > 0, self._levels(), 0).max(-1)
         return jnp.minimum(short.sum(-1).astype(last.dtype), last)
 
@@ -74,8 +77,8 @@ class Categorical(AbstractFamily):
         return (self.probabilities * self._levels()).sum(-1)
 
     def variance(self) -> Float[Array, "c"]:
-        off = self._levels() - self.mean()[:, None]
-        return (self.probabilities * off**2).sum(-1)
+        deviation = self._levels() - self.mean()[:, None]
+        return (self.probabilities * deviation**2).sum(-1)
 
     def mode(self) -> Float[Array, "c"]:
         return jnp.argmax(self.probabilities, -1).astype(self.probabilities.dtype)
@@ -86,17 +89,17 @@ class Categorical(AbstractFamily):
     def statistics(
         self, x: Float[Array, "n c"], weight: Float[Array, "n c"]
     ) -> Float[Array, "c l"]:
-        hot = (x[:, :, None] == self._levels()).astype(weight.dtype)
-        return jnp.einsum("nc,ncl->cl", weight, hot, precision="highest")
+        one_hot = (x[:, :, None] == self._levels()).astype(weight.dtype)
+        return jnp.einsum("nc,ncl->cl", weight, one_hot, precision="highest")
 
     def expected_statistics(self, other: "Categorical") -> Float[Array, "c levels"]:
         return other.probabilities
 
     def m_step(self, statistics: Float[Array, "c levels"]) -> "Categorical":
         total = statistics.sum(-1, keepdims=True)
-        some = total > 0
-        frequencies = statistics / jnp.where(some, total, 1)
-        return Categorical(jnp.where(some, frequencies, self.probabilities))
+        has_rows = total > 0
+        frequencies = statistics / jnp.where(has_rows, total, 1)
+        return Categorical(jnp.where(has_rows, frequencies, self.probabilities))
 
     @classmethod
     def from_data(
@@ -105,7 +108,7 @@ class Categorical(AbstractFamily):
         x: Float[np.ndarray, "n c"],
         weight: Float[np.ndarray, "n c"],
     ) -> "Categorical":
-        """Frequencies to which one row has been added, spread evenly over a column's levels."""
+        """Frequencies after the addition of one row, spread evenly over a column's levels."""
         levels = np.array([[c.levels] for c in columns])
         codes = range(cls.num_raw(columns[0]))
         counts = np.stack([np.where(x == code, weight, 0.0).sum(0) for code in codes], -1)
@@ -121,9 +124,9 @@ class Categorical(AbstractFamily):
         return 1 << (column.levels - 1).bit_length()
 
     def from_unconstrained(self, raw: Float[Array, "c size"]) -> "Categorical":
-        # Of probability zero here, of probability zero there: so levels stay absent.
-        own = jax.lax.stop_gradient(self.probabilities)
-        return Categorical(jax.nn.softmax(log(own) + raw, -1))
+        # A level of probability zero keeps it, so that absent levels stay absent.
+        probabilities = jax.lax.stop_gradient(self.probabilities)
+        return Categorical(jax.nn.softmax(log(probabilities) + raw, -1))
 
     @classmethod
     def example(cls, key: PRNGKeyArray) -> "tuple[Categorical, tuple[Column, ...]]":

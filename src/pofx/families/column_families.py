@@ -1,4 +1,4 @@
-"""Which family carries which column."""
+"""The choice of a family for each column, and families that hold several columns."""
 
 from collections.abc import Sequence
 
@@ -15,30 +15,30 @@ _INFLATED = "inflated"
 
 
 def base_class(column: Column) -> type[AbstractFamily]:
-    """The class that carries the values of a column that are not spikes.
+    """The class for the values of a column that are not spikes.
 
     >>> base_class(Column("height", "real")).__name__
     'Normal'
     >>> base_class(Column("height", "real", family="poisson"))
     Traceback (most recent call last):
     ...
-    pofx.core.errors.PofxError: height: family 'poisson' does not carry real; these do: normal
+    pofx.core.errors.PofxError: height: family 'poisson' is not for real columns; expected normal
     """
     families = {k: v for k, v in discover(_PACKAGE, AbstractFamily).items() if k != _INFLATED}
     name = column.family or DEFAULT_FAMILY[column.kind]
-    able = [known for known, cls in families.items() if column.kind in cls.kinds]
+    suitable = [family_name for family_name, cls in families.items() if column.kind in cls.kinds]
     if name not in families:
-        raise unknown_name_error(f"family for {column.variable} ({column.kind}):", name, able)
-    if name not in able:
+        raise unknown_name_error(f"family for {column.variable} ({column.kind}):", name, suitable)
+    if name not in suitable:
         raise PofxError(
-            f"{column.variable}: family {name!r} does not carry {column.kind}; "
-            f"these do: {', '.join(able)}"
+            f"{column.variable}: family {name!r} is not for {column.kind} columns; "
+            f"expected {' or '.join(suitable)}"
         )
     return families[name]
 
 
 def family_class(column: Column) -> type[AbstractFamily]:
-    """The class that carries the column: its base, inflated where the column has spikes.
+    """The class for a column: its base class, or `Inflated` if the column has spikes.
 
     >>> family_class(Column("rain", "positive", spikes=(0.0,))).__name__
     'Inflated'
@@ -53,7 +53,7 @@ def family_class(column: Column) -> type[AbstractFamily]:
 
 
 def group_columns(columns: Sequence[Column]) -> list[tuple[tuple[int, ...], type[AbstractFamily]]]:
-    """Columns by the instance that can hold them together, in order of first appearance.
+    """Groups of columns that can share an instance, and their class, in order of appearance.
 
     >>> group_columns([Column("a", "real"), Column("b", "count"), Column("c", "real")])[0][0]
     (0, 2)
@@ -70,17 +70,23 @@ def families_from_data(
     x: Float[np.ndarray, "n c"],
     weight: Float[np.ndarray, "n c"],
 ) -> tuple[tuple[tuple[int, ...], AbstractFamily], ...]:
-    """Families near the data of the columns, each with the indices of the columns it holds.
+    """Families near the data of the columns, each with the indices of its columns.
+
+    Args:
+        columns: the d columns.
+        x: the entries, of shape (n, d).
+        weight: the weight of each cell; zero for missing cells.
 
     >>> x = np.array([[1.0, 3.0], [2.0, 4.0]])
-    >>> [(indices, family)] = families_from_data([Column("a", "real"), Column("b", "real")], x, np.ones((2, 2)))
+    >>> columns = [Column("a", "real"), Column("b", "real")]
+    >>> [(indices, family)] = families_from_data(columns, x, np.ones((2, 2)))
     >>> indices, family.mean().tolist()
     ((0, 1), [1.5, 3.5])
     """
     x, weight = np.asarray(x), np.asarray(weight)
     families = []
     for indices, cls in group_columns(columns):
-        places = list(indices)
-        family = cls.from_data([columns[i] for i in places], x[:, places], weight[:, places])
+        place = list(indices)
+        family = cls.from_data([columns[i] for i in place], x[:, place], weight[:, place])
         families.append((indices, family))
     return tuple(families)

@@ -1,9 +1,9 @@
-"""Sums over all counts, by about a hundred and sixty of them.
+"""Sums over all counts, from about 160 evaluations.
 
-Counts up to some number are summed one by one. From there on a law of counts is smooth, whatever
-its parameters, in the logarithm of the count: the sum is an integral, by the midpoint form of Euler
-and Maclaurin's formula, and the integral is Gauss's. Small counts, means of a million, and tails
-over ten powers of ten so take the same few evaluations.
+Counts up to some number are summed one by one. Above it, a distribution of counts is smooth in the
+logarithm of the count, for any parameters. The sum is then an integral, by the midpoint form of the
+formula of Euler and Maclaurin, and the integral is a Gauss-Legendre quadrature. Small counts, means
+of a million and tails over ten powers of ten all take the same few evaluations.
 """
 
 from collections.abc import Callable
@@ -13,77 +13,88 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-RARE = 36.0
-"""Sums over all counts leave out tails of probability exp(-RARE)."""
+TAIL_NATS = 36.0
+"""Sums over all counts leave out tails of probability exp(-TAIL_NATS)."""
 
-_BEND = np.array([17, -291, 291, -17]) / 5760
-"""f'/24 - 7 f'''/5760 amid four counts in a row, from f at each."""
+_CURVATURE_WEIGHTS = np.array([17, -291, 291, -17]) / 5760
+"""Weights of f at four consecutive counts for f'/24 - 7 f'''/5760 in their middle."""
 
 LogProb = Callable[[Float[Array, "c"]], Float[Array, "c"]]
-"""log p(x) column by column, smooth between the counts."""
+"""log p(x) per column, smooth between the counts."""
 Counts = Float[Array, "c"]
 
 
-def nodes(first: Counts, last: Counts, single: int, smooth: int) -> tuple[Array, Array]:
-    """x and weights, (n, c), such that Σ w f(x) = Σ f(x) over the counts from first to last.
+def quadrature_nodes(
+    first: Counts, last: Counts, num_single: int, num_smooth: int
+) -> tuple[Array, Array]:
+    """Nodes x and weights w of shape (n, c) with Σ w f(x) = Σ f(x) over counts from first to last.
 
-    The first `single` counts have weight one. With n the next and N the last, the rest is
+    The first `num_single` counts have weight one. With n the next count and N the last, the sum of
+    the others is
 
         Σ f(x) = ∫ f(x) dx - [f'(x)/24 - 7 f'''(x)/5760 + ...]    from n - 1/2 to N + 1/2
 
-    with differences for the derivatives; the integral is taken over log x.
+    with differences for the derivatives. The integral over log x has `num_smooth` nodes.
     """
-    one_by_one = first + jnp.arange(single, dtype=first.dtype)[:, None]
-    n = first + single
+    one_by_one = first + jnp.arange(num_single, dtype=first.dtype)[:, None]
+    n = first + num_single
     start = n - 0.5
     width = jnp.log1p(jnp.maximum(last + 1 - n, 0) / start)
     ordinates, weights = (
-        jnp.asarray(a[:, None], first.dtype) for a in np.polynomial.legendre.leggauss(smooth)
+        jnp.asarray(a[:, None], first.dtype) for a in np.polynomial.legendre.leggauss(num_smooth)
     )
-    # About the start, so that nodes keep their digits where the counts are many and vary little.
+    # Relative to the start, so that nodes keep their digits if counts are large and vary little.
     steps = start * jnp.expm1(width * (1 + ordinates) / 2)
-    rest = jnp.where(n <= last, 1, 0).astype(first.dtype)
+    has_smooth_part = jnp.where(n <= last, 1, 0).astype(first.dtype)
     around = jnp.arange(-2, 2, dtype=first.dtype)[:, None]
     ends = jnp.concatenate([n + around, jnp.maximum(last, n) + 1 + around])
-    slopes = jnp.asarray(np.concatenate([_BEND, -_BEND])[:, None], first.dtype)
+    slopes = np.concatenate([_CURVATURE_WEIGHTS, -_CURVATURE_WEIGHTS])[:, None]
+    slopes = jnp.asarray(slopes, first.dtype)
     x = jnp.concatenate([one_by_one, start + steps, ends])
-    weight = [one_by_one <= last, weights * width / 2 * (start + steps), rest * slopes]
-    return x, jnp.concatenate([w.astype(first.dtype) for w in weight])
+    all_weights = [
+        one_by_one <= last,
+        weights * width / 2 * (start + steps),
+        has_smooth_part * slopes,
+    ]
+    return x, jnp.concatenate([w.astype(first.dtype) for w in all_weights])
 
 
 def expectation(log_prob: LogProb, g: Callable, first: Counts, last: Counts) -> Counts:
-    """E[g(X, log p(X))] for a law p of counts that is as good as zero beyond first and last.
+    """E[g(X, log p(X))] for a distribution p of counts that is negligible beyond first and last.
 
-    Divided by the sum of p, so that errors in the scale of p do not matter.
+    The sum is divided by the sum of p, so that errors in the scale of p do not matter.
     """
     first, last = jax.lax.stop_gradient((jnp.floor(first), jnp.ceil(last)))
-    x, weight = nodes(first, last, single=64, smooth=96)
+    x, weight = quadrature_nodes(first, last, num_single=64, num_smooth=96)
     log_p = jax.vmap(log_prob)(x)
     p = weight * jnp.exp(log_p)
     return (p * jax.vmap(g)(x, log_p)).sum(0) / p.sum(0)
 
 
-def total(log_prob: LogProb, low: Counts, high: Counts) -> Counts:
-    """P(low < X <= high) as a sum, for an interval that holds a small part of what is beyond it."""
+def interval_sum(log_prob: LogProb, low: Counts, high: Counts) -> Counts:
+    """P(low < X <= high) as a sum, for an interval much less probable than the tail beyond it."""
     first, last = jax.lax.stop_gradient((jnp.floor(low) + 1, jnp.floor(high)))
-    x, weight = nodes(first, last, single=16, smooth=16)
+    x, weight = quadrature_nodes(first, last, num_single=16, num_smooth=16)
     return (weight * jnp.exp(jax.vmap(log_prob)(x))).sum(0)
 
 
-def log_total(log_prob: LogProb, low: Counts, high: Counts) -> Counts:
-    """The logarithm of `total`, of a law however small there."""
+def log_interval_sum(log_prob: LogProb, low: Counts, high: Counts) -> Counts:
+    """The logarithm of `interval_sum`, however small that is."""
     first, last = jax.lax.stop_gradient((jnp.floor(low) + 1, jnp.floor(high)))
     largest = jax.lax.stop_gradient(jnp.maximum(log_prob(first), log_prob(last)))
-    return jnp.log(total(lambda x: log_prob(x) - largest, low, high)) + largest
+    return jnp.log(interval_sum(lambda x: log_prob(x) - largest, low, high)) + largest
 
 
-def poisson_reach(m: Counts) -> tuple[Counts, Counts]:
-    """Counts from a law of mean m that leave out exp(-RARE) on either side (Bernstein)."""
-    spread = jnp.sqrt(2 * RARE * m)
-    return jnp.maximum(m - spread, 0), m + spread + RARE / 3
+def poisson_range(m: Counts) -> tuple[Counts, Counts]:
+    """Counts between which a Poisson variate of mean m lies, except for tails of exp(-TAIL_NATS).
+
+    Bernstein's inequality.
+    """
+    spread = jnp.sqrt(2 * TAIL_NATS * m)
+    return jnp.maximum(m - spread, 0), m + spread + TAIL_NATS / 3
 
 
-def gamma_reach(a: Counts) -> tuple[Counts, Counts]:
-    """The same of a gamma variate of shape a and rate 1 (Chernoff; Boucheron and others 2013)."""
-    spread = jnp.sqrt(2 * RARE * a)
-    return jnp.maximum(a - spread, a * jnp.exp(-1 - RARE / a)), a + spread + RARE
+def gamma_range(a: Counts) -> tuple[Counts, Counts]:
+    """The same for a gamma variate of shape a and rate 1 (Chernoff; Boucheron and others 2013)."""
+    spread = jnp.sqrt(2 * TAIL_NATS * a)
+    return jnp.maximum(a - spread, a * jnp.exp(-1 - TAIL_NATS / a)), a + spread + TAIL_NATS

@@ -16,27 +16,27 @@ from pofx.core.column import Column, Kind
 from pofx.core.family import AbstractFamily
 from pofx.families.column_moments import variance_floor, weighted_moments
 from pofx.families.special_functions import (
-    t_minus_log1p,
     above_floor,
     log_minus_digamma,
     log_poisson,
     stirling,
+    t_minus_log1p,
 )
 from pofx.families.tail_probabilities import (
     bisect,
-    gamma_tails,
     cantelli_bound,
+    gamma_tails,
     log_gamma_tails,
     log_interval,
     log_positive_integral,
     positive_interval,
 )
 
-Moments = tuple[Float[Array, "c"], Float[Array, "c"], Float[Array, "c"]]
+Statistics = tuple[Float[Array, "c"], Float[Array, "c"], Float[Array, "c"]]
 
 
 def _shape(s: Float[Array, "c"]) -> Float[Array, "c"]:
-    """Within 1.5 % of the shape a that solves log a - psi(a) = s (Minka 2002)."""
+    """The shape a that solves log a - psi(a) = s, to within 1.5 % (Minka 2002)."""
     return (3 - s + ((s - 3) ** 2 + 24 * s) ** 0.5) / (12 * s)
 
 
@@ -45,11 +45,14 @@ class Gamma(AbstractFamily):
 
     log p(x) = shape log rate + (shape - 1) log x - rate x - log Gamma(shape)
 
-    `shape` is a number, `rate` is in 1/units of x, and `floor` is the least squared coefficient of
-    variation, 1 / shape; all have shape (c,). The statistics are sums of 1, t - 1 and
-    t - 1 - log t with t = x / mean of the instance, which keep their digits where x varies
-    little; the shape then takes generalised Newton steps: Minka, "Estimating a gamma
-    distribution" (2002).
+    The statistics are sums of 1, t - 1 and t - 1 - log t, with t = x / mean of the instance. They
+    keep their digits if x varies little. The shape then takes generalised Newton steps: Minka,
+    "Estimating a gamma distribution" (2002).
+
+    Args:
+        shape: the shape, of shape (c,).
+        rate: the rate, in 1/units of x.
+        floor: the minimum squared coefficient of variation, 1 / shape.
 
     >>> one = jnp.ones(1)
     >>> print(f"{Gamma(shape=one, rate=2 * one, floor=1e-6 * one).log_prob(one)[0]:.4f}")
@@ -66,20 +69,20 @@ class Gamma(AbstractFamily):
     def log_prob(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
         positive = x > 0
         x = jnp.where(positive, x, 1)
-        ratio, lost = self._to_rate(x)
-        value = jnp.log(self.shape) - jnp.log(x) + log_poisson(self.shape, ratio)
-        value += self.shape * lost
+        scaled, log_deficit = self._scale(x)
+        value = jnp.log(self.shape) - jnp.log(x) + log_poisson(self.shape, scaled)
+        value += self.shape * log_deficit
         return jnp.where(positive, value, -jnp.inf)
 
-    def _to_rate(self, x: Float[Array, "c"]) -> tuple[Float[Array, "c"], Float[Array, "c"]]:
-        """rate x, at least the least float, and what its logarithm lacks for that."""
-        least = jnp.finfo(x.dtype).tiny
-        ratio = self.rate * x
-        lost = jnp.log(self.rate) + jnp.log(x) - jnp.log(least)
-        return jnp.maximum(ratio, least), jnp.where(ratio < least, lost, 0)
+    def _scale(self, x: Float[Array, "c"]) -> tuple[Float[Array, "c"], Float[Array, "c"]]:
+        """rate x, raised to the smallest float if necessary, and log of rate x over that float."""
+        tiny = jnp.finfo(x.dtype).tiny
+        scaled = self.rate * x
+        log_deficit = jnp.log(self.rate) + jnp.log(x) - jnp.log(tiny)
+        return jnp.maximum(scaled, tiny), jnp.where(scaled < tiny, log_deficit, 0)
 
     def sample(self, key: PRNGKeyArray) -> Float[Array, "c"]:
-        # A small shape takes x below what floats carry unless the rate brings it back first.
+        # In logarithms, because a small shape takes y below all floats before the rate rescales it.
         y = jax.random.loggamma(key, self.shape, dtype=self.shape.dtype)
         return jnp.maximum(jnp.exp(y - jnp.log(self.rate)), jnp.finfo(y.dtype).tiny)
 
@@ -101,8 +104,8 @@ class Gamma(AbstractFamily):
             below, above = log_gamma_tails(self.shape, self.rate * jnp.where(x > 0, x, 1))
             return jnp.where(x > 0, below, -jnp.inf), jnp.where(x > 0, above, 0)
 
-        narrow = partial(log_positive_integral, self.log_prob)
-        return log_interval(tails, low, high, narrow, self.support_point)
+        log_integral = partial(log_positive_integral, self.log_prob)
+        return log_interval(tails, low, high, log_integral, self.support_point)
 
     def _quantile(self, u: Float[Array, "c"], above: Float[Array, "c"]) -> Float[Array, "c"]:
         # P(X <= x) <= (rate x)^shape / Gamma(shape + 1) bounds the logarithm from below.
@@ -122,9 +125,9 @@ class Gamma(AbstractFamily):
         return self.shape / self.rate**2
 
     def mode(self) -> Float[Array, "c"]:
-        """The x of highest density; where it falls from 0 on, the least that floats carry."""
-        least = 2 * jnp.finfo(self.rate.dtype).tiny * jnp.maximum(1, 1 / self.rate)
-        return jnp.maximum((self.shape - 1) / self.rate, least)
+        """The x of highest density; if the density falls from 0 on, a smallest positive float."""
+        smallest = 2 * jnp.finfo(self.rate.dtype).tiny * jnp.maximum(1, 1 / self.rate)
+        return jnp.maximum((self.shape - 1) / self.rate, smallest)
 
     def entropy(self) -> Float[Array, "c"]:
         # shape - log rate + log Gamma(shape) + (1 - shape) psi(shape), without its cancellation.
@@ -132,23 +135,23 @@ class Gamma(AbstractFamily):
         centred = stirling(a) + (a - 1) * log_minus_digamma(a) - 0.5 * jnp.log(a)
         return jnp.log(self.mean()) + 0.5 * math.log(2 * math.pi) + centred
 
-    def statistics(self, x: Float[Array, "n c"], weight: Float[Array, "n c"]) -> Moments:
+    def statistics(self, x: Float[Array, "n c"], weight: Float[Array, "n c"]) -> Statistics:
         mean = self.mean()
         t = (x - mean) / mean
-        ratio, lost = self._to_rate(x)
-        bend = t_minus_log1p(t, ratio / self.shape) - lost
-        return weight.sum(0), (weight * t).sum(0), (weight * bend).sum(0)
+        scaled, log_deficit = self._scale(x)
+        log_statistic = t_minus_log1p(t, scaled / self.shape) - log_deficit
+        return weight.sum(0), (weight * t).sum(0), (weight * log_statistic).sum(0)
 
-    def expected_statistics(self, other: "Gamma") -> Moments:
+    def expected_statistics(self, other: "Gamma") -> Statistics:
         t = (other.mean() - self.mean()) / self.mean()
         return jnp.ones_like(t), t, t_minus_log1p(t) + log_minus_digamma(other.shape)
 
-    def m_step(self, statistics: Moments) -> "Gamma":
+    def m_step(self, statistics: Statistics) -> "Gamma":
         total, first, second = statistics
-        some = total > 0
-        n = jnp.where(some, total, 1)
-        t = jnp.where(some, first / n, 0)
-        # log of the mean less the mean of the log; a quarter of the floor lies beyond the cap.
+        has_rows = total > 0
+        n = jnp.where(has_rows, total, 1)
+        t = jnp.where(has_rows, first / n, 0)
+        # The log of the mean less the mean of the log; a quarter of the floor is beyond the cap.
         s = jnp.maximum(second / n - t_minus_log1p(t), self.floor / 4)
 
         def newton(_, a):
@@ -156,9 +159,9 @@ class Gamma(AbstractFamily):
             return 1 / (1 / a + (value - s) / (a * a * slope))
 
         best = jax.lax.fori_loop(0, 4, newton, _shape(s))
-        # The likelihood is unimodal in the shape, so that the nearest shape allowed is the best.
-        shape = jnp.where(some, jnp.minimum(best, 1 / self.floor), self.shape)
-        rate = jnp.where(some, shape / (self.mean() * (1 + t)), self.rate)
+        # The likelihood is unimodal in the shape, so the nearest allowed shape is the best.
+        shape = jnp.where(has_rows, jnp.minimum(best, 1 / self.floor), self.shape)
+        rate = jnp.where(has_rows, shape / (self.mean() * (1 + t)), self.rate)
         return Gamma(shape, rate, self.floor)
 
     @classmethod
@@ -169,13 +172,13 @@ class Gamma(AbstractFamily):
         weight: Float[np.ndarray, "n c"],
     ) -> "Gamma":
         x = np.where(np.asarray(weight) > 0, x, 1.0)
-        logs = weighted_moments(np.log(x), weight)
-        # Only the mean: squares of numbers over many decades overflow.
-        n = np.where(logs.weight > 0, logs.weight, 1.0)
-        mean = np.where(logs.weight > 0, (weight * x.astype(np.float64)).sum(0) / n, 1.0)
-        resolution = np.array([c.resolution for c in columns]) / np.exp(logs.mean)
-        floor = variance_floor(logs, resolution, unit=0.1)
-        s = np.where(logs.weight > 0, np.log(mean) - logs.mean, 0.5)
+        log_moments = weighted_moments(np.log(x), weight)
+        # Only the mean of x, because squares of numbers over many decades overflow.
+        n = np.where(log_moments.weight > 0, log_moments.weight, 1.0)
+        mean = np.where(log_moments.weight > 0, (weight * x.astype(np.float64)).sum(0) / n, 1.0)
+        resolution = np.array([c.resolution for c in columns]) / np.exp(log_moments.mean)
+        floor = variance_floor(log_moments, resolution, unit=0.1)
+        s = np.where(log_moments.weight > 0, np.log(mean) - log_moments.mean, 0.5)
         shape = np.minimum(_shape(jnp.asarray(np.maximum(s, floor / 4))), 1 / floor)
         return cls(jnp.asarray(shape), jnp.asarray(shape / mean), jnp.asarray(floor))
 
@@ -188,9 +191,10 @@ class Gamma(AbstractFamily):
         return 2
 
     def from_unconstrained(self, raw: Float[Array, "c size"]) -> "Gamma":
-        own = jax.lax.stop_gradient(self)
-        shape = 1 / above_floor(1 / own.shape, own.floor, raw[:, 1])
-        return Gamma(shape, shape / above_floor(own.mean(), 0.0, raw[:, 0]), own.floor)
+        current = jax.lax.stop_gradient(self)
+        shape = 1 / above_floor(1 / current.shape, current.floor, raw[:, 1])
+        mean = above_floor(current.mean(), 0.0, raw[:, 0])
+        return Gamma(shape, shape / mean, current.floor)
 
     @classmethod
     def example(cls, key: PRNGKeyArray) -> "tuple[Gamma, tuple[Column, ...]]":
@@ -201,10 +205,11 @@ class Gamma(AbstractFamily):
 
 @closed_forms.kl.register(Gamma, Gamma)
 def _kl(p: Gamma, q: Gamma) -> Float[Array, "c"]:
-    # Of log p(x) = log(shape / x) - shape excess(x / mean - 1) - stirling(shape) - ..., and
-    # E_p[excess(x / mean_q - 1)] = excess(mean_p / mean_q - 1) + log shape_p - psi(shape_p).
-    means = t_minus_log1p((p.mean() - q.mean()) / q.mean(), p.mean() / q.mean())
-    shapes = 0.5 * t_minus_log1p((q.shape - p.shape) / p.shape, q.shape / p.shape)
-    bend = (q.shape - p.shape) * (log_minus_digamma(p.shape) - 0.5 / p.shape)
-    rest = bend + stirling(q.shape) - stirling(p.shape)
-    return jnp.maximum(q.shape * means + shapes + rest, 0)
+    # With e(t) = t_minus_log1p(t), log p(x) = log(shape / x) - shape e(x / mean - 1)
+    # - stirling(shape) - ..., and
+    # E_p[e(x / mean_q - 1)] = e(mean_p / mean_q - 1) + log shape_p - psi(shape_p).
+    from_means = t_minus_log1p((p.mean() - q.mean()) / q.mean(), p.mean() / q.mean())
+    from_shapes = 0.5 * t_minus_log1p((q.shape - p.shape) / p.shape, q.shape / p.shape)
+    from_logs = (q.shape - p.shape) * (log_minus_digamma(p.shape) - 0.5 / p.shape)
+    correction = from_logs + stirling(q.shape) - stirling(p.shape)
+    return jnp.maximum(q.shape * from_means + from_shapes + correction, 0)

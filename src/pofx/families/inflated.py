@@ -1,4 +1,4 @@
-"""Point masses beside any other family."""
+"""Point masses in addition to any other family."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, TypeVar
@@ -20,15 +20,20 @@ Model = TypeVar("Model")
 
 
 class Inflated(AbstractFamily):
-    """Point masses at a column's spikes, and a base family for the rest.
+    """Point masses at a column's spikes, and a base family for the other values.
 
     P(X = points[j]) gains probabilities[j]; the last probability is that of the base
 
-    `points` has shape (c, s), in the units of x, `probabilities` (c, s + 1). With a base of counts
-    a spike has its own mass and the base's, the usual zero-inflated law, and learning shares such a
-    cell between them by their posterior (EM). With a continuous base the law is a density with
-    respect to Lebesgue measure plus counting measure at the spikes, and a cell that equals a spike
-    is one. Lambert, "Zero-inflated Poisson regression" (1992).
+    If the base is over counts, a spike has its own mass and that of the base: the usual
+    zero-inflated distribution. Learning divides such a cell between them by their posterior (EM).
+    If the base is continuous, the density is with respect to Lebesgue measure plus counting measure
+    at the spikes, and a cell that equals a spike comes from it. Lambert, "Zero-inflated Poisson
+    regression" (1992).
+
+    Args:
+        points: the spikes in the units of x, of shape (c, s).
+        probabilities: those of the spikes and of the base, of shape (c, s + 1).
+        base: a family of c columns.
 
     >>> from pofx.families.poisson import Poisson
     >>> spikes, half = jnp.zeros((1, 1)), jnp.array([[0.5, 0.5]])
@@ -45,45 +50,47 @@ class Inflated(AbstractFamily):
     support_point: ClassVar[float] = 1.0
 
     @property
-    def counts(self) -> bool:
-        """Whether the base, too, gives the spikes probability."""
+    def base_overlaps_spikes(self) -> bool:
+        """Whether the base also gives the spikes probability."""
         return "count" in self.base.kinds
 
-    def _split(self, x: Float[Array, "... c"]) -> tuple[Bool[Array, "... c s"], Array]:
-        # A spike may lie outside the support of a continuous base.
+    def _match_spikes(self, x: Float[Array, "... c"]) -> tuple[Bool[Array, "... c s"], Array]:
+        """Which spike each x is, and x with a value for the base to evaluate."""
+        # A spike may be outside the support of a continuous base.
         hit = x[..., None] == self.points
-        filled = x if self.counts else jnp.where(hit.any(-1), self.base.support_point, x)
-        return hit, filled
+        if self.base_overlaps_spikes:
+            return hit, x
+        return hit, jnp.where(hit.any(-1), self.base.support_point, x)
 
     def _masses(self, x: Float[Array, "c m"]) -> tuple[Float[Array, "c m"], Float[Array, "c m"]]:
-        """The mass that the spikes give to each x, and that which the base gives."""
+        """The probability masses of each x under the spikes and under the base."""
         hit = x[:, :, None] == self.points[:, None]
         spikes = jnp.where(hit, self.probabilities[:, None, :-1], 0).sum(-1)
-        if not self.counts:
+        if not self.base_overlaps_spikes:
             return spikes, jnp.zeros_like(spikes)
-        at = jax.vmap(self.base.log_prob, 1, 1)(x)
-        return spikes, self.probabilities[:, -1:] * jnp.exp(at)
+        log_p = jax.vmap(self.base.log_prob, 1, 1)(x)
+        return spikes, self.probabilities[:, -1:] * jnp.exp(log_p)
 
-    def _share(self) -> Float[Array, "c s"]:
-        """The posterior probability that a cell which equals a spike came from it."""
-        own, base = self._masses(self.points)
-        both = own + base
-        return jnp.where(both > 0, own / jnp.where(both > 0, both, 1), 0)
+    def _spike_responsibility(self) -> Float[Array, "c s"]:
+        """The posterior probability that a cell equal to a spike comes from the spike."""
+        spikes, base = self._masses(self.points)
+        total = spikes + base
+        return jnp.where(total > 0, spikes / jnp.where(total > 0, total, 1), 0)
 
     def log_prob(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
-        hit, filled = self._split(x)
+        hit, filled = self._match_spikes(x)
         spike = log(jnp.where(hit, self.probabilities[:, :-1], 0).sum(-1))
-        rest = log(self.probabilities[:, -1]) + self.base.log_prob(filled)
-        spiked = hit.any(-1)
-        # Where both are -inf the sum has no gradient: keep it to the spikes.
-        shared = jnp.logaddexp(jnp.where(spiked, spike, 0), jnp.where(spiked, rest, 0))
-        return jnp.where(spiked, shared if self.counts else spike, rest)
+        base = log(self.probabilities[:, -1]) + self.base.log_prob(filled)
+        is_spike = hit.any(-1)
+        # If both terms are -inf, the sum has no gradient, so it is computed for spikes only.
+        log_total = jnp.logaddexp(jnp.where(is_spike, spike, 0), jnp.where(is_spike, base, 0))
+        return jnp.where(is_spike, log_total if self.base_overlaps_spikes else spike, base)
 
     def sample(self, key: PRNGKeyArray) -> Float[Array, "c"]:
-        choosing, drawing = jax.random.split(key)
-        which = jax.random.categorical(choosing, log(self.probabilities))
-        values = jnp.concatenate([self.points, self.base.sample(drawing)[:, None]], 1)
-        return jnp.take_along_axis(values, which[:, None], 1)[:, 0]
+        choice_key, base_key = jax.random.split(key)
+        choice = jax.random.categorical(choice_key, log(self.probabilities))
+        values = jnp.concatenate([self.points, self.base.sample(base_key)[:, None]], 1)
+        return jnp.take_along_axis(values, choice[:, None], 1)[:, 0]
 
     def cdf(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
         spikes = jnp.where(self.points <= x[:, None], self.probabilities[:, :-1], 0).sum(-1)
@@ -105,37 +112,39 @@ class Inflated(AbstractFamily):
         return jnp.logaddexp(jnp.log(spikes), base)
 
     def _quantile(self, u: Float[Array, "c"], above: Float[Array, "c"]) -> Float[Array, "c"]:
-        # Between two spikes the cdf is the base's, scaled and raised: in each gap the first x that
-        # reaches u is the base's quantile or the spike on the left, if the gap holds it.
+        # Between two spikes the cdf is that of the base, scaled and shifted. In each gap, the first
+        # x that reaches u is the base's quantile or the spike on the left, if that is in the gap.
         order = jnp.argsort(self.points, 1)
         points = jnp.take_along_axis(self.points, order, 1)
-        raised = jnp.cumsum(jnp.take_along_axis(self.probabilities[:, :-1], order, 1), 1)
+        shift = jnp.cumsum(jnp.take_along_axis(self.probabilities[:, :-1], order, 1), 1)
         edge = jnp.full_like(points[:, :1], jnp.inf)
         left, right = jnp.concatenate([-edge, points], 1), jnp.concatenate([points, edge], 1)
-        raised = jnp.concatenate([jnp.zeros_like(edge), raised], 1)
+        shift = jnp.concatenate([jnp.zeros_like(edge), shift], 1)
         share = self.probabilities[:, -1:]
-        part = jnp.where(share > 0, share, 1)
-        v = (u[:, None] - raised) / part
+        divisor = jnp.where(share > 0, share, 1)
+        v = (u[:, None] - shift) / divisor
         v = jnp.where((share > 0) | (v <= 0), v, jnp.inf)
-        # Of the spikes on the right the upper level is lowered, with the digits that it has.
-        v_above = (above[:, None] - (raised[:, -1:] - raised)) / part
-        at = jax.vmap(self.base.quantile, 1, 1)(jnp.clip(v, 0, 1), jnp.clip(v_above, 0, 1))
-        low = (u <= above)[:, None] | (share <= 0)
-        first = jnp.maximum(left, jnp.where(jnp.where(low, v > 0, v_above < 1), at, -jnp.inf))
-        inside = jnp.where(low, v <= 1, v_above >= 0)
-        return jnp.where((first < right) & inside, first, jnp.inf).min(1)
+        # The level from above is reduced by the spikes on the right, and keeps its digits.
+        v_above = (above[:, None] - (shift[:, -1:] - shift)) / divisor
+        quantile = jax.vmap(self.base.quantile, 1, 1)(jnp.clip(v, 0, 1), jnp.clip(v_above, 0, 1))
+        from_below = (u <= above)[:, None] | (share <= 0)
+        needs_base = jnp.where(from_below, v > 0, v_above < 1)
+        first = jnp.maximum(left, jnp.where(needs_base, quantile, -jnp.inf))
+        is_reached = jnp.where(from_below, v <= 1, v_above >= 0)
+        return jnp.where((first < right) & is_reached, first, jnp.inf).min(1)
 
     def mean(self) -> Float[Array, "c"]:
         spikes = (self.probabilities[:, :-1] * self.points).sum(-1)
         return spikes + self.probabilities[:, -1] * self.base.mean()
 
     def variance(self) -> Float[Array, "c"]:
-        mean, share = self.mean(), self.probabilities[:, -1]
+        mean = self.mean()
+        share = self.probabilities[:, -1]
         spikes = (self.probabilities[:, :-1] * (self.points - mean[:, None]) ** 2).sum(-1)
         return spikes + share * (self.base.variance() + (self.base.mean() - mean) ** 2)
 
     def mode(self) -> Float[Array, "c"]:
-        """The smallest x of greatest mass: no density has any, however high it is."""
+        """The smallest x of greatest mass; a density has no mass, however high it is."""
         x = jnp.concatenate([self.points, self.base.mode()[:, None]], 1).sort(1)
         spikes, base = self._masses(x)
         mass = spikes + base
@@ -143,40 +152,41 @@ class Inflated(AbstractFamily):
         return jnp.where(mass.max(1) > 0, best, self.base.mode())
 
     def entropy(self) -> Float[Array, "c"]:
-        # Were no mass at the spikes but the base's, E[-log p] would be the base's, scaled.
-        own, base = self._masses(self.points)
+        # Without the masses of the spikes, E[-log p] would be that of the base, scaled.
+        spikes, base = self._masses(self.points)
         share = self.probabilities[:, -1]
-        apart = entr(share) + share * self.base.entropy()
-        return apart + (entr(own + base) - entr(base)).sum(-1)
+        without_spikes = entr(share) + share * self.base.entropy()
+        return without_spikes + (entr(spikes + base) - entr(base)).sum(-1)
 
     def statistics(self, x: Float[Array, "n c"], weight: Float[Array, "n c"]) -> Statistics:
-        hit, filled = self._split(x)
+        hit, filled = self._match_spikes(x)
         hit = hit.astype(weight.dtype)
-        share = self._share()
+        share = self._spike_responsibility()
         spikes = jnp.einsum("nc,ncs->cs", weight, hit, precision="highest") * share
-        rest = weight * (1 - jnp.einsum("ncs,cs->nc", hit, share, precision="highest"))
-        counts = jnp.concatenate([spikes, rest.sum(0)[:, None]], 1)
-        return counts, self.base.statistics(filled, rest)
+        base_weight = weight * (1 - jnp.einsum("ncs,cs->nc", hit, share, precision="highest"))
+        counts = jnp.concatenate([spikes, base_weight.sum(0)[:, None]], 1)
+        return counts, self.base.statistics(filled, base_weight)
 
     def expected_statistics(self, other: "Inflated") -> Statistics:
-        own, base = other._masses(other.points)
-        spikes = (own + base) * self._share()
+        other_spikes, base = other._masses(other.points)
+        spikes = (other_spikes + base) * self._spike_responsibility()
         counts = jnp.concatenate([spikes, 1 - spikes.sum(-1, keepdims=True)], 1)
         share = other.probabilities[:, -1]
-        rest = jax.tree.map(
+        base_statistics = jax.tree.map(
             lambda leaf: leaf * share.reshape(-1, *[1] * (leaf.ndim - 1)),
             self.base.expected_statistics(other.base),
         )
-        # Statistics are linear in the weights: move what changes hands at the spikes.
-        _, filled = self._split(self.points.T)
-        moved = self.base.statistics(filled, (own - spikes).T)
-        return counts, jax.tree.map(jnp.add, rest, moved)
+        # Statistics are linear in the weights, so the base gains what the spikes do not take.
+        _, filled = self._match_spikes(self.points.T)
+        gained = self.base.statistics(filled, (other_spikes - spikes).T)
+        return counts, jax.tree.map(jnp.add, base_statistics, gained)
 
     def m_step(self, statistics: Statistics) -> "Inflated":
         counts, base = statistics
         total = counts.sum(-1, keepdims=True)
-        some = total > 0
-        probabilities = jnp.where(some, counts / jnp.where(some, total, 1), self.probabilities)
+        has_rows = total > 0
+        frequencies = counts / jnp.where(has_rows, total, 1)
+        probabilities = jnp.where(has_rows, frequencies, self.probabilities)
         return Inflated(self.points, probabilities, self.base.m_step(base))
 
     @classmethod
@@ -186,16 +196,17 @@ class Inflated(AbstractFamily):
         x: Float[np.ndarray, "n c"],
         weight: Float[np.ndarray, "n c"],
     ) -> "Inflated":
-        """Frequencies to which one row has been added, spread evenly over the spikes and base."""
+        """Frequencies after the addition of one row, spread evenly over the spikes and the base."""
         points = np.array([c.spikes for c in columns], np.float64)
         weight = np.asarray(weight, np.float64)
-        # Rows arrive in the width of floats that models use, and spikes must match them there.
+        # Spikes must match the rows in the float width that the rows have.
         hit = np.asarray(x)[:, :, None] == points.astype(np.asarray(x).dtype)
         spikes = np.where(hit, weight[:, :, None], 0).sum(0)
-        rest = np.where(hit.any(-1), 0, weight)
-        counts = np.concatenate([spikes, rest.sum(0)[:, None]], 1) + 1 / (points.shape[1] + 1)
+        base_weight = np.where(hit.any(-1), 0, weight)
+        counts = np.concatenate([spikes, base_weight.sum(0)[:, None]], 1)
+        counts = counts + 1 / (points.shape[1] + 1)
         probabilities = counts / counts.sum(1, keepdims=True)
-        base = base_class(columns[0]).from_data(columns, x, rest)
+        base = base_class(columns[0]).from_data(columns, x, base_weight)
         return cls(jnp.asarray(points), jnp.asarray(probabilities), base)
 
     @classmethod
@@ -208,10 +219,11 @@ class Inflated(AbstractFamily):
         return len(column.spikes) + 1 + base_class(column).num_raw(column)
 
     def from_unconstrained(self, raw: Float[Array, "c size"]) -> "Inflated":
-        own = jax.lax.stop_gradient(self)
-        parts = own.probabilities.shape[1]
-        probabilities = jax.nn.softmax(log(own.probabilities) + raw[:, :parts], -1)
-        return Inflated(own.points, probabilities, self.base.from_unconstrained(raw[:, parts:]))
+        current = jax.lax.stop_gradient(self)
+        parts = current.probabilities.shape[1]
+        probabilities = jax.nn.softmax(log(current.probabilities) + raw[:, :parts], -1)
+        base = self.base.from_unconstrained(raw[:, parts:])
+        return Inflated(current.points, probabilities, base)
 
     @classmethod
     def example(cls, key: PRNGKeyArray) -> "tuple[Inflated, tuple[Column, ...]]":
@@ -222,14 +234,14 @@ class Inflated(AbstractFamily):
         return cls(jnp.zeros((2, 1)), jnp.array([[0.3, 0.7], [0.6, 0.4]]), base), columns
 
 
-def aligned(model: Model, columns: Sequence[Column]) -> Model:
+def aligned_to_spikes(model: Model, columns: Sequence[Column]) -> Model:
     """The model with its point masses at the columns' spikes, to the last digit of float64.
 
-    A model learned in float32 has them rounded, and no float64 entry of a row would meet them.
+    Point masses learned in float32 are rounded, so no float64 entry of a row would be equal to one.
     """
     spikes = {spike for column in columns for spike in column.spikes}
 
-    def moved(node: Any) -> Any:
+    def align(node: Any) -> Any:
         if not isinstance(node, Inflated) or node.points.dtype != jnp.float64:
             return node
         points = np.array(node.points)
@@ -237,29 +249,31 @@ def aligned(model: Model, columns: Sequence[Column]) -> Model:
             points[points.astype(np.float32) == np.float32(spike)] = spike
         return eqx.tree_at(lambda n: n.points, node, jnp.asarray(points, jnp.float64))
 
-    return jax.tree.map(moved, model, is_leaf=lambda node: isinstance(node, Inflated))
+    return jax.tree.map(align, model, is_leaf=lambda node: isinstance(node, Inflated))
 
 
 @closed_forms.kl.register(Inflated, Inflated)
 def _kl(p: Inflated, q: Inflated) -> Float[Array, "c"]:
-    share, other = p.probabilities[:, -1], q.probabilities[:, -1]
+    share_p, share_q = p.probabilities[:, -1], q.probabilities[:, -1]
     rule = closed_forms.kl.find(p.base, q.base)
     if rule is None:
-        return jnp.full_like(share, jnp.nan)
-    # The KL of the bases, scaled, and at the spikes of either what differs from that.
-    x, seen = jnp.concatenate([p.points, q.points], 1), p.points.shape[1]
-    again = (x[:, :, None] == p.points[:, None]).any(-1) & (jnp.arange(x.shape[1]) >= seen)
-    (own_p, base_p), (own_q, base_q) = p._masses(x), q._masses(x)
-    spikes = divergence(own_p + base_p, own_q + base_q) - divergence(base_p, base_q)
-    apart = divergence(share, other) + jnp.where(share > 0, share * rule(p.base, q.base), 0)
-    whole = jnp.maximum(apart + jnp.where(again, 0, spikes).sum(-1), 0)
-    return jnp.where((share > 0) & (other == 0), jnp.inf, whole)
+        return jnp.full_like(share_p, jnp.nan)
+    # The KL of the bases, scaled, plus the difference from it at the spikes of p and q.
+    x = jnp.concatenate([p.points, q.points], 1)
+    num_p = p.points.shape[1]
+    is_repeated = (x[:, :, None] == p.points[:, None]).any(-1) & (jnp.arange(x.shape[1]) >= num_p)
+    (spikes_p, base_p), (spikes_q, base_q) = p._masses(x), q._masses(x)
+    spikes = divergence(spikes_p + base_p, spikes_q + base_q) - divergence(base_p, base_q)
+    kl = divergence(share_p, share_q)
+    kl = kl + jnp.where(share_p > 0, share_p * rule(p.base, q.base), 0)
+    kl = jnp.maximum(kl + jnp.where(is_repeated, 0, spikes).sum(-1), 0)
+    return jnp.where((share_p > 0) & (share_q == 0), jnp.inf, kl)
 
 
-@closed_forms.fine.register(Inflated)
-def _fine(p: Inflated, x: Float[Array, "c"]) -> Double:
-    hit, filled = p._split(x)
-    spiked = hit.any(-1)
-    smooth = add(fine_log_prob(p.base, filled), double(log(p.probabilities[:, -1])))
-    near = jnp.where(spiked, p.log_prob(x), smooth.high)
-    return Double(near, jnp.where(spiked, 0, smooth.low))
+@closed_forms.log_prob_double.register(Inflated)
+def _log_prob_double(p: Inflated, x: Float[Array, "c"]) -> Double:
+    hit, filled = p._match_spikes(x)
+    is_spike = hit.any(-1)
+    base = add(fine_log_prob(p.base, filled), double(log(p.probabilities[:, -1])))
+    high = jnp.where(is_spike, p.log_prob(x), base.high)
+    return Double(high, jnp.where(is_spike, 0, base.low))

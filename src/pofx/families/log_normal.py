@@ -12,12 +12,12 @@ from pofx.core.column import Column, Kind
 from pofx.core.double_double import Double, add, double
 from pofx.core.family import AbstractFamily, fine_log_prob
 from pofx.families.column_moments import variance_floor, weighted_moments
-from pofx.families.normal import Moments, Normal
+from pofx.families.normal import Normal, Statistics
 from pofx.families.tail_probabilities import positive_interval
 
 
 def _representable(x: Float[Array, "c"]) -> Float[Array, "c"]:
-    """The nearest positive finite number, which is what the law is of."""
+    """The nearest positive finite float, because only those are in the support."""
     limits = jnp.finfo(x.dtype)
     return jnp.clip(x, limits.tiny, limits.max)
 
@@ -27,8 +27,10 @@ class LogNormal(AbstractFamily):
 
     log p(x) = log N(log x; centre, dispersion) - log x
 
-    `log` is the normal distribution of log x, its parameters of shape (c,). Johnson, Kotz and
-    Balakrishnan, Continuous Univariate Distributions 1 (1994), chapter 14.
+    Johnson, Kotz and Balakrishnan, Continuous Univariate Distributions 1 (1994), chapter 14.
+
+    Args:
+        log: the normal distribution of log x, with parameters of shape (c,).
 
     >>> one = jnp.ones(1)
     >>> print(f"{LogNormal(Normal(0 * one, one, 0.1 * one)).log_prob(2 * one)[0]:.4f}")
@@ -63,7 +65,7 @@ class LogNormal(AbstractFamily):
         finite = jnp.isfinite(high)
         bottom = jnp.where(low > 0, low, 1)
         a = jnp.where(low > 0, jnp.log(bottom), -jnp.inf)
-        # Of an interval that is narrow beside its place log high - log low has lost digits.
+        # For an interval much narrower than its ends, log high - log low would lose digits.
         rise = jnp.log1p(jnp.where(finite & (low > 0), high - low, 1) / bottom)
         b = jnp.where(low > 0, a + rise, jnp.log(jnp.where(high > 0, high, 1)))
         b = jnp.where(finite, b, jnp.inf)
@@ -77,24 +79,24 @@ class LogNormal(AbstractFamily):
         return jnp.exp(self.log.centre + self.log.dispersion / 2)
 
     def variance(self) -> Float[Array, "c"]:
-        # (e^d - 1) e^(2 centre + d), whose factors overflow before their product does.
+        # (e^d - 1) e^(2 centre + d), rewritten because its factors may overflow before the product.
         d = self.log.dispersion
         return -jnp.expm1(-d) * jnp.exp(2 * (self.log.centre + d))
 
     def mode(self) -> Float[Array, "c"]:
-        """The x of highest density, or the nearest to it that floats carry."""
+        """The x of highest density, or the nearest positive finite float."""
         return _representable(jnp.exp(self.log.centre - self.log.dispersion))
 
     def entropy(self) -> Float[Array, "c"]:
         return self.log.entropy() + self.log.centre
 
-    def statistics(self, x: Float[Array, "n c"], weight: Float[Array, "n c"]) -> Moments:
+    def statistics(self, x: Float[Array, "n c"], weight: Float[Array, "n c"]) -> Statistics:
         return self.log.statistics(jnp.log(x), weight)
 
-    def expected_statistics(self, other: "LogNormal") -> Moments:
+    def expected_statistics(self, other: "LogNormal") -> Statistics:
         return self.log.expected_statistics(other.log)
 
-    def m_step(self, statistics: Moments) -> "LogNormal":
+    def m_step(self, statistics: Statistics) -> "LogNormal":
         return LogNormal(self.log.m_step(statistics))
 
     @classmethod
@@ -104,12 +106,12 @@ class LogNormal(AbstractFamily):
         x: Float[np.ndarray, "n c"],
         weight: Float[np.ndarray, "n c"],
     ) -> "LogNormal":
-        seen = weighted_moments(np.log(np.where(np.asarray(weight) > 0, x, 1.0)), weight)
-        # A gap of r about a typical x is a gap of r / x about log x.
-        resolution = np.array([c.resolution for c in columns]) / np.exp(seen.mean)
-        floor = variance_floor(seen, resolution, unit=0.1)
-        variance = np.maximum(seen.variance, floor)
-        return cls(Normal(jnp.asarray(seen.mean), jnp.asarray(variance), jnp.asarray(floor)))
+        moments = weighted_moments(np.log(np.where(np.asarray(weight) > 0, x, 1.0)), weight)
+        # A gap of r near a typical x is a gap of r / x near log x.
+        resolution = np.array([c.resolution for c in columns]) / np.exp(moments.mean)
+        floor = variance_floor(moments, resolution, unit=0.1)
+        variance = np.maximum(moments.variance, floor)
+        return cls(Normal(jnp.asarray(moments.mean), jnp.asarray(variance), jnp.asarray(floor)))
 
     @classmethod
     def stack_key(cls, column: Column) -> tuple:
@@ -136,8 +138,8 @@ def _kl(p: LogNormal, q: LogNormal) -> Float[Array, "c"]:
     return rule(p.log, q.log)
 
 
-@closed_forms.fine.register(LogNormal)
-def _fine(p: LogNormal, x: Float[Array, "c"]) -> Double:
+@closed_forms.log_prob_double.register(LogNormal)
+def _log_prob_double(p: LogNormal, x: Float[Array, "c"]) -> Double:
     y = jnp.log(jnp.where(x > 0, x, 1))
     density = add(fine_log_prob(p.log, y), double(-y))
     return Double(jnp.where(x > 0, density.high, -jnp.inf), jnp.where(x > 0, density.low, 0))

@@ -14,8 +14,8 @@ from pofx.core.column import Column, Kind
 from pofx.core.family import AbstractFamily
 from pofx.families import draws
 from pofx.families.column_moments import weighted_moments
-from pofx.families.count_sums import expectation, log_total, poisson_reach, total
-from pofx.families.special_functions import divergence, above_floor, log_poisson
+from pofx.families.count_sums import expectation, interval_sum, log_interval_sum, poisson_range
+from pofx.families.special_functions import above_floor, divergence, log_poisson
 from pofx.families.tail_probabilities import (
     count_quantile,
     interval,
@@ -24,10 +24,10 @@ from pofx.families.tail_probabilities import (
     poisson_tails,
 )
 
-LEAST = 1e-6
-"""The least mean of a count: no count is impossible because none has been seen."""
+MIN_RATE = 1e-6
+"""The minimum mean count, so that no count is impossible because it did not occur."""
 
-Moments = tuple[Float[Array, "c"], Float[Array, "c"]]
+Statistics = tuple[Float[Array, "c"], Float[Array, "c"]]
 
 
 class Poisson(AbstractFamily):
@@ -35,8 +35,10 @@ class Poisson(AbstractFamily):
 
     log p(x) = x log rate - rate - log x!
 
-    `rate` is the mean count, of shape (c,). Johnson, Kemp and Kotz, Univariate Discrete
-    Distributions (2005), chapter 4.
+    Johnson, Kemp and Kotz, Univariate Discrete Distributions (2005), chapter 4.
+
+    Args:
+        rate: the mean count, of shape (c,).
 
     >>> print(f"{Poisson(rate=jnp.array([2.0])).log_prob(jnp.array([1.0]))[0]:.4f}")
     -1.3069
@@ -49,10 +51,10 @@ class Poisson(AbstractFamily):
 
     def log_prob(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
         count = (x >= 0) & (x == jnp.floor(x))
-        return jnp.where(count, self._smooth(jnp.where(count, x, 0)), -jnp.inf)
+        return jnp.where(count, self._continuous_log_prob(jnp.where(count, x, 0)), -jnp.inf)
 
-    def _smooth(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
-        """`log_prob` between the counts, too."""
+    def _continuous_log_prob(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
+        """`log_prob` also between the counts."""
         return log_poisson(x, self.rate)
 
     def sample(self, key: PRNGKeyArray) -> Float[Array, "c"]:
@@ -65,13 +67,19 @@ class Poisson(AbstractFamily):
         return poisson_tails(x, self.rate)[1]
 
     def _between(self, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:
-        return interval(self, low, high, partial(total, self._smooth))
+        return interval(self, low, high, partial(interval_sum, self._continuous_log_prob))
 
     def _log_between(self, low: Float[Array, "c"], high: Float[Array, "c"]) -> Float[Array, "c"]:
         def tails(x):
             return log_poisson_tails(x, self.rate)
 
-        return log_interval(tails, low, high, partial(log_total, self._smooth), self.support_point)
+        return log_interval(
+            tails,
+            low,
+            high,
+            partial(log_interval_sum, self._continuous_log_prob),
+            self.support_point,
+        )
 
     def _quantile(self, u: Float[Array, "c"], above: Float[Array, "c"]) -> Float[Array, "c"]:
         tails = partial(poisson_tails, m=self.rate)
@@ -87,19 +95,21 @@ class Poisson(AbstractFamily):
         return jnp.maximum(jnp.ceil(self.rate) - 1, 0)
 
     def entropy(self) -> Float[Array, "c"]:
-        return expectation(self._smooth, lambda _, log_p: -log_p, *poisson_reach(self.rate))
+        return expectation(
+            self._continuous_log_prob, lambda _, log_p: -log_p, *poisson_range(self.rate)
+        )
 
-    def statistics(self, x: Float[Array, "n c"], weight: Float[Array, "n c"]) -> Moments:
+    def statistics(self, x: Float[Array, "n c"], weight: Float[Array, "n c"]) -> Statistics:
         return weight.sum(0), (weight * (x - self.rate)).sum(0)
 
-    def expected_statistics(self, other: "Poisson") -> Moments:
+    def expected_statistics(self, other: "Poisson") -> Statistics:
         return jnp.ones_like(self.rate), other.rate - self.rate
 
-    def m_step(self, statistics: Moments) -> "Poisson":
+    def m_step(self, statistics: Statistics) -> "Poisson":
         total, first = statistics
-        some = total > 0
-        mean = self.rate + first / jnp.where(some, total, 1)
-        return Poisson(jnp.where(some, jnp.maximum(mean, LEAST), self.rate))
+        has_rows = total > 0
+        mean = self.rate + first / jnp.where(has_rows, total, 1)
+        return Poisson(jnp.where(has_rows, jnp.maximum(mean, MIN_RATE), self.rate))
 
     @classmethod
     def from_data(
@@ -108,8 +118,9 @@ class Poisson(AbstractFamily):
         x: Float[np.ndarray, "n c"],
         weight: Float[np.ndarray, "n c"],
     ) -> "Poisson":
-        seen = weighted_moments(x, weight)
-        return cls(jnp.asarray(np.where(seen.weight > 0, np.maximum(seen.mean, LEAST), 1.0)))
+        moments = weighted_moments(x, weight)
+        mean = np.maximum(moments.mean, MIN_RATE)
+        return cls(jnp.asarray(np.where(moments.weight > 0, mean, 1.0)))
 
     @classmethod
     def stack_key(cls, column: Column) -> tuple:
@@ -120,7 +131,7 @@ class Poisson(AbstractFamily):
         return 1
 
     def from_unconstrained(self, raw: Float[Array, "c size"]) -> "Poisson":
-        return Poisson(above_floor(jax.lax.stop_gradient(self.rate), LEAST, raw[:, 0]))
+        return Poisson(above_floor(jax.lax.stop_gradient(self.rate), MIN_RATE, raw[:, 0]))
 
     @classmethod
     def example(cls, key: PRNGKeyArray) -> "tuple[Poisson, tuple[Column, ...]]":

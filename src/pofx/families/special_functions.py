@@ -1,9 +1,9 @@
-"""Special functions that stay right in float32, for counts of a million and shapes of ten thousand.
+"""Special functions that are accurate in float32, also for counts of a million.
 
-Gamma functions of large arguments cancel to nothing in float32. Loader (2000, "Fast and accurate
-computation of binomial probabilities") writes a Poisson probability instead as a deviance, which is
-small where it matters, times the error of Stirling's formula. Every law of counts and the gamma law
-are built here from that one function.
+Gamma functions of large arguments cancel completely in float32. Loader (2000, "Fast and accurate
+computation of binomial probabilities") writes a Poisson probability as a deviance, which is small
+near the mean, times the error of Stirling's formula. All distributions of counts and the gamma
+distribution are built here from that one function.
 """
 
 import math
@@ -12,20 +12,21 @@ import jax.numpy as jnp
 from jax.scipy.special import erfc, gammaln
 from jaxtyping import Array, Float
 
-LARGE = 16.0
-"""From here on the series in 1/x are exact to rounding in float64."""
+MIN_SERIES_ARGUMENT = 16.0
+"""The argument from which the series in 1/x are exact to rounding in float64."""
 
 
 def log(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """log x, and -inf with gradient zero where x is not positive."""
+    """log x, or -inf with gradient zero if x is not positive."""
     positive = x > 0
     return jnp.where(positive, jnp.log(jnp.where(positive, x, 1)), -jnp.inf)
 
 
 def normal_cdf(z: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Φ(z) = erfc(-z / √2) / 2, to its relative error in the lower tail.
+    """Φ(z) = erfc(-z / √2) / 2, with a small relative error also in the lower tail.
 
-    In float64 a fifth of the time of `jax.scipy.special.ndtr`, which computes two such functions.
+    In float64 it takes a fifth of the time of `jax.scipy.special.ndtr`, which computes two such
+    functions.
 
     >>> print(f"{float(normal_cdf(jnp.array(-1.96))):.4f}")
     0.0250
@@ -34,14 +35,20 @@ def normal_cdf(z: Float[Array, "..."]) -> Float[Array, "..."]:
 
 
 def entr(p: Float[Array, "..."]) -> Float[Array, "..."]:
-    """-p log p, and zero with gradient zero where p is zero: what is absent stays so."""
+    """-p log p, or zero with gradient zero if p is zero, so that absent levels stay absent."""
     return -p * jnp.log(jnp.where(p > 0, p, 1))
 
 
-def t_minus_log1p(t: Float[Array, "..."], ratio: Float[Array, "..."] | None = None) -> Float[Array, "..."]:
-    """t - log(1 + t), without cancellation near zero; `ratio` is 1 + t where it has more digits.
+def t_minus_log1p(
+    t: Float[Array, "..."], ratio: Float[Array, "..."] | None = None
+) -> Float[Array, "..."]:
+    """t - log(1 + t), without cancellation near zero.
 
     With v = t / (2 + t), log(1 + t) = 2 (v + v^3/3 + v^5/5 + ...) and t - 2 v = t v.
+
+    Args:
+        t: a number above -1.
+        ratio: 1 + t, if it is known with more digits than t gives.
 
     >>> print(f"{float(t_minus_log1p(jnp.array(1e-4))):.5e}")
     4.99967e-09
@@ -54,22 +61,22 @@ def t_minus_log1p(t: Float[Array, "..."], ratio: Float[Array, "..."] | None = No
 
 
 def divergence(p: Float[Array, "..."], q: Float[Array, "..."]) -> Float[Array, "..."]:
-    """p log(p/q) - p + q, which is >= 0: what two masses, or two Poisson means, add to KL(p || q).
+    """p log(p/q) - p + q >= 0, the part of two masses or two Poisson means in KL(p || q).
 
-    Over distributions the sum is their KL, each term with all its digits where p and q are close.
+    The sum over two distributions is their KL. Each term has all its digits if p and q are close.
 
     >>> divergence(jnp.array([0.0, 1.0, 0.5]), jnp.array([0.25, 0.0, 0.5])).tolist()
     [0.25, inf, 0.0]
     """
-    both = (p > 0) & (q > 0)
-    a, b = jnp.where(both, p, 1), jnp.where(both, q, 1)
-    return jnp.where(both, a * t_minus_log1p((b - a) / a, b / a), jnp.where(p > 0, jnp.inf, q))
+    positive = (p > 0) & (q > 0)
+    a, b = jnp.where(positive, p, 1), jnp.where(positive, q, 1)
+    return jnp.where(positive, a * t_minus_log1p((b - a) / a, b / a), jnp.where(p > 0, jnp.inf, q))
 
 
 def stirling(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """log Gamma(x + 1) - (x + 1/2) log x + x - log(2 pi)/2, the error of Stirling's formula."""
-    large = x >= LARGE
-    y, z = jnp.where(large, x, LARGE), jnp.where(large, 1, x)
+    large = x >= MIN_SERIES_ARGUMENT
+    y, z = jnp.where(large, x, MIN_SERIES_ARGUMENT), jnp.where(large, 1, x)
     terms = [1 / 1188, -1 / 1680, 1 / 1260, -1 / 360, 1 / 12]
     series = jnp.polyval(jnp.asarray(terms, y.dtype), y**-2) / y
     direct = gammaln(z + 1) - (z + 0.5) * jnp.log(z) + z - 0.5 * math.log(2 * math.pi)
@@ -82,8 +89,8 @@ def log_poisson(x: Float[Array, "..."], m: Float[Array, "..."]) -> Float[Array, 
     >>> print(f"{float(log_poisson(jnp.array(1e6), jnp.array(1e6))):.4f}")
     -7.8267
     """
-    large = x >= LARGE
-    y, z = jnp.where(large, x, LARGE), jnp.where(large, 1, x)
+    large = x >= MIN_SERIES_ARGUMENT
+    y, z = jnp.where(large, x, MIN_SERIES_ARGUMENT), jnp.where(large, 1, x)
     saddle = -y * t_minus_log1p((m - y) / y, m / y) - stirling(y) - 0.5 * jnp.log(2 * math.pi * y)
     return jnp.where(large, saddle, z * jnp.log(m) - m - gammaln(z + 1))
 
@@ -93,15 +100,16 @@ def log_negative_binomial(
 ) -> Float[Array, "..."]:
     """log of Gamma(x+r) / (Gamma(r) x!) (r/(r+m))^r (m/(r+m))^x, mean m and size r.
 
-    It is r/(x+r) times a binomial, and a binomial is two Poisson laws given their sum.
+    It is r/(x+r) times a binomial probability, which is that of two Poisson variates given their
+    sum.
     """
     n = x + r
-    parts = log_poisson(r, n * (r / (r + m))) + log_poisson(x, n * (m / (r + m)))
-    return jnp.log(r / n) + parts - log_poisson(n, n)
+    log_joint = log_poisson(r, n * (r / (r + m))) + log_poisson(x, n * (m / (r + m)))
+    return jnp.log(r / n) + log_joint - log_poisson(n, n)
 
 
 def log_minus_digamma(a: Float[Array, "..."]) -> Float[Array, "..."]:
-    """log a - psi(a), about 1/(2a) for large a; its derivative is as precise.
+    """log a - psi(a), about 1/(2a) for large a; its derivative is equally precise.
 
     >>> print(f"{float(log_minus_digamma(jnp.array(1e4))):.6e}")
     5.000083e-05
@@ -116,14 +124,16 @@ def log_minus_digamma(a: Float[Array, "..."]) -> Float[Array, "..."]:
 
 
 def bounded_exp(raw: Float[Array, "..."]) -> Float[Array, "..."]:
-    """exp(raw) near zero; bounded by exp(-20) and exp(20), with a gradient throughout."""
+    """exp(raw) near zero, bounded by exp(-20) and exp(20), with a gradient everywhere."""
     return jnp.exp(20 * jnp.tanh(raw / 20))
 
 
 def above_floor(
     value: Float[Array, "..."], floor: Float[Array, "..."] | float, raw: Float[Array, "..."]
 ) -> Float[Array, "..."]:
-    """`value` where raw is zero, growing with raw, never below `floor` (from twice the floor on).
+    """A number that grows with `raw`, is never below `floor` and is `value` if `raw` is zero.
+
+    A `value` below twice the floor counts as twice the floor.
 
     >>> above_floor(jnp.array(2.0), 0.5, jnp.array([-99.0, 0.0])).tolist()
     [0.5, 2.0]

@@ -1,48 +1,37 @@
-"""Which models are tried where none is named."""
+"""The models that `fit` compares when none is named, as ladders of growing size."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
 from pofx.core.abstract import AbstractLearnable
 from pofx.core.column import Column
 from pofx.core.registry import class_by_name
-from pofx.core.rows import Rows, log_prob, make_rows, with_common_shape
-from pofx.learn.em import FitResult
-from pofx.learn.learner import LearnerConfig, by_batches, refined
-from pofx.learn.learner import fit as learn
-from pofx.learn.model_selection import Candidate, FittedCandidate, LeaderboardRow, select_and_stack
+from pofx.core.rows import Rows
+from pofx.learn.learner import Start
 from pofx.models.correlated import is_number
-from pofx.models.stack import Stack
 from pofx.table.schema import Schema
 
-COMPONENTS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
-DOUBLING = tuple(k for k in COMPONENTS if k.bit_count() == 1)
-STATES = (8, 16, 32, 64, 128)
-ENOUGH, SEVERAL, MANY = 100, 1000, 5000
-"""Rows from which a network is tried, mixtures double in size, a network is of usual size."""
-
-LEAST = 1.0
-"""Seconds that learning on with all rows may take at least."""
-SAMPLE_ROWS = 5000
-"""Rows on which models that relate columns are compared if the budget is over before any was."""
-
-
-class Choice(NamedTuple):
-    """A fit, the model and options it came of, and how these were chosen."""
-
-    name: str
-    options: Mapping[str, Any]
-    fit: FitResult
-    board: Sequence[LeaderboardRow] = ()
-    untried: Sequence[str] = ()
-    parts: Sequence[Mapping[str, Any]] = ()
+COMPONENT_COUNTS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+DOUBLING_COUNTS = tuple(k for k in COMPONENT_COUNTS if k.bit_count() == 1)
+STATE_COUNTS = (8, 16, 32, 64, 128)
+MIN_NETWORK_ROWS = 100
+"""Rows from which a network is tried."""
+MAX_FULL_SEARCH_ROWS = 1000
+"""Fewer rows than this try every number of components, more of them only powers of two."""
+FULL_NETWORK_ROWS = 5000
+"""Rows from which a network has its default size."""
+MIN_ROWS_PER_COMPONENT = 5
+"""For a mixture of independent columns; of jointly normal columns: as many per column."""
+MIN_ROWS_PER_STATE = 10
+MAX_TREE_LEVELS = 16
+"""Levels of every column up to which a continuous mixture has trees as its parts."""
+RELATING_COUNTS = tuple(k for k in DOUBLING_COUNTS if 4 <= k <= 16)
+"""Components of the mixtures that are compared on a sample when the budget is over."""
 
 
-class Entry(NamedTuple):
+class ModelSpec(NamedTuple):
     """A model by name, with its options."""
 
     model: str
@@ -50,160 +39,92 @@ class Entry(NamedTuple):
 
     @property
     def name(self) -> str:
-        """How the leaderboard calls it."""
-        told = {k: v for k, v in self.options.items() if k not in ("restarts",)}
-        return self.model + (
-            "(" + ", ".join(f"{k}={v}" for k, v in told.items()) + ")" if told else ""
-        )
+        """Its name on the leaderboard, such as mixture(components=4)."""
+        options = ", ".join(f"{k}={v}" for k, v in self.options.items() if k != "restarts")
+        return f"{self.model}({options})" if options else self.model
+
+    @property
+    def cls(self) -> type[AbstractLearnable]:
+        """The class of the model."""
+        return class_by_name("pofx.models", AbstractLearnable, "model", self.model)
+
+    def start(self, schema: Schema) -> Start:
+        """The function from a key and rows to the model before it is learned."""
+        return model_start(self.cls, schema, self.options)
 
 
-def choose(
-    key: jax.Array,
-    schema: Schema,
-    whole: Rows,
-    splits: list[tuple[Rows, Rows]],
-    plan: LearnerConfig,
-    budget: float,
-    options: Mapping[str, Any],
-) -> Choice:
-    """The model, or stack of models, that held-out rows prefer, learned on from all rows.
+def model_start(cls: type[AbstractLearnable], schema: Schema, options: Mapping[str, Any]) -> Start:
+    """The function from a key and rows to a model of class `cls` before it is learned."""
 
-    What learned by batches or gradients stays as it is, for held-out rows stopped it.
-    """
-    n = splits[0][0].count if splits else 1
-    ladders = [_mixtures((1, *COMPONENTS), n, 5, options)] if options else entries(schema, n)
-    if not splits:
-        only = ladders[0][0]
-        learned = refined(learn(key, _start(only, schema), whole, plan), whole)
-        return Choice(only.model, only.options, learned)
-    whole, *trains = with_common_shape([whole, *(train for train, _ in splits)])
-    splits = list(zip(trains, with_common_shape([valid for _, valid in splits])))
-    candidates = [[Candidate(e.name, _start(e, schema)) for e in ladder] for ladder in ladders]
-    verdict = select_and_stack(key, candidates, splits, plan, budget=budget)
-    if len(schema.columns) > 1 and {line.name for line in verdict.board} == {"independent"}:
-        ladders = _relating(n)
-        sample = [(_sample(train), _sample(valid)) for train, valid in splits[:1]]
-        candidates = [
-            [Candidate(f"{e.name} on {sample[0][0].count} rows", _start(e, schema)) for e in ladder]
-            for ladder in ladders
-        ]
-        sampled = select_and_stack(key, candidates, sample, plan, budget=budget / 2)
-        board = [*verdict.board, *sampled.board]
-        verdict = sampled._replace(board=board, untried=verdict.untried)
-    parts = [
-        (entry, _refitted(key, own, entry, schema, whole, plan, budget))
-        for i, own in verdict.chosen
-        for entry in [ladders[i][own.number]]
-    ]
-    if len(parts) == 1:
-        entry, one = parts[0]
-        return Choice(entry.model, entry.options, one, verdict.board, verdict.untried)
-    joint = stacked(whole, verdict.weights, [one for _, one in parts])
-    told = [
-        {"model": e.model, "options": dict(e.options), "weight": float(w)}
-        for (e, _), w in zip(parts, verdict.weights)
-    ]
-    return Choice("stack", {}, joint, verdict.board, verdict.untried, told)
+    def start(key: jax.Array, rows: Rows) -> AbstractLearnable:
+        return cls.from_data(key, rows, schema.columns, **options)
+
+    return start
 
 
-def _relating(n: int) -> list[list[Entry]]:
-    """Ladders that begin with a model that relates columns, because the first is always tried."""
-    mixtures = _mixtures(tuple(k for k in DOUBLING if 4 <= k <= 16), n, 5, {})
-    ladders = [mixtures, [Entry("chow_liu_tree", {})], [Entry("independent", {})]]
+def candidate_ladders(schema: Schema, n: int) -> list[list[ModelSpec]]:
+    """Ladders of models that n rows of these columns can support, each from the smallest up."""
+    columns = schema.columns
+    small = n < MAX_FULL_SEARCH_ROWS
+    numbers = sum(map(is_number, columns))
+    rows_per_normal = MIN_ROWS_PER_COMPONENT * numbers
+    ladders = [[ModelSpec("independent", {})]]
+    if numbers < 2 or numbers == len(columns):
+        counts = COMPONENT_COUNTS if small else DOUBLING_COUNTS
+        ladders.append(mixture_ladder(counts, n))
+    if numbers > 1 and all(c.kind == "real" and not c.spikes for c in columns):
+        options = {"part": "gaussian"}
+        mixtures = mixture_ladder(COMPONENT_COUNTS, n, options, rows_per_normal)
+        ladders.append([ModelSpec("gaussian", {}), *mixtures])
+    elif numbers > 1:
+        # If there are few rows, the components share a covariance.
+        options = {"part": "correlated", "covariance": "tied" if small else "full"}
+        rows_per_component = MIN_ROWS_PER_COMPONENT if small else rows_per_normal
+        mixtures = mixture_ladder(DOUBLING_COUNTS, n, options, rows_per_component)
+        ladders.append([ModelSpec("correlated", {}), *mixtures])
+        if small:
+            ladders.append(_class_conditional_ladder(columns, n, rows_per_normal))
+    if len(columns) > 1:
+        ladders.append([ModelSpec("chow_liu_tree", {})])
+        states = [k for k in STATE_COUNTS if MIN_ROWS_PER_STATE * k <= n]
+        ladders.append([ModelSpec("latent_tree", {"states": k}) for k in states])
+    if len(columns) > 1 and n >= MIN_NETWORK_ROWS:
+        tree = all(c.discrete and c.levels <= MAX_TREE_LEVELS for c in columns)
+        part = "chow_liu_tree" if tree else "independent"
+        size = {} if n >= FULL_NETWORK_ROWS else {"points": 256, "width": 128}
+        ladders.append([ModelSpec("continuous_mixture", {"part": part, **size})])
     return [ladder for ladder in ladders if ladder]
 
 
-def _sample(part: Rows) -> Rows:
-    """At most SAMPLE_ROWS of the rows, drawn without replacement, the same each time."""
-    x, observed, weight = part.to_arrays()
-    place = np.random.default_rng(0).permutation(len(x))[:SAMPLE_ROWS]
-    return make_rows(x[place], observed[place], weight[place])
+def mixture_ladder(
+    counts: Sequence[int],
+    n: int,
+    options: Mapping[str, Any] | None = None,
+    rows_per_component: int = MIN_ROWS_PER_COMPONENT,
+) -> list[ModelSpec]:
+    """Mixtures of growing size, each component with at least `rows_per_component` of n rows."""
+    supported = [k for k in counts if k == 1 or rows_per_component * k <= n]
+    return [ModelSpec("mixture", {"components": k, **(options or {})}) for k in supported]
 
 
-def entries(schema: Schema, n: int) -> list[list[Entry]]:
-    """Ladders of models, each from the smallest up, that n rows of these columns may carry."""
-
-    columns = schema.columns
-    sizes = COMPONENTS if n < SEVERAL else DOUBLING
-    numbers = sum(map(is_number, columns))
-    out = [[Entry("independent", {})]]
-    if numbers < 2 or numbers == len(columns):
-        out.append(_mixtures(sizes, n, 5, {}))
-    if numbers > 1 and all(c.kind == "real" and not c.spikes for c in columns):
-        more = _mixtures(COMPONENTS, n, 5 * numbers, {"part": "gaussian"})
-        out.append([Entry("gaussian", {}), *more])
-    elif numbers > 1:
-        # Of few rows the components share a covariance.
-        covariance, each = ("tied", 5) if n < SEVERAL else ("full", 5 * numbers)
-        more = _mixtures(DOUBLING, n, each, {"part": "correlated", "covariance": covariance})
-        out.append([Entry("correlated", {}), *more])
-        if n < SEVERAL:
-            out.append(_each_level(columns, n, 5 * numbers))
-    if len(columns) > 1:
-        out.append([Entry("chow_liu_tree", {})])
-    if len(columns) > 1:
-        out.append([Entry("latent_tree", {"states": k}) for k in STATES if 10 * k <= n])
-    if len(columns) > 1 and n >= ENOUGH:
-        tree = all(c.discrete and c.levels <= 16 for c in columns)
-        part = "chow_liu_tree" if tree else "independent"
-        size = {} if n >= MANY else {"points": 256, "width": 128}
-        out.append([Entry("continuous_mixture", {"part": part, **size})])
-    return [own for own in out if own]
+def relating_ladders(n: int) -> list[list[ModelSpec]]:
+    """Ladders that begin with a model that relates columns, because the first is always tried."""
+    mixtures = mixture_ladder(RELATING_COUNTS, n)
+    ladders = [mixtures, [ModelSpec("chow_liu_tree", {})], [ModelSpec("independent", {})]]
+    return [ladder for ladder in ladders if ladder]
 
 
-def _mixtures(sizes: tuple[int, ...], n: int, each: int, options: Mapping[str, Any]) -> list[Entry]:
-    """Mixtures of growing size, of `each` rows a component at least."""
-    some = [k for k in sizes if k == 1 or each * k <= n]
-    return [Entry("mixture", {"components": k, **options}) for k in some]
-
-
-def _each_level(columns: Sequence[Column], n: int, each: int) -> list[Entry]:
-    """The numbers jointly normal given a column, as a class: of `each` rows a level at least."""
+def _class_conditional_ladder(
+    columns: Sequence[Column], n: int, rows_per_level: int
+) -> list[ModelSpec]:
+    """Models whose numbers are jointly normal given one column, from the one of fewest levels."""
     names = [c.variable for c in columns]
-    alone = [c for c in columns if c.levels > 1 and names.count(c.variable) == 1]
-    of = sorted((c for c in alone if each * c.levels <= n), key=lambda c: c.levels)
-    return [Entry("class_conditional", {"on": c.variable, "part": "correlated"}) for c in of]
-
-
-def stacked(whole: Rows, weights: np.ndarray, fits: list[FitResult]) -> FitResult:
-    """Fitted models as one mixture, and its likelihood of all rows."""
-    models = tuple(one.model for one in fits)
-    stack = Stack(jnp.log(jnp.asarray(weights)), models)
-    likelihood = float(np.average(log_prob(stack, whole), weights=whole.to_arrays()[2]))
-    converged = all(one.converged for one in fits)
-    return FitResult(stack, [likelihood], converged, sum(one.seconds for one in fits))
-
-
-def _refitted(
-    key: jax.Array,
-    own: FittedCandidate,
-    entry: Entry,
-    schema: Schema,
-    whole: Rows,
-    plan: LearnerConfig,
-    budget: float,
-) -> FitResult:
-    """The model learned from all rows: from where the first trial ended, or, of few rows, anew.
-
-    A start anew looks for structure, as the skeleton of a tree, in all rows; of the two, which are
-    of one size, the likelier is taken. What held-out rows stopped stays as it is.
-    """
-    first, cls = own.fits[0], class_by_name("pofx.models", AbstractLearnable, "model", entry.model)
-    if by_batches(cls, whole.count):
-        return first if len(own.fits) == 1 else stacked(whole, np.ones(len(own.fits)), own.fits)
-    # It goes on near its end: less is enough.
-    again = plan._replace(seconds=max(min(first.seconds, budget / 10), LEAST))
-    on = learn(key, lambda key, rows: first.model, whole, again._replace(restarts=1))
-    if whole.count >= SEVERAL:
-        return refined(on, whole)
-    anew = learn(key, _start(entry, schema), whole, again)
-    return max(on, anew, key=lambda fit: fit.log_likelihood)
-
-
-def _start(entry: Entry, schema: Schema):
-    cls = class_by_name("pofx.models", AbstractLearnable, "model", entry.model)
-
-    def start(key: jax.Array, rows: Rows) -> AbstractLearnable:
-        return cls.from_data(key, rows, schema.columns, **entry.options)
-
-    return start
+    labels = [
+        c
+        for c in columns
+        if c.levels > 1 and names.count(c.variable) == 1 and rows_per_level * c.levels <= n
+    ]
+    labels.sort(key=lambda c: c.levels)
+    return [
+        ModelSpec("class_conditional", {"on": c.variable, "part": "correlated"}) for c in labels
+    ]

@@ -1,4 +1,4 @@
-"""The family of models in one table, by what their classes promise."""
+"""The table of all models and their properties, read off their classes (`pofx models --table`)."""
 
 from typing import NamedTuple
 
@@ -19,13 +19,13 @@ from pofx.core.abstract_approximate import (
 from pofx.core.column import KINDS
 from pofx.core.registry import discover
 
-HEADS = (
+HEADINGS = (
     "model",
     "density of a row",
     "marginals",
     "conditional draws",
     "new rows",
-    "one costs",
+    "cost of a row",
     "learned by",
     "missing cells in learning",
     "columns",
@@ -33,7 +33,7 @@ HEADS = (
 
 
 class ModelProperties(NamedTuple):
-    """What a model's class promises, in words, in the order of HEADS."""
+    """The properties of a model in words, in the order of HEADINGS."""
 
     model: str
     density: str
@@ -41,8 +41,8 @@ class ModelProperties(NamedTuple):
     conditionals: str
     sampling: str
     cost: str
-    learned: str
-    holes: str
+    learning: str
+    missing_cells: str
     columns: str
 
 
@@ -53,22 +53,24 @@ def model_properties() -> list[ModelProperties]:
     'exact'
     """
     classes = discover("pofx.models", AbstractLearnable).items()
-    return [_of(name, cls) for name, cls in sorted(classes, key=lambda own: _rank(own[1]))]
+    ranked = sorted(classes, key=lambda item: _rank(item[1]))
+    return [_properties_of(name, cls) for name, cls in ranked]
 
 
 def markdown() -> str:
-    """The table as docs/taxonomy.md holds it."""
-    lines = [HEADS, ["---"] * len(HEADS), *model_properties()]
+    """The table in Markdown, as in docs/taxonomy.md."""
+    lines = [HEADINGS, ["---"] * len(HEADINGS), *model_properties()]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _rank(cls: type[AbstractDistribution]) -> int:
-    order = (AbstractTractable, AbstractExactDensity, AbstractLowerBound, AbstractEnergyModel)
-    return next((i for i, promise in enumerate(order) if issubclass(cls, promise)), len(order))
+    """The place of a class in the table: exact models first."""
+    bases = (AbstractTractable, AbstractExactDensity, AbstractLowerBound, AbstractEnergyModel)
+    return next((i for i, base in enumerate(bases) if issubclass(cls, base)), len(bases))
 
 
-def _of(name: str, cls: type[AbstractLearnable]) -> ModelProperties:
-    density, marginals, draws, new = {
+def _properties_of(name: str, cls: type[AbstractLearnable]) -> ModelProperties:
+    density, marginals, conditionals, sampling = {
         0: ("exact", "exact", "exact", "exact"),
         1: ("exact", "estimate", "by weights", "exact"),
         2: ("lower bound", "lower bound", "by weights", "exact"),
@@ -82,16 +84,16 @@ def _of(name: str, cls: type[AbstractLearnable]) -> ModelProperties:
         f"`{name}`",
         density,
         marginals,
-        draws,
-        new,
+        conditionals,
+        sampling,
         cls.sampling_cost,
-        _learned(cls),
-        _holes(cls),
+        _learning(cls),
+        _missing_cells(cls),
         columns,
     )
 
 
-def _learned(cls: type[AbstractLearnable]) -> str:
+def _learning(cls: type[AbstractLearnable]) -> str:
     if issubclass(cls, AbstractSGDModel):
         return "gradients"
     if issubclass(cls, AbstractStepwiseEMModel):
@@ -99,7 +101,7 @@ def _learned(cls: type[AbstractLearnable]) -> str:
     return "closed form or EM" if issubclass(cls, AbstractEMModel) else "its parts"
 
 
-def _holes(cls: type[AbstractLearnable]) -> str:
+def _missing_cells(cls: type[AbstractLearnable]) -> str:
     if not issubclass(cls, AbstractApproximate):
         return "integrated out"
     if not cls.learns_from_missing:

@@ -1,4 +1,4 @@
-"""The exact model beside an inexact one: what proposes its missing entries."""
+"""Proposals: the exact model beside an approximate one, from which missing cells are drawn."""
 
 import warnings
 from typing import Any
@@ -12,6 +12,7 @@ from pofx.core.errors import PofxError, PofxWarning, recording_warnings, unknown
 from pofx.core.registry import discover
 from pofx.core.rows import Rows, make_rows
 from pofx.core.rows import log_prob as scores_of
+from pofx.fitting.candidates import model_start
 from pofx.learn.em import FitResult
 from pofx.learn.learner import DEFAULT_CONFIG, LearnerConfig, Start
 from pofx.learn.learner import fit as learn
@@ -19,19 +20,24 @@ from pofx.models.importance_sampled import ImportanceSampled
 from pofx.queries.imputation import draw_missing
 from pofx.table.schema import Schema
 
-SCORED, WEIGHED, FEWEST = 2048, 2**20, 32
-"""Rows, spread over the table, whose mean log-probability is told of a fit: as many as weighed
-draws of so many entries allow, which of some models cost a pass an entry; but not fewer."""
+MAX_SCORED_ROWS = 2048
+"""Rows, spread over the table, whose mean log-probability ends the history of a fit."""
+MAX_SCORED_NUMBERS = 2**20
+"""Entries of weighted draws for these rows: some models need one pass for each entry."""
+MIN_SCORED_ROWS = 32
+"""Rows that are scored even if their draws have more entries."""
 
 
-def learned(
+def fit_proposal(
     key: jax.Array, schema: Schema, rows: Rows, name: str | None = None
 ) -> AbstractTractable:
-    """The model of that name learned from the rows; without a name one that follows the columns.
+    """The exact model of that name, learned from the rows.
 
-    A mixture of Gaussians for real columns, as large as the rows carry; else a latent tree.
+    Without a name it is a mixture of Gaussians for real columns, of up to 16 components, and else a
+    latent tree.
     """
-    columns, n = schema.columns, rows.count
+    columns = schema.columns
+    n = rows.count
     options: dict[str, Any] = {}
     real = all(c.kind == "real" and not c.spikes for c in columns)
     if name is None and (len(columns) == 1 or real):
@@ -41,45 +47,20 @@ def learned(
             "part": "gaussian" if real else "independent",
         }
     elif name is None:
-        name, options = "latent_tree", {"states": int(np.clip(n // 50, 2, 16))}
-    cls = _exact(schema, name)
-
-    def start(key: jax.Array, rows: Rows) -> AbstractLearnable:
-        return cls.from_data(key, rows, columns, **options)
-
-    # It only proposes: how far it is to be trusted is told by the weights, not by its own learning.
+        name = "latent_tree"
+        options = {"states": int(np.clip(n // 50, 2, 16))}
+    start = model_start(_tractable_class(schema, name), schema, options)
+    # The warnings of the proposal do not matter: importance weights show how far the proposal can be trusted.
     with recording_warnings(), warnings.catch_warnings():
         warnings.simplefilter("ignore", PofxWarning)
         return learn(key, start, rows, DEFAULT_CONFIG._replace(steps=200, tolerance=1e-4)).model
 
 
-def _exact(schema: Schema, name: str) -> type[AbstractLearnable]:
-    """The exact model of that name, if it carries all columns."""
-    models = discover("pofx.models", AbstractLearnable)
-    exact: dict[str, Any] = {
-        n: cls for n, cls in models.items() if issubclass(cls, AbstractTractable)
-    }
-    if not isinstance(name, str) or name not in exact:
-        if name in models:
-            why = f"expected a model with exact conditionals, and {name!r} has none"
-            raise PofxError(f"proposal: {why}; there are: {', '.join(exact)}")
-        raise unknown_name_error("proposal", name, exact)
-    cls: type[AbstractLearnable] = exact[name]
-    for variable in schema.variables:
-        carried = cls.supported_kinds(variable.name)
-        if variable.column.kind not in carried:
-            raise PofxError(
-                f"proposal: {name!r} carries {', '.join(sorted(carried))} columns, and "
-                f"{variable.name!r} is {variable.column.kind}; leave it out, or try 'latent_tree'"
-            )
-    return cls
+def impute_from(key: jax.Array, proposal: AbstractTractable, rows: Rows) -> Rows:
+    """The rows with their missing entries drawn from the proposal.
 
-
-def filled(key: jax.Array, proposal: AbstractTractable, rows: Rows) -> Rows:
-    """The rows with what is missing drawn from the proposal.
-
-    What a model learns from that cannot leave entries out: an imputation, whose uncertainty its
-    likelihood does not know.
+    Models that cannot learn from rows with missing entries learn from these. Their likelihood does
+    not include the uncertainty of this imputation.
     """
     _, observed, weight = rows.to_arrays()
     if observed.all():
@@ -87,41 +68,80 @@ def filled(key: jax.Array, proposal: AbstractTractable, rows: Rows) -> Rows:
     return make_rows(draw_missing(key, proposal, rows), weight=weight)
 
 
-def fit(
+def fit_with_proposal(
     key: jax.Array,
-    holes: bool,
+    learns_from_missing: bool,
     start: Start,
     schema: Schema,
     parts: tuple[Rows, Rows, Rows | None],
-    plan: LearnerConfig,
+    config: LearnerConfig,
     name: str | None,
 ) -> FitResult:
-    """An inexact model learned beside its proposal, which `name` names, and wrapped with it.
+    """An approximate model and its proposal, learned from the same rows.
 
-    `parts` are all rows, those learned from, and those held out; `holes` says whether the model
-    learns from rows with missing entries. The proposal of one that proposes by itself is not asked,
-    and so of independent columns. The last of the history is the mean log-probability of some of
-    the rows, of the model with its proposal.
+    If the model needs no proposal and none is named, the proposal has independent columns.
+
+    Args:
+        key: of random numbers.
+        learns_from_missing: whether the model learns from rows with missing entries.
+        start: the model before it is learned.
+        schema: of the columns.
+        parts: all rows, those to learn from, and those held out (or None).
+        config: how the model is learned.
+        name: the model that proposes; None for the default.
+
+    Returns the fit of the model wrapped with its proposal; the last value of its history is the
+    mean log-probability of rows spread over the table under the wrapped model.
     """
-    whole, train, valid = parts
+    rows, train, valid = parts
     if name is not None:
-        _exact(schema, name)
-    own, proposal = jax.random.fold_in(key, 1), None
-    if not holes:
-        fill, proposal = jax.random.fold_in(key, 2), learned(own, schema, whole, name)
-        one, other = jax.random.split(fill)
-        train, valid = filled(one, proposal, train), valid and filled(other, proposal, valid)
-    one = learn(key, start, train, plan, valid)
-    assert isinstance(one.model, AbstractApproximate)
+        _tractable_class(schema, name)
+    proposal_key = jax.random.fold_in(key, 1)
+    proposal = None
+    if not learns_from_missing:
+        train_key, valid_key = jax.random.split(jax.random.fold_in(key, 2))
+        proposal = fit_proposal(proposal_key, schema, rows, name)
+        train = impute_from(train_key, proposal, train)
+        valid = valid and impute_from(valid_key, proposal, valid)
+    result = learn(key, start, train, config, valid)
+    assert isinstance(result.model, AbstractApproximate)
     if proposal is None:
-        usual = None if one.model.needs_proposal else "independent"
-        proposal = learned(own, schema, whole, name or usual)
+        default = None if result.model.needs_proposal else "independent"
+        proposal = fit_proposal(proposal_key, schema, rows, name or default)
     seed = jax.random.key_data(jax.random.fold_in(key, 3))
-    model = ImportanceSampled(model=one.model, proposal=proposal, seed=seed)
-    most = int(np.clip(WEIGHED // (model.draws * model.size), FEWEST, SCORED))
-    heavy = np.flatnonzero(whole.to_arrays()[2])
-    some = heavy[np.linspace(0, len(heavy) - 1, min(most, len(heavy))).astype(int)]
-    x, observed, weight = (part[some] for part in whole.to_arrays())
-    scores = scores_of(model, make_rows(x, observed, weight))
-    told = float(np.average(scores, weights=weight))
-    return one._replace(model=model, history=[*one.history, told])
+    model = ImportanceSampled(model=result.model, proposal=proposal, seed=seed)
+    return result._replace(model=model, history=[*result.history, _mean_log_prob(model, rows)])
+
+
+def _mean_log_prob(model: ImportanceSampled, rows: Rows) -> float:
+    """The mean log-probability of at most MAX_SCORED_ROWS rows, spread over those of weight > 0."""
+    x, observed, weight = rows.to_arrays()
+    numbers_per_row = model.draws * model.size
+    limit = int(np.clip(MAX_SCORED_NUMBERS // numbers_per_row, MIN_SCORED_ROWS, MAX_SCORED_ROWS))
+    weighted = np.flatnonzero(weight)
+    place = np.linspace(0, len(weighted) - 1, min(limit, len(weighted))).astype(int)
+    index = weighted[place]
+    scores = scores_of(model, make_rows(x[index], observed[index], weight[index]))
+    return float(np.average(scores, weights=weight[index]))
+
+
+def _tractable_class(schema: Schema, name: str) -> type[AbstractLearnable]:
+    """The exact model of that name; PofxError unless it supports all columns."""
+    models = discover("pofx.models", AbstractLearnable)
+    exact: dict[str, Any] = {
+        n: cls for n, cls in models.items() if issubclass(cls, AbstractTractable)
+    }
+    if not isinstance(name, str) or name not in exact:
+        if name in models:
+            reason = f"expected a model with exact conditionals, and {name!r} has none"
+            raise PofxError(f"proposal: {reason}; there are: {', '.join(exact)}")
+        raise unknown_name_error("proposal", name, exact)
+    cls: type[AbstractLearnable] = exact[name]
+    for variable in schema.variables:
+        kinds = cls.supported_kinds(variable.name)
+        if variable.column.kind not in kinds:
+            raise PofxError(
+                f"proposal: {name!r} supports {', '.join(sorted(kinds))} columns, and "
+                f"{variable.name!r} is {variable.column.kind}; leave it out, or try 'latent_tree'"
+            )
+    return cls

@@ -1,4 +1,4 @@
-"""Fitted distributions as one mixture."""
+"""`pofx.stack`: fitted distributions as one mixture."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,19 +12,24 @@ from pofx.core.rows import log_prob, make_rows
 from pofx.joint.joint import Joint
 from pofx.learn.model_selection import prune_stack
 from pofx.models.stack import Stack
-from pofx.named.fit_record import plain
+from pofx.named.fit_record import to_json_types
 from pofx.table.encoding import encode, log_scale
 
 
 def stack(models: Sequence[Joint], data: Any) -> Joint:
-    """The mixture of fitted distributions that `data`, held out from their fits, finds likeliest.
+    """The mixture of fitted distributions under which held-out data are most likely.
 
     p(x) = Σ_i w_i p_i(x), with w at its maximum likelihood on the rows of `data`
 
-    Exact where its parts are; a part of weight below 0.02 that
-    they can do without is left out. All must have one schema
-    (fit one with `schema=` of another) and no evidence. Raises PofxError otherwise (Smyth and
-    Wolpert, "Linearly combining density estimators via stacking", 1999).
+    Args:
+        models: fitted distributions of one schema (fit one with `schema=` of another), without
+            evidence.
+        data: rows held out from their fits.
+
+    Returns a distribution whose answers are exact if those of its parts are. A part of weight below
+    0.02 is left out if the mixture is as likely without it. Raises PofxError for distributions of
+    different schemas and for data without rows. Smyth and Wolpert, "Linearly combining density
+    estimators via stacking" (1999).
 
     >>> import pofx
     >>> data = {"x": np.arange(20.0), "y": np.arange(20) % 2}
@@ -49,22 +54,26 @@ def stack(models: Sequence[Joint], data: Any) -> Joint:
     if not len(x):
         raise PofxError("data: expected rows to weigh the models by, got none")
     with float64(is_float64(*(p.model for p in models))):
-        held = make_rows(x)
-        scores = np.stack([log_prob(p.model, held) for p in models])
-        some, w = prune_stack(scores, np.ones(len(x)))
-        parts = [p for p, used in zip(models, some) if used]
-        model = Stack(jnp.log(jnp.asarray(w)), tuple(p.model for p in parts))
-        likelihood = np.mean(log_prob(model, held) - log_scale(first.schema, x).sum(1))
-    told = {
+        rows = make_rows(x)
+        scores = np.stack([log_prob(p.model, rows) for p in models])
+        used, weights = prune_stack(scores, np.ones(len(x)))
+        parts = [p for p, is_used in zip(models, used) if is_used]
+        model = Stack(jnp.log(jnp.asarray(weights)), tuple(p.model for p in parts))
+        log_likelihood = np.mean(log_prob(model, rows) - log_scale(first.schema, x).sum(1))
+    record = {
         "model": "stack",
         "options": {},
         "parts": [
-            {"model": p.fit_info["model"], "options": p.fit_info["options"], "weight": float(share)}
-            for p, share in zip(parts, w)
+            {
+                "model": p.fit_info["model"],
+                "options": p.fit_info["options"],
+                "weight": float(w),
+            }
+            for p, w in zip(parts, weights)
         ],
         "rows": len(x),
         "missing": float(np.isnan(x).mean()),
-        "log_likelihood": float(likelihood),
+        "log_likelihood": float(log_likelihood),
         "steps": 0,
         "history": [],
         "converged": all(p.fit_info["converged"] for p in parts),
@@ -72,4 +81,5 @@ def stack(models: Sequence[Joint], data: Any) -> Joint:
         "seed": first.fit_info["seed"],
         "leaderboard": [],
     }
-    return Joint(model, first.schema, np.full(first.schema.size, np.nan), fit_info=plain(told))
+    no_evidence = np.full(first.schema.size, np.nan)
+    return Joint(model, first.schema, no_evidence, fit_info=to_json_types(record))

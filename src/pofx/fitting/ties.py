@@ -1,4 +1,4 @@
-"""Which exact relations and bijections of a table its model relates, so that draws obey them."""
+"""Exact relations and bijections between columns that draws of a fitted model must obey."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -18,11 +18,16 @@ from pofx.table.relations import Relation
 from pofx.table.relations import find as find_relations
 from pofx.table.schema import Schema, Variable
 
-DRAWS, SHARE = 200, 0.9
-"""Draws by which a model is judged, and the share of them that must nearly obey a relation."""
-NOISE, ROUNDS, WIDE = 0.03, 3.0, 0.25
-"""What counts as nearly: a share of the target's interquartile range, or some steps of rounding
-within a larger share of that range."""
+CHECKED_DRAWS = 200
+"""Draws on which it is checked whether a model nearly obeys a relation."""
+MIN_OBEYING_SHARE = 0.9
+"""The share of these draws that must nearly obey it."""
+MAX_ERROR_RANGE_SHARE = 0.03
+"""A draw nearly obeys a relation up to this share of the target's interquartile range,"""
+MAX_ERROR_ROUNDING_STEPS = 3.0
+"""or up to so many steps of rounding,"""
+MAX_ROUNDING_RANGE_SHARE = 0.25
+"""if these are within this share of the interquartile range."""
 
 
 class Ties(NamedTuple):
@@ -35,23 +40,29 @@ class Ties(NamedTuple):
 def ties(
     schema: Schema, x: Float[np.ndarray, "n d"], model: AbstractQueryable, key: PRNGKeyArray
 ) -> Ties:
-    """The relations and bijections that all rows obey, among columns that the model relates.
+    """The relations and bijections that all rows obey, between columns that the model relates.
 
-    A model of independent columns relates none: its draws are not made to say what it does not.
-    Warns of columns whose ties the model's own draws do not come near to.
+    For a model of independent columns there are none. Warns about columns if draws of the model are
+    not even near to their ties.
+
+    Args:
+        schema: of the columns.
+        x: entries of the rows.
+        model: the fitted model.
+        key: of its draws.
     """
     numbers = {v.name: _values(schema, v, x) for v in schema.variables if v.numeric}
     codes = {v.name: _codes(schema, v, x) for v in schema.variables if v.discrete and not v.shape}
-    relations = find_relations(list(numbers), _stacked(numbers, len(x)))
-    bijections = find_bijections(list(codes), _stacked(codes, len(x)))
+    relations = find_relations(list(numbers), _as_matrix(numbers, len(x)))
+    bijections = find_bijections(list(codes), _as_matrix(codes, len(x)))
     relations = tuple(r for r in relations if _relates(model, schema, r.names))
     bijections = tuple(b for b in bijections if _relates(model, schema, b.names))
     if relations or bijections:
         draws = imputation.draw_missing(
-            key, model, make_rows(np.full((DRAWS, schema.size), np.nan))
+            key, model, make_rows(np.full((CHECKED_DRAWS, schema.size), np.nan))
         )
-        loose = [r.target for r in relations if not _tied(r, schema, x, draws)]
-        loose += [b.names[-1] for b in bijections if not _agree(b, schema, draws)]
+        loose = [r.target for r in relations if not _obey_relation(r, schema, x, draws)]
+        loose += [b.names[-1] for b in bijections if not _obey_bijection(b, schema, draws)]
         if loose:
             warn(
                 f"columns {', '.join(map(repr, dict.fromkeys(loose)))} follow from others in every "
@@ -62,35 +73,36 @@ def ties(
 
 
 def _relates(model: AbstractQueryable, schema: Schema, names: Sequence[str]) -> bool:
-    """Whether each of the columns may depend on the others of them."""
+    """Whether each of these columns may depend on the others of these."""
     masks = [np.arange(schema.size) == schema.slices[n].start for n in names]
     others = [np.any([m for m in masks if m is not mask], axis=0) for mask in masks]
     return all(map(partial(may_depend, model), masks, others))
 
 
-def _tied(
+def _obey_relation(
     relation: Relation,
     schema: Schema,
     x: Float[np.ndarray, "n d"],
     draws: Float[np.ndarray, "m d"],
 ) -> bool:
-    """Whether draws obey the relation but for a density's noise."""
+    """Whether draws obey the relation, up to the noise that a density has."""
     target = _values(schema, schema.variable(relation.target), x)
     low, high = np.nanquantile(target, (0.25, 0.75))
     spread = high - low
     terms = zip(relation.names, (1.0, *relation.coefficients))
     steps = np.linalg.norm([c * schema.variable(n).resolution for n, c in terms])
-    near = max(NOISE * spread, min(ROUNDS * float(steps), WIDE * spread))
-    drawn = {n: _values(schema, schema.variable(n), draws) for n in relation.names}
-    off = np.abs(drawn[relation.target] - relation.implied_target(drawn))
-    return bool((off <= near).mean() >= SHARE)
+    rounding = min(MAX_ERROR_ROUNDING_STEPS * float(steps), MAX_ROUNDING_RANGE_SHARE * spread)
+    tolerance = max(MAX_ERROR_RANGE_SHARE * spread, rounding)
+    values = {n: _values(schema, schema.variable(n), draws) for n in relation.names}
+    error = np.abs(values[relation.target] - relation.implied_target(values))
+    return bool((error <= tolerance).mean() >= MIN_OBEYING_SHARE)
 
 
-def _agree(bijection: Bijection, schema: Schema, draws: Float[np.ndarray, "m d"]) -> bool:
+def _obey_bijection(bijection: Bijection, schema: Schema, draws: Float[np.ndarray, "m d"]) -> bool:
     """Whether draws obey the bijection."""
     codes = np.stack([_codes(schema, schema.variable(n), draws) for n in bijection.names], 1)
-    agree = (codes[:, None] == np.array(bijection.codes)).all(2).any(1)
-    return bool(agree.mean() >= SHARE)
+    obeys = (codes[:, None] == np.array(bijection.codes)).all(2).any(1)
+    return bool(obeys.mean() >= MIN_OBEYING_SHARE)
 
 
 def _codes(schema: Schema, v: Variable, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n"]:
@@ -105,5 +117,5 @@ def _values(schema: Schema, v: Variable, x: Float[np.ndarray, "n d"]) -> Float[n
     return entries * v.scale + v.shift
 
 
-def _stacked(columns: Mapping[str, Float[np.ndarray, "n"]], n: int) -> Float[np.ndarray, "n d"]:
+def _as_matrix(columns: Mapping[str, Float[np.ndarray, "n"]], n: int) -> Float[np.ndarray, "n d"]:
     return np.stack([*columns.values()], 1) if columns else np.zeros((n, 0))

@@ -1,4 +1,4 @@
-"""What the header of a model file holds: its schema, and the only place that checks it."""
+"""The header of a model file: its fields, and the only place that checks them."""
 
 import json
 import math
@@ -9,14 +9,14 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 MAX_INTEGER = 2**64
-"""Beyond any integer of a table."""
+"""Larger than any integer of a table."""
 
 Number = Annotated[float, Field(allow_inf_nan=False)] | None
 Count = Annotated[int, Field(ge=0)]
 
 
 class Record(BaseModel):
-    """A JSON object: each field of its type, none converted; further fields are left alone."""
+    """A JSON object whose fields have exactly their types; further fields are ignored."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
@@ -63,7 +63,7 @@ class FitRecord(Record):
 
 
 class Header(Record):
-    """The header without the tree of the model, which is built field by field from its classes."""
+    """The header without the tree of the model, which `model_file` builds field by field."""
 
     format: Annotated[int, Field(ge=1)]
     table_schema: dict[str, Any] = Field(alias="schema")
@@ -73,9 +73,14 @@ class Header(Record):
     unrelated: list[str] | None = None
 
 
-def parse(text: str) -> dict[str, Any]:
-    """The JSON object of a header; ValueError for numbers or texts that no table holds."""
-    header = json.loads(text, parse_constant=_refuse, parse_int=_integer, parse_float=_finite)
+def parse_header(text: str) -> dict[str, Any]:
+    """The JSON object of a header; ValueError for numbers or texts that no table can hold."""
+    header = json.loads(
+        text,
+        parse_constant=_reject_constant,
+        parse_int=_parse_integer,
+        parse_float=_parse_float,
+    )
     if not isinstance(header, dict):
         raise ValueError("its header is no JSON object")
     for string in _strings(header):
@@ -84,44 +89,50 @@ def parse(text: str) -> dict[str, Any]:
     return header
 
 
-def check(header: dict[str, Any]) -> None:
-    """ValueError in one line for the first field of another type.
+def check_header(header: dict[str, Any]) -> None:
+    """Raises ValueError, one line, for the first field of another type.
 
-    >>> check({"format": 1, "schema": {}, "fixed": [], "evidence": ["a = 1", 2], "fit": {}})
+    >>> check_header({"format": 1, "schema": {}, "fixed": [], "evidence": ["a = 1", 2], "fit": {}})
     Traceback (most recent call last):
     ...
     ValueError: header: evidence.1: expected a valid string, got 2
     """
-    _check(Header, header, "header")
+    _check_record(Header, header, "header")
     if header["fit"]:  # empty for a model that was not learned
-        _check(FitRecord, header["fit"], "header: fit")
+        _check_record(FitRecord, header["fit"], "header: fit")
 
 
-def _check(record: type[Record], value: dict[str, Any], what: str) -> None:
+def _check_record(record: type[Record], value: dict[str, Any], label: str) -> None:
     try:
         record.model_validate(value)
     except ValidationError as error:
-        raise explained(error, what) from None
+        raise one_line_error(error, label) from None
 
 
-def explained(error: ValidationError, what: str, *field: str) -> ValueError:
-    """The first mistake in one line that says where it is."""
+def one_line_error(error: ValidationError, label: str, *field: str) -> ValueError:
+    """A ValueError that says in one line what the first mistake is and where it is.
+
+    Args:
+        error: what pydantic raised.
+        label: what was checked.
+        field: names on the way to it, if the error is about a field of what was checked.
+    """
     first = error.errors(include_url=False)[0]
-    # Of alternatives the names of types stand there too.
+    # For alternatives pydantic lists the names of types among the fields.
     loc = [part for part in map(str, first["loc"]) if not re.search(r"[\[(-]", part)]
     place = [*field, *loc]
     expected = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     value = first["input"]
-    named = value is None or isinstance(value, str | int | float | list | tuple | dict)
-    got = " ".join(repr(value).split())[:40] if named else f"a {type(value).__name__}"
+    is_json = value is None or isinstance(value, str | int | float | list | tuple | dict)
+    got = " ".join(repr(value).split())[:40] if is_json else f"a {type(value).__name__}"
     if first["type"] == "missing":
         got = "nothing"
-    where = ": ".join([what, ".".join(place)] if place else [what])
+    where = ": ".join([label, ".".join(place)] if place else [label])
     return ValueError(f"{where}: expected {expected}, got {got}")
 
 
 def _strings(value: Any) -> Iterator[str]:
-    """All texts in a JSON value, keys too."""
+    """All texts in a JSON value, with its keys."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
@@ -133,17 +144,17 @@ def _strings(value: Any) -> Iterator[str]:
             yield from _strings(inner)
 
 
-def _refuse(constant: str) -> None:
+def _reject_constant(constant: str) -> None:
     raise ValueError(f"a number of its header is {constant}")
 
 
-def _integer(digits: str) -> int:
+def _parse_integer(digits: str) -> int:
     if len(digits) > 21 or abs(int(digits)) > MAX_INTEGER:
         raise ValueError(f"a number of its header has {len(digits)} digits")
     return int(digits)
 
 
-def _finite(digits: str) -> float:
+def _parse_float(digits: str) -> float:
     value = float(digits)
     if not math.isfinite(value):
         raise ValueError(f"a number of its header is {digits[:20]}")

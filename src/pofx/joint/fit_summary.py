@@ -1,4 +1,4 @@
-"""How a model was learned and chosen, in words."""
+"""How a model was learned and selected, as text and as HTML."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,21 +6,21 @@ from typing import Any
 from pofx.core import html
 from pofx.core.escaping import escaped
 
-HEAD = ("", "held out, nats a row", "gain over the best", "s", "")
+HEADINGS = ("", "held out, nats per row", "gain over the best", "s", "")
 
 
 class FitSummary:
     """How a model was learned: `fit_info` as data, and its text when printed.
 
     The leaderboard is in nats per held-out row, in the units of the data. Models of growing size
-    form a ladder, the best of which is listed last. Its gain is the paired difference, with its
-    standard error, from the best of the ladders before; that of the others, from the best of their
-    own ladder. `pofx.write_report` writes a page with pictures.
+    form a ladder, the best of which is listed last. The gain of this best model is the paired
+    difference, with its standard error, from the best of the ladders before; the gain of another
+    model is that from the best of its own ladder. `pofx.write_report` writes a page with pictures.
 
     >>> import pofx
     >>> p = pofx.fit({"a": [0, 1] * 10}, "independent")
     >>> print(p.report())
-    independent on 20 rows: log-likelihood -0.6931 nats a row after 2 steps, converged
+    independent on 20 rows: log-likelihood -0.6931 nats per row after 2 steps, converged
     """
 
     def __init__(self, fit_info: Mapping[str, Any]) -> None:
@@ -42,65 +42,66 @@ class FitSummary:
 
 
 def summary(fit: Mapping[str, Any]) -> str:
-    """How the model was learned; empty where nobody knows."""
+    """How the model was learned, as text; empty if `fit` is."""
     if not fit:
         return ""
     missing = f", {100 * fit['missing']:.1f} % of cells missing" if fit["missing"] else ""
-    ended = "converged" if fit["converged"] else "not converged"
+    convergence = "converged" if fit["converged"] else "not converged"
     parts = fit.get("parts", ())
-    went = f"of {len(parts)} parts" if parts else f"after {fit['steps']} steps, {ended}"
-    head = (
-        f"{named(fit)} on {fit['rows']} rows{missing}: "
-        f"log-likelihood {_told(fit['log_likelihood'])} nats a row {went}"
+    steps = f"of {len(parts)} parts" if parts else f"after {fit['steps']} steps, {convergence}"
+    first_line = (
+        f"{_model_text(fit)} on {fit['rows']} rows{missing}: "
+        f"log-likelihood {_number_text(fit['log_likelihood'])} nats per row {steps}"
     )
-    lines = [f"  {part['weight']:.3f}  {named(part)}" for part in parts]
-    return "\n".join(
-        [head, *lines, *(f"  warning: {escaped(told)}" for told in fit.get("warnings", ()))]
-    )
-
-
-def named(fit: Mapping[str, Any]) -> str:
-    """A model and its options."""
-    told = ", ".join(f"{k}={v}" for k, v in fit["options"].items())
-    return escaped(f"{fit['model']}({told})" if told else fit["model"])
+    part_lines = [f"  {part['weight']:.3f}  {_model_text(part)}" for part in parts]
+    warning_lines = [f"  warning: {escaped(text)}" for text in fit.get("warnings", ())]
+    return "\n".join([first_line, *part_lines, *warning_lines])
 
 
 def leaderboard(fit: Mapping[str, Any]) -> str:
-    """The models compared on held-out rows, one a line; empty where there was no choice."""
-    head, *lines = _board(fit) or [()]
-    if not lines:
+    """The models compared on held-out rows, one per line; empty if nothing was compared."""
+    head, *rows = _leaderboard_cells(fit) or [()]
+    if not rows:
         return ""
-    width = max(len(name) for name, *_ in lines)
-    shown = []
-    for name, score, gain, seconds, kept in (head, *lines):
-        shown.append(f"{name:>{width}}  {score:>22}  {gain:>20}  {seconds:>6}  {kept}".rstrip())
-    return "\n".join([*shown, *_untried(fit)])
+    width = max(len(name) for name, *_ in rows)
+    lines = []
+    for name, score, gain, seconds, kept in (head, *rows):
+        lines.append(f"{name:>{width}}  {score:>22}  {gain:>20}  {seconds:>6}  {kept}".rstrip())
+    return "\n".join([*lines, *_untried(fit)])
 
 
 def leaderboard_html(fit: Mapping[str, Any]) -> str:
-    """The same as a table."""
-    head, *lines = _board(fit) or [()]
-    told = "".join(map(html.text, _untried(fit)))
-    return html.table(head, lines, numbers=(0, 1, 2, 3)) + told if lines else ""
+    """The same as an HTML table."""
+    head, *rows = _leaderboard_cells(fit) or [()]
+    untried = "".join(map(html.text, _untried(fit)))
+    return html.table(head, rows, numbers=(0, 1, 2, 3)) + untried if rows else ""
 
 
-def _board(fit: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """The cells of the head and of each line; none where there was no choice."""
-    board, budget = fit.get("leaderboard", ()), fit.get("budget")
+def _model_text(fit: Mapping[str, Any]) -> str:
+    """A model and its options."""
+    options = ", ".join(f"{k}={v}" for k, v in fit["options"].items())
+    return escaped(f"{fit['model']}({options})" if options else fit["model"])
+
+
+def _leaderboard_cells(fit: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """The headings and the cells of each row; an empty list if nothing was compared."""
+    board = fit.get("leaderboard", ())
+    budget = fit.get("budget")
     within = "" if budget is None else f"within {budget:g} s"
-    lines: list[tuple[str, ...]] = [(within, *HEAD[1:])]
-    for i, line in enumerate(board):
-        gain = f"{_told(line['gain'], '+.4f')} ± {_told(line['gain_stderr'])}" if i else ""
-        score = f"{_told(line['log_likelihood'])} ± {_told(line['stderr'])}"
-        seconds = f"{line.get('seconds', float('nan')):.1f}"
-        lines.append((escaped(line["name"]), score, gain, seconds, "kept" if line["kept"] else ""))
+    lines: list[tuple[str, ...]] = [(within, *HEADINGS[1:])]
+    for i, row in enumerate(board):
+        gain = f"{_number_text(row['gain'], '+.4f')} ± {_number_text(row['gain_stderr'])}"
+        score = f"{_number_text(row['log_likelihood'])} ± {_number_text(row['stderr'])}"
+        seconds = f"{row.get('seconds', float('nan')):.1f}"
+        kept = "kept" if row["kept"] else ""
+        lines.append((escaped(row["name"]), score, gain if i else "", seconds, kept))
     return lines if board else []
 
 
 def _untried(fit: Mapping[str, Any]) -> list[str]:
     untried = fit.get("untried")
-    return [f"the budget was over before: {escaped(', '.join(untried))}"] if untried else []
+    return [f"the budget ended before: {escaped(', '.join(untried))}"] if untried else []
 
 
-def _told(number: float | None, form: str = ".4f") -> str:
-    return "?" if number is None else format(number, form)
+def _number_text(number: float | None, spec: str = ".4f") -> str:
+    return "?" if number is None else format(number, spec)

@@ -19,7 +19,7 @@ from pofx.named.decisions import Decisions
 from pofx.named.latent import latent
 from pofx.named.model import NamedModel, Names, as_names
 from pofx.named.precision import Precision
-from pofx.queries.expected_cost import DRAWS
+from pofx.queries.expected_cost import DEFAULT_DRAWS
 from pofx.queries.monte_carlo import MAX_DRAWS
 from pofx.table.encoding import Unseen
 
@@ -55,7 +55,7 @@ class Joint(NamedModel):
         return densities.log_prob(self, data, unseen)
 
     def sample(self, n: int = 1, *, seed: int = 0) -> Any:
-        """n new rows, of the kind of data that was learned from.
+        """n new rows, in the kind of data that was learned from.
 
         Raises PofxError at once for more rows than fit into memory.
         """
@@ -67,7 +67,7 @@ class Joint(NamedModel):
         *,
         reference: Any = None,
         unseen: Unseen = "error",
-        draws: int = DRAWS,
+        draws: int = DEFAULT_DRAWS,
         seed: int = 0,
     ) -> Answer:
         """Tail probability of each row: P(log p(X) <= log p(x)) for a fresh draw X.
@@ -76,8 +76,8 @@ class Joint(NamedModel):
         its own observed cells, by densities in the units that the model sees.
 
         Args:
-            reference: rows held out from learning, one of which X is instead. For rows of their
-                kind the tail probability is uniform then, however well the model fits.
+            reference: rows held out from learning, from which X is drawn instead. For rows of
+                their kind the tail probability is then uniform, however well the model fits.
 
         Returns an `Answer` that holds an array of shape (n,), of standard error at most
         1 / (2 sqrt(draws)).
@@ -90,8 +90,8 @@ class Joint(NamedModel):
         """p(the other columns | evidence); a missing value (None, NaN) is no evidence.
 
         Args:
-            evidence: values by name, for names that are no Python names.
-            values: further values by name. For an array its entries that are not NaN are given.
+            evidence: values by name, for names that are not valid in Python.
+            values: further values by name. The entries of an array that are not NaN are given.
 
         Raises PofxError for evidence of probability zero.
         """
@@ -118,10 +118,10 @@ class Joint(NamedModel):
     def most_probable(self, data: Any, *, unseen: Unseen = "missing") -> Any:
         """The data with missing cells at their most probable values together.
 
-        argmax over x_M, and the hidden categories z of the model, of p(x_M, z | x_O): a row whose
-        cells agree with each other, while `impute` guesses cell by cell. Trees use max-product
-        messages, mixtures compare their components. Raises PofxError if columns have been
-        integrated out, or if the model has no such completion.
+        argmax p(x_M, z | x_O) over x_M and the hidden categories z of the model: the cells of a row
+        agree with each other, while `impute` guesses cell by cell. Trees use max-product messages,
+        mixtures compare their components. Raises PofxError if columns have been integrated out, or
+        if the model has no such completion.
 
         >>> import pofx
         >>> p = pofx.fit({"a": [0, 1] * 10, "b": [0, 1] * 10}, "chow_liu_tree")
@@ -149,7 +149,10 @@ class Joint(NamedModel):
     # -- predictions and decisions
 
     def predict_proba(self, data: Any, target: str, *, unseen: Unseen = "error") -> Any:
-        """p(target | the other cells) of each row, one column per level; an array for an array."""
+        """p(target | the other cells) of each row, one column per level.
+
+        Returns the kind of data that was learned from; for an array an array (n, levels).
+        """
         return prediction.predict_proba(self, data, target, unseen)
 
     def predict(
@@ -198,7 +201,7 @@ class Joint(NamedModel):
             reject_cost: the cost of not deciding: rows whose best action is expected to cost more
                 are rejected as "uncertain" (Chow 1970).
             outlier_level: with a `reject_cost`, rows whose `tail_probability` without the target is
-                smaller are rejected as "outlier": their posterior may be sure and means nothing.
+                smaller are rejected as "outlier": their posterior may be certain but means nothing.
             reference: rows held out from learning, among which the tail probability is taken: of
                 rows of their kind a share of `outlier_level` is rejected.
 
@@ -306,9 +309,9 @@ class Joint(NamedModel):
     ) -> IndependenceTest:
         """A permutation test of the independence of a and b given others, from rows of data.
 
-        It uses the rows that are complete in these columns and no statistic of the model, so that
-        `p_value` is uniform under independence even if the model was fitted to the same rows. What
-        the model says of their dependence is `mutual_information`.
+        The test uses the rows that are complete in these columns and no statistic of the model, so
+        that `p_value` is uniform under independence even if the model was fitted to the same rows.
+        The dependence in the model is `mutual_information`.
         """
         groups = (as_names(a), as_names(b), data, as_names(given))
         return information.independence_test(self, *groups, permutations, seed)
@@ -347,7 +350,7 @@ class Joint(NamedModel):
     # -- files and summaries
 
     def save(self, path: str | Path) -> None:
-        """Writes a model file: arrays and a JSON header, whole or not at all."""
+        """Writes a model file of arrays and a JSON header, completely or not at all."""
         save(self, path)
 
     def report(self) -> FitSummary:

@@ -22,56 +22,68 @@ from pofx.core.atomic_write import write_atomically
 from pofx.core.errors import PofxError, PofxWarning, warn
 from pofx.core.escaping import escaped
 from pofx.core.registry import discover
-from pofx.joint import field_types
-from pofx.joint import file_header as headers
+from pofx.joint.field_types import check_fields
+from pofx.joint.file_header import check_header, parse_header
 from pofx.queries.conditioning import needs_float64
 
 FORMAT = 2
-"""Grows when older versions cannot read what this one writes."""
+"""The version of the format, which grows if older versions cannot read new files."""
 HEADER = "pofx"
-LARGEST_HEADER = 64 * 2**20
-DEEPEST = 12
+MAX_HEADER_BYTES = 64 * 2**20
+MAX_DEPTH = 12
 """Modules and lists within one another."""
 
 
-def save(path: str | Path, model: AbstractQueryable, header: Mapping[str, Any]) -> None:
-    """Writes a model and what its owner says of it (JSON), whole or not at all."""
+def write_model_file(path: str | Path, model: AbstractQueryable, header: Mapping[str, Any]) -> None:
+    """Writes a complete model file or none.
+
+    Args:
+        path: of the file.
+        model: its arrays go to the file's arrays, the rest of it to the header.
+        header: further fields of the header, in JSON types.
+
+    Raises PofxError for a header that could not be read again, and if the file cannot be written.
+    """
     arrays: dict[str, np.ndarray] = {}
-    tree = _describe(model, "model", arrays)
+    tree = _to_json(model, "model", arrays)
     text = json.dumps({"format": FORMAT, "model": tree, **header}, allow_nan=False)
     try:
-        headers.parse(text)
+        parse_header(text)
     except ValueError as error:
         raise PofxError(f"{path}: cannot be written: {error}") from None
     content = to_bytes(arrays, {HEADER: text})
     write_atomically(path, lambda file: file.write(content))
 
 
-def load(path: str | Path) -> tuple[AbstractQueryable, dict[str, Any]]:
-    """The model and the header; PofxError in one line for any other file."""
+def read_model_file(path: str | Path) -> tuple[AbstractQueryable, dict[str, Any]]:
+    """The model and the header of a model file; PofxError, one line, for any other file."""
     _check_sizes(path)
-    with float_width.float64(True), damaged(path), safe_open(path, framework="numpy") as file:
-        header = headers.parse((file.metadata() or {})[HEADER])
+    with (
+        float_width.float64(True),
+        reporting_damage(path),
+        safe_open(path, framework="numpy") as file,
+    ):
+        header = parse_header((file.metadata() or {})[HEADER])
         if type(header.get("format")) is int and header["format"] > FORMAT:
             raise PofxError(
                 f"{path}: written in format {header['format']} by a newer pofx; this one reads up "
                 f"to {FORMAT}: upgrade pofx"
             )
-        headers.check(header)
+        check_header(header)
         unread = set(file.keys())
 
         def tensor(name: str) -> np.ndarray:
             if type(name) is not str or name not in unread:
                 raise ValueError(f"no array is left of the name {str(name)[:40]!r}")
-            # Each is read once: memory stays below the file's size.
+            # Each array is read once, so memory stays below the size of the file.
             unread.remove(name)
             return file.get_tensor(name)
 
-        model = _build(header.pop("model"), tensor)
+        model = _from_json(header.pop("model"), tensor)
         if not isinstance(model, AbstractQueryable):
             raise TypeError("it holds no model")
         model = _in_width(model)
-        # Shapes and settings that do not fit together are found here, at no cost in memory.
+        # Tracing finds shapes and settings that do not fit together, at no cost in memory.
         with float_width.float64(float_width.is_float64(model)):
             row = jax.ShapeDtypeStruct((model.size,), jnp.zeros(()).dtype)
             mask = jax.ShapeDtypeStruct((model.size,), jnp.bool_)
@@ -83,54 +95,54 @@ def load(path: str | Path) -> tuple[AbstractQueryable, dict[str, Any]]:
 
 
 @contextmanager
-def damaged(path: str | Path) -> Iterator[None]:
-    """Tells whatever a malformed file breaks as one line."""
+def reporting_damage(path: str | Path) -> Iterator[None]:
+    """Turns any error that a malformed file causes into a PofxError of one line."""
     try:
         yield
     except PofxError as error:
-        told = str(error)
-        raise PofxError(told if told.startswith(str(path)) else f"{path}: {told}") from None
+        text = str(error)
+        raise PofxError(text if text.startswith(str(path)) else f"{path}: {text}") from None
     except OSError as error:
         raise PofxError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except PofxWarning:  # where warnings are errors
+    except PofxWarning:  # if warnings are errors
         raise
-    except Exception as error:  # what JAX, too, has to say of shapes that do not fit
+    except Exception as error:  # JAX too raises errors of several kinds for shapes that do not fit
         reason = escaped(str(error).splitlines()[0][:120]) if str(error) else type(error).__name__
-        raise PofxError(f"{path}: not a whole pofx model file ({reason})") from None
+        raise PofxError(f"{path}: not a valid pofx model file ({reason})") from None
 
 
 def _check_sizes(path: str | Path) -> None:
-    """The header's stated length against the file's, before anything is read by it."""
-    with damaged(path):
+    """Compares the stated length of the header with the file's, before anything is read."""
+    with reporting_damage(path):
         size = os.path.getsize(path)
         with open(path, "rb") as file:
             stated = int.from_bytes(file.read(8), "little")
-        if size < 8 or stated > min(size - 8, LARGEST_HEADER):
+        if size < 8 or stated > min(size - 8, MAX_HEADER_BYTES):
             raise ValueError("the stated size of its header is not that of the file")
 
 
-def _describe(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
-    """A module as JSON; its arrays go aside under dotted names."""
+def _to_json(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
+    """A module as JSON; its arrays are added to `arrays` under dotted names."""
     if isinstance(value, eqx.Module):
-        own = {
-            f.name: _describe(getattr(value, f.name), f"{name}.{f.name}", arrays)
+        values = {
+            f.name: _to_json(getattr(value, f.name), f"{name}.{f.name}", arrays)
             for f in fields(value)
         }
-        return {"class": type(value).__name__, "fields": own}
+        return {"class": type(value).__name__, "fields": values}
     if isinstance(value, tuple):
-        return [_describe(v, f"{name}.{i}", arrays) for i, v in enumerate(value)]
+        return [_to_json(v, f"{name}.{i}", arrays) for i, v in enumerate(value)]
     if isinstance(value, jax.Array | np.ndarray):
         arrays[name] = np.asarray(value, order="C")
         return {"array": name}
     return value
 
 
-def _build(tree: Any, tensor: Callable[[str], np.ndarray], depth: int = 0) -> Any:
-    """The inverse of `_describe`, for classes of this package only."""
-    if depth > DEEPEST:
+def _from_json(tree: Any, tensor: Callable[[str], np.ndarray], depth: int = 0) -> Any:
+    """The inverse of `_to_json`, for classes of this package only."""
+    if depth > MAX_DEPTH:
         raise ValueError("it is nested too deep")
     if isinstance(tree, list):
-        return tuple(_build(v, tensor, depth + 1) for v in tree)
+        return tuple(_from_json(v, tensor, depth + 1) for v in tree)
     if not isinstance(tree, dict):
         return tree
     if set(tree) == {"array"}:
@@ -138,10 +150,10 @@ def _build(tree: Any, tensor: Callable[[str], np.ndarray], depth: int = 0) -> An
     cls = _classes().get(str(tree["class"]))
     if cls is None:
         raise ValueError(f"no class of a model is called {str(tree['class'])[:40]!r}")
-    values = {k: _build(v, tensor, depth + 1) for k, v in tree["fields"].items()}
+    values = {k: _from_json(v, tensor, depth + 1) for k, v in tree["fields"].items()}
     if set(values) != {f.name for f in fields(cls)}:
         raise ValueError(f"the fields of {tree['class']} are others")
-    field_types.check(cls, values)
+    check_fields(cls, values)
     module = object.__new__(cls)
     for key, value in values.items():
         object.__setattr__(module, key, value)
@@ -162,7 +174,7 @@ def _in_width(model: AbstractQueryable) -> AbstractQueryable:
         return model
     warn(
         "the model was saved in float64 and answers here in float32; "
-        "set JAX_ENABLE_X64=1 for the same answers to the bit",
+        "set JAX_ENABLE_X64=1 for the same answers to the last bit",
     )
     return float_width.narrowed(model)
 

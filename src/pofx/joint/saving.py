@@ -1,16 +1,16 @@
-"""Distributions into their files."""
+"""Writes distributions to files."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pofx.joint import model_file
+from pofx.joint.model_file import write_model_file
 from pofx.named.model import NamedModel
 
 
 def save(p: NamedModel, path: str | Path) -> None:
-    """Writes a model file: arrays and a JSON header, whole or not at all."""
+    """Writes a model file of arrays and a JSON header, completely or not at all."""
     header: dict[str, Any] = {
         "schema": p.schema.to_json(),
         "fixed": [None if np.isnan(entry) else float(entry) for entry in p.fixed],
@@ -19,4 +19,4 @@ def save(p: NamedModel, path: str | Path) -> None:
     }
     if p.unrelated is not None:
         header["unrelated"] = list(p.unrelated)
-    model_file.save(path, p.model, header)
+    write_model_file(path, p.model, header)

@@ -97,9 +97,7 @@ def fit(
         defaults = DEFAULT_STEPWISE_CONFIG
         epochs = min(_epochs(rows, defaults.batch, defaults.epochs, MIN_STEPS), defaults.epochs)
         stepwise = StepwiseConfig(epochs=config.epochs or epochs, seconds=config.seconds)
-        return fit_stepwise_em(
-            key, model, rows, valid=valid, config=stepwise, report=config.report
-        )
+        return fit_stepwise_em(key, model, rows, valid=valid, config=stepwise, report=config.report)
     assert isinstance(model, AbstractEMModel)
     limits = {"tolerance": config.tolerance, "seconds": config.seconds, "report": config.report}
     if not model.random_start or config.restarts < 2:
@@ -128,7 +126,7 @@ def refined(result: FitResult, rows: Rows) -> FitResult:
     """
     model = result.model
     is_float32 = rows.x.dtype == np.float32
-    if not (is_float32 and float_width.preferred() and isinstance(model, AbstractEMModel)):
+    if not (is_float32 and float_width.prefers_float64() and isinstance(model, AbstractEMModel)):
         return result
     with float_width.float64(True):
         wide_model, restore = with_structure_as_data(float_width.widened(model))
@@ -200,7 +198,7 @@ def _fit_by_gradients(
     problems = [message for t in phases if (message := _divergence_message(t))]
     ended_well = all(t.stop_reason in ("epochs", "settled") for t in phases)
     converged = ended_well and not problems
-    skipped = sum(t.skipped_steps for t in phases)
+    skipped = sum(t.skipped for t in phases)
     if skipped and all(t.stop_reason != "failed" for t in phases):
         problems.append(f"{skipped} steps were skipped, whose loss or gradient was not finite")
     for problem in problems:
@@ -210,12 +208,12 @@ def _fit_by_gradients(
 
 def _divergence_message(t: TrainingResult) -> str:
     """A warning if training never got close to its initial loss; else empty."""
-    least = min((epoch.valid for epoch in t.history if epoch.valid < np.inf), default=np.inf)
-    if not least - t.initial_loss > MAX_LOSS_RISE * (1 + abs(t.initial_loss)):
+    min_loss = min((epoch.valid for epoch in t.history if epoch.valid < np.inf), default=np.inf)
+    if not min_loss - t.initial_loss > MAX_LOSS_RISE * (1 + abs(t.initial_loss)):
         return ""
     return (
         f"training diverged: the loss of validation rows was {t.initial_loss:.4g} nats at the "
-        f"start, and {least:.4g} in the best of {len(t.history)} epochs"
+        f"start, and {min_loss:.4g} in the best of {len(t.history)} epochs"
     )
 
 

@@ -1,4 +1,4 @@
-"""A progress bar with the likelihood and the time left; quiet where nobody looks."""
+"""A progress bar with the log-likelihood and the time left, in a terminal or a notebook."""
 
 import sys
 import time
@@ -10,16 +10,26 @@ from typing import Any
 
 from pofx.learn.em import FitProgress, ProgressCallback
 
-EVERY = 0.2
-"""Seconds between two states of a bar in a notebook."""
+MIN_UPDATE_SECONDS = 0.2
+"""Least time between two updates of a bar in a notebook."""
 
 
 @contextmanager
-def watch(show: bool | None, name: str, units: float = 0.0) -> Iterator[ProgressCallback | None]:
-    """A report for a learner, drawn as a bar on standard error, in a notebook below the cell.
+def watch(
+    show: bool | None, name: str, unit_offset: float = 0.0
+) -> Iterator[ProgressCallback | None]:
+    """Show a progress bar while a model learns, and yield the callback that moves it.
 
-    None shows it in a notebook, and where standard error is a terminal. `units` is taken from
-    log-likelihoods to state them in the data's units.
+    The bar is on standard error or, in a notebook, below the cell.
+
+    Args:
+        show: whether to show the bar; None shows it in a notebook, and if standard error is a
+            terminal.
+        name: name of the model.
+        unit_offset: nats per row to subtract from log-likelihoods, so that they are in the units of
+            the data.
+
+    Yields None if there is no bar.
     """
     notebook = in_notebook()
     if show is None:
@@ -27,10 +37,10 @@ def watch(show: bool | None, name: str, units: float = 0.0) -> Iterator[Progress
     if not show:
         yield None
         return
-    with (_below_the_cell if notebook else _on_a_terminal)(f"fit {name}") as draw:
+    with (_below_cell if notebook else _on_terminal)(f"fit {name}") as draw:
 
-        def report(at: FitProgress) -> None:
-            draw(at, f"{at.log_likelihood - units:.4f} nats/row")
+        def report(progress: FitProgress) -> None:
+            draw(progress, f"{progress.log_likelihood - unit_offset:.4f} nats/row")
 
         yield report
 
@@ -39,13 +49,13 @@ Draw = Callable[[FitProgress, str], object]
 
 
 def in_notebook() -> bool:
-    """Whether this runs in a kernel that shows HTML: what a terminal's IPython is not."""
+    """Whether this runs in a kernel that shows HTML, unlike IPython in a terminal."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     return getattr(shell, "kernel", None) is not None
 
 
 @contextmanager
-def _on_a_terminal(what: str) -> Iterator[Draw]:
+def _on_terminal(title: str) -> Iterator[Draw]:
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
@@ -53,7 +63,7 @@ def _on_a_terminal(what: str) -> Iterator[Draw]:
     bars = Bars(
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("step {task.completed:.0f}  {task.fields[told]}"),
+        TextColumn("step {task.completed:.0f}  {task.fields[score]}"),
         TimeElapsedColumn(),
         TextColumn("at most"),
         TimeRemainingColumn(),
@@ -62,27 +72,32 @@ def _on_a_terminal(what: str) -> Iterator[Draw]:
         transient=True,
     )
     with bars:
-        task = bars.add_task(what, total=None, told="")
-        yield lambda at, told: bars.update(task, completed=at.step, total=at.steps, told=told)
+        task = bars.add_task(title, total=None, score="")
+
+        def draw(progress: FitProgress, score: str) -> None:
+            bars.update(task, completed=progress.step, total=progress.steps, score=score)
+
+        yield draw
 
 
 @contextmanager
-def _below_the_cell(what: str) -> Iterator[Draw]:
-    """A bar of plain HTML, which needs no widgets; it is gone when the learning is over."""
+def _below_cell(title: str) -> Iterator[Draw]:
+    """A bar of plain HTML, which needs no widgets and disappears when learning is over."""
     display: Any = import_module("IPython.display")
-    handle = display.display(display.HTML(escape(what)), display_id=True)
-    began = last = time.monotonic()
+    handle = display.display(display.HTML(escape(title)), display_id=True)
+    start_time = update_time = time.monotonic()
 
-    def draw(at: FitProgress, told: str) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last < EVERY and at.step < at.steps:
+    def draw(progress: FitProgress, score: str) -> None:
+        nonlocal update_time
+        current_time = time.monotonic()
+        if current_time - update_time < MIN_UPDATE_SECONDS and progress.step < progress.steps:
             return
-        last = now
-        left = (now - began) / max(at.step, 1) * (at.steps - at.step)
-        words = f"step {at.step}  {told}  {now - began:.0f} s, at most {left:.0f} s left"
-        bar = f'<progress value="{at.step}" max="{at.steps}"></progress>'
-        handle.update(display.HTML(f"{escape(what)} {bar} {escape(words)}"))
+        update_time = current_time
+        elapsed = current_time - start_time
+        remaining = elapsed / max(progress.step, 1) * (progress.steps - progress.step)
+        words = f"step {progress.step}  {score}  {elapsed:.0f} s, at most {remaining:.0f} s left"
+        bar = f'<progress value="{progress.step}" max="{progress.steps}"></progress>'
+        handle.update(display.HTML(f"{escape(title)} {bar} {escape(words)}"))
 
     try:
         yield draw

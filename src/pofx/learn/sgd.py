@@ -1,4 +1,4 @@
-"""The learner by gradients: AdamW on minibatches, whole epochs compiled."""
+"""Stochastic gradient descent: AdamW on batches of rows, with each epoch in one compiled call."""
 
 import time
 from pathlib import Path
@@ -14,19 +14,19 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from pofx.core.abstract import AbstractSGDModel
 from pofx.core.errors import PofxError, warn
 from pofx.core.rows import Rows
-from pofx.learn.batches import batches
-from pofx.learn.checkpoint import fingerprint, read, write
+from pofx.learn.batches import batch_indices
+from pofx.learn.checkpoint import fingerprint, read_checkpoint, write_checkpoint
 from pofx.learn.em import FitProgress, ProgressCallback
-from pofx.learn.sgd_config import DEFAULT_SGD_CONFIG, SGDConfig, checked
+from pofx.learn.sgd_config import DEFAULT_SGD_CONFIG, SGDConfig, validated
 
 ADAM = optax.scale_by_adam()
 
 
 class EpochLosses(NamedTuple):
-    """Losses of an epoch in nats a unit of weight.
+    """Losses of an epoch in nats per unit of weight.
 
-    `train` is the mean over its finite steps, NaN if there is none; `valid` is that of the
-    parameters after it, NaN without rows to validate on.
+    `train` is the mean over the finite steps of the epoch, NaN if there is none. `valid` is the
+    loss of validation rows after the epoch, NaN without such rows.
     """
 
     train: float
@@ -34,25 +34,26 @@ class EpochLosses(NamedTuple):
 
 
 class TrainingResult(NamedTuple):
-    """A trained model, and how training went.
+    """A trained model, and a record of training.
 
-    `best` is the epoch, counted from one, after which the model was what is returned; `skipped`
-    the number of steps whose loss or gradient was not finite. `stopped` says why training ended:
-    "epochs" (all done), "settled" (patience), "seconds" or "failed" (an epoch without a finite
-    step). `begun` is the validation loss of the start, NaN without rows to validate on.
+    `best_epoch` is the epoch, counted from one, whose parameters are returned. `skipped` is
+    the number of steps whose loss or gradient was not finite. `stop_reason` says why training
+    ended: "epochs" (all done), "settled" (patience), "seconds", or "failed" (an epoch without a
+    finite step). `initial_loss` is the loss of validation rows before training, NaN without such
+    rows.
     """
 
     model: Any
     history: list[EpochLosses]
-    best: int
+    best_epoch: int
     skipped: int
-    stopped: str
-    begun: float
+    stop_reason: str
+    initial_loss: float
     seconds: float
 
 
 class TrainingData(NamedTuple):
-    """Rows in order; `observed` is None where all of them observe everything."""
+    """Rows in order; `observed` is None if no entry is missing."""
 
     x: Float[Array, "n d"]
     observed: Bool[Array, "n d"] | None
@@ -60,20 +61,20 @@ class TrainingData(NamedTuple):
 
 
 class TrainState(NamedTuple):
-    """What an epoch changes; `average` and `best` are None where they are not asked for.
+    """Everything that an epoch changes; `average` and `best` are None if they are not needed.
 
-    `moving` are the model's other arrays, which may move by themselves.
+    `moving` holds arrays that are not learned but may change at each step, such as Markov chains.
     """
 
     parameters: Any
     moving: Any
     optimiser: Any
-    taken: Int[Array, ""]
+    steps: Int[Array, ""]
     average: Any
     best: Any
 
     @property
-    def judged(self) -> Any:
+    def evaluated(self) -> Any:
         """The parameters that are validated and returned."""
         return self.parameters if self.average is None else self.average
 
@@ -89,18 +90,28 @@ def train(
     checkpoint: str | Path | None = None,
     every: float = 30.0,
 ) -> TrainingResult:
-    """Minimises the weighted mean loss of the rows by stochastic gradients from a start.
+    """Minimise the weighted mean loss of rows by stochastic gradient descent.
 
-    Every row is met once an epoch, in an order that `key` and the epoch give; rows of weight zero
-    are left out. With `valid` the parameters of least validation loss are returned, its noise the
-    same after each epoch; else the last. A step with a loss or gradient that is not finite is
-    skipped, and an epoch of such steps ends training with a warning.
+    Each epoch passes once over all rows of positive weight, in an order that depends on `key` and
+    the epoch. A step whose loss or gradient is not finite is skipped. An epoch without a finite
+    step ends training with a warning.
 
-    The whole state is written to the file `checkpoint` after an epoch, once `every` seconds have
-    passed, and at the end; the same call goes on from there and returns what it would have
-    returned uninterrupted, to the bit. More `seconds` may be given it.
+    Args:
+        key: seed of the order of rows and of the noise in the loss.
+        model: the start.
+        rows: rows to learn from.
+        valid: validation rows. The parameters with the least validation loss are returned, else
+            the last ones. The noise in the validation loss is the same after each epoch.
+        settings: the settings of the optimiser.
+        report: called after each epoch.
+        checkpoint: a file that keeps the whole state. The same call resumes from it, and returns
+            bit for bit the result of an uninterrupted run. The resumed call may set other
+            `seconds`.
+        every: seconds between two writes of the checkpoint, which is also written at the end.
 
-    Raises PofxError for settings out of range, rows that do not fit, and the file of another run.
+    Raises:
+        PofxError: settings out of range, rows that do not fit the model, or the checkpoint of
+            another run.
 
     >>> from pofx.core.rows import make_rows
     >>> class Centre(eqx.Module):
@@ -108,180 +119,202 @@ def train(
     ...     size = 1
     ...     def trainable_mask(self):
     ...         return Centre(True)
-    ...     def moved(self, key):
+    ...     def advance(self, key):
     ...         return self
     ...     def loss(self, key, x, observed):
     ...         return ((x - self.mean) ** 2).sum(1)
     ...     validation_loss = loss
     >>> start, data = Centre(jnp.zeros(1)), make_rows(np.array([[1.0], [3.0]]))
     >>> end = train(jax.random.key(0), start, data, settings=SGDConfig(epochs=200, rate=0.1))
-    >>> round(float(end.model.mean[0]), 3), end.stopped
+    >>> round(float(end.model.mean[0]), 3), end.stop_reason
     (2.0, 'epochs')
     """
-    began = time.perf_counter()
-    settings = checked(settings)
-    learned = _data(model, rows, "rows")
-    held = None if valid is None else _data(model, valid, "valid")
-    parameters, rest = eqx.partition(model, model.trainable_mask())
-    moving, rest = eqx.partition(rest, _moves)
-    state, history, begun = _start(parameters, moving, settings, held), [], float("nan")
-    shuffle, noise = jax.random.split(key)
-    if held:
-        judge = (rest, jax.tree.map(jnp.asarray, held), noise, jnp.asarray(np.inf), settings.batch)
-        state, loss = _validate(judge, state)
-        begun = float(loss)
-    path, run = None if checkpoint is None else Path(checkpoint), {}
+    start_time = time.perf_counter()
+    settings = validated(settings)
+    data = _training_data(model, rows, "rows")
+    held_out = None if valid is None else _training_data(model, valid, "valid")
+    parameters, constants = eqx.partition(model, model.trainable_mask())
+    moving, constants = eqx.partition(constants, _is_moving_array)
+    state = _init_state(parameters, moving, settings, held_out)
+    history: list[EpochLosses] = []
+    initial_loss = float("nan")
+    shuffle_key, valid_key = jax.random.split(key)
+    if held_out:
+        valid_data = jax.tree.map(jnp.asarray, held_out)
+        inputs = (constants, valid_data, valid_key, jnp.asarray(np.inf), settings.batch)
+        state, loss = _validate(inputs, state)
+        initial_loss = float(loss)
+    path = None if checkpoint is None else Path(checkpoint)
+    run: dict[str, str] = {}
     if path:
-        # More time may be given to a run: it is another run in no other respect.
-        same = settings._replace(seconds=0.0)
-        run = fingerprint(key=key, model=model, rows=learned, valid=held, settings=same)
-        found = read(path, state, run)
-        if found:
-            state, record = found
+        # A run with another time limit counts as the same run.
+        timeless = settings._replace(seconds=0.0)
+        run = fingerprint(key=key, model=model, rows=data, valid=held_out, settings=timeless)
+        stored = read_checkpoint(path, state, run)
+        if stored:
+            state, record = stored
             history = [EpochLosses(*losses) for losses in record["history"]]
-            began -= record["seconds"]
-    learned, held = jax.tree.map(jnp.asarray, (learned, held))
-    numbers = jax.tree.map(jnp.asarray, settings)
-    written = time.perf_counter()
+            start_time -= record["seconds"]
+    data, held_out = jax.tree.map(jnp.asarray, (data, held_out))
+    setting_arrays = jax.tree.map(jnp.asarray, settings)
+    write_time = time.perf_counter()
 
     def save() -> None:
         if path:
-            told = {"history": history, "seconds": time.perf_counter() - began}
-            write(path, state, told, run)
+            record = {"history": history, "seconds": time.perf_counter() - start_time}
+            write_checkpoint(path, state, record, run)
 
-    first = 0.0  # the seconds of the first epoch here, which compiles
-    while not (stopped := _stopped(history, held, time.perf_counter() - began - first, settings)):
-        start = time.perf_counter()
-        number, least = jnp.asarray(len(history)), jnp.asarray(_best(history)[1])
-        state, loss = _epoch((rest, learned, shuffle, number, settings.batch, numbers), state)
-        score = float("nan")
-        if held:
-            state, score = _validate((rest, held, noise, least, settings.batch), state)
-        history.append(EpochLosses(float(loss), float(score)))
-        first = first or time.perf_counter() - start
-        if time.perf_counter() - written >= every:
+    compile_seconds = 0.0  # the time of the first epoch of this call, which compiles
+    while True:
+        seconds = time.perf_counter() - start_time - compile_seconds
+        stop_reason = _stop_reason(history, held_out, seconds, settings)
+        if stop_reason:
+            break
+        epoch_start = time.perf_counter()
+        epoch = jnp.asarray(len(history))
+        min_loss = jnp.asarray(_best_epoch(history)[1])
+        inputs = (constants, data, shuffle_key, epoch, settings.batch, setting_arrays)
+        state, loss = _run_epoch(inputs, state)
+        valid_loss = float("nan")
+        if held_out:
+            inputs = (constants, held_out, valid_key, min_loss, settings.batch)
+            state, valid_loss = _validate(inputs, state)
+        history.append(EpochLosses(float(loss), float(valid_loss)))
+        compile_seconds = compile_seconds or time.perf_counter() - epoch_start
+        if time.perf_counter() - write_time >= every:
             save()
-            written = time.perf_counter()
+            write_time = time.perf_counter()
         if report:
-            told = history[-1].valid if held else history[-1].train
-            report(FitProgress(len(history), settings.epochs, -told))
+            reported_loss = history[-1].valid if held_out else history[-1].train
+            report(FitProgress(len(history), settings.epochs, -reported_loss))
     save()
-    best, _ = _best(history)
-    if stopped == "failed":
+    best_epoch, _ = _best_epoch(history)
+    if stop_reason == "failed":
         _warn(f"no step of epoch {len(history)} had a finite loss and gradient")
-    elif held and not best:
+    elif held_out and not best_epoch:
         _warn("the validation loss was never finite, and the last parameters are returned")
-    model = eqx.combine(state.best if best else state.judged, state.moving, rest)
-    skipped = len(history) * -(-len(learned.x) // settings.batch) - int(state.taken)
-    seconds = time.perf_counter() - began
-    return TrainingResult(model, history, best or len(history), skipped, stopped, begun, seconds)
+    final = state.best if best_epoch else state.evaluated
+    model = eqx.combine(final, state.moving, constants)
+    skipped = len(history) * -(-len(data.x) // settings.batch) - int(state.steps)
+    best_epoch = best_epoch or len(history)
+    seconds = time.perf_counter() - start_time
+    return TrainingResult(model, history, best_epoch, skipped, stop_reason, initial_loss, seconds)
 
 
 @eqx.filter_jit(donate="all-except-first")
-def _epoch(fixed: tuple, state: TrainState) -> tuple[TrainState, Array]:
-    """One pass over the rows in a new order: the next state, and the mean loss met."""
-    rest, data, key, number, batch, settings = fixed
-    shuffle, noise = jax.random.split(jax.random.fold_in(key, number))
-    index, inside = batches(len(data.x), batch)
-    order = jax.random.permutation(shuffle, len(data.x))[index]
-    steps = settings.epochs * float(len(index))
+def _run_epoch(inputs: tuple, state: TrainState) -> tuple[TrainState, Array]:
+    """One pass over the rows in a new order: the next state, and the mean loss of its batches."""
+    constants, data, key, epoch, batch, settings = inputs
+    order_key, noise_key = jax.random.split(jax.random.fold_in(key, epoch))
+    index, not_padding = batch_indices(len(data.x), batch)
+    order = jax.random.permutation(order_key, len(data.x))[index]
+    total_steps = settings.epochs * float(len(index))
 
-    def mean(parameters, moving, batch):
-        total, weight = _cost("loss", eqx.combine(parameters, moving, rest), data, *batch)
+    def mean_loss(parameters, moving, batch):
+        model = eqx.combine(parameters, moving, constants)
+        total, weight = _weighted_loss("loss", model, data, *batch)
         return total / weight, weight
 
     def step(state, batch):
-        model = eqx.combine(state.parameters, state.moving, rest)
-        moved = model.advance(jax.random.fold_in(batch[0], 0))
-        fixed = eqx.filter(moved, model.trainable_mask(), inverse=True)
-        moving = eqx.filter(fixed, _moves)
-        descend = jax.value_and_grad(mean, has_aux=True)
-        (loss, weight), gradient = descend(state.parameters, moving, batch)
+        model = eqx.combine(state.parameters, state.moving, constants)
+        advanced = model.advance(jax.random.fold_in(batch[0], 0))
+        not_learned = eqx.filter(advanced, model.trainable_mask(), inverse=True)
+        moving = eqx.filter(not_learned, _is_moving_array)
+        value_and_grad = jax.value_and_grad(mean_loss, has_aux=True)
+        (loss, weight), gradient = value_and_grad(state.parameters, moving, batch)
         state = state._replace(moving=moving)
         square = sum(jnp.sum(g * g) for g in jax.tree.leaves(gradient))
-        # Adam keeps the square: one that overflows is as bad as an infinite gradient.
+        # Adam keeps the square, so a square that overflows is as bad as an infinite gradient.
         finite = jnp.isfinite(loss) & jnp.isfinite(square)
-        new = _advance(settings, steps, state, gradient, jnp.sqrt(square))
+        new = _adamw_step(settings, total_steps, state, gradient, jnp.sqrt(square))
         state = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, state)
         return state, jnp.where(finite, jnp.stack([loss * weight, weight]), 0)
 
-    keys = jax.random.split(noise, len(index))
-    state, met = jax.lax.scan(step, state, (keys, order, inside))
-    total, weight = met.sum(0)
+    keys = jax.random.split(noise_key, len(index))
+    state, sums = jax.lax.scan(step, state, (keys, order, not_padding))
+    total, weight = sums.sum(0)
     return state, total / weight
 
 
-def _advance(settings, steps, state, gradient, norm):
-    """The state after one of `steps` steps of AdamW along this gradient of this norm."""
+def _adamw_step(settings, total_steps, state, gradient, norm):
+    """The state after a step of AdamW along this gradient of this norm."""
     clip = jnp.where(settings.clip > 0, jnp.minimum(1, settings.clip / norm), 1)
     clipped = jax.tree.map(lambda g: g * clip.astype(g.dtype), gradient)
     direction, moments = ADAM.update(clipped, state.optimiser)
-    rate = _rate(settings, steps, state.taken)
+    rate = _learning_rate(settings, total_steps, state.steps)
 
-    def move(p, along):
-        return p - rate * (along + settings.decay * p)
+    def move(p, direction):
+        return p - rate * (direction + settings.decay * p)
 
     parameters = jax.tree.map(move, state.parameters, direction)
-    taken, average = state.taken + 1, state.average
+    steps = state.steps + 1
+    average = state.average
     if average is not None:
-        # Without bias to the start, as Adam's moments (Kingma and Ba 2015).
-        w = (1 - settings.average) / (1 - settings.average**taken)
+        # Without bias to the start, as the moments of Adam (Kingma and Ba 2015).
+        w = (1 - settings.average) / (1 - settings.average**steps)
         average = jax.tree.map(lambda a, p: a + w.astype(a.dtype) * (p - a), average, parameters)
-    return TrainState(parameters, state.moving, moments, taken, average, state.best)
+    return TrainState(parameters, state.moving, moments, steps, average, state.best)
 
 
-def _rate(settings, steps, taken):
+def _learning_rate(settings, total_steps, step):
     """The learning rate: a linear ramp, whose first step is above zero, then half a cosine."""
-    warm = jnp.floor(settings.warmup * steps)
-    cosine = (1 + jnp.cos(jnp.pi * (taken - warm) / (steps - warm))) / 2
-    fall = settings.final + (1 - settings.final) * cosine
-    return settings.rate * jnp.where(taken < warm, (taken + 1) / (warm + 1), fall)
+    warmup_steps = jnp.floor(settings.warmup * total_steps)
+    angle = jnp.pi * (step - warmup_steps) / (total_steps - warmup_steps)
+    cosine = (1 + jnp.cos(angle)) / 2
+    decay = settings.final + (1 - settings.final) * cosine
+    ramp = (step + 1) / (warmup_steps + 1)
+    return settings.rate * jnp.where(step < warmup_steps, ramp, decay)
 
 
 @eqx.filter_jit(donate="all-except-first")
-def _validate(fixed: tuple, state: TrainState) -> tuple[TrainState, Array]:
-    """The mean loss of held-out rows, and the state that keeps the parameters of the least."""
-    rest, data, key, least, batch = fixed
-    index, inside = batches(len(data.x), batch)
+def _validate(inputs: tuple, state: TrainState) -> tuple[TrainState, Array]:
+    """The mean loss of validation rows, and the state, which keeps the best parameters."""
+    constants, data, key, min_loss, batch = inputs
+    index, not_padding = batch_indices(len(data.x), batch)
     keys = jax.random.split(key, len(index))
-    model = eqx.combine(state.judged, state.moving, rest)
-    blocks = jax.lax.map(lambda b: _cost("risk", model, data, *b), (keys, index, inside))
-    total, weight = (a.sum() for a in blocks)
+    model = eqx.combine(state.evaluated, state.moving, constants)
+
+    def batch_loss(batch):
+        return _weighted_loss("validation_loss", model, data, *batch)
+
+    sums = jax.lax.map(batch_loss, (keys, index, not_padding))
+    total, weight = (a.sum() for a in sums)
     loss = total / weight
-    best = jax.tree.map(lambda a, b: jnp.where(loss < least, a, b), state.judged, state.best)
+    best = jax.tree.map(lambda a, b: jnp.where(loss < min_loss, a, b), state.evaluated, state.best)
     return state._replace(best=best), loss
 
 
-def _cost(what, model, data, key, index, inside):
-    """The weighted sum of the losses, or risks, of some rows, and the sum of their weights."""
-    # A constant, so that what a model does about missing entries is not even compiled.
+def _weighted_loss(method, model, data, key, index, not_padding):
+    """Weighted sum of `model.loss` or `model.validation_loss` of a batch, and sum of weights."""
+    # A constant, so that the code for missing entries is not even compiled.
     complete = jnp.ones(data.x.shape[1], bool)
     observed = complete if data.observed is None else data.observed[index]
-    cost = getattr(model, what)(key, data.x[index], observed)
-    weight = jnp.where(inside, data.weight[index], 0)
-    return jnp.where(inside, weight * cost, 0).sum(), weight.sum()
+    losses = getattr(model, method)(key, data.x[index], observed)
+    weight = jnp.where(not_padding, data.weight[index], 0)
+    return jnp.where(not_padding, weight * losses, 0).sum(), weight.sum()
 
 
-def _moves(leaf: Any) -> bool:
+def _is_moving_array(leaf: Any) -> bool:
     """Whether a leaf that is not learned is an array of numbers, which a step may change."""
     return eqx.is_array(leaf) and not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
-def _start(
-    parameters: Any, moving: Any, settings: SGDConfig, held: TrainingData | None
+def _init_state(
+    parameters: Any, moving: Any, settings: SGDConfig, held_out: TrainingData | None
 ) -> TrainState:
     def copy(tree=parameters):
-        # Donated buffers are gone: none is the caller's. And a type stated is not a weak one,
+        # Donated buffers are lost, so none may be the caller's. A stated type is not a weak type,
         # which would change after an epoch and compile anew.
         return jax.tree.map(lambda a: jnp.array(a, a.dtype), tree)
 
-    taken = jnp.zeros((), jnp.int32)
-    average, best = copy() if settings.average else None, copy() if held else None
-    return TrainState(copy(), copy(moving), ADAM.init(copy()), taken, average, best)
+    steps = jnp.zeros((), jnp.int32)
+    average = copy() if settings.average else None
+    best = copy() if held_out else None
+    return TrainState(copy(), copy(moving), ADAM.init(copy()), steps, average, best)
 
 
-def _data(model: AbstractSGDModel, rows: Rows, name: str) -> TrainingData:
-    """The rows that weigh something, on the host."""
+def _training_data(model: AbstractSGDModel, rows: Rows, name: str) -> TrainingData:
+    """The rows of positive weight, on the host."""
     x, observed, weight = rows.to_arrays()
     if x.shape[1] != model.size:
         raise PofxError(f"{name}: expected {model.size} columns, got {x.shape[1]}")
@@ -292,26 +325,25 @@ def _data(model: AbstractSGDModel, rows: Rows, name: str) -> TrainingData:
     return TrainingData(np.where(observed, x, 0), None if complete else observed, weight)
 
 
-def _best(history: list[EpochLosses]) -> tuple[int, float]:
+def _best_epoch(history: list[EpochLosses]) -> tuple[int, float]:
     """The epoch of least validation loss, counted from one, and that loss; else 0 and infinity."""
     losses = [(epoch.valid, i) for i, epoch in enumerate(history, 1) if epoch.valid < np.inf]
-    least, number = min(losses, default=(float("inf"), 0))
-    return number, least
+    min_loss, epoch = min(losses, default=(float("inf"), 0))
+    return epoch, min_loss
 
 
-def _stopped(
-    history: list[EpochLosses], held: TrainingData | None, used: float, settings: SGDConfig
+def _stop_reason(
+    history: list[EpochLosses], held_out: TrainingData | None, seconds: float, settings: SGDConfig
 ) -> str:
-    """Why training ends here, empty where it does not."""
+    """Why training ends here; empty if it goes on."""
     if history and np.isnan(history[-1].train):
         return "failed"
-    if held and 0 < settings.patience <= len(history) - _best(history)[0]:
+    if held_out and 0 < settings.patience <= len(history) - _best_epoch(history)[0]:
         return "settled"
     if len(history) >= settings.epochs:
         return "epochs"
-    return "seconds" if history and used >= settings.seconds else ""
+    return "seconds" if history and seconds >= settings.seconds else ""
 
 
-def _warn(what: str) -> None:
-    hint = "try a smaller rate, or check the data for extreme values"
-    warn(f"{what}; {hint}")
+def _warn(problem: str) -> None:
+    warn(f"{problem}; try a smaller rate, or check the data for extreme values")

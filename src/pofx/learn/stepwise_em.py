@@ -76,7 +76,8 @@ def fit_stepwise_em(
     model, restore = with_structure_as_data(model)
     carry = model.init_carry()
     history: list[float] = []
-    best, best_score, epochs_without_gain = model, -np.inf, 0
+    best, best_score = model, -np.inf
+    epochs_without_gain = 0
     compiled_time = 0.0
     for epoch in range(config.epochs):
         epoch_rates = jnp.asarray(rates[epoch * steps : (epoch + 1) * steps])
@@ -92,7 +93,8 @@ def fit_stepwise_em(
             score = float(np.average(row_log_probs(model, valid), weights=valid_weight))
             epochs_without_gain += 1
             if score > best_score:
-                best, best_score, epochs_without_gain = model, score, 0
+                best, best_score = model, score
+                epochs_without_gain = 0
         # The first epoch compiles, which does not count as time of this fit.
         compiled_time = compiled_time or time.perf_counter()
         if epochs_without_gain >= config.patience:
@@ -117,7 +119,8 @@ def _run_epoch(
 ) -> tuple[Any, Any, Float[Array, ""]]:
     """One pass over the rows: the model, its carry, and the mean log-likelihood in nats."""
     arrays, static = eqx.partition(model, eqx.is_array)
-    n, total = len(x), weight.sum()
+    n = len(x)
+    total = weight.sum()
     index, not_padding = batch_indices(n, batch)
     order = jax.random.permutation(key, n)[index]
 

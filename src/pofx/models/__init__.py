@@ -1,1 +1,1 @@
-"""The models: one file each, found by discovery."""
+"""The models, one file each. `pofx.core.registry.discover` finds them by class name."""

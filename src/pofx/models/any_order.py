@@ -1,4 +1,4 @@
-"""The order-agnostic autoregressive model: any columns given any others, by one network."""
+"""The order-agnostic autoregressive model: one network for all orders of the columns."""
 
 from collections.abc import Mapping, Sequence
 from itertools import product
@@ -19,27 +19,30 @@ from pofx.nets.made import MADE
 from pofx.nets.tokens import RowTokens
 from pofx.nets.transformer import Transformer
 
-JUDGED = 4
-"""Random subsets by which a row held out is judged."""
+VALIDATION_SUBSETS = 4
+"""Random subsets over which the validation loss of a row is averaged."""
 
 
 class AnyOrder(AbstractLowerBound, AbstractNetworkModel):
-    """Columns of any kinds, one after the other in every order: a mixture over orders.
+    """An order-agnostic autoregressive model: a mixture of the product rule over all column orders.
 
     p(x_O) = E_σ Π_t p(x_σ(t) | x_σ(1), ..., x_σ(t-1)),   σ uniform over the orders of O
 
-    One network says of each column what the columns seen say of it, whichever they are: a
-    perceptron of what is seen and which it is (`net="made"`), or a transformer over tokens, blank
-    where a column is not seen. What is missing comes last in an order, so that any pattern is
-    conditioned on as it is: log w is log p_σ(x_O), and the rest drawn along σ. The mean over a few
-    orders is so a lower bound of log p(x_O); `orders` tells how they spread. Each pattern O has a
-    mixture of its own: as far as orders disagree, one is not quite the marginal of another. A row
-    costs d passes an order. Uria, Murray and Larochelle, "A deep and tractable density estimator"
-    (2014); Hoogeboom et al., "Autoregressive diffusion models" (2022).
+    Columns: all kinds. One network predicts each column from any subset of the others: a perceptron
+    on the observed columns and their mask (`net="made"`), or a transformer with blank tokens for
+    the columns that are not observed.
+
+    Missing columns come last in an order, so the model conditions on any pattern directly: log w is
+    log p_σ(x_O), and missing entries are drawn along σ. The mean over a few orders is therefore a
+    lower bound of log p(x_O); `order_log_probs` shows how much orders differ. Each pattern O has
+    its own mixture. If orders disagree, p(x_O) of one pattern is not exactly the marginal of
+    another. A row costs d passes of the network per order. Uria, Murray and Larochelle, "A deep and
+    tractable density estimator" (2014); Hoogeboom et al., "Autoregressive diffusion models" (2022).
 
     >>> p, columns = AnyOrder.example(jax.random.key(0))
-    >>> spread = p.orders(jax.random.key(1), jnp.ones(3), jnp.array([True, True, False]), 5)
-    >>> spread.shape, bool(jnp.ptp(spread) < 1e-3)
+    >>> observed = jnp.array([True, True, False])
+    >>> log_probs = p.order_log_probs(jax.random.key(1), jnp.ones(3), observed, 5)
+    >>> log_probs.shape, bool(jnp.ptp(log_probs) < 1e-3)
     ((5,), True)
     """
 
@@ -49,25 +52,31 @@ class AnyOrder(AbstractLowerBound, AbstractNetworkModel):
 
     needs_proposal: ClassVar[bool] = False
     sampling_cost: ClassVar[str] = "a pass a column"
-    # The loss is noisy, and held-out rows go on gaining after epochs that gain nothing.
+    # The loss is noisy: validation rows may improve again after epochs without any gain.
     sgd_defaults: ClassVar[Mapping[str, Any]] = {"average": 0.995, "rate": 3e-3, "patience": 20}
 
-    def along(
+    def draw_along(
         self, key: PRNGKeyArray, order: Int[Array, "d"], x: Row, observed: Mask
     ) -> tuple[Row, Float[Array, ""]]:
-        """x, its missing entries drawn along an order, and the sum of log p of the observed ones.
+        """x with its missing entries drawn along an order, and Σ log p of the observed entries.
 
-        That is log p_σ(x_O) where the observed come first in the order.
+        The sum is log p_σ(x_O) if the observed columns come first in the order.
+
+        Args:
+            order: a permutation of the columns, of shape (d,).
+            x: one row; missing entries may hold any number.
+            observed: mask of the observed entries.
         """
-        number = jnp.arange(self.size)
+        index = jnp.arange(self.size)
 
-        def step(carry, at):
-            (x, seen, total), (key, j) = carry, at
-            raw, here = self.raw(x, seen), number == j
-            drawn = self.heads.draw(key, raw, j).astype(x.dtype)
-            gain = self.heads.log_prob(raw, j, jnp.where(observed[j], x[j], drawn))
-            total = total + jnp.where(observed[j], gain, 0).astype(total.dtype)
-            return (jnp.where(here & ~observed, drawn, x), seen | here, total), None
+        def step(carry, inputs):
+            (x, seen_mask, total), (key, j) = carry, inputs
+            raw = self.raw(x, seen_mask)
+            is_j = index == j
+            value = self.heads.draw(key, raw, j).astype(x.dtype)
+            log_p = self.heads.log_prob(raw, j, jnp.where(observed[j], x[j], value))
+            total = total + jnp.where(observed[j], log_p, 0).astype(total.dtype)
+            return (jnp.where(is_j & ~observed, value, x), seen_mask | is_j, total), None
 
         start = (x, jnp.zeros(self.size, bool), jnp.zeros((), x.dtype))
         (x, _, total), _ = jax.lax.scan(step, start, (jax.random.split(key, self.size), order))
@@ -76,21 +85,21 @@ class AnyOrder(AbstractLowerBound, AbstractNetworkModel):
     def weighted_completion(
         self, key: PRNGKeyArray, proposal: AbstractTractable | None, x: Row, observed: Mask
     ) -> tuple[Row, Float[Array, ""]]:
-        ordering, drawing = jax.random.split(key)
-        u = jax.random.uniform(ordering, (self.size,))
-        return self.along(drawing, jnp.argsort(jnp.where(observed, u, 1 + u)), x, observed)
+        order_key, draw_key = jax.random.split(key)
+        u = jax.random.uniform(order_key, (self.size,))
+        return self.draw_along(draw_key, jnp.argsort(jnp.where(observed, u, 1 + u)), x, observed)
 
     def draw(self, key: PRNGKeyArray) -> Row:
-        nothing = jnp.zeros(self.size, bool)
-        return self.weighted_completion(key, None, jnp.zeros(self.size), nothing)[0]
+        observed = jnp.zeros(self.size, bool)
+        return self.weighted_completion(key, None, jnp.zeros(self.size), observed)[0]
 
-    def orders(
+    def order_log_probs(
         self, key: PRNGKeyArray, x: Row, observed: Mask, number: int
     ) -> Float[Array, "number"]:
-        """log p_σ(x_O) of several orders, each drawn at random."""
-        filled = jnp.where(observed, x, 0)
+        """log p_σ(x_O) of `number` random orders, in nats, of shape (number,)."""
+        x_filled = jnp.where(observed, x, 0)
         keys = jax.random.split(key, number)
-        return jax.vmap(lambda k: self.weighted_completion(k, None, filled, observed)[1])(keys)
+        return jax.vmap(lambda k: self.weighted_completion(k, None, x_filled, observed)[1])(keys)
 
     def loss(
         self,
@@ -98,26 +107,26 @@ class AnyOrder(AbstractLowerBound, AbstractNetworkModel):
         x: Float[Array, "n d"],
         observed: Bool[Array, "d"] | Bool[Array, "n d"],
     ) -> Float[Array, "n"]:
-        """|O| / |O \\ S| Σ_j -log p(x_j | x_S) over j in O \\ S, of a random S of random size.
+        r"""|O| / |O \ S| Σ_j -log p(x_j | x_S) over j in O \ S, with S a random subset of O.
 
-        Its mean is that of -log p_σ(x_O) over orders, an upper bound of -log p(x_O).
+        Its mean over S is that of -log p_σ(x_O) over orders, an upper bound of -log p(x_O).
         """
         observed = jnp.broadcast_to(observed, x.shape)
-        shift, scatter = jax.random.split(key)
+        shift_key, subset_key = jax.random.split(key)
         n = len(x)
-        # Spread evenly over the rows of a batch, which vary less so than at random.
-        share = (jax.random.uniform(shift) + jnp.arange(n) / n) % 1
-        u = jnp.where(observed, jax.random.uniform(scatter, x.shape), 0)
-        # Without the entry of the largest u the others are uniform below it: a uniform share of
-        # that leaves each number of them equally likely, and never all.
-        seen = observed & (u < (share * u.max(1))[:, None])
+        # Even spacing over the rows of a batch has less variance than independent fractions.
+        fraction = (jax.random.uniform(shift_key) + jnp.arange(n) / n) % 1
+        u = jnp.where(observed, jax.random.uniform(subset_key, x.shape), 0)
+        # Below the largest u the other u are uniform. A threshold at a uniform fraction of it makes
+        # each size of S equally likely, and never selects all entries.
+        subset = observed & (u < (fraction * u.max(1))[:, None])
 
-        def one(x, seen, observed):
-            left = observed & ~seen
-            own = self.heads.log_probs(self.raw(x, seen), x, left)
-            return -own.sum() * observed.sum() / jnp.maximum(left.sum(), 1)
+        def row_loss(x, subset, observed):
+            target_mask = observed & ~subset
+            log_probs = self.heads.log_probs(self.raw(x, subset), x, target_mask)
+            return -log_probs.sum() * observed.sum() / jnp.maximum(target_mask.sum(), 1)
 
-        return jax.vmap(one)(x, seen, observed)
+        return jax.vmap(row_loss)(x, subset, observed)
 
     def validation_loss(
         self,
@@ -125,7 +134,7 @@ class AnyOrder(AbstractLowerBound, AbstractNetworkModel):
         x: Float[Array, "n d"],
         observed: Bool[Array, "d"] | Bool[Array, "n d"],
     ) -> Float[Array, "n"]:
-        keys = jax.random.split(key, JUDGED)
+        keys = jax.random.split(key, VALIDATION_SUBSETS)
         return jax.lax.map(lambda k: self.loss(k, x, observed), keys).mean(0)
 
     @classmethod
@@ -146,8 +155,19 @@ class AnyOrder(AbstractLowerBound, AbstractNetworkModel):
         components: int = 8,
         prior: float = 1.0,
     ) -> "AnyOrder":
-        """Near independent columns. Of width 0 a network is as wide as is usual: 256, or 64."""
-        own = init_network_model(
+        """A model near independent columns, with a random network.
+
+        Args:
+            net: "made" (default) or "transformer".
+            width: units per layer; 0 (default) means 256 for "made", 64 for "transformer".
+            depth: number of hidden layers, default 2.
+            heads: attention heads of the transformer, a divisor of its width, default 4.
+            components: mixture components per column of numbers, default 8.
+            prior: pseudo-rows for the distribution of each column at the start, default 1.
+
+        Raises PofxError for an option out of range.
+        """
+        parts = init_network_model(
             key,
             rows,
             columns,
@@ -159,31 +179,33 @@ class AnyOrder(AbstractLowerBound, AbstractNetworkModel):
             components=components,
             prior=prior,
         )
-        return cls(*own)
+        return cls(*parts)
 
     @classmethod
     def example(cls, key: PRNGKeyArray) -> Example:
-        """Three binary columns of one joint distribution, so that all orders agree."""
+        """Three binary columns of one joint distribution, so all orders agree."""
         columns = tuple(Column(name, "binary", levels=2, family="bernoulli") for name in "abc")
-        few = make_rows(np.array([[0.0, 1, 0], [1, 0, 1]]))
-        joints, biases = jax.random.split(key)
-        blank = cls.from_data(key, few, columns, width=64, depth=1)
-        own = (jax.random.normal(biases, (64,)), jnp.zeros(3))
-        blank = eqx.tree_at(lambda p: p.net.biases, blank, own)
-        joint = np.asarray(jax.random.dirichlet(joints, jnp.full(8, 3.0)), np.float64)
+        rows = make_rows(np.array([[0.0, 1, 0], [1, 0, 1]]))
+        joint_key, bias_key = jax.random.split(key)
+        start = cls.from_data(key, rows, columns, width=64, depth=1)
+        bias_arrays = (jax.random.normal(bias_key, (64,)), jnp.zeros(3))
+        start = eqx.tree_at(lambda p: p.net.biases, start, bias_arrays)
+        joint = np.asarray(jax.random.dirichlet(joint_key, jnp.full(8, 3.0)), np.float64)
         states = np.array(list(product((0, 1), repeat=3)))
         patterns = [(s, m) for s in states for m in states.astype(bool)]
-        x, seen = (np.array(part) for part in zip(*patterns))
-        # Of each pattern p(x_j = 1, x_O) and p(x_j = 0, x_O), where it does not see x_j.
-        agree = np.array([((states == s) | ~m).all(1) * joint for s, m in patterns])
-        ones, zeros = agree @ states, agree @ (1 - states)
-        odds = np.log(np.where(seen, 1, ones)) - np.log(np.where(seen, 1, zeros))
-        expected = odds - np.asarray(blank.heads.families[0].log_odds)
+        x, masks = (np.array(part) for part in zip(*patterns))
+        # p(x_j = 1, x_O) and p(x_j = 0, x_O) for each pattern that does not observe x_j.
+        pattern_probs = np.array([((states == s) | ~m).all(1) * joint for s, m in patterns])
+        ones, zeros = pattern_probs @ states, pattern_probs @ (1 - states)
+        odds = np.log(np.where(masks, 1, ones)) - np.log(np.where(masks, 1, zeros))
+        expected = odds - np.asarray(start.heads.families[0].log_odds)
 
-        def hidden(x, seen):
-            return blank.net.hidden(*blank.tokens(jnp.where(seen, x, 0.0)), seen)
+        def hidden_units(x, mask):
+            return start.net.hidden(*start.tokens(jnp.where(mask, x, 0.0)), mask)
 
-        h = np.asarray(jax.vmap(hidden)(jnp.asarray(x), jnp.asarray(seen)), np.float64)
-        last = jnp.asarray(np.linalg.lstsq(h, expected, rcond=1e-7)[0].T)
-        made = eqx.tree_at(lambda p: p.net.weights[-1], blank, last)
-        return Example(made, columns)
+        features = np.asarray(
+            jax.vmap(hidden_units)(jnp.asarray(x), jnp.asarray(masks)), np.float64
+        )
+        weights = jnp.asarray(np.linalg.lstsq(features, expected, rcond=1e-7)[0].T)
+        model = eqx.tree_at(lambda p: p.net.weights[-1], start, weights)
+        return Example(model, columns)

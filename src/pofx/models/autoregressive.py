@@ -1,4 +1,4 @@
-"""The autoregressive model: a row one column after the other, each given those before it."""
+"""The autoregressive model: each column given the columns before it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -28,15 +28,17 @@ ORDERS = ("given", "random")
 class Autoregressive(
     AbstractExactDensity, AbstractDirectConditionals, AbstractNetworkModel, AbstractValidatesOnLoss
 ):
-    """Columns of any kinds, one after the other in one order: the product rule.
+    """An autoregressive model: the product rule over the columns in one order, by a neural network.
 
     log p(x) = Σ_t log p(x_σ(t) | x_σ(1), ..., x_σ(t-1))
 
-    One network gives all conditionals in one pass, since what it says of a column sees only the
-    columns before it: a masked perceptron (`net="made"`; Germain, Gregor, Murray and Larochelle
-    2015) or a causal transformer (`net="transformer"`; Vaswani et al. 2017). Each conditional is a
-    mixture of `components` of the column's family, of levels one. A density is one pass, a draw d
-    passes; a transformer's training takes memory for d² numbers a row, head and layer.
+    Columns: all kinds. One network computes all conditionals in one pass, because its output for a
+    column depends only on the columns before it. The network is a masked perceptron
+    (`net="made"`; Germain, Gregor, Murray and Larochelle, "MADE", 2015) or a causal transformer
+    (`net="transformer"`; Vaswani et al., "Attention is all you need", 2017). Each conditional is a
+    mixture of `components` distributions of the column's family; a discrete column has one. A
+    density costs one pass, a draw d passes. Training a transformer needs memory for d² numbers per
+    row, attention head and layer.
 
     >>> p = Autoregressive.example(jax.random.key(0)).model
     >>> p.size, p.draw(jax.random.key(1)).shape
@@ -55,16 +57,16 @@ class Autoregressive(
         return self.heads.log_probs(self.raw(x), x, jnp.ones(self.size, bool)).sum()
 
     def draw(self, key: PRNGKeyArray) -> Row:
-        return self.along(key, jnp.zeros(self.size), jnp.zeros(self.size, bool))
+        return self.draw_along(key, jnp.zeros(self.size), jnp.zeros(self.size, bool))
 
-    def along(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
-        """x with its missing entries drawn one after the other, each given those before it."""
+    def draw_along(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
+        """x with its missing entries drawn in order, each given the entries before it."""
 
-        def step(x, at):
-            key, j = at
-            # Columns that are still to come stand at zero, and the network does not see them.
-            drawn = self.heads.draw(key, self.raw(x), j).astype(x.dtype)
-            return x.at[j].set(jnp.where(observed[j], x[j], drawn)), None
+        def step(x, inputs):
+            key, j = inputs
+            # The network masks the columns after j, so their entries of x do not matter.
+            value = self.heads.draw(key, self.raw(x), j).astype(x.dtype)
+            return x.at[j].set(jnp.where(observed[j], x[j], value)), None
 
         keys = jax.random.split(key, self.size)
         return jax.lax.scan(step, x, (keys, jnp.array(self.net.order)))[0]
@@ -72,19 +74,19 @@ class Autoregressive(
     def weighted_completion(
         self, key: PRNGKeyArray, proposal: AbstractTractable, x: Row, observed: Mask
     ) -> tuple[Row, Float[Array, ""]]:
-        def first(x):
-            whole = self.along(key, x, observed)
-            return whole, self.heads.log_probs(self.raw(whole), whole, observed).sum()
+        def draw_exactly(x):
+            row = self.draw_along(key, x, observed)
+            return row, self.heads.log_probs(self.raw(row), row, observed).sum()
 
-        def others(x):
+        def draw_by_importance(x):
             return importance_weighted(key, proposal, self.log_density, x, observed)
 
-        return jax.lax.cond(self.draws_exactly(observed), first, others, x)
+        return jax.lax.cond(self.draws_exactly(observed), draw_exactly, draw_by_importance, x)
 
     def draws_exactly(self, observed: Mask) -> Bool[Array, ""]:
-        """Whether what is observed, but not all, comes first in the order."""
-        seen = observed[jnp.array(self.net.order)]
-        return ~(seen[1:] & ~seen[:-1]).any() & ~seen.all()
+        """Whether the observed columns come first in the order, and a column is missing."""
+        observed_in_order = observed[jnp.array(self.net.order)]
+        return ~(observed_in_order[1:] & ~observed_in_order[:-1]).any() & ~observed_in_order.all()
 
     def loss(
         self,
@@ -113,19 +115,31 @@ class Autoregressive(
         components: int = 8,
         prior: float = 1.0,
     ) -> "Autoregressive":
-        """Near independent columns. Of width 0 a network is as wide as is usual: 256, or 64."""
+        """A model near independent columns, with a random network.
+
+        Args:
+            net: "made" (default) or "transformer".
+            order: "given" (default) for the order of the table, or "random".
+            width: units per layer; 0 (default) means 256 for "made", 64 for "transformer".
+            depth: number of hidden layers, default 2.
+            heads: attention heads of the transformer, a divisor of its width, default 4.
+            components: mixture components per column of numbers, default 8.
+            prior: pseudo-rows for the distribution of each column at the start, default 1.
+
+        Raises PofxError for an option out of range.
+        """
         if order not in ORDERS:
             hint = "; for all orders fit 'any_order'" if order == "any" else ""
             raise PofxError(f"order: expected one of {', '.join(ORDERS)}; got {order!r}{hint}")
-        shuffle, key = jax.random.split(key)
-        sigma = np.arange(len(columns))
+        order_key, key = jax.random.split(key)
+        permutation = np.arange(len(columns))
         if order == "random":
-            sigma = np.asarray(jax.random.permutation(shuffle, sigma))
-        own = init_network_model(
+            permutation = np.asarray(jax.random.permutation(order_key, permutation))
+        parts = init_network_model(
             key,
             rows,
             columns,
-            sigma.tolist(),
+            permutation.tolist(),
             net=net,
             width=width,
             depth=depth,
@@ -133,7 +147,7 @@ class Autoregressive(
             components=components,
             prior=prior,
         )
-        return cls(*own)
+        return cls(*parts)
 
     @classmethod
     def example(cls, key: PRNGKeyArray) -> Example:
@@ -142,6 +156,6 @@ class Autoregressive(
             Column("b", "binary", levels=2, family="bernoulli"),
             Column("c", "categorical", levels=3, family="categorical"),
         )
-        few = make_rows(np.array([[-1.0, 0, 0], [0, 1, 1], [1, 1, 2]]))
-        made = cls.from_data(key, few, columns, order="random", width=8, depth=1, components=2)
-        return Example(made, columns)
+        rows = make_rows(np.array([[-1.0, 0, 0], [0, 1, 1], [1, 1, 2]]))
+        model = cls.from_data(key, rows, columns, order="random", width=8, depth=1, components=2)
+        return Example(model, columns)

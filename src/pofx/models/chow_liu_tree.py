@@ -1,4 +1,4 @@
-"""The Chow-Liu tree: each column depends on one other."""
+"""The Chow-Liu tree: each column depends on one other column."""
 
 from collections.abc import Sequence
 
@@ -17,20 +17,20 @@ from pofx.families.normal import Normal
 from pofx.models.independent import Independent
 from pofx.models.trees import emission, information, structure
 from pofx.models.trees.state_tree import LOG_ZERO, StateTree, even_counts, even_tree
-from pofx.models.trees.tree_model import TreeModel, check_prior, register
+from pofx.models.trees.tree_model import AbstractTreeModel, check_prior, register
 
 
-class ChowLiuTree(TreeModel, AbstractParametric):
-    """The most likely tree of columns: each depends on one other, its parent, alone.
+class ChowLiuTree(AbstractTreeModel, AbstractParametric):
+    """The most likely tree of columns: each depends on one other column only, its parent.
 
     p(x) = Π_j p(x_j | x_pa(j))
 
-    A discrete column is a node of the tree as it is. A column of numbers, or of more than 64
-    levels, is hidden behind a category of `states` values, p(x_j | s_j), and that is the node: its
-    density is a mixture. The tree is that of greatest mutual information, each pair judged by the
-    rows that have both. With nothing hidden or missing, learning is counting; else it is EM on
-    that tree. Chow and Liu, "Approximating discrete probability distributions with dependence
-    trees" (1968).
+    Columns: all kinds. A discrete column is a node of the tree itself. A column of numbers, or one
+    with more than 64 levels, depends on a hidden category s_j, p(x_j | s_j), which is the node, so
+    its density is a mixture. The tree maximises the sum of mutual information over its edges,
+    which is estimated from the rows that have both columns. Without hidden or missing entries
+    learning is counting, otherwise EM on that tree. Chow and Liu, "Approximating discrete
+    probability distributions with dependence trees" (1968).
 
     >>> p = ChowLiuTree.example(jax.random.key(0)).model
     >>> p.parents, p.hidden
@@ -47,7 +47,12 @@ class ChowLiuTree(TreeModel, AbstractParametric):
         states: int = 8,
         prior: float = 1.0,
     ) -> "ChowLiuTree":
-        """The tree, its nodes at the counts of levels and of quantile bins."""
+        """The tree, with nodes started at the counts of levels and of quantile bins.
+
+        Args:
+            states: number of states of a hidden category, default 8.
+            prior: number of pseudo-rows, spread evenly over the levels, default 1.
+        """
         check_at_least(1, states=states)
         x, observed, weight = rows.to_arrays()
         weight = observed * weight[:, None]
@@ -59,32 +64,32 @@ class ChowLiuTree(TreeModel, AbstractParametric):
         emissions = None
         if hidden:
             place = np.array(hidden)
-            own = x[:, place], weight[:, place]
-            one = Independent.from_cells([columns[j] for j in hidden], *own, prior)
-            emissions = emission.from_data(one, np.eye(states)[codes[:, place]], *own)
+            cells = x[:, place], weight[:, place]
+            independent = Independent.from_cells([columns[j] for j in hidden], *cells, prior)
+            emissions = emission.from_data(independent, np.eye(states)[codes[:, place]], *cells)
         counts = structure.pair_counts(codes, weight, parents, max(levels))
-        pseudo = prior * even_counts(levels, parents)
-        tree = even_tree(levels, parents).m_step(jnp.asarray(counts + pseudo))
+        pseudo_counts = prior * even_counts(levels, parents)
+        tree = even_tree(levels, parents).m_step(jnp.asarray(counts + pseudo_counts))
         return cls(tree, emissions, levels, hidden, prior)
 
     def raw_shapes(self, columns: Sequence[Column]) -> tuple[tuple[int, ...], ...]:
         d, k, _ = self.tree.log_transition.shape
         if self.emissions is None:
             return ((d, k, k - 1),)
-        own = self.emissions.raw_shapes([columns[j] for j in self.hidden])
+        shapes = self.emissions.raw_shapes([columns[j] for j in self.hidden])
         states = jax.tree.leaves(self.emissions)[0].shape[0]
-        return ((d, k, k - 1), *((states, *shape) for shape in own))
+        return ((d, k, k - 1), *((states, *shape) for shape in shapes))
 
     def from_unconstrained(self, raw: tuple[Float[Array, "..."], ...]) -> "ChowLiuTree":
-        first, *others = raw
-        own = jax.lax.stop_gradient(self.tree.log_transition)
-        # Adding one number to all of them changes nothing: the first is left as it is.
-        moved = jnp.maximum(own, LOG_ZERO) + jnp.pad(first, ((0, 0), (0, 0), (1, 0)))
-        tree = StateTree(jax.nn.log_softmax(moved, -1), self.parents)
+        raw_tree, *raw_emissions = raw
+        log_transition = jax.lax.stop_gradient(self.tree.log_transition)
+        # Adding one number to all logits changes nothing, so the first logit is not moved.
+        logits = jnp.maximum(log_transition, LOG_ZERO) + jnp.pad(raw_tree, ((0, 0), (0, 0), (1, 0)))
+        tree = StateTree(jax.nn.log_softmax(logits, -1), self.parents)
         emissions = self.emissions
         if emissions is not None:
             emissions = over_components(lambda part, r: part.from_unconstrained(r))(
-                emissions, tuple(others)
+                emissions, tuple(raw_emissions)
             )
         return ChowLiuTree(tree, emissions, self.levels, self.hidden, self.prior)
 
@@ -109,11 +114,13 @@ register(ChowLiuTree)
 
 
 @closed_forms.entropy.register(ChowLiuTree)
-def _entropy(p: ChowLiuTree, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""] | None:
-    return information.entropy(p.tree, asked) if p.emissions is None else None
+def _entropy(p: ChowLiuTree, target_mask: Bool[np.ndarray, "d"]) -> Float[Array, ""] | None:
+    return information.entropy(p.tree, target_mask) if p.emissions is None else None
 
 
 @closed_forms.kl.register(ChowLiuTree, ChowLiuTree)
-def _kl(p: ChowLiuTree, q: ChowLiuTree, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""] | None:
-    seen = p.emissions is None and q.emissions is None and p.levels == q.levels
-    return information.kl(p.tree, q.tree) if seen and asked.all() else None
+def _kl(
+    p: ChowLiuTree, q: ChowLiuTree, target_mask: Bool[np.ndarray, "d"]
+) -> Float[Array, ""] | None:
+    comparable = p.emissions is None and q.emissions is None and p.levels == q.levels
+    return information.kl(p.tree, q.tree) if comparable and target_mask.all() else None

@@ -1,4 +1,4 @@
-"""Marginals and conditionals of any tractable model, as models."""
+"""Conditionals (and marginals) of a model as models of their own."""
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -13,12 +13,17 @@ from pofx.models.gaussian import Gaussian
 
 
 class Conditional(AbstractQueryable):
-    """p(x_K | x_O): the columns K of a model given those of O, the rest integrated out.
+    """The conditional p(x_K | x_O): columns K of a model given the observed columns O.
 
-    log p(x_K | x_O) = log p(x_K, x_O) - log p(x_O)
+    log p(x_K | x_O) = log p(x_K, x_O) - log p(x_O); all other columns are integrated out.
 
-    The product rule for a model that has no closed form of its own; `given` is x_O in a row of the
-    model, `observed` says where.
+    Columns: those of the model. This class serves models without a closed form for conditionals.
+
+    Args:
+        model: the joint distribution of d columns.
+        given: a row of the model, of shape (d,), that holds x_O.
+        observed: mask of O, of shape (d,).
+        keep: indices of K, in order.
 
     >>> import jax
     >>> p = Conditional.example(jax.random.key(0)).model
@@ -36,12 +41,13 @@ class Conditional(AbstractQueryable):
         return len(self.keep)
 
     def _log_prob(self, x: Row, observed: Mask) -> Float[Array, ""]:
-        return log_conditional(self.model, *self._row(x, observed), self.observed)
+        return log_conditional(self.model, *self._joint_row(x, observed), self.observed)
 
     def _sample(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
-        return self.model.sample(key, *self._row(x, observed))[np.array(self.keep)]
+        return self.model.sample(key, *self._joint_row(x, observed))[np.array(self.keep)]
 
-    def _row(self, x: Row, observed: Mask) -> tuple[Row, Mask]:
+    def _joint_row(self, x: Row, observed: Mask) -> tuple[Row, Mask]:
+        """The row of the model, and its mask, that also holds x_K."""
         keep = np.array(self.keep)
         return self.given.at[keep].set(x), self.observed.at[keep].set(observed)
 
@@ -58,9 +64,15 @@ def condition(
     observed: Bool[np.ndarray, "d"],
     keep: Bool[np.ndarray, "d"],
 ) -> AbstractQueryable:
-    """p(x_K | x_O) as a model of its own: in closed form where a rule knows one.
+    """p(x_K | x_O) as a model of its own, in closed form if the model has a rule for it.
 
-    Nothing observed, it is the marginal of K.
+    With nothing observed it is the marginal p(x_K).
+
+    Args:
+        model: the joint distribution of d columns.
+        x: a row of the model, of shape (d,); missing entries may hold anything.
+        observed: mask of O, of shape (d,).
+        keep: mask of K, of shape (d,).
 
     >>> import jax
     >>> p = Gaussian.example(jax.random.key(0)).model
@@ -70,16 +82,16 @@ def condition(
     """
     given = jnp.where(observed, jnp.asarray(x), 0)
     rule = closed_forms.condition.find(model)
-    closed = rule(model, given, observed, keep) if rule else None
-    if closed is not None:
-        return closed
+    conditional = rule(model, given, observed, keep) if rule else None
+    if conditional is not None:
+        return conditional
     return Conditional(model, given, jnp.asarray(observed), tuple(np.flatnonzero(keep).tolist()))
 
 
 @closed_forms.conditional_column.register(Conditional)
 def _column(p: Conditional, x: Row, observed: Mask, j: int) -> ColumnMixture | None:
     rule = closed_forms.conditional_column.find(p.model)
-    return rule and rule(p.model, *p._row(x, observed), p.keep[j])
+    return rule and rule(p.model, *p._joint_row(x, observed), p.keep[j])
 
 
 @closed_forms.log_prob_box.register(Conditional)
@@ -93,9 +105,9 @@ def _box(
     given: Mask | None = None,
 ) -> Float[Array, ""] | None:
     rule = closed_forms.log_prob_box.find(p.model)
-    inside = tuple(p.keep[j] for j in place)
-    before = p.observed if given is None else p._row(x, given)[1]
-    return rule and rule(p.model, *p._row(x, observed), inside, low, high, before)
+    kept_place = tuple(p.keep[j] for j in place)
+    model_given = p.observed if given is None else p._joint_row(x, given)[1]
+    return rule and rule(p.model, *p._joint_row(x, observed), kept_place, low, high, model_given)
 
 
 @closed_forms.groups.register(Conditional)
@@ -108,5 +120,5 @@ def _groups(p: Conditional) -> tuple[int, ...] | None:
 @closed_forms.expectation.register(Conditional)
 def _expectation(p: Conditional, x: Row, observed: Mask) -> Row | None:
     rule = closed_forms.expectation.find(p.model)
-    whole = rule and rule(p.model, *p._row(x, observed))
-    return None if whole is None else whole[np.array(p.keep)]
+    means = rule and rule(p.model, *p._joint_row(x, observed))
+    return None if means is None else means[np.array(p.keep)]

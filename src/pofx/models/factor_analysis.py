@@ -17,7 +17,13 @@ from pofx.core.column_mixture import ColumnMixture
 from pofx.core.linalg import inverse_cholesky
 from pofx.core.rows import Rows
 from pofx.models.gaussian import univariate_normal
-from pofx.models.linear_gaussian.latent_linear import Posterior, log_prob_box, check_latent, fit_factors, terms
+from pofx.models.linear_gaussian.latent_linear import (
+    Posterior,
+    check_latent,
+    fit_factors,
+    log_prob_box,
+    terms,
+)
 from pofx.models.linear_gaussian.moments import ColumnScale, column_scale
 from pofx.models.linear_gaussian.shrinkage import log_prior_of_covariance, pseudo_variance
 
@@ -96,21 +102,21 @@ class FactorAnalysis(AbstractEMModel):
     def m_step(self, statistics: RegressionStatistics) -> "FactorAnalysis":
         s = statistics
         identity = jnp.eye(self.loading.shape[-1] + 1, dtype=self.mean.dtype)
-        seen = s.weight > 0
-        latent = jnp.where(seen[:, None, None], s.latent, identity)
+        has_cells = s.weight > 0
+        latent = jnp.where(has_cells[:, None, None], s.latent, identity)
         w = inverse_cholesky(latent)
         pseudo_scatter = pseudo_variance(1 / self.noise, self.scale.variance)
         slope = (w.mT @ (w @ s.cross[..., None]))[..., 0]
         residual = s.square - (slope * s.cross).sum(1) + self.prior * pseudo_scatter
         weight = s.weight + self.prior
         noise = jnp.maximum(residual / jnp.where(weight > 0, weight, 1), self.scale.floor)
-        loading = jnp.where(seen[:, None], slope[:, :-1], self.loading)
+        loading = jnp.where(has_cells[:, None], slope[:, :-1], self.loading)
         centre, root = _latent_moments(s.latent_all)
         return eqx.tree_at(
             lambda p: (p.mean, p.loading, p.noise),
             self,
             (
-                self.mean + jnp.where(seen, slope[:, -1], 0) + loading @ centre,
+                self.mean + jnp.where(has_cells, slope[:, -1], 0) + loading @ centre,
                 loading @ root,
                 jnp.where(weight > 0, noise, self.noise),
             ),

@@ -1,4 +1,4 @@
-"""The normalising flow: a row of normal numbers, bent by an invertible network."""
+"""The normalising flow: a density of real columns by an invertible network."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
@@ -36,18 +36,20 @@ class Flow(
     AbstractWithoutState,
     AbstractOnePhase,
 ):
-    """A normalising flow of continuous columns: the change of variables.
+    """A normalising flow: an invertible network f maps real columns to independent normals.
 
     log p(x | c) = log N(f(x, c); 0, I) + log |det df(x, c) / dx|
 
-    f first takes out mean and scale of each column, then is a chain of coupling or autoregressive
-    layers of affine maps or splines; beyond `tail` scales a spline is the identity, and the tails
-    are a normal's. The columns c that `on` names, of any kinds, are given to all layers, and have a
-    law of their own: so the whole row has a density, and Bayes' rule tells a class. Rows are
-    learned with noise as wide as their rounding, or there would be peaks without bound on rounded
-    numbers (Theis, van den Oord and Bethge, "A note on the evaluation of generative models", 2016).
-    Rezende and Mohamed, "Variational inference with normalizing flows" (2015); Durkan et al.,
-    "Neural spline flows" (2019).
+    Columns: x real, c of all kinds. f standardises each column, then applies coupling or
+    autoregressive layers of affine maps or splines. Beyond `tail` standard deviations a spline is
+    the identity, so tails are those of a normal. All layers take the columns c that `on` names as
+    inputs. c has a distribution of its own, so whole rows have a density and a class in c can be
+    predicted with Bayes' rule.
+
+    Training adds uniform noise as wide as the rounding of each column. Without the noise the
+    density would have unbounded peaks at rounded numbers (Theis, van den Oord and Bethge, "A note
+    on the evaluation of generative models", 2016). Rezende and Mohamed, "Variational inference
+    with normalizing flows" (2015); Durkan et al., "Neural spline flows" (2019).
 
     >>> p = Flow.example(jax.random.key(0)).model
     >>> p.size, p.draw(jax.random.key(1)).shape
@@ -68,29 +70,31 @@ class Flow(
         return self.context.num_columns
 
     def log_density(self, x: Row) -> Float[Array, ""]:
-        own, given, log_prior = self.context.split(x)
-        z, log_det = self.bijection((own - self.shift) * jnp.exp(-self.log_scale), given)
+        target, c, log_prior = self.context.split(x)
+        z, log_det = self.bijection((target - self.shift) * jnp.exp(-self.log_scale), c)
         return norm.logpdf(z).sum() + log_det - self.log_scale.sum() + log_prior
 
     def draw(self, key: PRNGKeyArray) -> Row:
-        first, second = jax.random.split(key)
-        nothing = jnp.zeros(self.size, self.shift.dtype)
-        return self.draw_given(second, self.context.draw(first, nothing, nothing > 0))
+        context_key, draw_key = jax.random.split(key)
+        row = jnp.zeros(self.size, self.shift.dtype)
+        return self.draw_given(draw_key, self.context.draw(context_key, row, row > 0))
 
     def draw_given(self, key: PRNGKeyArray, row: Row) -> Row:
-        """The row with x drawn from p(x | c)."""
+        """The row with its entries x replaced by a draw from p(x | c)."""
         z = jax.random.normal(key, self.shift.shape, self.shift.dtype)
-        _, given, _ = self.context.split(row)
-        own = self.shift + jnp.exp(self.log_scale) * self.bijection.inverse(z, given)
-        return self.context.with_x(row, own)
+        _, c, _ = self.context.split(row)
+        x = self.shift + jnp.exp(self.log_scale) * self.bijection.inverse(z, c)
+        return self.context.with_x(row, x)
 
     def weighted_completion(
         self, key: PRNGKeyArray, proposal: AbstractTractable, x: Row, observed: Mask
     ) -> tuple[Row, Float[Array, ""]]:
-        def weigh(_, whole):
-            return self.log_density(whole)
+        def log_weight(_, row):
+            return self.log_density(row)
 
-        return self.context.weighted_completion(key, proposal, x, observed, weigh, self.draw_given)
+        return self.context.weighted_completion(
+            key, proposal, x, observed, log_weight, self.draw_given
+        )
 
     def draws_exactly(self, observed: Mask) -> Bool[Array, ""]:
         return self.context.is_pure_conditional(observed)
@@ -105,7 +109,7 @@ class Flow(
         return -jax.vmap(self.log_density)(x + self.rounding * noise)
 
     def trainable_mask(self) -> Any:
-        """The layers: mean and scale are in the data's units, and steps of learning are not."""
+        """Only the layers are trained: the mean and scale are in the units of the data."""
         fixed = jax.tree.map(lambda _: False, self)
         layers = jax.tree.map(eqx.is_inexact_array, self.bijection)
         return eqx.tree_at(lambda p: p.bijection, fixed, layers)
@@ -120,8 +124,8 @@ class Flow(
 
     @classmethod
     def supported_kinds(cls, variable: str, *, on: str = "", **options: Any) -> frozenset[Kind]:
-        given = variable in [name.strip() for name in on.split(",")]
-        return frozenset(KINDS if given else {"real"})
+        in_context = variable in [name.strip() for name in on.split(",")]
+        return frozenset(KINDS if in_context else {"real"})
 
     @classmethod
     def from_data(
@@ -139,45 +143,61 @@ class Flow(
         knots: int = 8,
         tail: float = 5.0,
     ) -> "Flow":
-        """Near the identity on columns of mean zero and scale one."""
-        for name, value, known in (("kind", kind, LAYERS), ("transform", transform, TRANSFORMS)):
-            if value not in known:
-                raise PofxError(f"{name}: expected one of {', '.join(known)}; got {value!r}")
+        """A flow near the identity on the standardised columns.
+
+        Args:
+            on: names of the columns c, separated by commas; default none.
+            kind: "autoregressive" (default) or "coupling" layers.
+            transform: "spline" (default) or "affine".
+            layers: number of layers, default 5.
+            width: units per hidden layer of each network, default 64.
+            depth: number of hidden layers of each network, default 2.
+            knots: knots of each spline, default 8.
+            tail: half-width of the range of a spline in standard deviations, default 5.
+
+        Raises PofxError for an option out of range, a column of x that is not real, or a column of
+        x without two different values and without rounding.
+        """
+        for name, value, choices in (("kind", kind, LAYERS), ("transform", transform, TRANSFORMS)):
+            if value not in choices:
+                raise PofxError(f"{name}: expected one of {', '.join(choices)}; got {value!r}")
         check_at_least(1, layers=layers, width=width, knots=knots)
         check_at_least(0, depth=depth)
         if not 0 < tail < np.inf:
-            raise PofxError(f"tail: expected a number of scales above 0, got {tail:g}")
-        inner, outer = jax.random.split(key)
-        context = Context.from_data(inner, rows, columns, on)
-        own = [columns[j] for j in context.x_columns]
-        check_column_kinds(own, "a flow", "real")
+            raise PofxError(f"tail: expected standard deviations above 0, got {tail:g}")
+        context_key, net_key = jax.random.split(key)
+        context = Context.from_data(context_key, rows, columns, on)
+        x_columns = [columns[j] for j in context.x_columns]
+        check_column_kinds(x_columns, "a flow", "real")
         rounding = np.zeros(len(columns))
-        rounding[list(context.x_columns)] = [column.resolution for column in own]
-        d = len(own)
-        plan = BijectionConfig(d, context.size, kind, transform, layers, width, depth, knots, tail)
+        rounding[list(context.x_columns)] = [column.resolution for column in x_columns]
+        d = len(x_columns)
+        config = BijectionConfig(
+            d, context.size, kind, transform, layers, width, depth, knots, tail
+        )
         x, observed, weight = rows.to_arrays()
         x, observed = x[:, context.x_columns], observed[:, context.x_columns]
-        seen = weighted_moments(x, observed * weight[:, None])
-        # Under the noise of rounding: rows learned from may be alike where others are not.
-        spread = np.sqrt(seen.variance + rounding[list(context.x_columns)] ** 2 / 12)
+        moments = weighted_moments(x, observed * weight[:, None])
+        # Includes the rounding noise: training rows may be equal while other rows are not.
+        spread = np.sqrt(moments.variance + rounding[list(context.x_columns)] ** 2 / 12)
         if not spread.all():
-            name = own[int(np.argmin(spread))].variable
+            name = x_columns[int(np.argmin(spread))].variable
             raise PofxError(
-                f"data: column {name!r} holds one value at most, and a flow's density of it would "
-                "have no bound; leave it out, or try another model"
+                f"data: column {name!r} holds one value at most, so the density of a flow would be "
+                "unbounded; leave the column out, or try another model"
             )
-        numbers = map(jnp.asarray, (seen.mean, np.log(spread), rounding))
-        return cls(Bijection.init(outer, plan), context, *numbers)
+        arrays = map(jnp.asarray, (moments.mean, np.log(spread), rounding))
+        return cls(Bijection.init(net_key, config), context, *arrays)
 
     @classmethod
     def example(cls, key: PRNGKeyArray) -> Example:
-        plan = BijectionConfig(2, 3, "coupling", "affine", 2, 8, 1, 4, 5.0)
+        config = BijectionConfig(2, 3, "coupling", "affine", 2, 8, 1, 4, 5.0)
         columns = (
             Column("a", "real", family="normal"),
             Column("b", "categorical", levels=3, family="categorical"),
             Column("c", "real", family="normal"),
         )
-        few = make_rows(np.array([[0.0, 0, 0], [1, 1, 1], [2, 2, 2]]))
-        context = Context.from_data(key, few, columns, "b")
-        numbers = jnp.ones(2), jnp.zeros(2), jnp.zeros(3)
-        return Example(cls(Bijection.init(key, plan), context, *numbers), columns)
+        rows = make_rows(np.array([[0.0, 0, 0], [1, 1, 1], [2, 2, 2]]))
+        context = Context.from_data(key, rows, columns, "b")
+        arrays = jnp.ones(2), jnp.zeros(2), jnp.zeros(3)
+        return Example(cls(Bijection.init(key, config), context, *arrays), columns)

@@ -21,7 +21,12 @@ from pofx.core.linalg import half_log_det, inverse_cholesky
 from pofx.core.rows import Rows
 from pofx.families.normal import Normal
 from pofx.models.linear_gaussian.covariance import STRUCTURES
-from pofx.models.linear_gaussian.moments import MIN_RESIDUAL_VARIANCE_SHARE, GaussianStatistics, ColumnScale, column_scale
+from pofx.models.linear_gaussian.moments import (
+    MIN_RESIDUAL_VARIANCE_SHARE,
+    ColumnScale,
+    GaussianStatistics,
+    column_scale,
+)
 from pofx.models.linear_gaussian.shrinkage import log_prior_of_covariance, pseudo_variance
 
 LOG_2PI = float(np.log(2 * np.pi))
@@ -71,9 +76,9 @@ class Gaussian(AbstractEMModel):
 
     def _whiten(self, observed: Mask) -> Float[Array, "d d"]:
         """W with W Σ_OO Wᵀ = I; missing entries have rows and columns of the identity."""
-        both = observed[:, None] & observed
+        pair_mask = observed[:, None] & observed
         identity = jnp.eye(self.size, dtype=self.covariance.dtype)
-        return inverse_cholesky(jnp.where(both, self.covariance, identity))
+        return inverse_cholesky(jnp.where(pair_mask, self.covariance, identity))
 
     def regression(self, observed: Mask) -> Float[Array, "d d"]:
         """The coefficients G = Σ_MO Σ_OO⁻¹ in a (d, d) matrix that is zero elsewhere."""
@@ -99,7 +104,9 @@ class Gaussian(AbstractEMModel):
         weighted = weight[:, None] * z
         total = weight.sum()
         log_prob = jax.vmap(self._log_prob, (0, None))(x, observed)
-        return GaussianStatistics(total, weighted.sum(0), weighted.T @ z + total * residual), weight @ log_prob
+        return GaussianStatistics(
+            total, weighted.sum(0), weighted.T @ z + total * residual
+        ), weight @ log_prob
 
     def m_step(self, statistics: GaussianStatistics) -> "Gaussian":
         shift, scatter = statistics.scatter()

@@ -1,4 +1,4 @@
-"""Independent columns of any types."""
+"""Independent columns of any kinds, each with a one-column family."""
 
 import operator
 from collections.abc import Sequence
@@ -20,19 +20,15 @@ from pofx.core.registry import discover
 from pofx.core.rows import Rows
 from pofx.families import column_families
 from pofx.families.normal import Normal
-from pofx.models.linear_gaussian.shrinkage import log_prior_of_family, scaled, pseudo_row_weights
+from pofx.models.linear_gaussian.shrinkage import log_prior_of_family, pseudo_row_weights, scaled
 
 
 class Independent(AbstractParametric):
-    """Independent columns of any types, each with its one-column family.
+    """Independent columns of any kinds, each with a one-column family.
 
     log p(x_O) = Σ_{j in O} log p_j(x_j)
 
-    Columns of one family are one group, vectorised. `prior` is a number of pseudo-rows, drawn from
-    the columns' own distributions over all data (0: maximum likelihood): as a part of a mixture it
-    keeps a category that a component never saw possible, and a density from collapsing. A
-    pseudo-row weighs less the worse a family of numbers explains it (`shrinkage.pseudo_row_weights`), so that
-    a narrow component stays narrow.
+    Columns: all kinds. Columns of one family form one group, whose arrays are vectorised.
 
     >>> p = Independent.example(jax.random.key(0)).model
     >>> p.size
@@ -54,74 +50,80 @@ class Independent(AbstractParametric):
         return self.log_probs(x, observed).sum()
 
     def log_probs(self, x: Row, observed: Mask) -> Float[Array, "d"]:
-        """log p_j(x_j) of each column, zero where it is missing."""
+        """log p_j(x_j) in nats for each column, zero if it is missing."""
         out = []
         for family, place in zip(self.groups, self.places):
-            own, seen = _take(x, place), _take(observed, place)
-            log_prob = family.log_prob(jnp.where(seen, own, family.support_point))
-            out.append(jnp.where(seen, log_prob, 0))
-        return _put(out, self.places, x.dtype)
+            is_seen = _gather(observed, place)
+            values = jnp.where(is_seen, _gather(x, place), family.support_point)
+            out.append(jnp.where(is_seen, family.log_prob(values), 0))
+        return _scatter(out, self.places, x.dtype)
 
     def fine_log_probs(self, x: Row, observed: Mask) -> Double:
-        """`log_probs`, and what rounding took from them."""
+        """`log_probs` in double-double precision: the numbers and their rounding errors."""
         out = []
         for family, place in zip(self.groups, self.places):
-            own, seen = _take(x, place), _take(observed, place)
-            found = fine_log_prob(family, jnp.where(seen, own, family.support_point))
-            out.append(Double(*(jnp.where(seen, a, 0) for a in found)))
-        high, low = (_put([a[i] for a in out], self.places, x.dtype) for i in (0, 1))
+            is_seen = _gather(observed, place)
+            values = jnp.where(is_seen, _gather(x, place), family.support_point)
+            out.append(Double(*(jnp.where(is_seen, a, 0) for a in fine_log_prob(family, values))))
+        high, low = (_scatter([a[i] for a in out], self.places, x.dtype) for i in (0, 1))
         return Double(high, low)
 
     def _sample(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
         keys = jax.random.split(key, len(self.groups))
         draws = [family.sample(k) for family, k in zip(self.groups, keys)]
-        return _put(draws, self.places, x.dtype)
+        return _scatter(draws, self.places, x.dtype)
 
     def _expected_statistics(
         self, x: Float[Array, "n d"], observed: Mask, weight: Float[Array, "n"]
     ) -> tuple[Any, Float[Array, ""]]:
-        own_pattern = 0 if observed.ndim == 2 else None
-        log_prob = jax.vmap(self._log_prob, (0, own_pattern))(x, observed)
-        own = self.cell_statistics(x, weight[:, None] * observed)
-        return own, jnp.where(weight > 0, weight * log_prob, 0).sum()
+        mask_axis = 0 if observed.ndim == 2 else None
+        log_prob = jax.vmap(self._log_prob, (0, mask_axis))(x, observed)
+        statistics = self.cell_statistics(x, weight[:, None] * observed)
+        return statistics, jnp.where(weight > 0, weight * log_prob, 0).sum()
 
     def cell_statistics(self, x: Float[Array, "n d"], weight: Float[Array, "n d"]) -> Any:
-        """Each column's statistics, each cell of a weight of its own: zero where missing."""
+        """Each column's statistics, with one weight per cell: zero if the cell is missing."""
         statistics = []
         for family, place in zip(self.groups, self.places):
-            heavy = _take(weight, place)
+            cell_weight = _gather(weight, place)
             # Cells of weight zero may lie outside the support: padding does, and 0 log 0 is NaN.
-            own = jnp.where(heavy > 0, _take(x, place), family.support_point)
-            statistics.append(family.statistics(own, heavy))
+            values = jnp.where(cell_weight > 0, _gather(x, place), family.support_point)
+            statistics.append(family.statistics(values, cell_weight))
         return tuple(statistics)
 
     def mean_statistics(self) -> Any:
-        """The statistics that one row drawn from this model is expected to give."""
+        """The expected statistics of one row drawn from this model."""
         return tuple(family.expected_statistics(family) for family in self.groups)
 
     def m_step(self, statistics: Any) -> "Independent":
         if self.prior:
-            pseudo = self.pseudo_row()
+            pseudo = self.pseudo_row_statistics()
             statistics = jax.tree.map(lambda s, e: s + self.prior * e, statistics, pseudo)
-        return self.likeliest(statistics)
+        return self.maximum_likelihood(statistics)
 
-    def likeliest(self, statistics: Any) -> "Independent":
+    def maximum_likelihood(self, statistics: Any) -> "Independent":
         """The columns of greatest likelihood for the statistics alone, without pseudo-rows."""
-        learned = tuple(family.m_step(own) for family, own in zip(self.groups, statistics))
-        return Independent(learned, self.anchors, self.places, self.prior)
+        groups = tuple(family.m_step(s) for family, s in zip(self.groups, statistics))
+        return Independent(groups, self.anchors, self.places, self.prior)
 
-    def pseudo_row(self) -> Any:
-        """The statistics that one pseudo-row is expected to give, by its weight in each column."""
+    def pseudo_row_statistics(self) -> Any:
+        """The expected statistics of one pseudo-row, times its weight in each column."""
         triples = zip(self.groups, self.anchors, self._divergences())
-        return tuple(scaled(pseudo_row_weights(kl), f.expected_statistics(own)) for f, own, kl in triples)
+        return tuple(
+            scaled(pseudo_row_weights(kl), family.expected_statistics(anchor))
+            for family, anchor, kl in triples
+        )
 
     def pseudo_weights(self) -> Float[Array, "d"]:
         """The weight of one pseudo-row in each column."""
         kls = self._divergences()
-        return _put([pseudo_row_weights(kl) for kl in kls], self.places, kls[0].dtype)
+        return _scatter([pseudo_row_weights(kl) for kl in kls], self.places, kls[0].dtype)
 
     def _divergences(self) -> list[Float[Array, "c"]]:
-        """KL(anchor || family) of columns of numbers; zero of levels, whose pseudo-row is whole."""
+        """KL(anchor || family) in nats for columns of numbers.
+
+        Zero for levels, so that their pseudo-rows have weight 1.
+        """
         out = []
         for family, anchor in zip(self.groups, self.anchors):
             rule = None if family.kinds <= DISCRETE else closed_forms.kl.find(anchor, family)
@@ -146,7 +148,15 @@ class Independent(AbstractParametric):
     def from_data(
         cls, key: PRNGKeyArray, rows: Rows, columns: Sequence[Column], *, prior: float = 1.0
     ) -> "Independent":
-        """Each column's family near its data."""
+        """Families started from the moments of their columns.
+
+        Args:
+            prior: number of pseudo-rows, drawn from each column's distribution over all data,
+                default 1; 0 is maximum likelihood. In a part of a mixture they keep categories
+                possible that a component never saw, and densities from collapsing. A pseudo-row
+                weighs less the worse a family of numbers explains it
+                (`shrinkage.pseudo_row_weights`), so a narrow component stays narrow.
+        """
         x, observed, weight = rows.to_arrays()
         return cls.from_cells(columns, x, observed * weight[:, None], prior)
 
@@ -158,95 +168,99 @@ class Independent(AbstractParametric):
         weight: Float[np.ndarray, "n d"],
         prior: float,
     ) -> "Independent":
-        """Each column's family near the cells of positive weight."""
+        """Families started from the cells of positive weight."""
         places, groups = map(tuple, zip(*column_families.families_from_data(columns, x, weight)))
         return cls(groups, groups, places, prior)
 
     def means(self) -> Row:
-        """E[x_j] of each column."""
+        """E[x_j] for each column."""
         means = [family.mean() for family in self.groups]
-        return _put(means, self.places, means[0].dtype)
+        return _scatter(means, self.places, means[0].dtype)
 
     def variances(self) -> Row:
-        """Var[x_j] of each column."""
+        """Var[x_j] for each column."""
         variances = [family.variance() for family in self.groups]
-        return _put(variances, self.places, variances[0].dtype)
+        return _scatter(variances, self.places, variances[0].dtype)
 
     def modes(self) -> Row:
-        """The value of highest mass or density of each column."""
+        """The value of highest mass or density for each column."""
         modes = [family.mode() for family in self.groups]
-        return _put(modes, self.places, modes[0].dtype)
+        return _scatter(modes, self.places, modes[0].dtype)
 
     def raw_shapes(self, columns: Sequence[Column]) -> tuple[tuple[int, ...], ...]:
         groups = column_families.group_columns(columns)
-        return tuple((len(own), family.num_raw(columns[own[0]])) for own, family in groups)
+        return tuple((len(place), family.num_raw(columns[place[0]])) for place, family in groups)
 
     def from_unconstrained(self, raw: tuple[Float[Array, "c size"], ...]) -> "Independent":
-        groups = tuple(f.from_unconstrained(own) for f, own in zip(self.groups, raw))
+        groups = tuple(family.from_unconstrained(r) for family, r in zip(self.groups, raw))
         return Independent(groups, self.anchors, self.places, self.prior)
 
     @classmethod
     def example(cls, key: PRNGKeyArray) -> Example:
         groups, columns, places = [], [], []
         for k, name in zip(jax.random.split(key, 2), ("normal", "bernoulli")):
-            family, own = discover("pofx.families", AbstractFamily)[name].example(k)
-            # Places interleave, so that an order taken for granted is found out.
-            places.append(tuple(range(len(places), 2 * len(own), 2)))
+            family, family_columns = discover("pofx.families", AbstractFamily)[name].example(k)
+            # Places interleave, so that code which assumes an order fails its tests.
+            places.append(tuple(range(len(places), 2 * len(family_columns), 2)))
             groups.append(family)
-            columns.append(own)
+            columns.append(family_columns)
         order = [c for pair in zip(*columns) for c in pair]
         return Example(cls(tuple(groups), tuple(groups), tuple(places)), tuple(order))
 
 
-def _take(x: Array, place: tuple[int, ...]) -> Array:
-    """The entries of x at these places of its last axis: a slice where they are consecutive."""
+def _gather(x: Array, place: tuple[int, ...]) -> Array:
+    """The entries of x at these indices of its last axis: a slice if they are consecutive."""
     if place == tuple(range(place[0], place[-1] + 1)):
         return x[..., place[0] : place[-1] + 1]
     return x[..., np.array(place)]
 
 
-def _put(draws: list[Array], places: tuple[tuple[int, ...], ...], dtype: Any) -> Row:
-    """Draws of the groups, back in the order of the columns."""
+def _scatter(values: list[Array], places: tuple[tuple[int, ...], ...], dtype: Any) -> Row:
+    """The values of all groups, in the order of the columns."""
     order = np.argsort(np.concatenate([np.array(p) for p in places]))
-    whole = jnp.concatenate([d.astype(dtype) for d in draws])
-    return whole if (np.diff(order) == 1).all() else whole[order]
+    row = jnp.concatenate([v.astype(dtype) for v in values])
+    return row if (np.diff(order) == 1).all() else row[order]
 
 
 @closed_forms.condition.register(Independent)
 def _condition(
     p: Independent, x: Row, observed: Bool[np.ndarray, "d"], keep: Bool[np.ndarray, "d"]
 ) -> Independent:
-    new = np.cumsum(keep) - 1
+    new_index = np.cumsum(keep) - 1
     groups, anchors, places = [], [], []
     for family, anchor, place in zip(p.groups, p.anchors, p.places):
         if not keep[list(place)].any():
             continue
-        own = np.flatnonzero(keep[list(place)])
-        kept, kept_anchor = jax.tree.map(operator.itemgetter(own), (family, anchor))
-        groups.append(kept)
-        anchors.append(kept_anchor)
-        places.append(tuple(int(new[j]) for j in place if keep[j]))
+        index = np.flatnonzero(keep[list(place)])
+        sub_family, sub_anchor = jax.tree.map(operator.itemgetter(index), (family, anchor))
+        groups.append(sub_family)
+        anchors.append(sub_anchor)
+        places.append(tuple(int(new_index[j]) for j in place if keep[j]))
     return Independent(tuple(groups), tuple(anchors), tuple(places), p.prior)
 
 
 @closed_forms.entropy.register(Independent)
-def _entropy(p: Independent, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""]:
+def _entropy(p: Independent, target_mask: Bool[np.ndarray, "d"]) -> Float[Array, ""]:
     total = jnp.zeros(())
     for family, place in zip(p.groups, p.places):
-        total += jnp.where(_take(jnp.asarray(asked), place), family.entropy(), 0).sum()
+        is_target = _gather(jnp.asarray(target_mask), place)
+        total += jnp.where(is_target, family.entropy(), 0).sum()
     return total
 
 
 @closed_forms.kl.register(Independent, Independent)
-def _kl(p: Independent, q: Independent, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""] | None:
+def _kl(
+    p: Independent, q: Independent, target_mask: Bool[np.ndarray, "d"]
+) -> Float[Array, ""] | None:
     total = jnp.zeros(())
     if p.places != q.places:
         return None
-    for one, other, place in zip(p.groups, q.groups, p.places):
-        rule = closed_forms.kl.find(one, other)
+    for p_family, q_family, place in zip(p.groups, q.groups, p.places):
+        rule = closed_forms.kl.find(p_family, q_family)
         if rule is None:
             return None
-        total += jnp.where(_take(jnp.asarray(asked), place), rule(one, other), 0).sum()
+        is_target = _gather(jnp.asarray(target_mask), place)
+        total += jnp.where(is_target, rule(p_family, q_family), 0).sum()
     return total
 
 
@@ -257,8 +271,8 @@ def _moments(p: Independent) -> tuple[Row, Float[Array, "d d"]]:
 
 @closed_forms.conditional_column.register(Independent)
 def _column(p: Independent, x: Row, observed: Mask, j: int) -> ColumnMixture:
-    family, i = _home(p, j)
-    return ColumnMixture(jnp.zeros(1, x.dtype), _one(family, i))
+    family, i = _locate(p, j)
+    return ColumnMixture(jnp.zeros(1, x.dtype), _single_column(family, i))
 
 
 @closed_forms.log_prob_box.register(Independent)
@@ -271,14 +285,14 @@ def _box(
     high: Float[Array, "b"],
     given: Mask | None = None,
 ) -> Float[Array, ""]:
-    each = p.log_probs(x, observed)
+    log_probs = p.log_probs(x, observed)
     if given is not None:
-        possible = (jnp.where(given, each, 0) > -jnp.inf).all()
-        each = jnp.where(possible, jnp.where(given, 0, each), jnp.nan)
-    total = each.sum()
+        possible = (jnp.where(given, log_probs, 0) > -jnp.inf).all()
+        log_probs = jnp.where(possible, jnp.where(given, 0, log_probs), jnp.nan)
+    total = log_probs.sum()
     for j, a, b in zip(place, low, high):
-        family, i = _home(p, j)
-        total += log_between(_one(family, i), a[None], b[None])[0]
+        family, i = _locate(p, j)
+        total += log_between(_single_column(family, i), a[None], b[None])[0]
     return total
 
 
@@ -288,13 +302,13 @@ def _terms(p: Independent, x: Row, observed: Mask, fine: bool) -> Double:
     return Double(*(jnp.append(a, 0) for a in score(x, observed)))
 
 
-def _one(family: AbstractFamily, i: int) -> AbstractFamily:
-    """Column i of a family, as a family of one."""
+def _single_column(family: AbstractFamily, i: int) -> AbstractFamily:
+    """Column i of a family, as a family of one column."""
     return jax.tree.map(lambda leaf: leaf[i : i + 1], family)
 
 
-def _home(p: Independent, j: int) -> tuple[AbstractFamily, int]:
-    """The group that column j belongs to, and its number there."""
+def _locate(p: Independent, j: int) -> tuple[AbstractFamily, int]:
+    """The group that column j belongs to, and its index in the group."""
     return next((f, place.index(j)) for f, place in zip(p.groups, p.places) if j in place)
 
 

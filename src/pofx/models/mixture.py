@@ -1,4 +1,4 @@
-"""The mixture: a hidden category, and a part for each of its values."""
+"""The mixture model: a hidden category, and one part per value of it."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -26,11 +26,11 @@ from pofx.models.components.operations import (
     log_probs_of_rows,
     log_weights,
     m_step_parts,
-    mixture_log_prob_box,
     mixture_column,
-    mixture_most_probable,
     mixture_expectation,
+    mixture_log_prob_box,
     mixture_moments,
+    mixture_most_probable,
     part_class,
     part_statistics,
     responsibilities,
@@ -39,13 +39,15 @@ from pofx.models.gaussian import Gaussian
 
 
 class Mixture(AbstractEMModel):
-    """A mixture of K parts, any tractable model with its arrays stacked along a first axis of K.
+    """A mixture of K tractable models of one structure, the parts.
 
     log p(x_O) = log Σ_k w_k p_k(x_O)
 
-    x_M | x_O is a mixture of p_k(x_M | x_O) with weights w_k p_k(x_O) / p(x_O). Learned by EM:
-    a part sees each row with the posterior probability of its component as weight (Dempster, Laird
-    and Rubin 1977). `prior` is a number of pseudo-rows added to each weight.
+    Columns: the kinds that the parts support. The parts' arrays are stacked along a first axis of
+    K. x_M | x_O is a mixture of p_k(x_M | x_O) with weights w_k p_k(x_O) / p(x_O). EM learns each
+    part from all rows, each row weighted by the posterior probability of the part's component
+    (Dempster, Laird and Rubin, "Maximum likelihood from incomplete data via the EM algorithm",
+    1977).
 
     >>> p = Mixture.example(jax.random.key(0)).model
     >>> p.size, p.log_weights.shape, p.parts.mean.shape
@@ -63,21 +65,21 @@ class Mixture(AbstractEMModel):
         return self.parts.size
 
     def _log_prob(self, x: Row, observed: Mask) -> Float[Array, ""]:
-        return jax.nn.logsumexp(self._joint(x, observed))
+        return jax.nn.logsumexp(self._log_joint(x, observed))
 
-    def _joint(self, x: Row, observed: Mask) -> Float[Array, "k"]:
+    def _log_joint(self, x: Row, observed: Mask) -> Float[Array, "k"]:
         """log p(k, x_O) for each component k."""
         return jax.nn.log_softmax(self.log_weights) + log_probs(self.parts, x, observed)
 
-    def _posterior(self, x: Row, observed: Mask) -> Float[Array, "k"]:
+    def _log_posterior(self, x: Row, observed: Mask) -> Float[Array, "k"]:
         """log p(k | x_O) for each component k."""
         weights = jax.nn.log_softmax(self.log_weights)
         return log_posterior(weights, part_terms(self.parts, x, observed, False))
 
     def _sample(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
-        choose, own = jax.random.split(key)
-        k = jax.random.categorical(choose, self._posterior(x, observed))
-        return draw(self.parts, k, own, x, observed)
+        component_key, part_key = jax.random.split(key)
+        k = jax.random.categorical(component_key, self._log_posterior(x, observed))
+        return draw(self.parts, k, part_key, x, observed)
 
     def _expected_statistics(
         self, x: Float[Array, "n d"], observed: Mask, weight: Float[Array, "n"]
@@ -85,13 +87,13 @@ class Mixture(AbstractEMModel):
         weights = jax.nn.log_softmax(self.log_weights)
         joint = weights[:, None] + log_probs_of_rows(self.parts, x, observed)
         shares, log_likelihood = responsibilities(joint, weight)
-        own = part_statistics(self.parts, shares, x, observed)
-        return (shares.sum(1), own), log_likelihood
+        statistics = part_statistics(self.parts, shares, x, observed)
+        return (shares.sum(1), statistics), log_likelihood
 
     def m_step(self, statistics: Any) -> "Mixture":
-        shares, own = statistics
-        weights = log_weights(shares, self.prior, self.log_weights)
-        return Mixture(weights, m_step_parts(self.parts, own), self.prior)
+        component_weights, statistics_of_parts = statistics
+        weights = log_weights(component_weights, self.prior, self.log_weights)
+        return Mixture(weights, m_step_parts(self.parts, statistics_of_parts), self.prior)
 
     def log_prior_density(self) -> Float[Array, ""]:
         return log_prior_density(self.log_weights, self.prior, self.parts)
@@ -100,8 +102,8 @@ class Mixture(AbstractEMModel):
     def supported_kinds(
         cls, variable: str, *, part: str = "independent", **options: Any
     ) -> frozenset[Kind]:
-        one, options = part_class(part, options)
-        return one.supported_kinds(variable, **options)
+        cls_of_part, options = part_class(part, options)
+        return cls_of_part.supported_kinds(variable, **options)
 
     @classmethod
     def from_data(
@@ -116,41 +118,49 @@ class Mixture(AbstractEMModel):
         prior: float = 1.0,
         **options: Any,
     ) -> "Mixture":
-        """One part for all rows, then one maximisation of each part for the rows of a cluster."""
+        """A part fitted to all rows, copied, then one M-step of each copy on its cluster of rows.
+
+        Args:
+            components: number of components, default 8.
+            part: model of a component, default "independent".
+            init: how rows are clustered, "k-means++" (default) or "random".
+            prior: number of pseudo-rows per component and part, default 1.
+            options: options of the part.
+
+        Raises PofxError if there are fewer rows than components.
+        """
         if not 1 <= components <= rows.count:
             raise PofxError(
                 f"components: expected 1 to {rows.count}, the number of rows; got {components}"
             )
-        seed, inner = jax.random.split(key)
-        one, options = part_class(part, options)
-        template = one.from_data(inner, rows, columns, prior=prior, **options)
-        owner = kmeans_clusters(seed, rows, columns, components, init)
-        shares = np.eye(components, dtype=rows.x.dtype)[owner]
-        unshared = cls(jnp.zeros(components), stack_modules([template] * components), prior)
-        return _shared_out(unshared, rows, rows.to_chunks(shares))
+        cluster_key, part_key = jax.random.split(key)
+        cls_of_part, options = part_class(part, options)
+        template = cls_of_part.from_data(part_key, rows, columns, prior=prior, **options)
+        cluster = kmeans_clusters(cluster_key, rows, columns, components, init)
+        shares = np.eye(components, dtype=rows.x.dtype)[cluster]
+        copies = cls(jnp.zeros(components), stack_modules([template] * components), prior)
+        return _m_step_by_shares(copies, rows, rows.to_chunks(shares))
 
     @classmethod
     def example(cls, key: PRNGKeyArray) -> Example:
-        parts = [Gaussian.example(k) for k in jax.random.split(key, 3)]
+        models = [Gaussian.example(k).model for k in jax.random.split(key, 3)]
         parts = [
-            eqx.tree_at(lambda p: p.mean, e.model, e.model.mean + 2 * i)
-            for i, e in enumerate(parts)
+            eqx.tree_at(lambda p: p.mean, model, model.mean + 2 * i)
+            for i, model in enumerate(models)
         ]
-        return Example(
-            Mixture(jnp.log(jnp.array([0.5, 0.3, 0.2])), stack_modules(parts)),
-            Gaussian.example(key).columns,
-        )
+        mixture = Mixture(jnp.log(jnp.array([0.5, 0.3, 0.2])), stack_modules(parts))
+        return Example(mixture, Gaussian.example(key).columns)
 
 
 @eqx.filter_jit
-def _shared_out(p: Mixture, rows: Rows, shares: Float[Array, "m c k"]) -> Mixture:
-    """The mixture at its maximum where each row belongs to components by these shares."""
+def _m_step_by_shares(p: Mixture, rows: Rows, shares: Float[Array, "m c k"]) -> Mixture:
+    """The mixture after an M-step in which each row belongs to components by these shares."""
 
-    def sums(x, observed, weight, shares):
-        own = part_statistics(p.parts, weight * shares.T, x, observed)
-        return weight @ shares, own
+    def sum_chunk(x, observed, weight, shares):
+        statistics = part_statistics(p.parts, weight * shares.T, x, observed)
+        return weight @ shares, statistics
 
-    return p.m_step(rows.sum(sums, shares))
+    return p.m_step(rows.sum(sum_chunk, shares))
 
 
 @closed_forms.condition.register(Mixture)
@@ -161,17 +171,17 @@ def _condition(
     if rule is None:
         return None
     parts = over_components(lambda part, x: rule(part, x, observed, keep), shared=1)(p.parts, x)
-    weights = p._posterior(x, jnp.asarray(observed))
+    weights = p._log_posterior(x, jnp.asarray(observed))
     return None if parts is None else Mixture(weights, parts, p.prior)
 
 
 @closed_forms.entropy.register(Mixture)
-def _entropy(p: Mixture, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""] | None:
-    # Of one component it is that component's; of more there is no closed form.
+def _entropy(p: Mixture, target_mask: Bool[np.ndarray, "d"]) -> Float[Array, ""] | None:
+    # For one component it is that component's entropy; for more there is no closed form.
     rule = closed_forms.entropy.find(p.parts)
     if rule is None or len(p.log_weights) > 1:
         return None
-    return rule(jax.tree.map(lambda a: a[0], p.parts), asked)
+    return rule(jax.tree.map(lambda a: a[0], p.parts), target_mask)
 
 
 @closed_forms.moments.register(Mixture)
@@ -182,7 +192,7 @@ def _moments(p: Mixture) -> tuple[Row, Float[Array, "d d"]] | None:
 
 @closed_forms.conditional_column.register(Mixture)
 def _column(p: Mixture, x: Row, observed: Mask, j: int) -> ColumnMixture | None:
-    return mixture_column(p._posterior(x, observed), p.parts, x, observed, j)
+    return mixture_column(p._log_posterior(x, observed), p.parts, x, observed, j)
 
 
 @closed_forms.log_prob_box.register(Mixture)
@@ -195,14 +205,14 @@ def _box(
     high: Float[Array, "b"],
     given: Mask | None = None,
 ) -> Float[Array, ""] | None:
-    weights = jax.nn.log_softmax(p.log_weights) if given is None else p._posterior(x, given)
+    weights = jax.nn.log_softmax(p.log_weights) if given is None else p._log_posterior(x, given)
     return mixture_log_prob_box(weights, p.parts, x, observed, place, low, high, given)
 
 
 @closed_forms.terms.register(Mixture)
 def _terms(p: Mixture, x: Row, observed: Mask, fine: bool) -> Double:
-    each = part_terms(p.parts, x, observed, fine)
-    return mixture_terms(jax.nn.log_softmax(p.log_weights), each)
+    terms = part_terms(p.parts, x, observed, fine)
+    return mixture_terms(jax.nn.log_softmax(p.log_weights), terms)
 
 
 @closed_forms.as_gaussian.register(Mixture)
@@ -213,7 +223,7 @@ def _normal(p: Mixture) -> tuple[Row, Float[Array, "d d"]] | None:
 
 @closed_forms.expectation.register(Mixture)
 def _expectation(p: Mixture, x: Row, observed: Mask) -> Row | None:
-    return mixture_expectation(p._posterior(x, observed), p.parts, x, observed)
+    return mixture_expectation(p._log_posterior(x, observed), p.parts, x, observed)
 
 
 @closed_forms.most_probable.register(Mixture)
@@ -224,7 +234,7 @@ def _completion(p: Mixture, x: Row, observed: Mask) -> tuple[Row, Float[Array, "
 @closed_forms.latent.register(Mixture)
 def _latent(p: Mixture, x: Row, observed: Mask) -> dict[str, Float[Array, "k"]]:
     # Responsibilities, p(k | x_O).
-    return {"component": jnp.exp(p._posterior(x, observed))}
+    return {"component": jnp.exp(p._log_posterior(x, observed))}
 
 
 @closed_forms.groups.register(Mixture)

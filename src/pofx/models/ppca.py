@@ -1,4 +1,4 @@
-"""Probabilistic principal components: factor analysis with one noise variance."""
+"""Probabilistic principal component analysis: factor analysis with one noise variance."""
 
 import operator
 from collections.abc import Sequence
@@ -16,20 +16,30 @@ from pofx.core.column import Column, Kind
 from pofx.core.column_mixture import ColumnMixture
 from pofx.core.rows import Rows
 from pofx.models.gaussian import univariate_normal
-from pofx.models.linear_gaussian.latent_linear import Posterior, log_prob_box, check_latent, fit_factors, terms
-from pofx.models.linear_gaussian.moments import GaussianStatistics, ColumnScale, column_scale
+from pofx.models.linear_gaussian.latent_linear import (
+    Posterior,
+    check_latent,
+    fit_factors,
+    log_prob_box,
+    terms,
+)
+from pofx.models.linear_gaussian.moments import ColumnScale, GaussianStatistics, column_scale
 from pofx.models.linear_gaussian.shrinkage import log_prior_of_covariance, pseudo_variance
 
 
 class PPCA(AbstractEMModel):
-    """x = μ + Λz + ε with z ~ N(0, I) of q dimensions and ε ~ N(0, σ²I).
+    """Probabilistic PCA: a Gaussian of q latent factors plus noise of one variance.
 
-    Exact marginals and conditionals at a cost linear in the columns. On complete rows learned in
-    closed form, Λ = U (L - σ²I)^(1/2) from the eigenvectors and eigenvalues of the covariance
-    (Tipping and Bishop 1999); with missing cells by EM over those cells, z integrated out. Learning
-    holds the d by d covariance; factor analysis does not. The noise is the same for all columns as
-    the model sees them: `pofx.fit` standardises plain columns, so there it is that of the
-    correlation matrix, and all pixels of an image by one scale.
+    x = μ + Λz + ε,  z ~ N(0, I) of q dimensions,  ε ~ N(0, σ²I)
+
+    Columns: real. Marginals and conditionals are exact, at a cost linear in the columns. Complete
+    rows are learned in closed form: Λ = U (L - σ²I)^(1/2) from the eigenvectors and eigenvalues of
+    the covariance. Rows with missing cells are learned by EM over those cells, with z integrated
+    out. Learning needs the d by d covariance matrix; factor analysis does not.
+
+    The noise variance is the same for all columns as the model sees them. `pofx.fit` standardises
+    each plain column, so σ² refers to the correlation matrix; it scales all pixels of an image by
+    one number. Tipping and Bishop, "Probabilistic principal component analysis" (1999).
 
     >>> p = PPCA.example(jax.random.key(0)).model
     >>> p.loading.shape
@@ -63,27 +73,29 @@ class PPCA(AbstractEMModel):
         posterior = self._posterior(observed)
         z = jnp.where(observed, x - self.mean, 0)
         z = jnp.where(observed, z, jax.vmap(posterior.mean)(z) @ self.loading.T)
-        half = jnp.where(observed[:, None], 0, self.loading @ posterior.covariance_root())
-        left = half @ half.T + jnp.diag(jnp.where(observed, 0, self.noise))
-        weighted, total = weight[:, None] * z, weight.sum()
+        root = jnp.where(observed[:, None], 0, self.loading @ posterior.covariance_root())
+        residual = root @ root.T + jnp.diag(jnp.where(observed, 0, self.noise))
+        weighted = weight[:, None] * z
+        total = weight.sum()
         log_prob = jax.vmap(self._log_prob, (0, None))(x, observed)
-        return GaussianStatistics(total, weighted.sum(0), weighted.T @ z + total * left), weight @ log_prob
+        scatter = weighted.T @ z + total * residual
+        return GaussianStatistics(total, weighted.sum(0), scatter), weight @ log_prob
 
     def m_step(self, statistics: GaussianStatistics) -> "PPCA":
         weight = statistics.weight + self.prior
-        some = weight > 0
+        has_rows = weight > 0
         shift, scatter = statistics.scatter()
         pseudo = pseudo_variance(self._precision(), self.scale.variance)
         scatter = scatter + self.prior * jnp.diag(pseudo)
-        covariance = scatter / jnp.where(some, weight, 1)
+        covariance = scatter / jnp.where(has_rows, weight, 1)
         loading, noise = fit_factors(covariance, self.loading.shape[-1], self.scale.floor.max())
         return eqx.tree_at(
             lambda p: (p.mean, p.loading, p.noise),
             self,
             (
                 self.mean + shift,
-                jnp.where(some, loading, self.loading),
-                jnp.where(some, noise, self.noise),
+                jnp.where(has_rows, loading, self.loading),
+                jnp.where(has_rows, noise, self.noise),
             ),
         )
 
@@ -93,9 +105,9 @@ class PPCA(AbstractEMModel):
         return (1 - ((self.loading @ p.covariance_root()) ** 2).sum(1) / self.noise) / self.noise
 
     def log_prior_density(self) -> Float[Array, ""]:
-        half = self._posterior(jnp.ones(self.size, bool)).log_det()
-        spread = log_prior_of_covariance(half, self._precision(), self.scale.variance)
-        return self.prior * spread if self.prior else jnp.zeros(())
+        half_log_det = self._posterior(jnp.ones(self.size, bool)).log_det()
+        log_prior = log_prior_of_covariance(half_log_det, self._precision(), self.scale.variance)
+        return self.prior * log_prior if self.prior else jnp.zeros(())
 
     @classmethod
     def supported_kinds(cls, variable: str, **options: Any) -> frozenset[Kind]:
@@ -111,7 +123,15 @@ class PPCA(AbstractEMModel):
         latent: int = 2,
         prior: float = 0.0,
     ) -> "PPCA":
-        """The principal components of the rows with column means in the missing cells."""
+        """The principal components of the rows, with column means in the missing cells.
+
+        Args:
+            latent: number q of factors, default 2; less than the number of columns.
+            prior: number of pseudo-rows in the prior of the covariance
+                (`shrinkage.pseudo_variance`), default 0.
+
+        Raises PofxError for a number of factors out of range.
+        """
         check_latent(latent, len(columns))
         scale, filled = column_scale(rows, columns)
         covariance = jnp.asarray(np.atleast_2d(np.cov(filled.T, bias=True)))
@@ -131,10 +151,11 @@ class PPCA(AbstractEMModel):
 def _condition(
     p: PPCA, x: Row, observed: Bool[np.ndarray, "d"], keep: Bool[np.ndarray, "d"]
 ) -> PPCA:
-    condition = p._posterior(jnp.asarray(observed)).condition(jnp.where(observed, x - p.mean, 0))
-    k = np.flatnonzero(keep)
-    move, loading, scale = jax.tree.map(operator.itemgetter(k), (*given, p.scale))
-    return PPCA(p.mean[k] + move, loading, p.noise, scale, p.prior)
+    posterior = p._posterior(jnp.asarray(observed))
+    conditional = posterior.condition(jnp.where(observed, x - p.mean, 0))
+    index = np.flatnonzero(keep)
+    shift, loading, scale = jax.tree.map(operator.itemgetter(index), (*conditional, p.scale))
+    return PPCA(p.mean[index] + shift, loading, p.noise, scale, p.prior)
 
 
 closed_forms.log_prob_box.register(PPCA)(log_prob_box)
@@ -142,8 +163,8 @@ closed_forms.terms.register(PPCA)(terms)
 
 
 @closed_forms.entropy.register(PPCA)
-def _entropy(p: PPCA, asked: Bool[np.ndarray, "d"]) -> Float[Array, ""]:
-    return p._posterior(jnp.asarray(asked)).entropy()
+def _entropy(p: PPCA, target_mask: Bool[np.ndarray, "d"]) -> Float[Array, ""]:
+    return p._posterior(jnp.asarray(target_mask)).entropy()
 
 
 @closed_forms.as_gaussian.register(PPCA)
@@ -154,10 +175,10 @@ def _moments(p: PPCA) -> tuple[Row, Float[Array, "d d"]]:
 
 @closed_forms.conditional_column.register(PPCA)
 def _column(p: PPCA, x: Row, observed: Mask, j: int) -> ColumnMixture:
-    condition = p._posterior(observed).condition(jnp.where(observed, x - p.mean, 0))
-    move, loading = jax.tree.map(operator.itemgetter(j), given)
+    conditional = p._posterior(observed).condition(jnp.where(observed, x - p.mean, 0))
+    shift, loading = jax.tree.map(operator.itemgetter(j), conditional)
     variance = loading @ loading + p.noise
-    return univariate_normal(p.mean[j] + move, variance, variance)
+    return univariate_normal(p.mean[j] + shift, variance, variance)
 
 
 @closed_forms.expectation.register(PPCA)
@@ -168,7 +189,7 @@ def _expectation(p: PPCA, x: Row, observed: Mask) -> Row:
 
 @closed_forms.most_probable.register(PPCA)
 def _completion(p: PPCA, x: Row, observed: Mask) -> tuple[Row, Float[Array, ""]]:
-    # A Gaussian is highest at its mean.
+    # The mode of a Gaussian is its mean.
     best = jnp.where(observed, x, _expectation(p, x, observed))
     return best, p.log_prob(best)
 

@@ -19,35 +19,40 @@ from pofx.models.energies.boltzmann import (
     ANNEALED_CHAINS,
     BoltzmannLayers,
     draw_base,
+    exact_log_z,
     log_hidden_sum,
     log_partition,
-    exact_log_z,
 )
 from pofx.models.energies.visible_units import SUPPORTED_KINDS, VisibleUnits
 
-BURNT, KEPT = 200, 800
-"""Sweeps of the chains after training: first unseen, then looked at for how they mix."""
-DRAWN = 200
-"""Sweeps between a stored chain and a new row."""
-JUDGED = 32
-"""The most columns that judge a row held out."""
+BURN_IN_SWEEPS = 200
+KEPT_SWEEPS = 800
+"""Sweeps of the chains after training, whose energies and means show how well they mix."""
+THINNING_SWEEPS = 200
+"""Sweeps from a stored chain to a new row."""
+MAX_VALIDATION_COLUMNS = 32
+"""The pseudo-likelihood of a row sums over a random choice of this many columns."""
 
 
 class RBM(AbstractEnergyModel, AbstractOnePhase):
-    """A restricted Boltzmann machine: hidden binary units tie binary and normal columns.
+    """A restricted Boltzmann machine: hidden binary units connect binary and normal columns.
 
     p(x) = Σ_h exp(-E(x, h)) / Z
     E(x, h) = Σ_j E_j(x_j) - Σ_k (c_k + Σ_j W_jk z_j / σ_j²) (h_k - ½)
 
-    z is x less its mean, in scales of real columns, as `visible` says, with E_j and σ_j: given h a
-    binary column has log-odds b_j + Σ_k W_jk (h_k - ½), and a real one is normal about that with a
-    variance that is learned (Cho, Ilin and Raiko 2011). Units about their means learn better
-    (Montavon and Müller 2012). Trained by persistent contrastive divergence: `chains` of rows move
-    by `sweeps` of block Gibbs sampling a step (Tieleman 2008). Z is summed where at most 16 units
-    are hidden, else estimated in `temperatures` steps of annealed importance sampling from
-    independent columns at the data's means (Salakhutdinov and Murray 2008). New rows are
-    approximate: a chain of training, 200 sweeps on. Smolensky (1986); Hinton, "Training products of
-    experts by minimizing contrastive divergence" (2002).
+    Columns: binary, and real without point masses. z is x minus its mean, for real columns in
+    standard deviations; `visible` defines E_j and σ_j. Given h, a binary column has log-odds
+    b_j + Σ_k W_jk (h_k - ½), and a real column is normal with that mean and a learned variance
+    (Cho, Ilin and Raiko 2011). Centred units learn better (Montavon and Müller 2012).
+
+    - Training: persistent contrastive divergence (Tieleman 2008).
+    - Z: a sum if there are at most 16 hidden units, or at most 16 columns, all binary. Otherwise an
+      estimate by annealed importance sampling from independent columns at the data's means
+      (Salakhutdinov and Murray 2008).
+    - New rows are approximate: a chain of training after 200 more sweeps.
+
+    Smolensky (1986); Hinton, "Training products of experts by minimizing contrastive divergence"
+    (2002).
 
     >>> p = RBM.example(jax.random.key(0)).model
     >>> x = jnp.array([1.0, 0.0, 1.0, 0.5])
@@ -65,8 +70,8 @@ class RBM(AbstractEnergyModel, AbstractOnePhase):
     temperatures: int = eqx.field(static=True, default=2000)
 
     learns_from_missing: ClassVar[bool] = False
-    sampling_cost: ClassVar[str] = f"{DRAWN} sweeps of a Markov chain"
-    # Pseudo-likelihood is rough, and rises and falls: patience would mistake that for the end.
+    sampling_cost: ClassVar[str] = f"{THINNING_SWEEPS} sweeps of a Markov chain"
+    # The pseudo-likelihood is noisy and not monotone, so patience would stop too early.
     sgd_defaults: ClassVar[Mapping[str, Any]] = {"average": 0.99, "rate": 5e-3, "patience": 0}
 
     @property
@@ -76,26 +81,29 @@ class RBM(AbstractEnergyModel, AbstractOnePhase):
     def energy(self, x: Row) -> Float[Array, ""]:
         """F(x) = -log Σ_h exp(-E(x, h)), the free energy, in nats."""
         z = self.visible.standardise(x)
-        return self.visible.energies(z).sum() - log_hidden_sum(self.layers.inputs(z)).sum()
+        energy = self.visible.energies(z).sum()
+        return energy - log_hidden_sum(self.without_chains.inputs(z)).sum()
 
     @property
-    def layers(self) -> BoltzmannLayers:
+    def without_chains(self) -> BoltzmannLayers:
         """The machine without its chains."""
         return BoltzmannLayers(self.weights, self.hidden_bias, self.visible)
 
     def step(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
-        """A sweep of block Gibbs sampling, which leaves p(x_M | x_O) as it is."""
-        return jnp.where(observed, x, self.layers.gibbs_sweep(key, x, jnp.ones((), self.weights.dtype)))
+        """The row after a sweep of block Gibbs sampling, which leaves p(x_M | x_O) invariant."""
+        beta = jnp.ones((), self.weights.dtype)
+        return jnp.where(observed, x, self.without_chains.gibbs_sweep(key, x, beta))
 
     def draw(self, key: PRNGKeyArray) -> Row:
-        picking, moving = jax.random.split(key)
-        x = self.chains[jax.random.randint(picking, (), 0, len(self.chains))]
-        return self._after(moving, x[None], jnp.zeros(self.size, bool), DRAWN)[0]
+        pick_key, sweep_key = jax.random.split(key)
+        x = self.chains[jax.random.randint(pick_key, (), 0, len(self.chains))]
+        observed = jnp.zeros(self.size, bool)
+        return self._run_gibbs(sweep_key, x[None], observed, THINNING_SWEEPS)[0]
 
-    def _after(
+    def _run_gibbs(
         self, key: PRNGKeyArray, x: Float[Array, "m d"], observed: Mask, sweeps: int
     ) -> Float[Array, "m d"]:
-        """Rows some sweeps on."""
+        """Rows after some sweeps of block Gibbs sampling."""
 
         def sweep(x, key):
             keys = jax.random.split(key, len(x))
@@ -112,7 +120,7 @@ class RBM(AbstractEnergyModel, AbstractOnePhase):
         )
 
     def advance(self, key: PRNGKeyArray) -> "RBM":
-        chains = self._after(key, self.chains, jnp.zeros(self.size, bool), self.sweeps)
+        chains = self._run_gibbs(key, self.chains, jnp.zeros(self.size, bool), self.sweeps)
         return eqx.tree_at(lambda p: p.chains, self, chains)
 
     def loss(
@@ -121,7 +129,10 @@ class RBM(AbstractEnergyModel, AbstractOnePhase):
         x: Float[Array, "n d"],
         observed: Bool[Array, "d"] | Bool[Array, "n d"],
     ) -> Float[Array, "n"]:
-        """The free energy less that of the chains, whose gradient is that of -log p."""
+        """The free energy minus the mean of the chains.
+
+        Its expected gradient is that of -log p(x).
+        """
         energy = jax.vmap(self.energy)
         return energy(x) - energy(jax.lax.stop_gradient(self.chains)).mean()
 
@@ -131,31 +142,33 @@ class RBM(AbstractEnergyModel, AbstractOnePhase):
         x: Float[Array, "n d"],
         observed: Bool[Array, "d"] | Bool[Array, "n d"],
     ) -> Float[Array, "n"]:
-        """-log p(x) where Z is a sum; else -Σ_j log p(this x_j rather than another | the others).
+        """-log p(x) if Z is a sum, else -Σ_j log p(x_j | x_j or x'_j, the other entries).
 
-        Z cancels in this pseudo-likelihood, so that it compares epochs, which the loss cannot; but
-        of modes far apart it does not see which has how much. A binary entry is held against its
-        other level; a real one, whose conditional density is not closed, against a step of random
-        length away (Ceylan and Gutmann 2018). Of more than 32 columns some judge.
+        Z cancels in this pseudo-likelihood, so it compares epochs, unlike the loss. It does not
+        depend on how probability is shared between modes that are far apart. x'_j is the other
+        level of a binary entry. For a real entry, whose conditional density has no closed form,
+        x'_j is a step of random length away (Ceylan and Gutmann 2018). If there are more than 32
+        columns, j runs over 32 random ones, and the sum is scaled up.
         """
-        if self.layers.is_enumerable:
-            return jax.vmap(self.energy)(x) + exact_log_z(self.layers)
-        choosing, going, reaching = jax.random.split(key, 3)
-        few = min(self.size, JUDGED)
-        j = jax.random.choice(choosing, self.size, (few,), replace=False)
-        reach = jnp.exp(-3 * jax.random.uniform(reaching, (len(x), few), x.dtype))
-        away = reach * jax.random.normal(going, (len(x), few), x.dtype)
+        if self.without_chains.is_enumerable:
+            return jax.vmap(self.energy)(x) + exact_log_z(self.without_chains)
+        column_key, step_key, length_key = jax.random.split(key, 3)
+        count = min(self.size, MAX_VALIDATION_COLUMNS)
+        j = jax.random.choice(column_key, self.size, (count,), replace=False)
+        length = jnp.exp(-3 * jax.random.uniform(length_key, (len(x), count), x.dtype))
+        step = length * jax.random.normal(step_key, (len(x), count), x.dtype)
 
-        def one(x, away):
+        def row_loss(x, step):
             z = self.visible.standardise(x)
-            other = self.visible.where_real(z.at[j].add(away), self.visible.standardise(1 - x))
-            inputs = self.layers.inputs(z)
+            other = self.visible.where_real(z.at[j].add(step), self.visible.standardise(1 - x))
+            inputs = self.without_chains.inputs(z)
             change = ((other - z) / self.visible.variance())[j]
-            hidden = log_hidden_sum(inputs + change[:, None] * self.weights[j]) - log_hidden_sum(inputs)
+            new_inputs = inputs + change[:, None] * self.weights[j]
+            hidden = log_hidden_sum(new_inputs) - log_hidden_sum(inputs)
             gain = (self.visible.energies(z) - self.visible.energies(other))[j] + hidden.sum(1)
-            return jax.nn.softplus(gain).sum() * (self.size / few)
+            return jax.nn.softplus(gain).sum() * (self.size / count)
 
-        return jax.vmap(one)(x, away)
+        return jax.vmap(row_loss)(x, step)
 
     def finalise(
         self,
@@ -163,15 +176,21 @@ class RBM(AbstractEnergyModel, AbstractOnePhase):
         rows: Rows,
         score: Callable[[AbstractQueryable], Float[np.ndarray, "n"]],
     ) -> "RBM":
-        """The chains run on by the parameters that training ended with, and log Z of these."""
-        going, measuring = jax.random.split(key)
-        chains, energies, means = _ran(self, going)
+        """The machine with chains run at its final parameters, and with log Z.
+
+        Warns if the chains do not mix, if their means miss the data, or if log Z is unreliable.
+        """
+        chain_key, log_z_key = jax.random.split(key)
+        chains, energies, means = _run_and_monitor(self, chain_key)
         warn_mixing(np.asarray(energies))
         warn_means(np.asarray(means))
-        found = log_partition(self.layers, measuring, self.temperatures)
-        warn_weights(found, ANNEALED_CHAINS)
-        own = chains, found.log_z, found.stderr
-        return eqx.tree_at(lambda p: (p.chains, p.log_z, p.log_z_stderr), self, own)
+        estimate = log_partition(self.without_chains, log_z_key, self.temperatures)
+        warn_weights(estimate, ANNEALED_CHAINS)
+        return eqx.tree_at(
+            lambda p: (p.chains, p.log_z, p.log_z_stderr),
+            self,
+            (chains, estimate.log_z, estimate.stderr),
+        )
 
     @classmethod
     def supported_kinds(cls, variable: str, **options: Any) -> frozenset[Kind]:
@@ -189,29 +208,39 @@ class RBM(AbstractEnergyModel, AbstractOnePhase):
         chains: int = 128,
         temperatures: int = 2000,
     ) -> "RBM":
-        """Columns at their means, all but independent."""
+        """Columns at their means, almost independent.
+
+        Args:
+            hidden: number of hidden units, default 64.
+            sweeps: sweeps of block Gibbs sampling per training step, default 1.
+            chains: number of Markov chains, default 128.
+            temperatures: steps of annealed importance sampling, default 2000.
+
+        Raises PofxError for columns of other kinds or an option below 1.
+        """
         check_at_least(1, hidden=hidden, sweeps=sweeps, chains=chains, temperatures=temperatures)
-        weighing, leaning, drawing = jax.random.split(key, 3)
+        weight_key, bias_key, chain_key = jax.random.split(key, 3)
         visible = VisibleUnits.from_data(rows, columns)
-        # Standardised numbers are a saddle to weights near zero and to units that lean alike.
-        size = visible.where_real(jnp.full(len(columns), 0.1), jnp.full(len(columns), 0.01))
-        weights = size[:, None] * jax.random.normal(weighing, (len(columns), hidden))
-        model = _begun(drawing, weights, visible, chains, sweeps, temperatures)
-        lean = any(visible.real) * jax.random.normal(leaning, (hidden,))
-        return eqx.tree_at(lambda p: p.hidden_bias, model, lean)
+        # For real columns, weights near zero and equal hidden biases are a saddle of the loss.
+        scale = visible.where_real(jnp.full(len(columns), 0.1), jnp.full(len(columns), 0.01))
+        weights = scale[:, None] * jax.random.normal(weight_key, (len(columns), hidden))
+        model = _init(chain_key, weights, visible, chains, sweeps, temperatures)
+        hidden_bias = any(visible.real) * jax.random.normal(bias_key, (hidden,))
+        return eqx.tree_at(lambda p: p.hidden_bias, model, hidden_bias)
 
     @classmethod
     def example(cls, key: PRNGKeyArray) -> Example:
         binary = (Column(name, "binary", levels=2, family="bernoulli") for name in "abc")
         columns = (*binary, Column("x", "real", family="normal"))
-        own = np.array([0.4, 0.7, 0.5, 1.0]), np.array([1, 1, 1, 2.0]), np.zeros(4)
-        weights = 0.7 * jax.random.normal(key, (4, 3))
-        model = _begun(key, weights, VisibleUnits.from_moments(*own, np.arange(4) == 3), 32)
-        log_z = log_partition(model.layers, key, model.temperatures).log_z
+        visible = VisibleUnits.from_moments(
+            np.array([0.4, 0.7, 0.5, 1.0]), np.array([1, 1, 1, 2.0]), np.zeros(4), np.arange(4) == 3
+        )
+        model = _init(key, 0.7 * jax.random.normal(key, (4, 3)), visible, 32)
+        log_z = log_partition(model.without_chains, key, model.temperatures).log_z
         return Example(eqx.tree_at(lambda p: p.log_z, model, log_z), columns)
 
 
-def _begun(
+def _init(
     key: PRNGKeyArray,
     weights: Float[Array, "d hidden"],
     visible: VisibleUnits,
@@ -219,39 +248,39 @@ def _begun(
     sweeps: int = 1,
     temperatures: int = 2000,
 ) -> RBM:
-    """A machine of these weights, its chains rows of independent columns."""
-    bias, none, zero = jnp.zeros(weights.shape[1]), jnp.zeros((chains, len(weights))), jnp.zeros(())
+    """A machine with these weights, whose chains are rows of independent columns."""
     model = RBM(
         weights=weights,
-        hidden_bias=bias,
+        hidden_bias=jnp.zeros(weights.shape[1]),
         visible=visible,
-        chains=none,
-        log_z=zero,
-        log_z_stderr=zero,
+        chains=jnp.zeros((chains, len(weights))),
+        log_z=jnp.zeros(()),
+        log_z_stderr=jnp.zeros(()),
         sweeps=sweeps,
         temperatures=temperatures,
     )
-    return eqx.tree_at(lambda p: p.chains, model, draw_base(model.layers, key, chains))
+    return eqx.tree_at(lambda p: p.chains, model, draw_base(model.without_chains, key, chains))
 
 
 @eqx.filter_jit
-def _ran(
+def _run_and_monitor(
     p: RBM, key: PRNGKeyArray
 ) -> tuple[Float[Array, "m d"], Float[Array, "kept m"], Float[Array, "m d"]]:
-    """The chains some sweeps on; on the latter part of the way their energies, and mean places.
+    """The chains after burn-in and kept sweeps; energies and means over the kept sweeps.
 
-    Places are in standard deviations of the data from its mean.
+    Means are in standard deviations of the data from its mean.
     """
     shift = p.visible.shift
     deviation = p.visible.where_real(jnp.ones_like(shift), jnp.sqrt(shift * (1 - shift)))
 
-    def sweep(carry, now):
-        p, total = carry
-        key, kept = now
+    def sweep(carry, inputs):
+        p, mean = carry
+        key, is_kept = inputs
         p = p.advance(key)
-        place = jax.vmap(p.visible.standardise)(p.chains) / deviation
-        return (p, total + kept * place / KEPT), jax.vmap(p.energy)(p.chains)
+        z = jax.vmap(p.visible.standardise)(p.chains) / deviation
+        return (p, mean + is_kept * z / KEPT_SWEEPS), jax.vmap(p.energy)(p.chains)
 
-    steps = jax.random.split(key, BURNT + KEPT), jnp.arange(BURNT + KEPT) >= BURNT
-    (p, means), energies = jax.lax.scan(sweep, (p, jnp.zeros_like(p.chains)), steps)
-    return p.chains, energies[BURNT:], means
+    sweeps = BURN_IN_SWEEPS + KEPT_SWEEPS
+    inputs = jax.random.split(key, sweeps), jnp.arange(sweeps) >= BURN_IN_SWEEPS
+    (p, means), energies = jax.lax.scan(sweep, (p, jnp.zeros_like(p.chains)), inputs)
+    return p.chains, energies[BURN_IN_SWEEPS:], means

@@ -1,4 +1,4 @@
-"""The stack: models of any structures as one mixture."""
+"""The stack: a mixture of models of any structures."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -20,9 +20,9 @@ from pofx.core.rows import Rows, make_rows
 from pofx.models.components.initial_clusters import kmeans_clusters
 from pofx.models.components.log_prob_terms import log_posterior, mixture_terms, terms
 from pofx.models.components.operations import (
-    most_probable_component,
     log_weights,
     mixture_moments,
+    most_probable_component,
     part_class,
     responsibilities,
 )
@@ -31,12 +31,14 @@ from pofx.models.trees import emission
 
 
 class Stack(AbstractEMModel):
-    """A mixture of models that need not be of one structure, each a tractable model of all columns.
+    """A mixture of tractable models that may differ in structure.
 
     log p(x_O) = log Σ_i w_i p_i(x_O)
 
-    Fitted models, weighted by what held-out rows say of them, are a stack (Smyth and Wolpert 1999);
-    so is a forest, several trees learned together by EM, each started from a cluster of the rows.
+    Columns: the kinds that all parts support. Fitted models weighted by their log-probability of
+    held-out rows are a stack (Smyth and Wolpert, "Linearly combining density estimators via
+    stacking", 1999). A forest is one too: several trees learned together by EM, each started from
+    a cluster of the rows.
 
     >>> p = Stack.example(jax.random.key(0)).model
     >>> [type(part).__name__ for part in p.parts]
@@ -53,54 +55,58 @@ class Stack(AbstractEMModel):
     def size(self) -> int:
         return self.parts[0].size
 
-    def joint(self, x: Row, observed: Mask) -> Float[Array, "k"]:
-        """log p(i, x_O) of each part i."""
+    def log_joint(self, x: Row, observed: Mask) -> Float[Array, "k"]:
+        """log p(i, x_O) in nats for each part i."""
         scores = jnp.stack([part.log_prob(x, observed) for part in self.parts])
         return jax.nn.log_softmax(self.log_weights) + scores
 
     def terms(self, x: Row, observed: Mask) -> Double:
-        """The terms of log p_i(x_O) of each part i, (k, d+1)."""
-        # Parts of unlike structure compute by unlike formulas: rounding would tell them apart.
-        each = [terms(part, x, observed, True) for part in self.parts]
-        return Double(*map(jnp.stack, zip(*each)))
+        """The terms of log p_i(x_O) for each part i, (k, d+1)."""
+        # Parts of different structure use different formulas. Without double-double precision,
+        # rounding errors alone would favour one of two equal parts.
+        terms_of_parts = [terms(part, x, observed, True) for part in self.parts]
+        return Double(*map(jnp.stack, zip(*terms_of_parts)))
 
-    def posterior(self, x: Row, observed: Mask) -> Float[Array, "k"]:
-        """log p(i | x_O) of each part i; NaN if x_O is impossible."""
+    def log_posterior(self, x: Row, observed: Mask) -> Float[Array, "k"]:
+        """log p(i | x_O) for each part i; NaN if x_O is impossible."""
         return log_posterior(jax.nn.log_softmax(self.log_weights), self.terms(x, observed))
 
     def _log_prob(self, x: Row, observed: Mask) -> Float[Array, ""]:
-        return jax.nn.logsumexp(self.joint(x, observed))
+        return jax.nn.logsumexp(self.log_joint(x, observed))
 
     def _sample(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
-        choose, draw = jax.random.split(key)
-        i = jax.random.categorical(choose, self.posterior(x, observed))
-        return jnp.stack([part.sample(draw, x, observed) for part in self.parts])[i]
+        part_key, draw_key = jax.random.split(key)
+        i = jax.random.categorical(part_key, self.log_posterior(x, observed))
+        return jnp.stack([part.sample(draw_key, x, observed) for part in self.parts])[i]
 
     def _expected_statistics(
         self, x: Float[Array, "n d"], observed: Mask, weight: Float[Array, "n"]
     ) -> tuple[Any, Float[Array, ""]]:
-        joint = jax.vmap(self.joint, (0, None), 1)(x, observed)
+        joint = jax.vmap(self.log_joint, (0, None), 1)(x, observed)
         shares, log_likelihood = responsibilities(joint, weight)
-        own = [
-            p.expected_statistics(x, observed, w)[0] for p, w in zip(_learned(self.parts), shares)
+        statistics = [
+            part.expected_statistics(x, observed, w)[0]
+            for part, w in zip(_check_em_models(self.parts), shares)
         ]
-        return (shares.sum(1), tuple(own)), log_likelihood
+        return (shares.sum(1), tuple(statistics)), log_likelihood
 
     def m_step(self, statistics: Any) -> "Stack":
-        shares, own = statistics
-        parts = tuple(part.m_step(s) for part, s in zip(_learned(self.parts), own))
-        return Stack(log_weights(shares, self.prior, self.log_weights), parts, self.prior)
+        part_weights, statistics_of_parts = statistics
+        parts = tuple(
+            part.m_step(s) for part, s in zip(_check_em_models(self.parts), statistics_of_parts)
+        )
+        return Stack(log_weights(part_weights, self.prior, self.log_weights), parts, self.prior)
 
     def log_prior_density(self) -> Float[Array, ""]:
-        own = sum(part.log_prior_density() for part in _learned(self.parts))
-        return own + self.prior * jax.nn.log_softmax(self.log_weights).sum()
+        of_parts = sum(part.log_prior_density() for part in _check_em_models(self.parts))
+        return of_parts + self.prior * jax.nn.log_softmax(self.log_weights).sum()
 
     @classmethod
     def supported_kinds(
         cls, variable: str, *, part: str = "chow_liu_tree", **options: Any
     ) -> frozenset[Kind]:
-        one, options = part_class(part, options)
-        return one.supported_kinds(variable, **options)
+        cls_of_part, options = part_class(part, options)
+        return cls_of_part.supported_kinds(variable, **options)
 
     @classmethod
     def from_data(
@@ -114,61 +120,73 @@ class Stack(AbstractEMModel):
         prior: float = 1.0,
         **options: Any,
     ) -> "Stack":
-        """One part for each cluster of the rows, started on the rows of that cluster."""
+        """One part per cluster of the rows, started from the rows of that cluster.
+
+        Args:
+            components: number of parts, default 4.
+            part: model of a part, default "chow_liu_tree".
+            prior: number of pseudo-rows per part, and within each part, default 1.
+            options: options of the parts.
+
+        Raises PofxError if there are fewer rows than components.
+        """
         if not 1 <= components <= rows.count:
             raise PofxError(
                 f"components: expected 1 to {rows.count}, the number of rows; got {components}"
             )
-        seed, *keys = jax.random.split(key, components + 1)
-        owner = kmeans_clusters(seed, rows, columns, components, "k-means++")
-        one, options = part_class(part, options)
+        cluster_key, *part_keys = jax.random.split(key, components + 1)
+        cluster = kmeans_clusters(cluster_key, rows, columns, components, "k-means++")
+        cls_of_part, options = part_class(part, options)
         x, observed, weight = rows.to_arrays()
-        parts, shares = [], []
-        for i, own_key in enumerate(keys):
-            own = owner == i
-            shares.append(weight[own].sum() + prior)
-            # A cluster without rows starts from all of them.
-            own = own if own.any() else ~own
-            some = make_rows(x[own], observed[own], weight[own])
-            parts.append(one.from_data(own_key, some, columns, prior=prior, **options))
-        return cls(jnp.log(jnp.asarray(np.array(shares))), tuple(parts), prior)
+        parts = []
+        part_weights = []
+        for i, part_key in enumerate(part_keys):
+            members = cluster == i
+            part_weights.append(weight[members].sum() + prior)
+            # A part whose cluster has no rows starts from all rows.
+            members = members if members.any() else ~members
+            part_rows = make_rows(x[members], observed[members], weight[members])
+            parts.append(
+                cls_of_part.from_data(part_key, part_rows, columns, prior=prior, **options)
+            )
+        return cls(jnp.log(jnp.asarray(np.array(part_weights))), tuple(parts), prior)
 
     @classmethod
     def example(cls, key: PRNGKeyArray) -> Example:
         tree, columns = LatentTree.example(key)
-        other = emission.select_states(tree.emissions, jnp.array([1, 0, 1]))
-        return Example(cls(jnp.log(jnp.array([0.3, 0.7])), (other, tree)), columns)
+        independent = emission.select_states(tree.emissions, jnp.array([1, 0, 1]))
+        return Example(cls(jnp.log(jnp.array([0.3, 0.7])), (independent, tree)), columns)
 
 
-def _learned(parts: tuple[AbstractQueryable, ...]) -> list[AbstractEMModel]:
-    learned = [part for part in parts if isinstance(part, AbstractEMModel)]
-    if len(learned) < len(parts):
+def _check_em_models(parts: tuple[AbstractQueryable, ...]) -> list[AbstractEMModel]:
+    models = [part for part in parts if isinstance(part, AbstractEMModel)]
+    if len(models) < len(parts):
         raise PofxError("parts: expected models that are learned from sums over rows")
-    return learned
+    return models
 
 
-def _each(rule: closed_forms.Rule, p: Stack, *arguments: Any) -> list[Any] | None:
-    """What the rule says of each part, or None where of one it is not closed."""
-    found = [rule.find(part) for part in p.parts]
-    out = [own(part, *arguments) if own else None for own, part in zip(found, p.parts)]
-    return None if any(a is None for a in out) else out
+def _apply_rule(rule: closed_forms.Rule, p: Stack, *arguments: Any) -> list[Any] | None:
+    """The closed form of each part, or None if one part has none."""
+    functions = [rule.find(part) for part in p.parts]
+    answers = [f(part, *arguments) if f else None for f, part in zip(functions, p.parts)]
+    return None if any(a is None for a in answers) else answers
 
 
 @closed_forms.conditional_column.register(Stack)
 def _column(p: Stack, x: Row, observed: Mask, j: int) -> ColumnMixture | None:
-    own = _each(closed_forms.conditional_column, p, x, observed, j)
-    if own is None or len({jax.tree.structure(a.family) for a in own}) > 1:
+    mixtures = _apply_rule(closed_forms.conditional_column, p, x, observed, j)
+    if mixtures is None or len({jax.tree.structure(m.family) for m in mixtures}) > 1:
         return None
-    weights = p.posterior(x, observed)
-    scaled = [w + jax.nn.log_softmax(a.log_weights) for w, a in zip(weights, own)]
-    family = jax.tree.map(lambda *a: jnp.concatenate(a), *(a.family for a in own))
-    return ColumnMixture(jnp.concatenate(scaled), family)
+    weights = p.log_posterior(x, observed)
+    log_weights = [w + jax.nn.log_softmax(m.log_weights) for w, m in zip(weights, mixtures)]
+    family = jax.tree.map(lambda *a: jnp.concatenate(a), *(m.family for m in mixtures))
+    return ColumnMixture(jnp.concatenate(log_weights), family)
 
 
 @closed_forms.expectation.register(Stack)
 def _expectation(p: Stack, x: Row, observed: Mask) -> Row | None:
-    own = _each(closed_forms.expectation, p, x, observed)
-    return None if own is None else jnp.exp(p.posterior(x, observed)) @ jnp.stack(own)
+    means = _apply_rule(closed_forms.expectation, p, x, observed)
+    return None if means is None else jnp.exp(p.log_posterior(x, observed)) @ jnp.stack(means)
 
 
 @closed_forms.log_prob_box.register(Stack)
@@ -182,16 +200,17 @@ def _box(
     given: Mask | None = None,
 ) -> Float[Array, ""] | None:
     if place:
-        own = _each(closed_forms.log_prob_box, p, x, observed, place, low, high, given)
+        log_probs = _apply_rule(closed_forms.log_prob_box, p, x, observed, place, low, high, given)
     elif given is None:
         return p.log_prob(x, observed)
     else:
-        own = [log_conditional(part, x, observed, given) for part in p.parts]
-    if own is None:
+        log_probs = [log_conditional(part, x, observed, given) for part in p.parts]
+    if log_probs is None:
         return None
-    weights = jax.nn.log_softmax(p.log_weights) if given is None else p.posterior(x, given)
-    # A part in which x_G is impossible has no such probability, and no weight.
-    return jax.nn.logsumexp(weights + jnp.where(weights == -jnp.inf, -jnp.inf, jnp.stack(own)))
+    weights = jax.nn.log_softmax(p.log_weights) if given is None else p.log_posterior(x, given)
+    # A part in which x_G is impossible has a NaN there, and weight zero.
+    log_probs = jnp.where(weights == -jnp.inf, -jnp.inf, jnp.stack(log_probs))
+    return jax.nn.logsumexp(weights + log_probs)
 
 
 @closed_forms.terms.register(Stack)
@@ -201,17 +220,17 @@ def _terms(p: Stack, x: Row, observed: Mask, fine: bool) -> Double:
 
 @closed_forms.moments.register(Stack)
 def _moments(p: Stack) -> tuple[Row, Float[Array, "d d"]] | None:
-    own = _each(closed_forms.moments, p)
-    if own is None:
+    moments = _apply_rule(closed_forms.moments, p)
+    if moments is None:
         return None
-    means, covariances = map(jnp.stack, zip(*own))
+    means, covariances = map(jnp.stack, zip(*moments))
     return mixture_moments(p.log_weights, means, covariances)
 
 
 @closed_forms.most_probable.register(Stack)
 def _completion(p: Stack, x: Row, observed: Mask) -> tuple[Row, Float[Array, ""]] | None:
-    own = _each(closed_forms.most_probable, p, x, observed)
-    if own is None:
+    completions = _apply_rule(closed_forms.most_probable, p, x, observed)
+    if completions is None:
         return None
-    best, scores = map(jnp.stack, zip(*own))
-    return most_probable_component(jax.nn.log_softmax(p.log_weights), best, scores)
+    rows, log_probs = map(jnp.stack, zip(*completions))
+    return most_probable_component(jax.nn.log_softmax(p.log_weights), rows, log_probs)

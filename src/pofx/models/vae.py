@@ -1,4 +1,4 @@
-"""The variational autoencoder: a latent point, whose decoder gives each column a law."""
+"""The variational autoencoder: a latent point decoded to the distributions of the columns."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -28,12 +28,12 @@ from pofx.models.independent import Independent
 from pofx.nets.mlp import MLP
 from pofx.nets.row_embedding import Embedding
 
-ACTIVE = 0.01
-"""The least variance over rows of a latent number's mean for it to tell of the row."""
-WIDER = 0.4
-"""How much wider than q the proposal is, over the root of the latent numbers.
+MIN_ACTIVE_VARIANCE = 0.01
+"""A latent unit is active if its posterior mean varies at least so much over rows."""
+PROPOSAL_SD_SCALE = 0.4
+"""The proposal for z is wider than q by a factor of 1 + 0.4 / sqrt(latent).
 
-A bound makes q too narrow, of which weights have a heavy tail; of this their variance is small.
+Training on a bound makes q too narrow, so weights of draws from q itself have a heavy tail.
 """
 
 
@@ -43,12 +43,12 @@ class VAE(AbstractLowerBound, AbstractOnePhase):
     log p(x_O) = log ∫ N(z; 0, I) Π_{j in O} p_j(x_j | decoder(z)) dz
                >= E_q[log p(x_O | z)] - KL(q(z | x_O) || N(0, I))
 
-    q is a normal of independent entries, from an encoder that sees x_O and which entries are
-    missing. `samples` draws of z tighten the bound in training (Burda, Grosse and Salakhutdinov,
-    "Importance weighted autoencoders", 2016; of rows with missing entries Mattei and Frellsen,
-    "MIWAE", 2019); the weight of the KL grows to one over the first `warmup` steps, of which
-    `taken` have been; for 0 that is one for five rows, from 200 to 1000. Where the decoder says
-    zero stands `part`. Kingma and Welling, "Auto-encoding variational Bayes" (2014).
+    Columns: all kinds. q is a normal distribution with independent entries, from an encoder that
+    sees x_O and the mask of missing entries. A decoder output of zero gives `part`, the independent
+    columns of all rows. In training, several draws of z tighten the bound (Burda, Grosse and
+    Salakhutdinov, "Importance weighted autoencoders", 2016; for rows with missing entries Mattei
+    and Frellsen, "MIWAE", 2019), and the weight of the KL grows from 0 to 1 over the first `warmup`
+    steps. Kingma and Welling, "Auto-encoding variational Bayes" (2014).
 
     >>> p = VAE.example(jax.random.key(0)).model
     >>> x = p.draw(jax.random.key(1))
@@ -60,13 +60,13 @@ class VAE(AbstractLowerBound, AbstractOnePhase):
     encoder: MLP
     decoder: MLP
     part: Independent
-    taken: Int[Array, ""]
+    step_count: Int[Array, ""]
     shapes: tuple[tuple[int, ...], ...] = eqx.field(static=True)
     samples: int = eqx.field(static=True)
     warmup: int = eqx.field(static=True)
 
-    # The bound rises and falls while its KL warms up: patience would mistake that for the end.
     needs_proposal: ClassVar[bool] = False
+    # The bound is not monotone while the KL warms up, so patience would stop too early.
     sgd_defaults: ClassVar[Mapping[str, Any]] = {
         "epochs": 200,
         "rate": 3e-3,
@@ -82,12 +82,12 @@ class VAE(AbstractLowerBound, AbstractOnePhase):
         self, x: Row, observed: Mask
     ) -> tuple[Float[Array, "latent"], Float[Array, "latent"]]:
         """Mean and standard deviation of q(z | x_O)."""
-        seen = self.embedding(x, observed)
-        mean, raw = jnp.split(self.encoder(jnp.concatenate([seen, ~observed])), 2)
+        codes = self.embedding(x, observed)
+        mean, raw = jnp.split(self.encoder(jnp.concatenate([codes, ~observed])), 2)
         return mean, jnp.exp(8 * jnp.tanh(raw / 8))
 
-    def decoded(self, z: Float[Array, "latent"]) -> Independent:
-        """The columns at this latent point."""
+    def decode(self, z: Float[Array, "latent"]) -> Independent:
+        """The distributions of the columns given a latent point z."""
         ends = np.cumsum([math.prod(shape) for shape in self.shapes])[:-1]
         raw = jnp.split(self.decoder(z), ends)
         return self.part.from_unconstrained(tuple(r.reshape(s) for r, s in zip(raw, self.shapes)))
@@ -95,19 +95,19 @@ class VAE(AbstractLowerBound, AbstractOnePhase):
     def weighted_completion(
         self, key: PRNGKeyArray, proposal: AbstractTractable, x: Row, observed: Mask
     ) -> tuple[Row, Float[Array, ""]]:
-        hidden, filling = jax.random.split(key)
-        mean, spread = self.posterior(x, observed)
-        spread *= 1 + WIDER / np.sqrt(len(mean))
-        z = mean + spread * jax.random.normal(hidden, mean.shape, mean.dtype)
-        columns = self.decoded(z)
-        log_w = columns.log_prob(x, observed) + _log_ratio(z, mean, spread)
-        return columns.sample(filling, x, observed), log_w
+        latent_key, column_key = jax.random.split(key)
+        mean, sd = self.posterior(x, observed)
+        sd *= 1 + PROPOSAL_SD_SCALE / np.sqrt(len(mean))
+        z = mean + sd * jax.random.normal(latent_key, mean.shape, mean.dtype)
+        columns = self.decode(z)
+        log_w = columns.log_prob(x, observed) + _log_prior_ratio(z, mean, sd)
+        return columns.sample(column_key, x, observed), log_w
 
     def draw(self, key: PRNGKeyArray) -> Row:
-        hidden, filling = jax.random.split(key)
+        latent_key, column_key = jax.random.split(key)
         latent = len(self.encoder.biases[-1]) // 2
-        z = jax.random.normal(hidden, (latent,), self.embedding.shift.dtype)
-        return self.decoded(z).sample(filling)
+        z = jax.random.normal(latent_key, (latent,), self.embedding.shift.dtype)
+        return self.decode(z).sample(column_key)
 
     def loss(
         self,
@@ -115,15 +115,17 @@ class VAE(AbstractLowerBound, AbstractOnePhase):
         x: Float[Array, "n d"],
         observed: Bool[Array, "d"] | Bool[Array, "n d"],
     ) -> Float[Array, "n"]:
-        bounding, hiding = jax.random.split(key)
-        own = self._bounds(bounding, x, observed, self._warmth(), self.samples)
-        # Worth zero, but with a gradient: the encoder, and it alone, learns patterns of missing
-        # entries that the rows do not have and questions will.
-        share, entry, bounding = jax.random.split(hiding, 3)
-        kept = jax.random.uniform(entry, x.shape) < jax.random.uniform(share, (len(x), 1))
-        held = eqx.tree_at(lambda p: p.decoder, self, jax.lax.stop_gradient(self.decoder))
-        hidden = held._bounds(bounding, x, observed & kept, self._warmth(), 1)
-        return -own - (hidden - jax.lax.stop_gradient(hidden))
+        bound_key, mask_key = jax.random.split(key)
+        bound = self._bounds(bound_key, x, observed, self._kl_weight(), self.samples)
+        # A term of value zero with a gradient: from it only the encoder learns patterns of missing
+        # entries that the rows do not have, because questions will have them.
+        share_key, entry_key, bound_key = jax.random.split(mask_key, 3)
+        u = jax.random.uniform(entry_key, x.shape)
+        mask = observed & (u < jax.random.uniform(share_key, (len(x), 1)))
+        fixed_decoder = jax.lax.stop_gradient(self.decoder)
+        encoder_only = eqx.tree_at(lambda p: p.decoder, self, fixed_decoder)
+        masked_bound = encoder_only._bounds(bound_key, x, mask, self._kl_weight(), 1)
+        return -bound - (masked_bound - jax.lax.stop_gradient(masked_bound))
 
     def validation_loss(
         self,
@@ -133,28 +135,29 @@ class VAE(AbstractLowerBound, AbstractOnePhase):
     ) -> Float[Array, "n"]:
         return -self._bounds(key, x, observed, jnp.ones(()), self.samples)
 
-    def _warmth(self) -> Float[Array, ""]:
-        """The weight of the KL in the step under way."""
-        return jnp.minimum(self.taken / max(self.warmup, 1), 1)
+    def _kl_weight(self) -> Float[Array, ""]:
+        """The weight of the KL in the current training step."""
+        return jnp.minimum(self.step_count / max(self.warmup, 1), 1)
 
-    def _bounds(self, key, x, observed, warmth, samples) -> Float[Array, "n"]:
-        """A bound on log p(x_O) of each row, by so many draws of z."""
+    def _bounds(self, key, x, observed, kl_weight, samples) -> Float[Array, "n"]:
+        """A bound on log p(x_O) per row, from this number of draws of z."""
 
-        def one(key, x, observed):
-            mean, spread = self.posterior(x, observed)
-            z = mean + spread * jax.random.normal(key, (samples, *mean.shape), mean.dtype)
-            log_p = jax.vmap(lambda z: self.decoded(z).log_prob(x, observed))(z)
+        def bound_row(key, x, observed):
+            mean, sd = self.posterior(x, observed)
+            z = mean + sd * jax.random.normal(key, (samples, *mean.shape), mean.dtype)
+            log_p = jax.vmap(lambda z: self.decode(z).log_prob(x, observed))(z)
             if samples == 1:
-                kl = (mean**2 + spread**2 - 1 - 2 * jnp.log(spread)).sum() / 2
-                return log_p[0] - warmth * kl
-            log_w = log_p + warmth * jax.vmap(lambda z: _log_ratio(z, mean, spread))(z)
+                kl = (mean**2 + sd**2 - 1 - 2 * jnp.log(sd)).sum() / 2
+                return log_p[0] - kl_weight * kl
+            log_w = log_p + kl_weight * jax.vmap(lambda z: _log_prior_ratio(z, mean, sd))(z)
             return jax.nn.logsumexp(log_w) - jnp.log(samples)
 
         keys = jax.random.split(key, len(x))
-        return jax.vmap(one, (0, 0, 0 if observed.ndim == 2 else None))(keys, x, observed)
+        mask_axis = 0 if observed.ndim == 2 else None
+        return jax.vmap(bound_row, (0, 0, mask_axis))(keys, x, observed)
 
     def advance(self, key: PRNGKeyArray) -> "VAE":
-        return eqx.tree_at(lambda p: p.taken, self, self.taken + 1)
+        return eqx.tree_at(lambda p: p.step_count, self, self.step_count + 1)
 
     def trainable_mask(self) -> Any:
         fixed = jax.tree.map(lambda _: False, self)
@@ -167,26 +170,27 @@ class VAE(AbstractLowerBound, AbstractOnePhase):
         rows: Rows,
         score: Callable[[AbstractQueryable], Float[np.ndarray, "n"]],
     ) -> "VAE":
-        """Itself; with a warning where most of its latent numbers tell nothing of the rows."""
-        active = self.active(rows)
-        used = int(active.sum())
-        if not used:
-            _warn(
-                f"none of {len(active)} latent numbers tells of the row, so columns come out "
-                "independent; if they are not, try a longer warmup"
+        """The model itself; warns if fewer than half of its latent units are active."""
+        is_active = self.active_units(rows)
+        active = int(is_active.sum())
+        if not active:
+            warn(
+                f"vae: none of {len(is_active)} latent units depends on the row, so the model "
+                "makes all columns independent; if they are not, try a longer warmup"
             )
-        elif 2 * used < len(active):
-            _warn(
-                f"only {used} of {len(active)} latent numbers tell of the row; latent={used} "
-                "would do as well, or try a longer warmup"
+        elif 2 * active < len(is_active):
+            warn(
+                f"vae: only {active} of {len(is_active)} latent units depend on the row; "
+                f"latent={active} would do as well, or try a longer warmup"
             )
         return self
 
-    def active(self, rows: Rows) -> Bool[np.ndarray, "latent"]:
-        """Which latent numbers tell of the row: whose mean varies over rows (Burda et al. 2016)."""
-        means, (_, _, weight) = per_row(_mean, self, rows), rows.to_arrays()
+    def active_units(self, rows: Rows) -> Bool[np.ndarray, "latent"]:
+        """Which latent units have a posterior mean that varies over rows (Burda et al. 2016)."""
+        means = per_row(_posterior_mean, self, rows)
+        _, _, weight = rows.to_arrays()
         centre = np.average(means, 0, weight)
-        return np.average((means - centre) ** 2, 0, weight) > ACTIVE
+        return np.average((means - centre) ** 2, 0, weight) > MIN_ACTIVE_VARIANCE
 
     @classmethod
     def supported_kinds(cls, variable: str, **options: Any) -> frozenset[Kind]:
@@ -206,56 +210,64 @@ class VAE(AbstractLowerBound, AbstractOnePhase):
         warmup: int = 0,
         prior: float = 1.0,
     ) -> "VAE":
-        """Independent columns learned from all rows, and a decoder that strays from them."""
-        # A short warm-up leaves latent numbers without use; in a long one few rows, which are met
-        # the more often, are learned by heart.
+        """Independent columns learned from all rows, and random networks.
+
+        Args:
+            latent: number of latent units, default 8.
+            width: units per hidden layer, default 128.
+            depth: number of hidden layers, default 2.
+            samples: draws of z per row in training, default 1.
+            warmup: steps of KL warm-up; 0 (default) is one per five rows, from 200 to 1000.
+            prior: number of pseudo-rows of the independent columns, default 1.
+
+        Raises PofxError for an option out of range.
+        """
+        # A short warm-up leaves latent units unused. A long one overfits small tables, because
+        # each step sees a larger share of their rows.
         warmup = warmup or min(max(rows.count // 5, 200), 1000)
         check_at_least(1, latent=latent, width=width, samples=samples)
         check_at_least(0, depth=depth, warmup=warmup)
         x, observed, weight = rows.to_arrays()
-        heavy = observed * weight[:, None]
-        part = _learned(Independent.from_cells(columns, x, heavy, prior), rows)
-        embedding = Embedding.from_data(columns, x, heavy)
-        hidden = (latent, [width] * depth, samples, warmup)
-        return cls._of(key, embedding, part, columns, *hidden)
+        cell_weight = observed * weight[:, None]
+        part = _em_step(Independent.from_cells(columns, x, cell_weight, prior), rows)
+        embedding = Embedding.from_data(columns, x, cell_weight)
+        hidden = [width] * depth
+        return cls._init(key, embedding, part, columns, latent, hidden, samples, warmup)
 
     @classmethod
-    def _of(cls, key, embedding, part, columns, latent, hidden, samples, warmup) -> "VAE":
-        encoding, decoding = jax.random.split(key)
+    def _init(cls, key, embedding, part, columns, latent, hidden, samples, warmup) -> "VAE":
+        """Random networks; `hidden` are the numbers of units of their hidden layers."""
+        encoder_key, decoder_key = jax.random.split(key)
         shapes = part.raw_shapes(columns)
-        numbers = sum(math.prod(shape) for shape in shapes)
-        encoder = MLP.init(encoding, (embedding.size + len(columns), *hidden, 2 * latent))
-        decoder = MLP.init(decoding, (latent, *hidden, numbers))
-        taken = jnp.zeros((), jnp.int32)
-        return cls(embedding, encoder, decoder, part, taken, shapes, samples, warmup)
+        outputs = sum(math.prod(shape) for shape in shapes)
+        encoder = MLP.init(encoder_key, (embedding.size + len(columns), *hidden, 2 * latent))
+        decoder = MLP.init(decoder_key, (latent, *hidden, outputs))
+        step_count = jnp.zeros((), jnp.int32)
+        return cls(embedding, encoder, decoder, part, step_count, shapes, samples, warmup)
 
     @classmethod
     def example(cls, key: PRNGKeyArray) -> Example:
         part, columns = Independent.example(key)
-        nothing = np.zeros((1, len(columns)))
-        embedding = Embedding.from_data(columns, nothing, nothing)
-        return Example(cls._of(key, embedding, part, columns, 2, [8], 1, 0), columns)
+        zeros = np.zeros((1, len(columns)))
+        embedding = Embedding.from_data(columns, zeros, zeros)
+        return Example(cls._init(key, embedding, part, columns, 2, [8], 1, 0), columns)
 
 
 @eqx.filter_jit
-def _learned(part: Independent, rows: Rows) -> Independent:
+def _em_step(part: Independent, rows: Rows) -> Independent:
     return part.m_step(rows.sum(part.expected_statistics)[0])
 
 
-def _log_ratio(z: Array, mean: Array, spread: Array) -> Float[Array, ""]:
-    """log N(z; 0, I) - log q(z)."""
-    return (norm.logpdf(z) - norm.logpdf(z, mean, spread)).sum()
+def _log_prior_ratio(z: Array, mean: Array, sd: Array) -> Float[Array, ""]:
+    """log N(z; 0, I) - log N(z; mean, sd²)."""
+    return (norm.logpdf(z) - norm.logpdf(z, mean, sd)).sum()
 
 
-def _mean(model: VAE, x: Row, observed: Mask) -> Float[Array, "latent"]:
+def _posterior_mean(model: VAE, x: Row, observed: Mask) -> Float[Array, "latent"]:
     return model.posterior(x, observed)[0]
-
-
-def _warn(what: str) -> None:
-    warn(f"vae: {what}")
 
 
 @closed_forms.latent.register(VAE)
 def _latent(p: VAE, x: Row, observed: Mask) -> dict[str, Float[Array, "latent"]]:
-    # The mean of q(z | x_O), which stands for p(z | x_O).
-    return {"latent": _mean(p, x, observed)}
+    # The mean of q(z | x_O), which approximates p(z | x_O).
+    return {"latent": _posterior_mean(p, x, observed)}

@@ -58,28 +58,28 @@ def marginal(p: P, names: Sequence[str]) -> P:
     """p(names), the other columns integrated out."""
     if not names:
         raise PofxError("marginal: expected at least one column")
-    keep = p.entries.mask(names)
+    keep = p.entries.mask_free(names)
     size = p.model.size
     model = condition(p.model, np.zeros(size), np.zeros(size, bool), keep)
     return _restricted(p, model, [name for name in p.schema.names if name in names])
 
 
 def _restricted(p: P, model: AbstractQueryable, names: Sequence[str]) -> P:
-    """The same distribution over the columns `names` alone, which `model` is a model of."""
+    """`p` with this model of the columns `names` alone; schema and evidence follow from `p`."""
     schema, slices = p.schema, p.schema.slices
-    first_entries = {v.name: p.fixed[slices[v.name]][0] for v in schema.variables if not v.shape}
-    given = {schema.variable(n): entry for n, entry in first_entries.items() if not np.isnan(entry)}
-    known = {
+    first_entries = {v: p.fixed[slices[v.name]][0] for v in schema.variables if not v.shape}
+    evidence = {v: entry for v, entry in first_entries.items() if not np.isnan(entry)}
+    numbers = {
         v.name: float(v.levels[int(entry)] if v.discrete else entry * v.scale + v.shift)
-        for v, entry in given.items()
+        for v, entry in evidence.items()
         if v.numeric
     }
-    levels = {v.name: int(entry) for v, entry in given.items() if v.discrete}
+    levels = {v.name: int(entry) for v, entry in evidence.items() if v.discrete}
     return replace(
         p,
         model=model,
-        schema=schema.select(names, known, levels),
-        fixed=p.fixed[p.entries.of(names)],
+        schema=schema.select(names, numbers, levels),
+        fixed=p.fixed[p.entries.mask_all(names)],
         unrelated=None if p.unrelated is None else tuple(n for n in names if n in p.unrelated),
     )
 

@@ -19,23 +19,23 @@ from pofx.table.frames.times import as_numpy
 from pofx.table.schema import Variable
 
 NUMBER_COSTS = ("squared", "absolute")
-"""Costs of a guess of a number."""
+"""Costs of a wrong number, by name."""
 QUADRATURE_NODES = 24
 """Quantiles below the median over which the mean absolute deviation is an integral."""
 
 
 @dataclass(frozen=True)
 class DecisionRule:
-    """How rows are decided.
+    """How an action is chosen for a row.
 
     Args:
         cost: the cost of each action if each level is the truth (`pofx.named.decisions.costs`), or
             "squared" or "absolute" for a number; None for 1 per mistake, or "squared".
         reject_cost: the cost of not deciding; None to decide every row.
-        outlier_level: rows of a smaller tail probability are rejected too, if any are.
-        reference: rows among which the tail probability is; None for draws of the model.
-        unseen: what a level never seen is: "error" or "missing".
-        draws: behind a number's distribution that has no closed form.
+        outlier_level: if rows can be rejected, those of a smaller tail probability are too.
+        reference: rows from which the tail probability is computed; None for draws of the model.
+        unseen: "error" to raise for a level never seen, "missing" to take it as a missing cell.
+        draws: draws behind a number's distribution that has no closed form.
         seed: of these draws.
     """
 
@@ -48,7 +48,7 @@ class DecisionRule:
     seed: int = 0
 
     def check(self) -> None:
-        """Raises PofxError for a cost or a level that is none."""
+        """Raises PofxError if `reject_cost` is no number or `outlier_level` no probability."""
         cost, level = self.reject_cost, self.outlier_level
         if cost is not None and not (isinstance(cost, Real) and cost == cost):
             raise PofxError(
@@ -95,7 +95,7 @@ def decide(p: NamedModel, data: Any, target: str, rule: DecisionRule) -> Decisio
 def _tail_probability(p: NamedModel, data: Any, target: str, rule: DecisionRule) -> np.ndarray:
     x = encode_inputs(p, data, target, rule.unseen)
     answer = tail_probability_of_entries(
-        p, x, rule.reference, rule.unseen, expected_cost.DRAWS, rule.seed, 1
+        p, x, rule.reference, rule.unseen, expected_cost.DEFAULT_DRAWS, rule.seed, 1
     )
     return np.asarray(answer)
 
@@ -144,7 +144,7 @@ def _predict_number(p: NamedModel, data: Any, target: str, rule: DecisionRule) -
 def _lower_half_quadrature() -> tuple[tuple[float, ...], np.ndarray]:
     """Nodes u and weights of ∫ du over 0 < u < 1/2, dense at 0, where quantiles may be unbounded.
 
-    Gauss and Legendre's in t, with u = t³ / 2.
+    They are the Gauss-Legendre nodes and weights in t, with u = t³ / 2.
     """
     t, weights = np.polynomial.legendre.leggauss(QUADRATURE_NODES)
     t, weights = (t + 1) / 2, weights / 2

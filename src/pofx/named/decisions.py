@@ -59,9 +59,13 @@ class Decisions:
 def costs(cost: Any, variable: Variable) -> tuple[np.ndarray, np.ndarray]:
     """The actions, and the cost of each if each level is the truth, (actions, levels).
 
-    None is 0 for the right level and 1 for another. A matrix has a row for each level as an action.
-    A mapping goes from actions of any name to costs, in the order of the levels or by level. Raises
-    PofxError for another shape, and for costs that are not finite.
+    Args:
+        cost: None for 0 for the right level and 1 for another; a matrix with a row for each level
+            as an action; or a mapping from actions of any name to costs, in the order of the levels
+            or by level.
+        variable: the column of levels.
+
+    Raises PofxError for another shape, and for costs that are not finite.
 
     >>> coin = Variable("coin", "binary", levels=("head", "tail"))
     >>> costs({"bet": {"head": -1, "tail": 1}, "pass": [0, 0]}, coin)[1].tolist()
@@ -84,8 +88,8 @@ def costs(cost: Any, variable: Variable) -> tuple[np.ndarray, np.ndarray]:
         shape = f"shape {table.shape}" if table.size else f"{type(cost).__name__}"
         raise PofxError(
             f"cost: expected a matrix of shape ({len(levels)}, {len(levels)}), an action per row "
-            f"and a true level of {variable.name!r} per column ({_few(levels)}), or a mapping from "
-            f"actions to such rows; got {shape}"
+            f"and a true level of {variable.name!r} per column ({_first_levels(levels)}), or a "
+            f"mapping from actions to such rows; got {shape}"
         )
     if not np.isfinite(table).all():
         raise PofxError("cost: expected finite numbers")
@@ -95,7 +99,7 @@ def costs(cost: Any, variable: Variable) -> tuple[np.ndarray, np.ndarray]:
 def _by_level(action: Any, row: Any, levels: Sequence[Any]) -> Any:
     if not isinstance(row, Mapping):
         return row
-    # JSON knows levels by their text only.
+    # In JSON the keys, and so the levels, are texts.
     names = {level_text(level): level for level in levels}
     by_level = {names.get(level, level): cost for level, cost in row.items()}
     for level in by_level:
@@ -107,5 +111,5 @@ def _by_level(action: Any, row: Any, levels: Sequence[Any]) -> Any:
     return [by_level[level] for level in levels]
 
 
-def _few(levels: Sequence[Any]) -> str:
+def _first_levels(levels: Sequence[Any]) -> str:
     return ", ".join(map(str, levels[:5])) + (", ..." if len(levels) > 5 else "")

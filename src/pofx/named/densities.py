@@ -13,7 +13,7 @@ from pofx.named.model import NamedModel, check_positive_int
 from pofx.named.random_keys import key_of
 from pofx.named.rows import encode_rows
 from pofx.named.seed_averaging import averaged_over_seeds
-from pofx.named.weight_warnings import warn_if_unreliable, warn_of_weights
+from pofx.named.weight_warnings import warn_about_weights, warn_if_unreliable
 from pofx.queries import density, expected_cost, weight_diagnostics
 from pofx.table.encoding import Unseen, log_scale
 
@@ -27,7 +27,7 @@ def log_prob(p: NamedModel, data: Any, unseen: Unseen) -> Answer:
     x = x[:, free]
     answer = _log_prob_of_entries(p, x) - np.where(np.isnan(x), 0, log_units).sum(1)
     observed = np.asarray((~np.isnan(x)).any(0))
-    names = [name for name in p.schema.names if observed[p.entries.mask([name])].any()]
+    names = [name for name in p.schema.names if observed[p.entries.mask_free([name])].any()]
     return with_note_if_ignored(p, answer, names)
 
 
@@ -46,7 +46,7 @@ def tail_probability(
 def tail_probability_of_entries(
     p: NamedModel, x: np.ndarray, reference: Any, unseen: Unseen, draws: int, *seed: int
 ) -> Answer:
-    """The same for rows of free entries."""
+    """`tail_probability` of the free entries of rows."""
     key = key_of(*seed)
     if reference is None:
         return expected_cost.tail_probability(key, p.model, make_rows(x), draws)
@@ -56,8 +56,8 @@ def tail_probability_of_entries(
 
 def _log_prob_of_entries(p: NamedModel, x: np.ndarray) -> Answer:
     if isinstance(p.model, AbstractImportanceSampled):
-        diagnostics = weight_diagnostics.reliability(p.model, make_rows(x))
-        warn_of_weights(p, diagnostics)
+        diagnostics = weight_diagnostics.diagnose_weights(p.model, make_rows(x))
+        warn_about_weights(p, diagnostics)
         return diagnostics.answer
     # A conditional computes p(evidence) too.
     warn_if_unreliable(p, np.vstack([np.full_like(x[:1], np.nan), x]))

@@ -1,4 +1,4 @@
-"""Two distributions beside each other."""
+"""Divergences between two distributions, and which of two is better on data."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from pofx.core.answer import Answer, mean_over_rows
+from pofx.core.answer import Answer
 from pofx.core.errors import PofxError
 from pofx.core.float_width import in_model_width
+from pofx.core.row_means import mean_over_rows
 from pofx.core.rows import make_rows
 from pofx.named.conditioning import marginal
 from pofx.named.densities import log_prob
@@ -30,15 +31,23 @@ def kl(
     max_draws: int = MAX_DRAWS,
     seed: int = 0,
 ) -> Answer:
-    """KL(p || q) = E_p[log p(x) - log q(x)], at least 0, and 0 for equals only.
+    """KL(p || q) = E_p[log p(x) - log q(x)], at least 0, and 0 only if p and q are equal.
 
-    Over the variables named, all of them where none is. Exact where a closed form is known for the
-    pair (Gaussians and what is Gaussian by another name, independent columns of families that have
-    one, chains of such) and for levels that can be enumerated, else an estimate. Both must have the
-    same variables and point masses. A level that one of them lacks has probability 0 there; of one
-    that only p has the divergence is infinite. If the two encode numbers or levels differently, as
-    fits to other rows do, q is re-expressed in p's units, and only Gaussians keep their closed
-    form; fit one with `schema=` of the other for the others' (Kullback and Leibler 1951).
+    Args:
+        p, q: distributions of the same variables and point masses.
+        names: the variables that are compared; all of them if none are listed.
+        unit: "nats" or "bits".
+        stderr: the standard error that an estimate should reach, in that unit.
+        max_draws: draws after which an estimate ends in any case.
+        seed: of these draws.
+
+    Returns an `Answer`. It is exact if the pair has a closed form (Gaussians and models that are
+    Gaussian under another name, independent columns of families with a closed form, chains of such
+    models) or levels that can be enumerated, else an estimate. A level that one of the two lacks
+    has probability 0 there; if only p has it the divergence is infinite. If the two encode numbers
+    or levels differently, as fits to different rows do, q is re-expressed in the units of p, and
+    only Gaussians keep their closed form; to keep the others' fit one with `schema=` of the other.
+    Kullback and Leibler, "On information and sufficiency" (1951).
 
     >>> import pofx
     >>> p = pofx.fit({"a": [0, 1] * 10}, "independent")
@@ -60,7 +69,7 @@ def jensen_shannon(
 ) -> Answer:
     """JS(p || q) = KL(p || m) / 2 + KL(q || m) / 2 with m = (p + q) / 2, from 0 to log 2.
 
-    Symmetric, and finite where KL is not (Lin 1991). Arguments as for `kl`.
+    It is symmetric, and finite even if KL is not (Lin 1991). Arguments as for `kl`.
 
     >>> import pofx
     >>> p = pofx.fit({"a": [0, 1] * 10}, "independent")
@@ -81,9 +90,10 @@ def cross_entropy(
     max_draws: int = MAX_DRAWS,
     seed: int = 0,
 ) -> Answer:
-    """CE(p || q) = -E_p[log q(x)] = H(p) + KL(p || q): what q pays on average for rows of p.
+    """CE(p || q) = -E_p[log q(x)] = H(p) + KL(p || q): the mean cost of rows of p under q.
 
-    Of continuous variables it is in the data's units, as an entropy is. Arguments as for `kl`.
+    For continuous variables it is in the units of the data, as an entropy is. Arguments as for
+    `kl`.
 
     >>> import pofx
     >>> p = pofx.fit({"a": [0, 1] * 10}, "independent")
@@ -92,7 +102,7 @@ def cross_entropy(
     """
     precision = Precision(unit, stderr, max_draws, seed)
     answer = _between("CE", divergence.cross_entropy, p, q, names, precision)
-    units = p.entries.entropy_units(p.model, p.entries.mask(names or p.schema.names))
+    units = p.entries.entropy_unit_offset(p.model, p.entries.mask_free(names or p.schema.names))
     return replace(answer, value=answer.value + float(units) / to_nats(1.0, unit))
 
 
@@ -105,7 +115,7 @@ def _between(
     names: tuple[str, ...],
     precision: Precision,
 ) -> Answer:
-    """The answer of a query of both models, in the unit asked for."""
+    """The answer to a query of both models, in the unit of `precision`."""
     for side in (p, q):
         if not isinstance(side, NamedModel):
             got = type(side).__name__
@@ -120,7 +130,7 @@ def _between(
     names_in_question = names
     names = names or p.schema.names
     all_levels = with_levels_of(p, q)
-    mask = p.entries.mask(names)
+    mask = p.entries.mask_free(names)
 
     def compute(p: NamedModel, q: NamedModel) -> Answer:
         one, other = (recoded(side.model, side, all_levels) for side in (p, q))
@@ -140,8 +150,8 @@ def _infinite_divergence(p: NamedModel, q: NamedModel, names: Sequence[str]) -> 
     for name in names:
         for level in lacking(p.schema.variable(name), q.schema.variable(name)):
             code = p.schema.variable(name).levels.index(level)
-            x = np.full((int(p.entries.mask([name]).sum()), p.model.size), np.nan)
-            x[np.arange(len(x)), p.entries.mask([name])] = code
+            x = np.full((int(p.entries.mask_free([name]).sum()), p.model.size), np.nan)
+            x[np.arange(len(x)), p.entries.mask_free([name])] = code
             if (density.log_prob(p.model, make_rows(x)) > -np.inf).any():
                 method = f"the second has no level {level!r} of {name!r}"
                 return Answer(np.inf, method=method, unit="nats")
@@ -151,7 +161,7 @@ def _infinite_divergence(p: NamedModel, q: NamedModel, names: Sequence[str]) -> 
 def _with_note_if_ignored(
     answer: Answer, p: NamedModel, q: NamedModel, names: Sequence[str]
 ) -> Answer:
-    """The answer, with a note if the evidence of a side has no part in it."""
+    """The answer, with a note if the evidence of p or q does not affect it."""
     sides = {"first": p, "second": q}
     conditional = [word for word, side in sides.items() if side.unrelated is not None]
     ignoring = [word for word in conditional if ignores(sides[word], names)]
@@ -165,9 +175,10 @@ def _with_note_if_ignored(
 def compare(p: NamedModel, q: NamedModel, data: Any) -> Answer:
     """The mean of log p(x) - log q(x) over rows, a paired difference with its standard error.
 
-    Positive where p gives the rows more probability; nats a row. On rows that neither learned
-    from, it says which model is better and how surely. Raises PofxError where the two give a
-    column densities with respect to different measures (counts, levels, point masses, lengths).
+    The difference is in nats per row, and positive if p gives the rows more probability. On rows
+    from which neither was learned it shows which model is better and how surely. Raises PofxError
+    if the two give a column densities with respect to different measures (counts, levels, point
+    masses, lengths).
 
     >>> import pofx
     >>> data = {"a": [0, 1] * 10}

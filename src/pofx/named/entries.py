@@ -1,4 +1,4 @@
-"""Names of variables to entries of rows, and what of them is still random."""
+"""Which entries of a row belong to which column, and which of them are still random."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,9 +17,11 @@ from pofx.table.schema import Schema
 
 @dataclass(frozen=True, eq=False)
 class Entries:
-    """The entries of a schema: `fixed` holds those of partly given arrays, NaN where free.
+    """The entries of a row, of which a model describes the free ones.
 
-    A model is over the free ones; masks that are asked for are over those too.
+    Args:
+        schema: the columns.
+        fixed: the entries of partly given arrays; NaN for a free entry.
     """
 
     schema: Schema
@@ -32,10 +34,10 @@ class Entries:
 
     @cached_property
     def columns(self) -> list[Column]:
-        """What each free entry holds."""
+        """The column of each free entry."""
         return [c for c, free in zip(self.schema.columns, self.free) if free]
 
-    def of(self, names: Sequence[str]) -> np.ndarray:
+    def mask_all(self, names: Sequence[str]) -> np.ndarray:
         """A mask over all entries; PofxError for an unknown name."""
         mask = np.zeros(self.schema.size, bool)
         for name in names:
@@ -43,24 +45,24 @@ class Entries:
             mask[self.schema.slices[name]] = True
         return mask
 
-    def mask(self, names: Sequence[str]) -> np.ndarray:
+    def mask_free(self, names: Sequence[str]) -> np.ndarray:
         """A mask over the free entries; PofxError for an unknown name."""
-        return self.of(names)[self.free]
+        return self.mask_all(names)[self.free]
 
-    def whole(self, free: np.ndarray) -> np.ndarray:
+    def with_fixed(self, free: np.ndarray) -> np.ndarray:
         """Rows of free entries with the fixed ones put back."""
         out = np.tile(self.fixed, (len(free), 1))
         out[:, self.free] = free
         return out
 
-    def entropy_units(self, model: AbstractQueryable, asked: np.ndarray) -> Answer:
-        """What the data's units add to the differential entropy of the asked free entries.
+    def entropy_unit_offset(self, model: AbstractQueryable, mask: np.ndarray) -> Answer:
+        """What the units of the data add to the differential entropy of free entries, in nats.
 
-        H(sx + t) = H(x) + log s, which a point mass does not share.
+        H(s x + t) = H(x) + log s for the continuous part of a column; a point mass adds nothing.
         """
         total = 0.0
         scales = log_scale(self.schema, np.full((1, self.schema.size), np.pi))[0, self.free]
-        for j in np.flatnonzero(asked & (scales != 0)):
+        for j in np.flatnonzero(mask & (scales != 0)):
             at_spikes = np.full((len(self.columns[j].spikes), model.size), np.nan)
             at_spikes[:, j] = self.columns[j].spikes
             smooth = 1.0

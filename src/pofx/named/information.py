@@ -34,12 +34,12 @@ def entropy(p: NamedModel, names: Group, given: Group, precision: Precision) -> 
     names = names or p.schema.names
     _check_no_repeats("entropy", names)
     _check_not_given("entropy", p.schema, names, given)
-    a, b = p.entries.mask(names), p.entries.mask(given)
+    a, b = p.entries.mask_free(names), p.entries.mask_free(given)
     warn_if_draws_unreliable(p, a | b, b)
     answer = information.conditional_entropy(
         precision.key, p.model, p.entries.columns, a, b, **precision.limits
     )
-    answer += p.entries.entropy_units(p.model, a & ~b)
+    answer += p.entries.entropy_unit_offset(p.model, a & ~b)
     answer = precision.labelled(answer, f"H({_conditional_label(names, given)})")
     return with_note_if_ignored(p, answer, names, given)
 
@@ -52,7 +52,7 @@ def mutual_information(
     """I(a; b | given)."""
     _check_no_repeats("mutual_information", a, b)
     _check_finite("mutual_information", p.schema, a, b, given)
-    x, y, z = map(p.entries.mask, (a, b, given))
+    x, y, z = map(p.entries.mask_free, (a, b, given))
     warn_if_draws_unreliable(p, x | y | z, x | z, y | z, z)
     answer = information.mutual_information(
         precision.key, p.model, p.entries.columns, x, y, z, **precision.limits
@@ -72,7 +72,7 @@ def mutual_informations(p: NamedModel, names: Group, precision: Precision) -> An
         precision.key,
         p.model,
         p.entries.columns,
-        [p.entries.mask([name]) for name in names],
+        [p.entries.mask_free([name]) for name in names],
         **precision.limits,
     )
     answer = precision.labelled(answer, f"I of pairs of {', '.join(names)}")
@@ -93,8 +93,8 @@ def total_correlation(p: NamedModel, names: Group, given: Group, precision: Prec
         precision.key,
         p.model,
         p.entries.columns,
-        [p.entries.mask([name]) for name in names],
-        p.entries.mask(given),
+        [p.entries.mask_free([name]) for name in names],
+        p.entries.mask_free(given),
         **precision.limits,
     )
     answer = precision.labelled(answer, f"TC({_conditional_label(names, given)})")
@@ -131,7 +131,7 @@ def _check_no_repeats(verb: str, *groups: Sequence[str]) -> None:
 
 
 def _check_not_given(verb: str, schema: Schema, names: Group, given: Group) -> None:
-    """Raises PofxError for a number that is given too: its entropy would be minus infinity."""
+    """Raises PofxError for a number that is also given: its entropy would be minus infinity."""
     for name in names:
         if name in given and schema.variable(name).kind in HAS_DENSITY:
             raise PofxError(

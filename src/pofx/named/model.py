@@ -27,7 +27,7 @@ class NamedModel:
     Args:
         model: the distribution of the free entries of a row.
         schema: the columns that are still random.
-        fixed: the entries of partly given arrays; NaN where an entry is free.
+        fixed: the entries of partly given arrays; NaN if an entry is free.
         evidence: what was given, as text: "sex = male".
         fit_info: how the model was learned (`pofx.named.fit_record`).
         unrelated: the columns that the model holds independent of all that was given; None if

@@ -1,4 +1,4 @@
-"""How precisely an information is expected, and in which unit."""
+"""The unit and the precision of an information measure."""
 
 import math
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ NATS_PER_UNIT = {"nats": 1.0, "bits": math.log(2)}
 
 @dataclass(frozen=True)
 class Precision:
-    """The unit of an information, and how long its estimate goes on.
+    """The unit of an information measure, and when its estimate ends.
 
     Args:
         unit: "nats" or "bits".
@@ -42,7 +42,7 @@ class Precision:
         return {"stderr": to_nats(self.stderr, self.unit), "max_draws": self.max_draws}
 
     def labelled(self, answer: Answer, question: str) -> Answer:
-        """An answer in nats as one to this question in the unit asked for.
+        """An answer in nats, converted to `unit` and labelled with its question.
 
         >>> print(Precision("bits").labelled(Answer(math.log(2)), "H(a)"))
         H(a) = 1 bits   exact
@@ -52,7 +52,7 @@ class Precision:
 
 
 def to_nats(number: float | None, unit: str) -> Any:
-    """A number of that unit in nats, None for None; PofxError for an unknown unit.
+    """A standard error of that unit in nats, None for None; PofxError for an unknown unit.
 
     >>> round(to_nats(2.0, "bits"), 3)
     1.386

@@ -47,7 +47,7 @@ def posterior(p: NamedModel, data: Any, target: str, unseen: Unseen) -> np.ndarr
     """p(target | the other cells) of each row as an array (n, levels)."""
     num_levels = len(discrete_variable(p, target).levels)
     x, index = encode_inputs(p, data, target, unseen), entry_index(p, target)
-    # The target is not drawn: the probability of each of its levels is computed.
+    # The target needs no draws, because the probability of each of its levels is computed.
     warn_if_unreliable(p, np.where(np.arange(x.shape[1]) == index, 0, x))
     probabilities = bayes.posterior(p.model, make_rows(x), index, num_levels)
     impossible = np.flatnonzero(np.isnan(probabilities).any(1))
@@ -68,13 +68,15 @@ def conditional_summary(
     levels: tuple[float, ...],
     draws: int,
     seed: int,
-) -> row_conditionals.Summary:
+) -> row_conditionals.ConditionalSummary:
     """Mean, variance and quantiles of p(target | the other cells) of each row, in entry units."""
     x, index = encode_inputs(p, data, target, unseen), entry_index(p, target)
     warn_if_unreliable(p, x)
     column = p.entries.columns[index]
     key = key_of(seed)
-    return row_conditionals.summary(key, p.model, make_rows(x), column, index, levels, draws)
+    return row_conditionals.summarise_conditionals(
+        key, p.model, make_rows(x), column, index, levels, draws
+    )
 
 
 def predict_array(
@@ -88,5 +90,5 @@ def predict_array(
     means = imputation.conditional_means(
         key_of(seed), p.model, make_rows(x), p.entries.columns, draws
     )
-    entries = p.entries.whole(means)[:, p.schema.slices[target]]
+    entries = p.entries.with_fixed(means)[:, p.schema.slices[target]]
     return in_data_units(variable, entries).reshape(-1, *variable.shape)

@@ -1,4 +1,4 @@
-"""Keys and generators from the seeds that users give."""
+"""Random keys and generators from the seeds of users."""
 
 from numbers import Integral
 from typing import Any
@@ -11,35 +11,35 @@ from pofx.core.errors import PofxError
 
 
 def key_of(seed: Any, *numbers: int) -> PRNGKeyArray:
-    """The key of a seed, and of further numbers under it. Raises PofxError for no whole number.
+    """The random key of a seed, folded with further numbers; PofxError for no whole number.
 
     >>> key_of(3) == jax.random.key(3)
     Array(True, dtype=bool)
     >>> key_of(3) == key_of(3 + 2**32)
     Array(False, dtype=bool)
     """
-    # In 32 bits JAX drops the high half of a seed.
+    # In 32 bits JAX would drop the high half of a seed.
     with jax.enable_x64(True):
-        key = jax.random.key(_checked(seed))
+        key = jax.random.key(_check_seed(seed))
     for number in numbers:
         key = jax.random.fold_in(key, number)
     return key
 
 
 def generator_of(seed: Any) -> np.random.Generator:
-    """numpy's generator of a seed, which may be negative; PofxError for no whole number.
+    """The numpy generator of a seed, which may be negative; PofxError for no whole number.
 
     >>> bool(generator_of(3).random() == np.random.default_rng(3).random())
     True
     >>> bool(generator_of(-1).random() < 1)
     True
     """
-    return np.random.default_rng(_checked(seed) % 2**64)
+    return np.random.default_rng(_check_seed(seed) % 2**64)
 
 
-def _checked(seed: Any) -> int:
+def _check_seed(seed: Any) -> int:
     if not isinstance(seed, Integral) or not -(2**63) <= int(seed) < 2**63:
-        # More digits than Python writes out are no number to show.
-        shown = repr(seed) if not isinstance(seed, int) or abs(seed) < 10**40 else "a longer one"
-        raise PofxError(f"seed: expected a whole number of 64 bits, got {shown}")
+        # Python refuses to write out very long numbers.
+        text = repr(seed) if not isinstance(seed, int) or abs(seed) < 10**40 else "a longer one"
+        raise PofxError(f"seed: expected a whole number of 64 bits, got {text}")
     return int(seed)

@@ -14,10 +14,10 @@ from pofx.table.schema import Variable
 
 
 def difference(p: NamedModel, q: NamedModel, *, levels: bool = True) -> str:
-    """Why densities of the two do not compare, in words; empty if they do.
+    """Why densities of the two cannot be compared, in words; empty if they can.
 
-    Order, shift, scale and the order of levels may differ. Variables, point masses and what is
-    given of an array may not, nor `levels`, unless they are said not to matter.
+    The order, shift and scale of variables and the order of levels may differ. Variables, point
+    masses and the given entries of arrays may not, nor may levels unless `levels` is False.
     """
     for one, other, which in ((p, q, "first"), (q, p, "second")):
         alone = [name for name in one.schema.names if name not in other.schema.names]
@@ -43,21 +43,21 @@ def lacking(one: Variable, other: Variable) -> list[Any]:
 
 
 def with_levels_of(p: P, q: NamedModel) -> P:
-    """`p` in a schema that has the levels of `q` besides its own; its model stays as it is."""
+    """`p` in a schema that also has the levels of `q`; its model stays as it is."""
 
-    def both(variable: Variable) -> Variable:
-        more = lacking(q.schema.variable(variable.name), variable)
-        if not more:
+    def merge_levels(variable: Variable) -> Variable:
+        new_levels = lacking(q.schema.variable(variable.name), variable)
+        if not new_levels:
             return variable
         kind = "ordinal" if variable.kind == "ordinal" else "categorical"
-        return replace(variable, kind=kind, family="", levels=(*variable.levels, *more))
+        return replace(variable, kind=kind, family="", levels=(*variable.levels, *new_levels))
 
-    variables = tuple(map(both, p.schema.variables))
+    variables = tuple(map(merge_levels, p.schema.variables))
     return replace(p, schema=replace(p.schema, variables=variables))
 
 
 def measure(variable: Variable, any_levels: bool = False) -> str:
-    """What a column's density is a density with respect to."""
+    """The measure that a column's density refers to, in words."""
     shape = f"an array of shape {variable.shape} of " if variable.shape else ""
     if variable.discrete:
         return f"{shape}one of {'' if any_levels else f'{len(variable.levels)} '}levels"
@@ -71,46 +71,46 @@ def measure(variable: Variable, any_levels: bool = False) -> str:
 def recoded(model: AbstractQueryable, q: NamedModel, p: NamedModel) -> AbstractQueryable:
     """The model of `q`, which has no `difference` from `p`, over the free entries of `p`.
 
-    A level of `p` that `q` lacks has probability 0. It is the model itself if the two encode alike,
-    so that rules for closed forms find it.
+    A level of `p` that `q` lacks has probability 0. If the two encode alike it is the model itself,
+    so that closed forms still apply.
     """
     if _alike(p, q):
         return model
     variables = [(v, q.schema.variable(v.name)) for v in p.schema.variables for _ in range(v.size)]
-    own = [pair for pair, free in zip(variables, p.entries.free) if free]
-    many_spikes = max((len(v.spikes) for v, _ in own), default=0)
-    many_levels = max((len(v.levels) for v, _ in own), default=0)
-    spikes, others = np.full((2, len(own), many_spikes), np.nan)
-    codes = np.tile(np.arange(max(many_levels, 1)), (len(own), 1))
-    for j, (one, other) in enumerate(own):
+    pairs = [pair for pair, free in zip(variables, p.entries.free) if free]
+    num_spikes = max((len(v.spikes) for v, _ in pairs), default=0)
+    num_levels = max((len(v.levels) for v, _ in pairs), default=0)
+    spikes, others = np.full((2, len(pairs), num_spikes), np.nan)
+    codes = np.tile(np.arange(max(num_levels, 1)), (len(pairs), 1))
+    for j, (one, other) in enumerate(pairs):
         spikes[j, : len(one.spikes)] = one.column.spikes
         others[j, : len(one.spikes)] = other.column.spikes
         known = {level: code for code, level in enumerate(other.levels)}
         codes[j, : len(one.levels)] = [known.get(level, -1) for level in one.levels]
     return Recoded(
         model,
-        slope=jnp.asarray([one.scale / other.scale for one, other in own]),
-        offset=jnp.asarray([(one.shift - other.shift) / other.scale for one, other in own]),
-        discrete=jnp.asarray([one.discrete for one, _ in own]),
+        slope=jnp.asarray([one.scale / other.scale for one, other in pairs]),
+        offset=jnp.asarray([(one.shift - other.shift) / other.scale for one, other in pairs]),
+        discrete=jnp.asarray([one.discrete for one, _ in pairs]),
         codes=jnp.asarray(codes),
         spikes=jnp.asarray(spikes),
-        others=jnp.asarray(others),
+        model_spikes=jnp.asarray(others),
         order=_order(p, q),
     )
 
 
 def _order(p: NamedModel, q: NamedModel) -> tuple[int, ...]:
-    """For each free entry of p its number among those of q."""
+    """For each free entry of p, its index among those of q."""
     place = np.cumsum(q.entries.free) - 1
     slices = [q.schema.slices[name] for name in p.schema.names]
     return tuple(np.concatenate([place[s][q.entries.free[s]] for s in slices]).tolist())
 
 
 def _alike(p: NamedModel, q: NamedModel) -> bool:
-    """Whether both encode alike; dtypes and resolutions have no part in it."""
-    unseen = {"dtype": "", "resolution": 0.0}
+    """Whether both encode alike; dtypes and resolutions do not matter."""
+    ignored = {"dtype": "", "resolution": 0.0}
     one, other = (
-        [replace(variable, **unseen) for variable in side.schema.variables] for side in (p, q)
+        [replace(variable, **ignored) for variable in side.schema.variables] for side in (p, q)
     )
     return one == other
 

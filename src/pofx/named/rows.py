@@ -1,4 +1,4 @@
-"""Tables as rows of entries for the model behind a distribution."""
+"""Encodes tables as rows of entries for the model of a distribution."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from pofx.table.schema import Variable
 
 
 def encode_rows(p: NamedModel, data: Any, unseen: Unseen, **options: Any) -> np.ndarray:
-    """All entries of the rows of the data, those of fixed arrays too; PofxError for no rows."""
+    """All entries of the rows of the data, fixed ones included; PofxError for no rows."""
     x = encode(p.schema, data, unseen=unseen, **options)
     if not len(x):
         raise PofxError("data: expected at least one row, got no rows")
@@ -20,9 +20,9 @@ def encode_rows(p: NamedModel, data: Any, unseen: Unseen, **options: Any) -> np.
 
 
 def encode_inputs(p: NamedModel, data: Any, target: str, unseen: Unseen) -> np.ndarray:
-    """The free entries of the data, those of the target missing.
+    """The free entries of the data, with those of the target missing.
 
-    Warns if the model holds the target independent of all the others.
+    Warns if the target is independent of all other columns in the model.
     """
     inputs = [name for name in p.schema.names if name != target]
     x = encode_rows(p, data, unseen, require=inputs, ignore=target)[:, p.entries.free]
@@ -37,7 +37,7 @@ def encode_inputs(p: NamedModel, data: Any, target: str, unseen: Unseen) -> np.n
 
 def entry_index(p: NamedModel, name: str) -> int:
     """The index of the entry of a plain column among the free ones."""
-    return int(np.flatnonzero(p.entries.mask([name]))[0])
+    return int(np.flatnonzero(p.entries.mask_free([name]))[0])
 
 
 def discrete_variable(p: NamedModel, target: str) -> Variable:

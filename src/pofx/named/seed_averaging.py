@@ -1,4 +1,4 @@
-"""Averages over seeds: how an answer of a model that estimates gets its standard error."""
+"""Averages over seeds, which give answers of models that use estimates a standard error."""
 
 import math
 import warnings
@@ -23,15 +23,15 @@ from pofx.core.result import AbstractResult, map_values
 Q = ParamSpec("Q")
 
 LOG_Z_STEP = 0.5
-"""Standard errors by which log Z goes up and down to see what follows."""
+"""Standard errors by which log Z is moved up and down to measure its effect."""
 
 
 def average_over_seeds(query: Callable[..., Any], *models: Any) -> Any:
-    """query(*models); if the models estimate, the mean over independent seeds.
+    """query(*models); if the models use estimates, the mean over NUM_SEEDS independent seeds.
 
-    The spread between the seeds is the standard error that the models' own noise adds to what the
-    answer already has. It counts whatever the query does with the estimates, but no bias. log Z of
-    an energy is estimated only once: the effect of its error is the slope of the answer in log Z.
+    The standard error combines the spread between the seeds with the query's own sampling error. It
+    includes the noise of all estimates but not their bias. log Z of an energy is estimated only
+    once; the effect of its error is the slope of the answer in log Z.
     """
     if not any(has_estimates(p.model) for p in models):
         return query(*models)
@@ -54,7 +54,7 @@ def average_over_seeds(query: Callable[..., Any], *models: Any) -> Any:
 
 
 def averaged_over_seeds(query: Callable[Q, Any]) -> Callable[Q, Any]:
-    """Decorates a query of a NamedModel, its first argument, whose model may estimate."""
+    """Decorates a query of a NamedModel, its first argument, whose model may use estimates."""
 
     @wraps(query)
     def averaged(*arguments: Q.args, **options: Q.kwargs) -> Any:
@@ -66,7 +66,7 @@ def averaged_over_seeds(query: Callable[Q, Any]) -> Callable[Q, Any]:
 
 
 def _average(results: list[Any], up: list[Any], down: list[Any]) -> Any:
-    """One result of those of the seeds, and of those with each log Z moved up and down."""
+    """One result from those of the seeds, and from those with each log Z moved up and down."""
     first = results[0]
     if isinstance(first, Mapping) and all(isinstance(v, Answer) for v in first.values()):
         average = partial(_average_answers, len(results), len(up))
@@ -85,13 +85,15 @@ def _average_answers(num_seeds: int, num_energies: int, *answers: Answer) -> Ans
 
 def _mean(answers: list[Answer], ends: list[tuple[Answer, Answer]]) -> Answer:
     values = np.stack([np.asarray(a.value, np.float64) for a in answers])
-    first, slopes = answers[0], [_log_z_slope(*pair) for pair in ends]
+    first = answers[0]
+    slopes = [_log_z_slope(*pair) for pair in ends]
     if (values == values[:1]).all() and not any(slope.any() for slope in slopes):
-        # No noise was seen, but that is no proof: a rare level may not have come up.
+        # Equal values do not prove the absence of noise: a rare level may not have been drawn.
         method = f"weighted draws, {len(answers)} times alike"
         return replace(first, kind="estimate", method=method) if first.kind == "exact" else first
     with np.errstate(invalid="ignore"):
-        mean, spread = values.mean(0), values.std(0, ddof=1) / math.sqrt(len(answers))
+        mean = values.mean(0)
+        spread = values.std(0, ddof=1) / math.sqrt(len(answers))
     sampling = np.mean([np.asarray(a.stderr, np.float64) for a in answers], axis=0)
     error = np.sqrt(sampling**2 + spread**2 + sum(slope**2 for slope in slopes))
     shared = math.hypot(*(float(slope.mean()) for slope in slopes))
@@ -110,15 +112,16 @@ def _mean(answers: list[Answer], ends: list[tuple[Answer, Answer]]) -> Answer:
 def _log_z_slope(up: Answer, down: Answer) -> np.ndarray:
     """How far a standard error of log Z moves the answer."""
     with np.errstate(invalid="ignore"):
-        moved = np.subtract(up.value, down.value, dtype=np.float64) / (2 * LOG_Z_STEP)
-    return np.asarray(np.nan_to_num(moved, posinf=np.inf, neginf=-np.inf))
+        slope = np.subtract(up.value, down.value, dtype=np.float64) / (2 * LOG_Z_STEP)
+    return np.asarray(np.nan_to_num(slope, posinf=np.inf, neginf=-np.inf))
 
 
 def _shared_stderr(values: np.ndarray, spread: np.ndarray) -> float:
-    """The error c that n entries share because their noise has something in common.
+    """The error c that n entries share because their noise has a common part.
 
-    Of errors e the mean's is V = c² + Σ (e² - c²) / n².
+    If the entries have errors e, the variance of their mean is V = c² + Σ (e² - c²) / n².
     """
-    n, mean = spread.size, values.reshape(len(values), -1).mean(1)
-    beyond = mean.var(ddof=1) / len(values) - (spread**2).sum() / n**2
-    return math.sqrt(beyond / (1 - 1 / n)) if n > 1 and beyond > 0 else 0.0
+    n = spread.size
+    mean = values.reshape(len(values), -1).mean(1)
+    excess = mean.var(ddof=1) / len(values) - (spread**2).sum() / n**2
+    return math.sqrt(excess / (1 - 1 / n)) if n > 1 and excess > 0 else 0.0

@@ -1,1 +1,1 @@
-"""Neural building blocks: there is no probability in them."""
+"""Neural networks used by the models: layers without any probability in them."""

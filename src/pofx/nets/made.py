@@ -8,16 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from pofx.nets.random_weights import normals
+from pofx.nets.random_weights import draw_normals
 
-GAIN = 30.0
+BIAS_RATE_GAIN = 30.0
 """How much faster than a weight an output's bias is learned.
 
-It is all that an output has that sees no column, and alone would move by one rate of learning in a
-step where others move by that of each of their many weights.
+An output that sees no column has only its bias. Without the gain, that would move by one learning
+rate per step, while other outputs move by one learning rate for each of their many weights.
 """
-HOT = 32
-"""Codes of a column up to which they are inputs, one each; beyond it they are looked up."""
+MAX_ONE_HOT_CODES = 32
+"""Columns with more codes are looked up in a table instead of being one input per code."""
 
 
 class MADE(eqx.Module):
@@ -25,11 +25,17 @@ class MADE(eqx.Module):
 
     y = (A ∘ N) h_L + b,   h_1 = r((V ∘ M_1) z + c),   h_l = h_(l-1) + r((W_l ∘ M) h_(l-1) + b_l)
 
-    with r(h) = max(h, 0) and masks M, N of zeros and ones. Each hidden unit has a degree: it sees
-    the columns up to that place of the `order` and the units of no greater degree, and is seen by
-    the columns that come after. Without an order (an empty one) nothing is masked but inputs: each
-    output sees all columns `seen`, and which they are. Germain, Gregor, Murray and Larochelle,
-    "MADE: masked autoencoder for distribution estimation" (2015).
+    with r(h) = max(h, 0) and masks M, N of zeros and ones. Each hidden unit has a degree. It sees
+    the columns up to that position of the `order` and the units of no greater degree, and is seen
+    by the columns that come later. Without an order (an empty one) only inputs are masked: each
+    output sees all columns in `seen_mask`, and the mask itself. Germain, Gregor, Murray and
+    Larochelle, "MADE: masked autoencoder for distribution estimation" (2015).
+
+    Args of a call:
+        numbers, codes: the columns of a row (`RowTokens`), (d,) each.
+        seen_mask: which columns the outputs may see; None for all.
+
+    Returns the outputs, group by group of `places`.
 
     >>> net = MADE.init(jax.random.key(0), (1, 1, 1), ((0, 1, 2),), (1,), (2, 0, 1), 8, 1)
     >>> slopes = jax.jit(jax.jacobian(net))(jnp.ones(3), jnp.zeros(3, int))
@@ -49,54 +55,55 @@ class MADE(eqx.Module):
         self,
         numbers: Float[Array, "d"],
         codes: Int[Array, "d"],
-        seen: Bool[Array, "d"] | None = None,
+        seen_mask: Bool[Array, "d"] | None = None,
     ) -> Float[Array, "out"]:
-        owners = _owners(self.places, self.sizes)
-        last = self._open(self.weights[-1], self._rank[owners], self._degrees + 1)
-        return last @ self.hidden(numbers, codes, seen) + GAIN * self.biases[-1]
+        owners = _columns_of_outputs(self.places, self.sizes)
+        last = self._mask_weights(self.weights[-1], self._rank[owners], self._degrees + 1)
+        return last @ self.hidden(numbers, codes, seen_mask) + BIAS_RATE_GAIN * self.biases[-1]
 
     def hidden(
         self,
         numbers: Float[Array, "d"],
         codes: Int[Array, "d"],
-        seen: Bool[Array, "d"] | None = None,
+        seen_mask: Bool[Array, "d"] | None = None,
     ) -> Float[Array, "width"]:
         """The last hidden layer."""
-        owners, level = _hot(self.counts)
+        owners, level = _one_hot_codes(self.counts)
         inputs = numbers
         if len(owners):
             inputs = jnp.concatenate([inputs, (codes[owners] == level).astype(numbers.dtype)])
         owners = np.concatenate([np.arange(len(numbers)), owners])
-        if seen is not None:
-            # What is not seen may be anything but what it is times zero.
+        if seen_mask is not None:
+            # Replaced, not multiplied by zero, because an unseen entry may be NaN.
             inputs = jnp.concatenate(
-                [jnp.where(seen[owners], inputs, 0), seen.astype(numbers.dtype)]
+                [jnp.where(seen_mask[owners], inputs, 0), seen_mask.astype(numbers.dtype)]
             )
         degrees, rank = self._degrees, self._rank
-        first = self._open(self.weights[0], degrees, rank[owners])
+        first = self._mask_weights(self.weights[0], degrees, rank[owners])
         h = first @ inputs + self.biases[0]
-        for table, j in zip(self.tables, _looked_up(self.counts)):
-            reached = degrees >= rank[j] if seen is None else seen[j]
-            h = h + jnp.where(reached, table[codes[j]], 0)
+        for table, j in zip(self.tables, _table_columns(self.counts)):
+            visible = degrees >= rank[j] if seen_mask is None else seen_mask[j]
+            h = h + jnp.where(visible, table[codes[j]], 0)
         h = jax.nn.relu(h)
         for weight, bias in zip(self.weights[1:-1], self.biases[1:-1]):
-            h = h + jax.nn.relu(self._open(weight, degrees, degrees) @ h + bias)
+            h = h + jax.nn.relu(self._mask_weights(weight, degrees, degrees) @ h + bias)
         return h
 
-    def _open(self, weight: Array, out: np.ndarray, into: np.ndarray) -> Array:
-        """The weights where the output's degree is no less than the input's."""
+    def _mask_weights(self, weight: Array, out_degree: np.ndarray, in_degree: np.ndarray) -> Array:
+        """The weights, zero where the output's degree is less than the input's."""
         if not self.order:
             return weight
-        return jnp.where(jnp.asarray(out)[:, None] >= jnp.asarray(into), weight, 0)
+        allowed = jnp.asarray(out_degree)[:, None] >= jnp.asarray(in_degree)
+        return jnp.where(allowed, weight, 0)
 
     @property
     def _rank(self) -> np.ndarray:
-        """The place of each column in the order."""
+        """The position of each column in the order."""
         return np.argsort(self.order or np.zeros(len(self.counts), int)).astype(np.int32)
 
     @property
     def _degrees(self) -> np.ndarray:
-        """Of each hidden unit the last place that it sees, from the first to the last but one."""
+        """For each hidden unit the last position that it sees, spread over all but the last."""
         last = max(len(self.counts) - 2, 0)
         return np.rint(np.linspace(0, last, len(self.biases[0]))).astype(np.int32)
 
@@ -111,34 +118,46 @@ class MADE(eqx.Module):
         width: int,
         depth: int,
     ) -> "MADE":
-        """A net for columns with these `counts` of codes.
+        """A random net whose outputs start near zero.
 
-        The outputs are grouped as `places`: `sizes` of them about each column of a group. They
-        start near zero.
+        Args:
+            key: of the random weights.
+            counts: the number of codes of each column; 1 for a column that is only a number.
+            places: the columns of each group of outputs.
+            sizes: for each group the number of outputs per column.
+            order: a permutation of the columns, or empty.
+            width: units per hidden layer.
+            depth: the number of hidden layers.
         """
-        into = len(counts) * (1 if order else 2) + len(_hot(counts)[0])
-        out = len(_owners(places, sizes))
+        into = len(counts) * (1 if order else 2) + len(_one_hot_codes(counts)[0])
+        out = len(_columns_of_outputs(places, sizes))
         shapes = [(width, into), *[(width, width)] * (depth - 1), (out, width)]
-        lookups = [(counts[j], width) for j in _looked_up(counts)]
-        drawn = normals(key, shapes + lookups)
+        table_shapes = [(counts[j], width) for j in _table_columns(counts)]
+        normals = draw_normals(key, shapes + table_shapes)
         scales = [np.sqrt(2 / into), *[np.sqrt(1 / width)] * (depth - 1), 0.1 / np.sqrt(width)]
-        weights = tuple(float(scale) * a for scale, a in zip(scales, drawn))
-        tables = tuple(float(scales[0]) * a for a in drawn[len(shapes) :])
-        biases = tuple(jnp.zeros(rows) for rows, _ in shapes)
+        weights = tuple(float(scale) * a for scale, a in zip(scales, normals))
+        tables = tuple(float(scales[0]) * a for a in normals[len(shapes) :])
+        biases = tuple(jnp.zeros(units) for units, _ in shapes)
         return cls(weights, biases, tables, counts, places, sizes, order)
 
 
-def _owners(places: Sequence[Sequence[int]], sizes: Sequence[int]) -> np.ndarray:
+def _columns_of_outputs(places: Sequence[Sequence[int]], sizes: Sequence[int]) -> np.ndarray:
     """The column that each output is about."""
     return np.concatenate([np.repeat(place, size) for place, size in zip(places, sizes)])
 
 
-def _hot(counts: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+def _one_hot_codes(counts: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """The columns whose codes are inputs, once for each code, and the codes."""
-    few = [(j, code) for j, n in enumerate(counts) if 1 < n <= HOT for code in range(n)]
-    owners, codes = np.array(few, int).reshape(-1, 2).T
+    pairs = [
+        (j, code)
+        for j, count in enumerate(counts)
+        if 1 < count <= MAX_ONE_HOT_CODES
+        for code in range(count)
+    ]
+    owners, codes = np.array(pairs, int).reshape(-1, 2).T
     return owners, codes
 
 
-def _looked_up(counts: Sequence[int]) -> list[int]:
-    return [j for j, n in enumerate(counts) if n > HOT]
+def _table_columns(counts: Sequence[int]) -> list[int]:
+    """The columns whose codes are looked up."""
+    return [j for j, count in enumerate(counts) if count > MAX_ONE_HOT_CODES]

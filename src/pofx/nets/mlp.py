@@ -1,4 +1,4 @@
-"""The multilayer perceptron."""
+"""Multilayer perceptrons: `MLP`, and `SmoothMLP` with a continuous gradient."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -25,14 +25,14 @@ class MLP(eqx.Module):
     biases: tuple[Float[Array, "out"], ...]
 
     def __call__(self, x: Float[Array, "into"]) -> Float[Array, "out"]:
-        *before, last = zip(self.weights, self.biases)
-        for weight, bias in before:
+        *hidden_layers, last = zip(self.weights, self.biases)
+        for weight, bias in hidden_layers:
             x = jax.nn.leaky_relu(weight @ x + bias, 0.2)
         return last[0] @ x + last[1]
 
     @classmethod
     def init(cls, key: PRNGKeyArray, sizes: Sequence[int]) -> "MLP":
-        """A net of these sizes, from the input to the output."""
+        """A random net; `sizes` are the numbers of units of its layers, from input to output."""
         pairs = list(pairwise(sizes))
         keys = jax.random.split(key, len(pairs))
         weights = tuple(
@@ -40,3 +40,32 @@ class MLP(eqx.Module):
             for k, (into, out) in zip(keys, pairs)
         )
         return cls(weights, tuple(jnp.zeros(out) for _, out in pairs))
+
+
+class SmoothMLP(eqx.Module):
+    """A multilayer perceptron whose gradient in its input is continuous, as a score must be.
+
+    y = A_L s(... s(A_1 x)), with A_l h = W_l h + b_l and s(h) = h / (1 + exp(-h))
+
+    Its last layer starts at zero, so y starts at zero too. Elfwing, Uchibe and Doya, "Sigmoid-
+    weighted linear units" (2018).
+
+    >>> net = SmoothMLP.init(jax.random.key(0), (2, 8, 1))
+    >>> net(jnp.ones(2)).tolist()
+    [0.0]
+    """
+
+    weights: tuple[Float[Array, "out into"], ...]
+    biases: tuple[Float[Array, "out"], ...]
+
+    def __call__(self, x: Float[Array, "into"]) -> Float[Array, "out"]:
+        *hidden_layers, last = zip(self.weights, self.biases)
+        for weight, bias in hidden_layers:
+            x = jax.nn.silu(weight @ x + bias)
+        return last[0] @ x + last[1]
+
+    @classmethod
+    def init(cls, key: PRNGKeyArray, sizes: Sequence[int]) -> "SmoothMLP":
+        """A net of output zero; `sizes` are the numbers of units, from input to output."""
+        net = MLP.init(key, sizes)
+        return cls((*net.weights[:-1], 0 * net.weights[-1]), net.biases)

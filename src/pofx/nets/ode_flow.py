@@ -1,4 +1,4 @@
-"""What flows along the vectors of a network, and how much its volume grows."""
+"""Integration of an ordinary differential equation together with its log-determinant."""
 
 from collections.abc import Callable
 
@@ -8,23 +8,30 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core.errors import PofxError
 
-EXACT = 32
-"""The most numbers of which the trace of a Jacobian is exact."""
-TOLERANCE = 1e-5
+MAX_EXACT_TRACE_SIZE = 32
+"""The trace of a larger Jacobian is estimated."""
+SOLVER_TOLERANCE = 1e-5
 
 
-def transported(
+def integrate_with_log_det(
     key: PRNGKeyArray,
     speed: Callable[[Float[Array, "c"], Float[Array, ""]], Float[Array, "c"]],
     z: Float[Array, "c"],
 ) -> tuple[Float[Array, "c"], Float[Array, ""]]:
-    """Where dz/dt = speed(z, t) takes z from t = 0 to t = 1, and log |det dz(1) / dz(0)|.
+    """Solve dz/dt = speed(z, t) from t = 0 to t = 1.
 
-    The latter is ∫ tr ∂speed/∂z dt, the trace of more than 32 numbers by one random direction that
-    the key gives (Hutchinson 1990; Grathwohl et al., "FFJORD", 2019). PofxError without diffrax.
+    log |det dz(1) / dz(0)| = ∫ tr ∂speed/∂z dt
 
-    >>> z, grown = transported(jax.random.key(0), lambda z, t: z, jnp.ones(2))
-    >>> print(f"{z[0]:.3f} {grown:.3f}")
+    Args:
+        key: gives the random direction that estimates the trace of more than 32 numbers
+            (Hutchinson 1990; Grathwohl et al., "FFJORD", 2019).
+        speed: dz/dt as a function of z and t.
+        z: the start z(0).
+
+    Returns z(1) and the log-determinant. Raises PofxError without diffrax.
+
+    >>> z, log_det = integrate_with_log_det(jax.random.key(0), lambda z, t: z, jnp.ones(2))
+    >>> print(f"{z[0]:.3f} {log_det:.3f}")
     2.718 2.000
     """
     try:
@@ -34,25 +41,25 @@ def transported(
             "diffusion: expected the extra of diffusion; try pip install 'pofx[diffusion]'"
         ) from None
     probes = jnp.eye(len(z), dtype=z.dtype)
-    if len(z) > EXACT:
+    if len(z) > MAX_EXACT_TRACE_SIZE:
         probes = jax.random.rademacher(key, (1, len(z)), z.dtype)
 
-    def both(t, state, _):
+    def speed_and_trace(t, state, _):
         def along(probe):
-            own, slope = jax.jvp(lambda z: speed(z, t), (state[0],), (probe,))
-            return own, probe @ slope
+            velocity, slope = jax.jvp(lambda z: speed(z, t), (state[0],), (probe,))
+            return velocity, probe @ slope
 
-        own, slope = jax.vmap(along, out_axes=(None, 0))(probes)
-        return own, slope.sum()
+        velocity, slope = jax.vmap(along, out_axes=(None, 0))(probes)
+        return velocity, slope.sum()
 
     end = diffrax.diffeqsolve(
-        diffrax.ODETerm(both),
+        diffrax.ODETerm(speed_and_trace),
         diffrax.Tsit5(),
         t0=0.0,
         t1=1.0,
         dt0=None,
         y0=(z, jnp.zeros((), z.dtype)),
-        stepsize_controller=diffrax.PIDController(rtol=TOLERANCE, atol=TOLERANCE),
+        stepsize_controller=diffrax.PIDController(rtol=SOLVER_TOLERANCE, atol=SOLVER_TOLERANCE),
     )
     assert end.ys is not None
     return end.ys[0][0], end.ys[1][0]

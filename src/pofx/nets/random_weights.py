@@ -9,12 +9,13 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
 
-def normals(key: PRNGKeyArray, shapes: Sequence[tuple[int, ...]]) -> list[Array]:
+def draw_normals(key: PRNGKeyArray, shapes: Sequence[tuple[int, ...]]) -> list[Array]:
     """Independent standard normal numbers in arrays of these shapes.
 
-    Of one stream: a stream for each shape would be compiled for each, half a second long.
+    All come from one stream, because a stream per shape would be compiled per shape, at half a
+    second each.
 
-    >>> [a.shape for a in normals(jax.random.key(0), [(2, 3), (4,)])]
+    >>> [a.shape for a in draw_normals(jax.random.key(0), [(2, 3), (4,)])]
     [(2, 3), (4,)]
     """
     sizes = [math.prod(shape) for shape in shapes]

@@ -1,4 +1,4 @@
-"""What a network sees of a row of columns of any kinds: of each a number and a code."""
+"""Input of a network: for each column of a row a number and an integer code."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -11,17 +11,20 @@ from jaxtyping import Array, Float, Int
 
 from pofx.core.column import KINDS, Column
 
-KNEE = 5.0
-"""Scales from its mean beyond which a number grows as a logarithm."""
+MAX_LINEAR_SDS = 5.0
+"""Standard deviations from the mean beyond which a number grows as a logarithm."""
 
 
 class RowTokens(eqx.Module):
-    """A number and a code of each column, whatever it holds.
+    """For each column of a row, whatever its kind, a number and an integer code.
 
-    z_j = t((f_j(x_j) - centre_j) / scale_j), with f the logarithm of a positive number, log(1 + x)
-    of a count and x itself of a real one, and t the identity up to KNEE and logarithmic beyond it.
-    A level is a code and its number zero; so is a spike, its code one more than its place. A binary
-    column is a number alone.
+    z_j = t((f_j(x_j) - centre_j) / scale_j)
+
+    f is log x for a positive number, log(1 + x) for a count, and x for a real number. t is the
+    identity up to 5 and logarithmic beyond. A level has its own code and the number zero. So has a
+    spike (point mass): its code is one more than its index. A binary entry is only a number.
+
+    A call maps a row to its numbers and its codes, (d,) each.
 
     >>> columns = [Column("a", "real"), Column("b", "categorical", levels=3)]
     >>> x = np.array([[1.0, 0.0], [3.0, 2.0]])
@@ -37,16 +40,17 @@ class RowTokens(eqx.Module):
     counts: tuple[int, ...] = eqx.field(static=True)
 
     def __call__(self, x: Float[Array, "d"]) -> tuple[Float[Array, "d"], Int[Array, "d"]]:
-        numbers, codes = (_bent(x, self.kinds) - self.centre) / self.scale, self._spikes(x)
+        numbers = (_log_transform(x, self.kinds) - self.centre) / self.scale
+        codes = self._spike_codes(x)
         if set(self.kinds) != {"binary"}:
-            numbers = _tempered(numbers)
-        leveled = np.array([_leveled(kind) for kind in self.kinds])
-        if leveled.any():
+            numbers = _compress_tails(numbers)
+        is_level = np.array([_has_level_codes(kind) for kind in self.kinds])
+        if is_level.any():
             levels = jnp.clip(x, 0, np.array(self.counts) - 1).astype(codes.dtype)
-            codes = jnp.where(leveled, levels, codes)
-        return jnp.where(leveled | (codes > 0), 0, numbers), codes
+            codes = jnp.where(is_level, levels, codes)
+        return jnp.where(is_level | (codes > 0), 0, numbers), codes
 
-    def _spikes(self, x: Float[Array, "d"]) -> Int[Array, "d"]:
+    def _spike_codes(self, x: Float[Array, "d"]) -> Int[Array, "d"]:
         number = np.arange(1, self.points.shape[1] + 1)
         hit = jnp.where(x[:, None] == self.points, number, 0)
         return hit.max(1, initial=0).astype(jnp.int32)
@@ -58,34 +62,34 @@ class RowTokens(eqx.Module):
         x: Float[np.ndarray, "n d"],
         weight: Float[np.ndarray, "n d"],
     ) -> "RowTokens":
-        """With the mean and scale of the cells of positive weight that are no spikes."""
-        d, kinds = len(columns), tuple(c.kind for c in columns)
+        """Standardised over the cells of positive weight that are no spikes."""
+        d = len(columns)
+        kinds = tuple(c.kind for c in columns)
         points = np.full((d, max(len(c.spikes) for c in columns)), np.inf)
         for j, column in enumerate(columns):
             points[j, : len(column.spikes)] = column.spikes
-        counts = tuple(c.levels if _leveled(c.kind) else 1 + len(c.spikes) for c in columns)
+        counts = tuple(c.levels if _has_level_codes(c.kind) else 1 + len(c.spikes) for c in columns)
         x = np.where(weight > 0, x, 0)
         for point in points.T:
-            # Spikes must match in the width of floats that rows have.
+            # Spikes must match in the float width of the rows.
             weight = np.where(x == point.astype(x.dtype), 0, weight)
-        y, total = _bent(jnp.asarray(x), kinds), np.maximum(weight.sum(0, dtype=float), 1e-30)
-        y = np.array(y, np.float64)
+        y = np.array(_log_transform(jnp.asarray(x), kinds), np.float64)
+        total = np.maximum(weight.sum(0, dtype=float), 1e-30)
         mean = np.einsum("nd,nd->d", weight, y) / total
         y -= mean
         spread = np.sqrt(np.einsum("nd,nd,nd->d", weight, y, y) / total)
-        # A constant column has what rounding leaves.
+        # The spread of a constant column is rounding error.
         varies = spread > 1e-10 * np.abs(mean)
         scale = np.where(varies & (np.array(kinds) != "binary"), spread, 1)
-        own = (jnp.asarray(mean), jnp.asarray(scale), jnp.asarray(points))
-        return cls(*own, kinds, counts)
+        return cls(jnp.asarray(mean), jnp.asarray(scale), jnp.asarray(points), kinds, counts)
 
 
-def _leveled(kind: str) -> bool:
+def _has_level_codes(kind: str) -> bool:
     return kind in ("categorical", "ordinal")
 
 
-def _bent(x: Float[Array, "... d"], kinds: Sequence[str]) -> Float[Array, "... d"]:
-    """Numbers without the long tails of what is positive or counted."""
+def _log_transform(x: Float[Array, "... d"], kinds: Sequence[str]) -> Float[Array, "... d"]:
+    """log x for positive columns, log(1 + x) for counts, x for the others."""
     positive, count = (np.array(kinds) == kind for kind in ("positive", "count"))
     if positive.any():
         x = jnp.where(positive, jnp.log(jnp.where(positive & (x > 0), x, 1)), x)
@@ -94,6 +98,8 @@ def _bent(x: Float[Array, "... d"], kinds: Sequence[str]) -> Float[Array, "... d
     return x
 
 
-def _tempered(z: Float[Array, "d"]) -> Float[Array, "d"]:
-    far = jnp.sign(z) * (KNEE + jnp.log1p(jax.nn.relu(jnp.abs(z) - KNEE)))
-    return jnp.where(jnp.abs(z) > KNEE, far, z)
+def _compress_tails(z: Float[Array, "d"]) -> Float[Array, "d"]:
+    """z where |z| is at most MAX_LINEAR_SDS, and growing as a logarithm beyond."""
+    tail = jnp.log1p(jax.nn.relu(jnp.abs(z) - MAX_LINEAR_SDS))
+    compressed = jnp.sign(z) * (MAX_LINEAR_SDS + tail)
+    return jnp.where(jnp.abs(z) > MAX_LINEAR_SDS, compressed, z)

@@ -1,1 +1,1 @@
-"""A textbook's notation for questions: its grammar, the tree it is read into, mistakes in it."""
+"""The notation of queries: its grammar, the tree that a query is read into, and its errors."""

@@ -1,4 +1,4 @@
-"""A question's text to its tree."""
+"""Reads the text of a query into a tree."""
 
 from functools import cache
 from importlib.resources import files
@@ -7,19 +7,19 @@ from lark import Lark, Token
 from lark.exceptions import UnexpectedInput, UnexpectedToken, VisitError
 
 from pofx.core.errors import PofxError
-from pofx.notation.errors import NotationError, mistake
+from pofx.notation.errors import NotationError, notation_error
 from pofx.notation.queries import Query
-from pofx.notation.syntax_errors import check_function, unexpected
-from pofx.notation.tree_builder import Builder
+from pofx.notation.syntax_errors import check_function, syntax_error
+from pofx.notation.tree_builder import TreeBuilder
 
-LONGEST = 2000
-"""Characters that a question may have."""
+MAX_CHARS = 2000
+"""Characters that a query may have."""
 
 
 def parse(text: str) -> Query:
-    """The question that a text asks, in the notation of `docs/notation.md`.
+    """The query that a text holds, in the notation of `docs/notation.md`.
 
-    NotationError for what is no question: its first line says why, its picture shows where.
+    Raises NotationError if the text is no query: its first line says why, its picture shows where.
 
     >>> query = parse("P(5 > a >= 2, b ≠ x | c=?)")
     >>> print(query)
@@ -35,8 +35,9 @@ def parse(text: str) -> Query:
     """
     if not isinstance(text, str):
         raise PofxError(f"ask: expected text, got {type(text).__name__}")
-    if len(text) > LONGEST:
-        raise mistake(text, LONGEST, f"{len(text)} characters; at most {LONGEST} are read")
+    if len(text) > MAX_CHARS:
+        message = f"{len(text)} characters; at most {MAX_CHARS} are read"
+        raise notation_error(text, MAX_CHARS, message)
     check_function(text)
     session = _parser().parse_interactive(text)
     tokens: list[Token] = []
@@ -45,9 +46,9 @@ def parse(text: str) -> Query:
             tokens.append(token)
         tree = session.feed_eof(tokens[-1])
     except UnexpectedInput as error:
-        raise _told(text, error, tokens) from None
+        raise _syntax_error(text, error, tokens) from None
     try:
-        return Builder(text).transform(tree)
+        return TreeBuilder(text).transform(tree)
     except VisitError as error:
         raise error.orig_exc from None
 
@@ -58,13 +59,14 @@ def _parser() -> Lark:
     return Lark(grammar, parser="lalr")
 
 
-def _told(text: str, error: UnexpectedInput, tokens: list[Token]) -> NotationError:
+def _syntax_error(text: str, error: UnexpectedInput, tokens: list[Token]) -> NotationError:
     at = error.pos_in_stream or 0
     if isinstance(error, UnexpectedToken) and error.token.type == "$END":
         at = len(text.rstrip())
-    read = [token for token in tokens if (token.start_pos or 0) < at]
-    # Once more up to there: on the way to its error the parser may have closed what is open.
+    tokens_before = [token for token in tokens if (token.start_pos or 0) < at]
+    # The text is parsed once more up to there, because on the way to its error the parser may have
+    # closed what is open.
     session = _parser().parse_interactive("")
-    for token in read:
+    for token in tokens_before:
         session.feed_token(token)
-    return unexpected(text, at, read, session.accepts())
+    return syntax_error(text, at, tokens_before, session.accepts())

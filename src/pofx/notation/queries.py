@@ -1,4 +1,4 @@
-"""The queries that a question is read into, each printed in one way only.
+"""The queries that a text is read into, each printed in one way only.
 
 `parse(str(query)) == query` holds for every query that `parse` makes.
 """
@@ -6,12 +6,12 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from pofx.notation.terms import Given, Name, Term, listed
+from pofx.notation.terms import Name, Terms, join_terms
 
 
 @dataclass(frozen=True)
 class Probability:
-    """p(event | given), the letter as it was written.
+    """p(event | given), or P(event | given): `letter` is as it was written.
 
     >>> from pofx.notation.terms import Free, Interval
     >>> print(Probability("P", (Interval(Name("a"), low=3),), (Free(Name("b")),)))
@@ -19,16 +19,16 @@ class Probability:
     """
 
     letter: Literal["p", "P"]
-    event: tuple[Term, ...]
-    given: Given = ()
+    event: Terms
+    given: Terms = ()
 
     def __str__(self) -> str:
-        return f"{self.letter}({_asked(self.event, self.given)})"
+        return f"{self.letter}({_body(self.event, self.given)})"
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """The mean, variance or deviation of one name, the covariance or correlation of two.
+    """The mean, variance or deviation of one name, or the covariance or correlation of two.
 
     >>> print(Expectation("Cov", (Name("a"), Name("b"))))
     Cov[a, b]
@@ -36,15 +36,15 @@ class Expectation:
 
     kind: Literal["E", "Var", "SD", "Cov", "Corr"]
     names: tuple[Name, ...]
-    given: Given = ()
+    given: Terms = ()
 
     def __str__(self) -> str:
-        return f"{self.kind}[{_asked(self.names, self.given)}]"
+        return f"{self.kind}[{_body(self.names, self.given)}]"
 
 
 @dataclass(frozen=True)
 class Quantile:
-    """The number that `name` stays below with probability `level`, 0 < level < 1.
+    """The number that `name` is below with probability `level`, 0 < level < 1.
 
     >>> print(Quantile(0.9, Name("a")))
     Q[0.9](a)
@@ -52,10 +52,10 @@ class Quantile:
 
     level: float
     name: Name
-    given: Given = ()
+    given: Terms = ()
 
     def __str__(self) -> str:
-        return f"Q[{self.level}]({_asked((self.name,), self.given)})"
+        return f"Q[{self.level}]({_body((self.name,), self.given)})"
 
 
 @dataclass(frozen=True)
@@ -67,15 +67,15 @@ class Mode:
     """
 
     names: tuple[Name, ...]
-    given: Given = ()
+    given: Terms = ()
 
     def __str__(self) -> str:
-        return f"mode({_asked(self.names, self.given)})"
+        return f"mode({_body(self.names, self.given)})"
 
 
 @dataclass(frozen=True)
 class Sample:
-    """So many draws of some names.
+    """`number` draws of some names together.
 
     >>> print(Sample(5, (Name("a"),)))
     sample[5](a)
@@ -83,10 +83,10 @@ class Sample:
 
     number: int
     names: tuple[Name, ...]
-    given: Given = ()
+    given: Terms = ()
 
     def __str__(self) -> str:
-        return f"sample[{self.number}]({_asked(self.names, self.given)})"
+        return f"sample[{self.number}]({_body(self.names, self.given)})"
 
 
 @dataclass(frozen=True)
@@ -98,26 +98,26 @@ class Entropy:
     """
 
     names: tuple[Name, ...]
-    given: Given = ()
+    given: Terms = ()
 
     def __str__(self) -> str:
-        return f"H({_asked(self.names, self.given)})"
+        return f"H({_body(self.names, self.given)})"
 
 
 @dataclass(frozen=True)
 class Information:
-    """I(one group; another | given).
+    """I(one group; other group | given).
 
     >>> print(Information(((Name("a"),), (Name("b"), Name("c")))))
     I(a; b, c)
     """
 
     groups: tuple[tuple[Name, ...], tuple[Name, ...]]
-    given: Given = ()
+    given: Terms = ()
 
     def __str__(self) -> str:
-        one, another = self.groups
-        return f"I({listed(one)}; {_asked(another, self.given)})"
+        one, other = self.groups
+        return f"I({join_terms(one)}; {_body(other, self.given)})"
 
 
 @dataclass(frozen=True)
@@ -129,15 +129,15 @@ class TotalCorrelation:
     """
 
     names: tuple[Name, ...]
-    given: Given = ()
+    given: Terms = ()
 
     def __str__(self) -> str:
-        return f"TC({_asked(self.names, self.given)})"
+        return f"TC({_body(self.names, self.given)})"
 
 
 @dataclass(frozen=True)
 class Side:
-    """One distribution of a divergence, by its name: of some names, or of all where none stand.
+    """One distribution of a divergence, by its name: of some names, or of all if it has none.
 
     >>> print(Side(Name("p")), Side(Name("q"), (Name("a"),)))
     p q(a)
@@ -145,16 +145,16 @@ class Side:
 
     distribution: Name
     names: tuple[Name, ...] = ()
-    given: Given = ()
+    given: Terms = ()
 
     def __str__(self) -> str:
-        asked = f"({_asked(self.names, self.given)})" if self.names else ""
-        return f"{self.distribution}{asked}"
+        body = f"({_body(self.names, self.given)})" if self.names else ""
+        return f"{self.distribution}{body}"
 
 
 @dataclass(frozen=True)
 class Divergence:
-    """Of the left side from the right: Kullback-Leibler, Jensen-Shannon or cross-entropy.
+    """The Kullback-Leibler or Jensen-Shannon divergence or the cross-entropy of two sides.
 
     >>> print(Divergence("KL", Side(Name("p")), Side(Name("q"))))
     KL(p || q)
@@ -168,18 +168,13 @@ class Divergence:
         return f"{self.kind}({self.left} || {self.right})"
 
 
-Query = (
-    Probability
-    | Expectation
-    | Quantile
-    | Mode
-    | Sample
-    | Entropy
-    | Information
-    | TotalCorrelation
-    | Divergence
+ModelQuery = (
+    Probability | Expectation | Quantile | Mode | Sample | Entropy | Information | TotalCorrelation
 )
+"""A query of one distribution."""
+
+Query = ModelQuery | Divergence
 
 
-def _asked(what: tuple[Name, ...] | tuple[Term, ...], given: Given) -> str:
-    return f"{listed(what)} | {listed(given)}" if given else listed(what)
+def _body(items: tuple[Name, ...] | Terms, given: Terms) -> str:
+    return f"{join_terms(items)} | {join_terms(given)}" if given else join_terms(items)

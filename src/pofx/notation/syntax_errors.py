@@ -1,4 +1,4 @@
-"""What to say where a question does not go on as the grammar has it."""
+"""Errors for a text that does not follow the grammar."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -6,15 +6,15 @@ from difflib import get_close_matches
 
 from lark import Token
 
-from pofx.notation.errors import NotationError, in_words, mistake, quoted
+from pofx.notation.errors import NotationError, notation_error, quoted, terminals_text
 
 FUNCTIONS = (
     *("p", "P", "E", "Var", "SD", "Cov", "Corr", "Q", "median", "mode", "sample"),
     *("H", "I", "TC", "KL", "JS", "CE"),
 )
-"""What a question begins with; those of more than one letter in any case."""
+"""The functions that a query begins with; those of more than one letter in any case."""
 
-OTHERS = {
+SYNONYMS = {
     "pr": "P",
     "prob": "P",
     "mean": "E",
@@ -32,23 +32,23 @@ OTHERS = {
     "total_correlation": "TC",
     "cross_entropy": "CE",
 }
-"""What else one may call them, which is answered and not read."""
+"""Other names of functions: an error suggests the function for them."""
 
 ANY_CASE = {name.lower(): name for name in FUNCTIONS if len(name) > 1}
 
-KNOWN = OTHERS | {name.lower(): name for name in FUNCTIONS}
+SUGGESTIONS = SYNONYMS | {name.lower(): name for name in FUNCTIONS}
 
-PIECE = re.compile(r"[-+]?\w[\w.]*|\|\||[<>=!]=|.", re.S)
-"""As much as is said to have been found."""
+PIECE_PATTERN = re.compile(r"[-+]?\w[\w.]*|\|\||[<>=!]=|.", re.S)
+"""The part of the text that an error shows as found."""
 
 BARS = ("|", "||", "∣", "‖", "∥")
 
 MARKS = "()[]{},;=<>!≤≥≠∈∉?" + "".join(BARS)
-"""What cannot be meant for a part of a name."""
+"""Characters that cannot be meant as part of a name."""
 
 
 def check_function(text: str) -> None:
-    """NotationError, with the nearest function, where a question begins with none.
+    """Raises NotationError, with the nearest function, if a query begins with none.
 
     >>> check_function("entrpy(a)")
     Traceback (most recent call last):
@@ -58,46 +58,54 @@ def check_function(text: str) -> None:
       entrpy(a)
       ^
     """
-    there = ", ".join(FUNCTIONS)
+    functions = ", ".join(FUNCTIONS)
     at = len(text) - len(text.lstrip())
     if at == len(text):
-        raise mistake(text, 0, "found nothing", expected="a question such as p(a | b = 1)")
+        raise notation_error(text, 0, "found nothing", expected="a question such as p(a | b = 1)")
     word = re.compile(r"\w[\w.]*").match(text, at)
     if word is None:
-        raise mistake(text, at, f"found {quoted(text[at])}", expected=f"one of {there}")
+        raise notation_error(text, at, f"found {quoted(text[at])}", expected=f"one of {functions}")
     name = word[0]
     if name in FUNCTIONS or (name.isascii() and name.lower() in ANY_CASE):
         return
-    near = get_close_matches(name.lower(), KNOWN, n=1)
-    hint = f"; did you mean {KNOWN[near[0]]}?" if near else ""
-    raise mistake(text, at, f"no function {quoted(name)}{hint} (functions: {there})")
+    near = get_close_matches(name.lower(), SUGGESTIONS, n=1)
+    hint = f"; did you mean {SUGGESTIONS[near[0]]}?" if near else ""
+    message = f"no function {quoted(name)}{hint} (functions: {functions})"
+    raise notation_error(text, at, message)
 
 
-def unexpected(
-    text: str, at: int, read: Sequence[Token], accepted: Collection[str]
+def syntax_error(
+    text: str, at: int, tokens: Sequence[Token], accepted: Collection[str]
 ) -> NotationError:
-    """The error for character `at`: after the tokens `read`, only `accepted` ones go on."""
-    found = PIECE.match(text.rstrip(), at)
-    piece = found[0] if found else ""
+    """The error for a character that does not go on as the grammar says.
+
+    Args:
+        text: the query.
+        at: the character.
+        tokens: those before it.
+        accepted: the terminals that may follow them.
+    """
+    match = PIECE_PATTERN.match(text.rstrip(), at)
+    piece = match[0] if match else ""
     terminal = {"'": "QUOTED", '"': "QUOTED", "`": "BACKQUOTED"}.get(piece)
     if terminal in accepted:
-        return mistake(text, at, f"the quote {quoted(piece)} is not closed")
-    after = f" after {quoted(read[-1])}" if read else ""
-    shown = f"found {quoted(piece)}" if piece else "found the end"
-    hint = _hint(piece, [token.type for token in read], accepted)
-    # Where a number may stand a date may, which few look for: the hint tells of it.
-    told = set(accepted) - {"QUOTED"} if "WORD" not in accepted else accepted
-    return mistake(text, at, shown + hint, expected=in_words(told) + after)
+        return notation_error(text, at, f"the quote {quoted(piece)} is not closed")
+    after = f" after {quoted(tokens[-1])}" if tokens else ""
+    message = f"found {quoted(piece)}" if piece else "found the end"
+    message += _hint(piece, [token.type for token in tokens], accepted)
+    # A date in quotes may take the place of a number. Few expect that, so only the hint says it.
+    expected = accepted if "WORD" in accepted else set(accepted) - {"QUOTED"}
+    return notation_error(text, at, message, expected=terminals_text(expected) + after)
 
 
-def _hint(piece: str, read: Sequence[str], accepted: Collection[str]) -> str:
-    last = read[-1] if read else ""
-    if piece in BARS and "_BAR" in read and "COMMA" in accepted:
-        return "; after one bar, more is given after a comma"
+def _hint(piece: str, terminals: Sequence[str], accepted: Collection[str]) -> str:
+    last = terminals[-1] if terminals else ""
+    if piece in BARS and "_BAR" in terminals and "COMMA" in accepted:
+        return "; after the bar, separate terms by commas"
     if piece == "?" and last == "_EQUAL":
-        return "; only what is given may be missing"
+        return "; a cell can be missing only after the bar"
     if last == "ORDER" and "NUMBER" in accepted:
         return "; a range ends at numbers, or at dates"
     if last == "PLAIN" and piece and piece[0] not in MARKS:
-        return "; a name of other characters stands in backquotes"
+        return "; write a name with other characters in backquotes"
     return ""

@@ -1,4 +1,4 @@
-"""Names, values, and what a question says of a name; where it stood is no part of equality."""
+"""Names, values and terms of a query; their places in the text do not count for equality."""
 
 import re
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ WORD = re.compile(r"[^\W\d]\w*")
 
 @dataclass(frozen=True)
 class Name:
-    """A column or a distribution, and at which character of the text it stood.
+    """The name of a column or a distribution; `at` is the character of the text it starts at.
 
     >>> print(Name("bill length (mm)"))
     `bill length (mm)`
@@ -32,7 +32,9 @@ class Name:
 
 @dataclass(frozen=True)
 class Value:
-    """A number or text, and at which character it stood; a bare word, `true` too, is text.
+    """A number or a text; a bare word, `true` too, is text.
+
+    `at` is the character of the query it starts at.
 
     >>> print(Value("Adelie"), Value("A-1"), Value(2.5))
     Adelie 'A-1' 2.5
@@ -50,10 +52,10 @@ class Value:
 
 
 class Moment(float):
-    """A date or a time in quotes at the end of a range, which is a number of days or seconds.
+    """A date or a time at the end of a range, as a number.
 
-    Days since 1970-01-01 of a date, seconds since midnight of a time of day; what its zone is only
-    its column knows. ValueError for a text that is neither.
+    A date is days since 1970-01-01, a time of day is seconds since midnight; only its column knows
+    the zone. Raises ValueError for a text that is neither.
 
     >>> print(Moment("1970-01-02 12:00") + 0, Moment("00:01:30") + 0, Moment("1970-01-02"))
     1.5 90.0 '1970-01-02'
@@ -63,15 +65,15 @@ class Moment(float):
 
     def __new__(cls, text: str) -> "Moment":
         try:
-            own = time.fromisoformat(text)
-            since = timedelta(hours=own.hour, minutes=own.minute, seconds=own.second)
-            found = float.__new__(cls, since.total_seconds() + own.microsecond / 1e6)
+            clock = time.fromisoformat(text)
+            elapsed = timedelta(hours=clock.hour, minutes=clock.minute, seconds=clock.second)
+            moment = float.__new__(cls, elapsed.total_seconds() + clock.microsecond / 1e6)
         except ValueError:
-            when = datetime.fromisoformat(text)
-            zone = when.tzinfo and UTC
-            found = float.__new__(cls, (when - datetime(1970, 1, 1, tzinfo=zone)) / timedelta(1))
-        found.text = text
-        return found
+            date = datetime.fromisoformat(text)
+            epoch = datetime(1970, 1, 1, tzinfo=date.tzinfo and UTC)
+            moment = float.__new__(cls, (date - epoch) / timedelta(1))
+        moment.text = text
+        return moment
 
     def __str__(self) -> str:
         return str(Value(self.text))
@@ -84,7 +86,7 @@ class Moment(float):
 
 @dataclass(frozen=True)
 class Free:
-    """A name alone: all that it may be.
+    """A name alone: every value is meant.
 
     >>> print(Free(Name("a")))
     a
@@ -113,7 +115,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Unknown:
-    """`name = ?`: the cell is missing; only where it is given.
+    """`name = ?`: the cell is missing; only after the bar.
 
     >>> print(Unknown(Name("a")))
     a = ?
@@ -127,7 +129,7 @@ class Unknown:
 
 @dataclass(frozen=True)
 class Interval:
-    """The numbers between two ends, each of them in or out; None for no end, which is out.
+    """The numbers between two ends; each end is in (closed) or out, and None for no end.
 
     >>> print(Interval(Name("a"), low=2) & Interval(Name("a"), high=5, high_closed=True))
     2 < a <= 5
@@ -148,26 +150,26 @@ class Interval:
 
     def __and__(self, other: "Interval") -> "Interval":
         """The numbers inside both, under this one's name."""
-        both = (self, other)
-        low = max(both, key=lambda i: (-inf if i.low is None else i.low, not i.low_closed))
-        high = min(both, key=lambda i: (inf if i.high is None else i.high, i.high_closed))
+        pair = (self, other)
+        low = max(pair, key=lambda i: (-inf if i.low is None else i.low, not i.low_closed))
+        high = min(pair, key=lambda i: (inf if i.high is None else i.high, i.high_closed))
         closed = {"low_closed": low.low_closed, "high_closed": high.high_closed}
         return replace(self, low=low.low, high=high.high, **closed)
 
     def __str__(self) -> str:
-        below = "<=" if self.high_closed else "<"
+        sign = "<=" if self.high_closed else "<"
         if self.low is None and self.high is None:
             return f"{self.name} in (-inf, inf)"
         if self.low is None:
-            return f"{self.name} {below} {self.high}"
+            return f"{self.name} {sign} {self.high}"
         if self.high is None:
             return f"{self.name} {'>=' if self.low_closed else '>'} {self.low}"
-        return f"{self.low} {'<=' if self.low_closed else '<'} {self.name} {below} {self.high}"
+        return f"{self.low} {'<=' if self.low_closed else '<'} {self.name} {sign} {self.high}"
 
 
 @dataclass(frozen=True)
 class Members:
-    """One of some values, or none of them (`inside` False, which `!=` is too).
+    """One of some values, or with `inside` False none of them, as `!=` says too.
 
     >>> print(Members(Name("a"), (Value("x"), Value("y"))), Members(Name("a"), (Value(1),), False))
     a in {x, y} a != 1
@@ -180,17 +182,17 @@ class Members:
     def __str__(self) -> str:
         if not self.inside and len(self.values) == 1:
             return f"{self.name} != {self.values[0]}"
-        return f"{self.name} {'in' if self.inside else 'not in'} {{{listed(self.values)}}}"
+        return f"{self.name} {'in' if self.inside else 'not in'} {{{join_terms(self.values)}}}"
 
 
 Term = Free | Point | Unknown | Interval | Members
-Given = tuple[Term, ...]
+Terms = tuple[Term, ...]
 
 
-def listed(items: Iterable[object]) -> str:
-    """As they are printed, with commas between.
+def join_terms(items: Iterable[object]) -> str:
+    """The items as they are printed, with commas between them.
 
-    >>> listed([Name("a"), Point(Name("b"), Value(1))])
+    >>> join_terms([Name("a"), Point(Name("b"), Value(1))])
     'a, b = 1'
     """
     return ", ".join(str(item) for item in items)

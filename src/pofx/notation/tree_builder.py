@@ -1,4 +1,4 @@
-"""From the parser's tree to ours: a method for each rule of the grammar."""
+"""Turns the parser's tree into a query: one method for each rule of the grammar."""
 
 import re
 from math import inf
@@ -6,8 +6,8 @@ from typing import Any
 
 from lark import Token, Transformer, v_args
 
-from pofx.notation.checks import apart, merged, once
-from pofx.notation.errors import NotationError, mistake, quoted
+from pofx.notation.checks import check_not_given, check_unique, merge_ranges
+from pofx.notation.errors import NotationError, notation_error, quoted
 from pofx.notation.queries import (
     Divergence,
     Entropy,
@@ -23,30 +23,34 @@ from pofx.notation.queries import (
 from pofx.notation.terms import (
     WORD,
     Free,
-    Given,
     Interval,
     Members,
     Moment,
     Name,
     Point,
     Term,
+    Terms,
     Unknown,
     Value,
 )
 
-TEXT = ("QUOTED", "DATE")
+TEXT_TOKENS = ("QUOTED", "DATE")
 """Tokens that are text: a date needs no quotes."""
+
 NUMBER = re.compile(r"[-+]?(inf|([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?)")
-WHOLE = re.compile(r"[-+]?[0-9]+")
+INTEGER = re.compile(r"[-+]?[0-9]+")
 MOMENTS: dict[str, Any] = {kind.lower(): kind for kind in ("E", "Var", "SD", "Cov", "Corr")}
-FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "≤": ">=", "≥": "<="}
+REVERSED_ORDER = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "≤": ">=", "≥": "<="}
 
 Names = tuple[Name, ...]
 
 
 @v_args(inline=True)
-class Builder(Transformer[Token, Any]):
-    """What stands in `text`, as names, terms and queries; NotationError where it cannot stand."""
+class TreeBuilder(Transformer[Token, Any]):
+    """Builds names, terms and queries from the tree of a text.
+
+    Raises NotationError for what the grammar allows and the notation does not.
+    """
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -57,27 +61,27 @@ class Builder(Transformer[Token, Any]):
         return Name(str(token) if plain else token[1:-1].replace("``", "`"), _at(token))
 
     def names(self, *names: Name) -> Names:
-        once(self._text, names, "before the bar")
+        check_unique(self._text, names, "before the bar")
         return names
 
     def value(self, token: Token) -> Value:
-        if token.type in TEXT:
+        if token.type in TEXT_TOKENS:
             return Value(self._unescaped(token), _at(token))
         if NUMBER.fullmatch(token):
             return Value(self._number(token), _at(token))
         if WORD.fullmatch(token):
             return Value(str(token), _at(token))
-        raise self._wrong(
+        raise self._error(
             token,
             f"{quoted(token)} is neither a number nor a word of letters, digits and _; "
-            "other text stands in quotes",
+            "write other text in quotes",
         )
 
-    def event(self, *terms: Term) -> tuple[Term, ...]:
-        return merged(self._text, terms, "before the bar")
+    def event(self, *terms: Term) -> Terms:
+        return merge_ranges(self._text, terms, "before the bar")
 
-    def given(self, *terms: Term) -> Given:
-        return merged(self._text, terms, "after the bar")
+    def given(self, *terms: Term) -> Terms:
+        return merge_ranges(self._text, terms, "after the bar")
 
     def free(self, name: Name) -> Free:
         return Free(name)
@@ -88,15 +92,15 @@ class Builder(Transformer[Token, Any]):
     def unknown(self, name: Name) -> Unknown:
         return Unknown(name)
 
-    def unlike(self, name: Name, value: Value) -> Members:
+    def not_equal(self, name: Name, value: Value) -> Members:
         return Members(name, (value,), inside=False)
 
     def inside(self, name: Name, *values: Value) -> Members:
-        once(self._text, values, "in the set")
+        check_unique(self._text, values, "in the set")
         return Members(name, values)
 
     def outside(self, name: Name, *values: Value) -> Members:
-        once(self._text, values, "in the set")
+        check_unique(self._text, values, "in the set")
         return Members(name, values, inside=False)
 
     def above_or_below(self, name: Name, order: str, end: Token) -> Interval:
@@ -105,88 +109,91 @@ class Builder(Transformer[Token, Any]):
             return Interval(name) if number == inf else Interval(name, None, number, False, closed)
         return Interval(name) if number == -inf else Interval(name, number, None, closed)
 
-    def flipped(self, end: Token, order: str, name: Name) -> Interval:
-        return self.above_or_below(name, FLIPPED[order], end)
+    def reversed_comparison(self, end: Token, order: str, name: Name) -> Interval:
+        return self.above_or_below(name, REVERSED_ORDER[order], end)
 
-    def chain(self, left: Token, one: Token, name: Name, other: Token, right: Token) -> Interval:
+    def double_comparison(
+        self, left: Token, one: Token, name: Name, other: Token, right: Token
+    ) -> Interval:
         if (one[0] in "<≤") != (other[0] in "<≤"):
-            raise self._wrong(other, f"{quoted(one)} and {quoted(other)} point two ways")
-        return self.flipped(left, one, name) & self.above_or_below(name, other, right)
+            raise self._error(other, f"{quoted(one)} and {quoted(other)} point in two directions")
+        return self.reversed_comparison(left, one, name) & self.above_or_below(name, other, right)
 
     def range(self, name: Name, *marks: Token) -> Interval:
         _, opening, low, _, high, closing = marks
         above = self.above_or_below(name, ">=" if opening == "[" else ">", low)
         return above & self.above_or_below(name, "<=" if closing == "]" else "<", high)
 
-    def probability(self, letter: Any, event: tuple[Term, ...], given: Given | None) -> Probability:
-        return Probability(letter.value, event, self._apart(event, given))
+    def probability(self, letter: Any, event: Terms, given: Terms | None) -> Probability:
+        return Probability(letter.value, event, self._check_given(event, given))
 
-    def expectation(self, kind: Token, names: Names, given: Given | None) -> Expectation:
+    def expectation(self, kind: Token, names: Names, given: Terms | None) -> Expectation:
         moment = MOMENTS[kind.lower()]
         expected = 2 if moment in ("Cov", "Corr") else 1
         if len(names) != expected:
             words = "two names" if expected == 2 else "one name"
-            raise self._wrong(kind, f"{moment} is of {words}, got {len(names)}")
-        return Expectation(moment, names, self._apart(names, given))
+            raise self._error(kind, f"{moment} takes {words}, got {len(names)}")
+        return Expectation(moment, names, self._check_given(names, given))
 
-    def quantile(self, kind: Token, level: Token, name: Name, given: Given | None) -> Quantile:
+    def quantile(self, kind: Token, level: Token, name: Name, given: Terms | None) -> Quantile:
         if not 0 < float(level) < 1:
-            raise self._wrong(level, f"{kind}[level] is between 0 and 1, got {quoted(level)}")
-        return Quantile(float(level), name, self._apart((name,), given))
+            raise self._error(level, f"{kind}[level] is between 0 and 1, got {quoted(level)}")
+        return Quantile(float(level), name, self._check_given((name,), given))
 
-    def median(self, name: Name, given: Given | None) -> Quantile:
-        return Quantile(0.5, name, self._apart((name,), given))
+    def median(self, name: Name, given: Terms | None) -> Quantile:
+        return Quantile(0.5, name, self._check_given((name,), given))
 
-    def mode(self, names: Names, given: Given | None) -> Mode:
-        return Mode(names, self._apart(names, given, ranges=False))
+    def mode(self, names: Names, given: Terms | None) -> Mode:
+        return Mode(names, self._check_given(names, given, ranges=False))
 
-    def sample(self, number: Token | None, names: Names, given: Given | None) -> Sample:
-        if number is not None and not (WHOLE.fullmatch(number) and int(number) > 0):
-            raise self._wrong(number, f"sample[number] is 1, 2, ..., got {quoted(number)}")
-        return Sample(int(number or 1), names, self._apart(names, given))
+    def sample(self, number: Token | None, names: Names, given: Terms | None) -> Sample:
+        if number is not None and not (INTEGER.fullmatch(number) and int(number) > 0):
+            raise self._error(number, f"sample[number] is 1, 2, ..., got {quoted(number)}")
+        return Sample(int(number or 1), names, self._check_given(names, given))
 
-    def entropy(self, names: Names, given: Given | None) -> Entropy:
-        return Entropy(names, self._apart(names, given, free=True))
+    def entropy(self, names: Names, given: Terms | None) -> Entropy:
+        return Entropy(names, self._check_given(names, given, free=True))
 
-    def information(self, one: Names, another: Names, given: Given | None) -> Information:
-        return Information((one, another), self._apart(one + another, given, free=True))
+    def information(self, one: Names, other: Names, given: Terms | None) -> Information:
+        return Information((one, other), self._check_given(one + other, given, free=True))
 
-    def total_correlation(self, kind: Token, names: Names, given: Given | None) -> TotalCorrelation:
+    def total_correlation(self, kind: Token, names: Names, given: Terms | None) -> TotalCorrelation:
         if len(names) < 2:
-            raise self._wrong(kind, "TC is of two names or more")
-        return TotalCorrelation(names, self._apart(names, given, free=True))
+            raise self._error(kind, "TC takes two names or more")
+        return TotalCorrelation(names, self._check_given(names, given, free=True))
 
-    def side(self, name: Name, names: Names = (), given: Given | None = None) -> Side:
-        return Side(name, names, self._apart(names, given, ranges=False))
+    def side(self, name: Name, names: Names = (), given: Terms | None = None) -> Side:
+        return Side(name, names, self._check_given(names, given, ranges=False))
 
     def divergence(self, kind: Any, left: Side, right: Side) -> Divergence:
         if set(left.names) != set(right.names):
-            message = f"{kind.upper()} has the same names on both sides"
-            raise mistake(self._text, right.distribution.at, message)
+            message = f"{kind.upper()} needs the same names on both sides"
+            raise notation_error(self._text, right.distribution.at, message)
         return Divergence(kind.upper(), left, right)
 
-    def _apart(
+    def _check_given(
         self,
-        asked: tuple[Name, ...] | tuple[Term, ...],
-        given: Given | None,
+        items: Names | Terms,
+        given: Terms | None,
         *,
         ranges: bool = True,
         free: bool = False,
-    ) -> Given:
-        apart(self._text, asked, given or (), ranges=ranges, free=free)
+    ) -> Terms:
+        """The given terms, none of which is before the bar too."""
+        check_not_given(self._text, items, given or (), ranges=ranges, free=free)
         return given or ()
 
     def _number(self, token: Token) -> float:
-        if token.type in TEXT:
+        if token.type in TEXT_TOKENS:
             try:
                 return Moment(self._unescaped(token))
             except ValueError:
                 message = f"{quoted(token)} is no date or time, as '2020-01-31' or '18:30'"
-                raise self._wrong(token, message) from None
+                raise self._error(token, message) from None
         number = float(token)
         if abs(number) == inf and "inf" not in token:
-            raise self._wrong(token, f"{quoted(token)} is too large a number")
-        return int(token) if WHOLE.fullmatch(token) else number
+            raise self._error(token, f"{quoted(token)} is too large a number")
+        return int(token) if INTEGER.fullmatch(token) else number
 
     def _unescaped(self, token: Token) -> str:
         if token.type == "DATE":
@@ -194,12 +201,12 @@ class Builder(Transformer[Token, Any]):
         for escape in re.finditer(r"\\(.)", token, re.S):
             if escape[1] not in "'\"\\":
                 at = _at(token) + escape.start()
-                message = "in quotes, a backslash stands only before a quote or a backslash"
-                raise mistake(self._text, at, message)
+                message = "in quotes, a backslash is allowed only before a quote or a backslash"
+                raise notation_error(self._text, at, message)
         return re.sub(r"\\(.)", r"\1", token[1:-1])
 
-    def _wrong(self, token: Token, message: str) -> NotationError:
-        return mistake(self._text, _at(token), message)
+    def _error(self, token: Token, message: str) -> NotationError:
+        return notation_error(self._text, _at(token), message)
 
 
 def _at(token: Token) -> int:

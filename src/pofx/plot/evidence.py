@@ -1,4 +1,4 @@
-"""Bayes' rule at work: a posterior as evidence comes in."""
+"""The picture of a posterior as evidence is added, cell by cell."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +8,17 @@ import numpy as np
 from pofx.core.errors import PofxError
 from pofx.joint.joint import Joint
 from pofx.plot import plot_data
-from pofx.plot.style import COLOURS, LINE_STYLES, MARKERS, MAX_LINES, legend, format_number, get_axes, hide_spines, short_label
+from pofx.plot.style import (
+    COLOURS,
+    LINE_STYLES,
+    MARKERS,
+    MAX_LINES,
+    format_number,
+    get_axes,
+    hide_spines,
+    legend,
+    short_label,
+)
 from pofx.table.frames.reading import read_frame
 
 
@@ -20,12 +30,23 @@ def evidence(
     *,
     ax: Any = None,
 ) -> Any:
-    """p(target | cells) of a row as its cells are learned one after the other.
+    """Draw p(target | cells) of one row as its cells are observed one after the other.
 
-    `row` is a mapping from names to values, or data of one row; x begins at the prior and adds one
-    cell at each step, in the row's own order or in `order`; y is the probability of each level, 0
-    to 1. Missing cells and the target's own are left out. Raises PofxError for a target that is not
-    of levels, more than one row, and no cell.
+    x begins at the prior and adds one cell per step; y is the probability of each level, 0 to 1.
+
+    Args:
+        p: the distribution.
+        target: a column of levels.
+        row: a mapping from names to values, or data of one row; missing cells and the target's
+            own cell are left out.
+        order: the names of the cells to add, in this order; by default all in the row's order.
+        ax: the axes to draw on.
+
+    Returns:
+        The axes.
+
+    Raises:
+        PofxError: if the target is no column of levels, for several rows, and for no cell.
 
     >>> import pofx
     >>> p = pofx.fit({"a": ["x", "y"] * 10, "b": [0, 1] * 10}, "class_conditional", on="a")
@@ -40,16 +61,16 @@ def evidence(
         if name not in cells:
             raise PofxError(f"order: the row has no {name!r} to add")
     if not order:
-        raise PofxError("row: expected at least one cell beside the target")
+        raise PofxError("row: expected at least one cell besides the target")
     posterior = _posteriors(p, target, {name: cells[name] for name in order})
     ax = get_axes(ax, (1.8 + 0.55 * (len(order) + 1), 4.3))
     names = plot_data.level_names(p.schema.variable(target))
-    shown = np.argsort(-posterior.max(0), kind="stable")[:MAX_LINES]
+    coloured = np.sort(np.argsort(-posterior.max(0), kind="stable")[:MAX_LINES])
     for k in range(len(names)):
         style = {"color": "#D0D0D0", "linewidth": 0.8, "zorder": 1}
-        if k in shown:
-            own = int(np.flatnonzero(np.sort(shown) == k)[0])
-            style = {"color": COLOURS[own], "marker": MARKERS[own], "linestyle": LINE_STYLES[own]}
+        if k in coloured:
+            i = int(np.flatnonzero(coloured == k)[0])
+            style = {"color": COLOURS[i], "marker": MARKERS[i], "linestyle": LINE_STYLES[i]}
             style |= {"markersize": 5, "label": names[k], "clip_on": False}
         ax.plot(range(len(order) + 1), posterior[:, k], **style)
     texts = ["prior", *(f"+ {short_label(name).strip()}{_value(cells[name])}" for name in order)]
@@ -62,7 +83,7 @@ def evidence(
 
 
 def _cells(p: Joint, target: str, row: Any) -> dict[str, Any]:
-    """The cells of a row that are known, by name."""
+    """The observed cells of a row, by name, without the target."""
     if type(row).__name__ == "Series":  # as df.iloc[0]
         row = dict(row)
     if isinstance(row, Mapping):
@@ -71,25 +92,25 @@ def _cells(p: Joint, target: str, row: Any) -> dict[str, Any]:
     frame = read_frame(row, p.schema.names)
     if frame.rows != 1:
         raise PofxError(f"row: expected one row, got {frame.rows}")
-    known = {k: c for k, c in frame.cells.items() if k != target and not c.missing.all()}
-    return {k: c.values[0] if c.values[0].ndim else c.value(0) for k, c in known.items()}
+    cells = {k: c for k, c in frame.cells.items() if k != target and not c.missing.all()}
+    return {k: c.values[0] if c.values[0].ndim else c.value(0) for k, c in cells.items()}
 
 
 def _posteriors(p: Joint, target: str, cells: Mapping[str, Any]) -> np.ndarray:
-    """p(target | the first k cells) for k = 0, 1, ..., a row each."""
+    """p(target | the first k cells), with one row per k = 0, 1, ...."""
     steps = len(cells) + 1
     table: dict[str, Any] = {}
     for variable in p.schema.variables:
         if variable.name != target:
-            nothing = np.full(variable.shape, np.nan) if variable.shape else None
-            table[variable.name] = [nothing] * steps
+            missing = np.full(variable.shape, np.nan) if variable.shape else None
+            table[variable.name] = [missing] * steps
     for k, (name, value) in enumerate(cells.items(), 1):
         table[name] = table[name][:k] + [value] * (steps - k)
     return probabilities_of(p.predict_proba(table, target))
 
 
 def probabilities_of(table: Any) -> np.ndarray:
-    """What `predict_proba` gives, as an array of (rows, levels)."""
+    """A table of probabilities, as `predict_proba` returns it, as an array of (rows, levels)."""
     if isinstance(table, np.ndarray):
         return table
     return np.stack([cells.values for cells in read_frame(table).cells.values()], axis=1)

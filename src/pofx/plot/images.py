@@ -1,4 +1,4 @@
-"""Images drawn from a distribution, and completed by it."""
+"""Images drawn from a distribution, and images that it completes."""
 
 from typing import Any
 
@@ -22,30 +22,44 @@ def images(
     ax: Any = None,
     seed: int = 0,
 ) -> Any:
-    """n draws of an image from p(name), or n a row from p(name | by = level) for each level.
+    """Draw random images from p(name), or from p(name | by = level) with one row per level.
 
-    White is zero, black is `top` in the image's units: by default what 0.5 % of the drawn pixels
-    exceed. Raises PofxError for what is no image of two dimensions, and for `by` without levels.
+    Args:
+        p: the distribution.
+        name: a variable of images of two dimensions.
+        by: a column of levels, or None.
+        n: images per row.
+        top: the value drawn in black, in the image's units, by default one that 0.5 % of the drawn
+            pixels exceed; 0 is white.
+        ax: the axes to draw on.
+        seed: the seed of the draws.
+
+    Returns:
+        The axes.
+
+    Raises:
+        PofxError: if `name` holds no images, and if `by` has no levels.
     """
     _image(p, name)
     check_positive_int("n", n)
     if by is None:
-        drawn = [p.marginal(name).sample(n, seed=seed)[name]]
+        draws = [p.marginal(name).sample(n, seed=seed)[name]]
         labels = [plot_data.label(p.marginal(name), name)]
     else:
         variable = plot_data.plain_variable(p, by)
         if not variable.discrete:
             raise PofxError(f"by: expected a column of levels, and {by!r} is {variable.kind}")
         q = p.marginal(name, by)
-        drawn = [q.given({by: k}).sample(n, seed=seed)[name] for k in variable.levels]
+        draws = [q.given({by: k}).sample(n, seed=seed)[name] for k in variable.levels]
         labels = [f"{short_label(by)} = {level}" for level in plot_data.level_names(variable)]
-    sheet = np.stack(drawn).astype(np.float64)
+    sheet = np.stack(draws).astype(np.float64)
     top = float(np.quantile(sheet, 0.995)) if top is None else top
     ax = get_axes(ax, _size(*sheet.shape))
     image_grid(ax, sheet, top=top)
     height = sheet.shape[2] + 1
     for i, label in enumerate(labels):
-        ax.text(-0.5, (i + 0.5) * height, label, ha="right", va="center", fontsize=8, color=INK_COLOUR)
+        style = {"ha": "right", "va": "center", "fontsize": 8, "color": INK_COLOUR}
+        ax.text(-0.5, (i + 0.5) * height, label, **style)
     return ax
 
 
@@ -60,50 +74,65 @@ def completions(
     ax: Any = None,
     seed: int = 0,
 ) -> Any:
-    """Images, the same with holes, and `draws` completions of each from p(x_M | x_O).
+    """Draw images, the same images with holes, and completions of each from p(x_M | x_O).
 
-    `holes` is true where a pixel shall be missing, for one image or for each; missing pixels are
-    tinted. White is zero, black the largest pixel of the data, or `top`. Only the image is told,
-    the other variables are integrated out. Raises PofxError for what is no image, and for holes of
-    another shape.
+    Only the image is evidence; the other variables are integrated out. Missing pixels are tinted.
+
+    Args:
+        p: the distribution.
+        name: a variable of images of two dimensions.
+        data: images of shape (n, height, width), or a dict that holds them as `name`.
+        holes: true where a pixel is to be missing, (height, width) or (n, height, width).
+        draws: completions per image.
+        top: the value drawn in black, by default the largest of the data; 0 is white.
+        ax: the axes to draw on.
+        seed: the seed of the draws.
+
+    Returns:
+        The axes.
+
+    Raises:
+        PofxError: if `name` or `data` hold no images, and for holes of another shape.
     """
     shape = _image(p, name)
     q = p.marginal(name)
-    whole = _pixels(data, name, shape)
+    images = _pixels(data, name, shape)
     holes = np.asarray(holes, bool)
-    if holes.shape not in (shape, whole.shape):
-        raise PofxError(f"holes: expected the shape {shape} or {whole.shape}, got {holes.shape}")
-    given = np.where(holes, np.nan, whole)
-    filled = [table[name] for table in q.impute({name: given}, draws=draws, seed=seed)]
-    sheet = np.stack([whole, given, *filled], axis=1)
+    if holes.shape not in (shape, images.shape):
+        raise PofxError(f"holes: expected the shape {shape} or {images.shape}, got {holes.shape}")
+    evidence = np.where(holes, np.nan, images)
+    completed = [table[name] for table in q.impute({name: evidence}, draws=draws, seed=seed)]
+    sheet = np.stack([images, evidence, *completed], axis=1)
     ax = get_axes(ax, _size(*sheet.shape))
-    image_grid(ax, sheet, top=float(np.nanmax(whole)) if top is None else top)
+    image_grid(ax, sheet, top=float(np.nanmax(images)) if top is None else top)
     width = shape[1] + 1
-    many = f"{draws} draws of the rest" if draws > 1 else "a draw"
-    for place, label in ((0.5, "seen"), (1.5, "given"), (2 + draws / 2, many)):
-        ax.text(place * width, -0.6, label, ha="center", va="bottom", fontsize=8, color=INK_COLOUR)
+    title = f"{draws} draws of the rest" if draws > 1 else "a draw"
+    style = {"ha": "center", "va": "bottom", "fontsize": 8, "color": INK_COLOUR}
+    for place, label in ((0.5, "seen"), (1.5, "given"), (2 + draws / 2, title)):
+        ax.text(place * width, -0.6, label, **style)
     return ax
 
 
 def _image(p: Joint, name: str) -> tuple[int, ...]:
+    """The shape of the images of a variable; PofxError unless it holds images of numbers."""
     variable = p.schema.variable(name)
     text = any(isinstance(level, str) for level in variable.levels)
     if len(variable.shape) != 2 or text:
-        told = f"of shape {variable.shape}" if variable.shape else "a plain column"
-        told += " that holds text" if text else ""
-        raise PofxError(f"{name!r}: expected images of numbers, height x width; it is {told}")
+        got = f"of shape {variable.shape}" if variable.shape else "a plain column"
+        got += " that holds text" if text else ""
+        raise PofxError(f"{name!r}: expected images of numbers, height x width; it is {got}")
     return variable.shape
 
 
 def _pixels(data: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """The images in data, or data that are images themselves."""
-    found = np.asarray(data[name] if isinstance(data, dict) and name in data else data)
-    if found.dtype.kind not in "biuf" or found.ndim != 3 or found.shape[1:] != shape:
-        raise PofxError(f"data: expected images {name!r} of shape {shape}, got {found.shape}")
-    return found.astype(np.float64)
+    """The images in the data, which may be the images themselves."""
+    images = np.asarray(data[name] if isinstance(data, dict) and name in data else data)
+    if images.dtype.kind not in "biuf" or images.ndim != 3 or images.shape[1:] != shape:
+        raise PofxError(f"data: expected images {name!r} of shape {shape}, got {images.shape}")
+    return images.astype(np.float64)
 
 
 def _size(rows: int, columns: int, height: int, width: int) -> tuple[float, float]:
-    """The size of axes for a sheet of images, in inches."""
+    """Width and height of the axes for a sheet of images, in inches."""
     unit = min(0.5, 9 / max(rows * height / width, columns))
     return unit * columns + 0.8, unit * rows * height / width + 0.3

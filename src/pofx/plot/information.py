@@ -1,4 +1,4 @@
-"""What columns tell of each other, and the entropy of a coin."""
+"""The mutual information of pairs of columns, and the entropy of a coin."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from pofx.plot.style import INK_COLOUR, MODEL_COLOUR, get_axes, hide_spines, sho
 
 ORDERS = ("near", "given")
 MAX_LABELLED, MAX_WITH_ERRORS = 16, 9
-"""The most columns for whose cells there is room for numbers, and for an error each."""
+"""The most columns for whose cells there is room for numbers, and for their errors."""
 
 
 def information(
@@ -26,12 +26,27 @@ def information(
     ax: Any = None,
     seed: int = 0,
 ) -> Any:
-    """I(a; b) of every pair of columns, in nats or bits, with errors where it is an estimate.
+    """Draw I(a; b) of every pair of columns, with standard errors if it is an estimate.
 
-    Columns that tell much of each other stand side by side (average linkage of 1 - r, r² = 1 -
-    exp(-2 I), the correlation of a Gaussian with as much information; Linfoot 1957), or in the
-    order "given". On the diagonal, unshaded, is the entropy H of a column of levels, the most that
-    any can tell of it. Raises PofxError for fewer than two columns and an unknown unit or order.
+    The diagonal, unshaded, holds the entropy H of each column of levels, which bounds the
+    information that any column has about it.
+
+    Args:
+        p: the distribution.
+        names: at least two columns, by default all.
+        unit: "nats" or "bits".
+        order: "near" puts columns with much mutual information side by side, by average linkage
+            of 1 - r, where r² = 1 - exp(-2 I) is the squared correlation of two Gaussian variables
+            with the same information (Linfoot 1957); "given" keeps the order of `names`.
+        stderr: the standard error to aim for in estimates, in `unit`; None for no target.
+        ax: the axes to draw on.
+        seed: the seed of estimates.
+
+    Returns:
+        The axes.
+
+    Raises:
+        PofxError: for fewer than two columns and for an unknown unit or order.
 
     >>> import pofx
     >>> data = {"a": ["x", "y"] * 10, "b": [0, 0, 1, 1] * 5, "c": [0, 1] * 10}
@@ -46,28 +61,29 @@ def information(
         )
     if order not in ORDERS:
         raise PofxError(f"order: expected 'near' or 'given', got {order!r}")
-    told = p.mutual_informations(*names, unit=unit, stderr=stderr, seed=seed)
-    nats = np.asarray(told.value) * to_nats(1.0, unit)
-    place = _near(nats) if order == "near" else np.arange(len(names))
-    value = np.asarray(told.value)[np.ix_(place, place)]
-    error = np.broadcast_to(told.stderr, value.shape)[np.ix_(place, place)]
-    shown = [names[i] for i in place]
+    answer = p.mutual_informations(*names, unit=unit, stderr=stderr, seed=seed)
+    nats = np.asarray(answer.value) * to_nats(1.0, unit)
+    place = _near_order(nats) if order == "near" else np.arange(len(names))
+    value = np.asarray(answer.value)[np.ix_(place, place)]
+    error = np.broadcast_to(answer.stderr, value.shape)[np.ix_(place, place)]
+    ordered = [names[i] for i in place]
     texts = [[_cell(*pair, len(names)) for pair in zip(*row)] for row in zip(value, error)]
     if len(names) <= MAX_LABELLED:
-        for i, name in enumerate(shown):
+        for i, name in enumerate(ordered):
             texts[i][i] = _entropy(p, name, unit)
     room = len(names) * (0.45 if len(names) <= MAX_LABELLED else 0.2)
     ax = get_axes(ax, (2 + room, 1.5 + 0.93 * room))
     worst = np.nanmax(error)
     label = f"mutual information ({unit}{f', errors up to {worst:.1g}' if worst > 0 else ''})"
-    heatmap(ax, value, texts, short_labels(shown), short_labels(shown), label, 7 if len(names) <= MAX_LABELLED else 5.5)
-    if any(texts[i][i] for i in range(len(shown))):
+    labels = short_labels(ordered)
+    heatmap(ax, value, texts, labels, labels, label, 7 if len(names) <= MAX_LABELLED else 5.5)
+    if any(texts[i][i] for i in range(len(ordered))):
         ax.set_xlabel("diagonal: entropy H of a column of levels", fontsize=8, color=INK_COLOUR)
     return ax
 
 
-def _near(nats: np.ndarray) -> np.ndarray:
-    """An order in which columns stand beside those that tell much of them."""
+def _near_order(nats: np.ndarray) -> np.ndarray:
+    """An order in which columns are next to those that they share much information with."""
     from scipy.cluster.hierarchy import leaves_list, linkage
     from scipy.spatial.distance import squareform
 
@@ -78,11 +94,12 @@ def _near(nats: np.ndarray) -> np.ndarray:
     return leaves_list(linkage(squareform(distance), "average", optimal_ordering=True))
 
 
-def _cell(value: float, error: float, many: int) -> str:
-    if np.isnan(value) or many > MAX_LABELLED:
+def _cell(value: float, error: float, columns: int) -> str:
+    """The text of a cell; empty if there are too many columns."""
+    if np.isnan(value) or columns > MAX_LABELLED:
         return ""
-    told = f"{round(value, 2) + 0.0:.2f}"
-    return f"{told}\n±{error:.3f}" if error >= 0.0005 and many <= MAX_WITH_ERRORS else told
+    text = f"{round(value, 2) + 0.0:.2f}"
+    return f"{text}\n±{error:.3f}" if error >= 0.0005 and columns <= MAX_WITH_ERRORS else text
 
 
 def _entropy(p: Joint, name: str, unit: str) -> str:
@@ -93,10 +110,19 @@ def _entropy(p: Joint, name: str, unit: str) -> str:
 
 
 def bernoulli_entropy(*, unit: str = "bits", ax: Any = None) -> Any:
-    """H of a binary variable, in bits or nats, against the probability of one of its levels.
+    """Draw the entropy of a binary variable against the probability of one of its levels.
 
-    The most, one bit, is at 1/2: to learn how a fair coin fell is worth a yes or no. Raises
-    PofxError for an unknown unit.
+    The maximum, one bit, is at 1/2, because the outcome of a fair coin is one answer of yes or no.
+
+    Args:
+        unit: "bits" or "nats".
+        ax: the axes to draw on.
+
+    Returns:
+        The axes.
+
+    Raises:
+        PofxError: for an unknown unit.
 
     >>> bernoulli_entropy().get_ylabel()
     'entropy H (bits)'
@@ -105,7 +131,8 @@ def bernoulli_entropy(*, unit: str = "bits", ax: Any = None) -> Any:
 
     p = np.linspace(0, 1, 401)
     height = (entr(p) + entr(1 - p)) / to_nats(1.0, unit)
-    ax, top = get_axes(ax), height.max()
+    ax = get_axes(ax)
+    top = height.max()
     ax.plot(p, height, color=MODEL_COLOUR)
     ax.plot([0.5, 0.5, 0], [0, top, top], color="#808080", linestyle=":", linewidth=1)
     ax.plot(0.5, top, "o", color=MODEL_COLOUR, clip_on=False)

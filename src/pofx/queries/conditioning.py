@@ -1,4 +1,4 @@
-"""How many digits the normal distributions inside a model cost."""
+"""Condition numbers of the normal distributions inside a model, which cost digits of precision."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,13 +11,13 @@ from pofx.core import closed_forms
 from pofx.core.abstract import AbstractQueryable
 
 MAX_CONDITION_NUMBER = 30
-"""The condition number of correlations from which on float32 leaves fewer than five digits."""
+"""Above this condition number of correlations float32 leaves fewer than five digits."""
 
 
 def condition_number(model: Any) -> float:
-    """The largest condition number of the correlations of normal parts of a model; 1 for none.
+    """The largest condition number of the correlations of normal parts of a model.
 
-    An answer loses about as many digits as its logarithm to the base of ten has.
+    An answer loses about log10 of this number in digits. It is 1 for a model without normal parts.
 
     >>> import jax.numpy as jnp
     >>> from pofx.models.gaussian import Gaussian
@@ -27,20 +27,20 @@ def condition_number(model: Any) -> float:
     """
     largest = 1.0
     for covariance in _covariances(model):
-        unit = np.sqrt(np.diagonal(covariance, axis1=-2, axis2=-1))
-        values = np.linalg.eigvalsh(covariance / (unit[..., :, None] * unit[..., None, :]))
-        smallest = np.maximum(values[..., 0], np.finfo(np.float64).eps)
-        largest = max(largest, float((values[..., -1] / smallest).max()))
+        sd = np.sqrt(np.diagonal(covariance, axis1=-2, axis2=-1))
+        eigenvalues = np.linalg.eigvalsh(covariance / (sd[..., :, None] * sd[..., None, :]))
+        smallest = np.maximum(eigenvalues[..., 0], np.finfo(np.float64).eps)
+        largest = max(largest, float((eigenvalues[..., -1] / smallest).max()))
     return largest
 
 
 def needs_float64(model: Any) -> bool:
-    """Whether columns are tied so tightly that answers in float32 are right to few digits."""
+    """Whether columns are so strongly correlated that float32 answers have few correct digits."""
     return condition_number(model) > MAX_CONDITION_NUMBER
 
 
 def _covariances(model: Any) -> Iterator[np.ndarray]:
-    """Covariances of the parts that are normal; those of parts held in one array come together."""
+    """Covariances of normal parts; parts that are stacked in one array come in one array."""
     rule = closed_forms.as_gaussian.find(model)
     mean = getattr(model, "mean", None)
     if rule is not None and isinstance(mean, jax.Array | np.ndarray):

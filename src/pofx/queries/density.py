@@ -1,4 +1,4 @@
-"""How likely is a row: log p(x_O), exact for every tractable model."""
+"""The log-probability of rows, log p(x_O)."""
 
 import numpy as np
 from jaxtyping import Float
@@ -8,5 +8,5 @@ from pofx.core.abstract import AbstractQueryable
 
 
 def log_prob(model: AbstractQueryable, table: rows.Rows) -> Float[np.ndarray, "n"]:
-    """log p(x_O) of each row in nats, missing entries integrated out."""
+    """log p(x_O) of each row in nats, with missing entries integrated out."""
     return rows.log_prob(model, table)

@@ -1,4 +1,4 @@
-"""Discrete columns, level by level."""
+"""Enumeration of the joint levels of discrete columns."""
 
 import math
 from collections.abc import Sequence
@@ -13,32 +13,43 @@ from jaxtyping import Bool, Float
 from pofx.core.abstract import AbstractQueryable
 from pofx.core.column import Column
 
-Columns: TypeAlias = Bool[np.ndarray, "d"]
+ColumnMask: TypeAlias = Bool[np.ndarray, "d"]
 
-ENUMERABLE = 2**16
-"""The most joint levels of discrete columns that are summed one by one."""
+MAX_ENUMERATED_LEVELS = 2**16
+"""Largest number of joint levels that are summed one by one."""
 
 
 def enumerate_levels(
-    columns: Sequence[Column], asked: Columns, most: int = ENUMERABLE
+    columns: Sequence[Column], mask: ColumnMask, max_levels: int = MAX_ENUMERATED_LEVELS
 ) -> Float[np.ndarray, "n d"] | None:
-    """One row for each joint level of the asked columns, or None where they are too many."""
-    own = [c for c, seen in zip(columns, asked) if seen]
-    if not all(c.discrete for c in own) or math.prod(c.levels for c in own) > most:
+    """One row for each joint level of the columns of the mask, other entries 0.
+
+    Returns None if one of these columns is not discrete, or if there are more than `max_levels`.
+    """
+    masked = [c for c, is_masked in zip(columns, mask) if is_masked]
+    if not all(c.discrete for c in masked) or math.prod(c.levels for c in masked) > max_levels:
         return None
-    rows = np.zeros((math.prod(c.levels for c in own), len(columns)))
-    if own:
-        grids = np.meshgrid(*(np.arange(c.levels) for c in own), indexing="ij")
-        rows[:, asked] = np.stack([g.ravel() for g in grids], axis=1)
+    rows = np.zeros((math.prod(c.levels for c in masked), len(columns)))
+    if masked:
+        grids = np.meshgrid(*(np.arange(c.levels) for c in masked), indexing="ij")
+        rows[:, mask] = np.stack([g.ravel() for g in grids], axis=1)
     return rows
 
 
-def log_probs(model: AbstractQueryable, x: Float[np.ndarray, "n d"], asked: Columns) -> np.ndarray:
-    """log p of all joint levels of the asked columns, in nats."""
-    return np.asarray(_log_probs(model, jnp.asarray(x), jnp.asarray(asked)), np.float64)
+def log_probs(
+    model: AbstractQueryable, x: Float[np.ndarray, "n d"], mask: ColumnMask
+) -> np.ndarray:
+    """log p of all joint levels of the columns of the mask, in nats.
+
+    Args:
+        model: the model.
+        x: all joint levels, as from `enumerate_levels`.
+        mask: the columns.
+    """
+    return np.asarray(_log_probs(model, jnp.asarray(x), jnp.asarray(mask)), np.float64)
 
 
 @eqx.filter_jit
-def _log_probs(model, x, asked):
-    # All levels there are: what their sum differs from one is rounding.
-    return jax.nn.log_softmax(jax.vmap(model.log_prob, (0, None))(x, asked))
+def _log_probs(model, x, mask):
+    # These are all levels, so a sum other than one is due to rounding, which is normalised away.
+    return jax.nn.log_softmax(jax.vmap(model.log_prob, (0, None))(x, mask))

@@ -1,9 +1,10 @@
-"""The distribution of one entry given an event: its moments, quantiles and mode, with their trust.
+"""The distribution of one entry given an event: moments, quantiles, mode, and their errors.
 
-Without an event, and where the model has a rule, it is a closed mixture of atoms. An event of other
-entries makes it an average of such mixtures: over its levels, which is closed again, or where it is
-of intervals over weighted draws, each exact given its draw. Where there is no rule it is the
-weighted draws themselves.
+The distribution has one of three forms:
+    - a closed mixture: without an event, if the model has a rule for the conditional, or averaged
+      over the levels of an event of discrete entries;
+    - an average of closed mixtures over weighted draws of an event of other entries;
+    - the weighted draws themselves, if the model has no rule or the event restricts the entry.
 """
 
 import math
@@ -25,21 +26,29 @@ from pofx.core.column import Column
 from pofx.core.column_mixture import ColumnMixture, flatten
 from pofx.core.log_ratios import log_joint
 from pofx.queries import events
-from pofx.queries.enumeration import ENUMERABLE, enumerate_levels, log_probs
-from pofx.queries.events import Event, Pieces
-from pofx.queries.row_conditionals import atoms, closed
+from pofx.queries.enumeration import (
+    MAX_ENUMERATED_LEVELS,
+    ColumnMask,
+    enumerate_levels,
+    log_probs,
+)
+from pofx.queries.events import Event, Intervals
+from pofx.queries.row_conditionals import conditional_mixture, has_closed_conditional
 
-DRAWS = 4096
-SHOWS = 1e-6
-"""The largest relative error of what is called exact."""
+DEFAULT_DRAWS = 4096
+MAX_EXACT_ERROR = 1e-6
+"""Largest relative error of an answer that is called exact."""
 
 
 @dataclass(frozen=True)
 class Marginal:
     """p(x_j | event) of a continuous entry or a count, in the units of entries.
 
-    An average over parts with `weights` that sum to one; an answer of one part is exact, of many an
-    estimate by self-normalised importance sampling (Owen 2013, section 9.2).
+    The distribution is an average over parts, with `weights` that sum to one. Answers are exact if
+    `exact` says so, else estimates by self-normalised importance sampling (Owen 2013, section 9.2).
+
+    A subclass provides, for each part, `_mean`, `_second_moment` and `_cdf`; for the average over
+    parts, `_quantile` and `mode`; and `exact` if its answers may be exact.
     """
 
     column: Column
@@ -50,7 +59,7 @@ class Marginal:
         """E[X] in each part."""
 
     @abstractmethod
-    def _square(self, centre: float) -> np.ndarray:
+    def _second_moment(self, centre: float) -> np.ndarray:
         """E[(X - centre)²] in each part."""
 
     @abstractmethod
@@ -67,7 +76,7 @@ class Marginal:
 
     @property
     def exact(self) -> bool:
-        """Whether it is closed."""
+        """Whether answers are in closed form."""
         return False
 
     def mean(self) -> Answer:
@@ -76,41 +85,45 @@ class Marginal:
 
     def variance(self) -> Answer:
         """Var[X]."""
-        return self._average(self._square(float(self.weights @ self._mean())))
+        return self._average(self._second_moment(float(self.weights @ self._mean())))
 
     def cdf(self, x: float) -> Answer:
         """P(X <= x)."""
         return self._average(self._cdf(x))
 
-    def inside(self, pieces: Pieces) -> Answer:
-        """P(X in one of some disjoint intervals (low, high])."""
-        each = sum(self._below(high) - self._below(low) for low, high in pieces)
-        return self._average(np.asarray(each))
+    def interval_probability(self, intervals: Intervals) -> Answer:
+        """P(X in one of the disjoint intervals (low, high])."""
+        parts = sum(self._cdf_or_limit(high) - self._cdf_or_limit(low) for low, high in intervals)
+        return self._average(np.asarray(parts))
 
-    def _below(self, x: float) -> np.ndarray:
+    def _cdf_or_limit(self, x: float) -> np.ndarray:
         return self._cdf(x) if math.isfinite(x) else np.full(len(self.weights), float(x > 0))
 
     def quantile(self, u: float) -> Answer:
-        """The smallest x with P(X <= x) >= u."""
+        """The smallest x with P(X <= x) >= u.
+
+        The standard error is that of P(X <= x), divided by the slope of P between two quantiles.
+        """
         x = self._quantile(u)
         if self.exact:
             return self._answer(x, 0.0)
         error = float(self.cdf(x).stderr)
-        if not error > 0 and self._beyond(u):
+        if not error > 0 and self._is_beyond_draws(u):
             return self._answer(x, math.nan)
-        # Within half of what is left on either side, and from there on at the same slope.
-        low, high = max(u - error, u / 2), min(u + error, 1 - (1 - u) / 2)
+        # The two quantiles take at most half of the probability left on either side.
+        low = max(u - error, u / 2)
+        high = min(u + error, 1 - (1 - u) / 2)
         spread = (self._quantile(high) - self._quantile(low)) if error > 0 else 0.0
         return self._answer(x, spread * error / (high - low) if error > 0 else 0.0)
 
-    def _beyond(self, u: float) -> bool:
-        """Whether there are no draws so far out that they say where the quantile is."""
+    def _is_beyond_draws(self, u: float) -> bool:
+        """Whether the quantile is so far out that no draws say where it is."""
         return False
 
-    def _average(self, each: np.ndarray) -> Answer:
+    def _average(self, parts: np.ndarray) -> Answer:
         with np.errstate(over="ignore", invalid="ignore"):
-            mean = float(self.weights @ each)
-            error = float(np.sqrt((self.weights**2) @ (each - mean) ** 2))
+            mean = float(self.weights @ parts)
+            error = float(np.sqrt((self.weights**2) @ (parts - mean) ** 2))
         return self._answer(mean, error)
 
     def _answer(self, value: float, stderr: float) -> Answer:
@@ -120,8 +133,8 @@ class Marginal:
 
 
 @dataclass(frozen=True)
-class _Mixed(Marginal):
-    """Of parts that are mixtures of atoms."""
+class _MixtureMarginal(Marginal):
+    """A marginal whose parts are mixtures in closed form."""
 
     parts: ColumnMixture
     closed: bool
@@ -131,66 +144,67 @@ class _Mixed(Marginal):
         return self.closed
 
     def _mean(self) -> np.ndarray:
-        return np.asarray(_each(ColumnMixture.mean, self.parts), np.float64)
+        return np.asarray(_map_parts(ColumnMixture.mean, self.parts), np.float64)
 
-    def _square(self, centre: float) -> np.ndarray:
-        variance = np.asarray(_each(ColumnMixture.variance, self.parts), np.float64)
+    def _second_moment(self, centre: float) -> np.ndarray:
+        variance = np.asarray(_map_parts(ColumnMixture.variance, self.parts), np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
             return variance + (self._mean() - centre) ** 2
 
     def _cdf(self, x: float) -> np.ndarray:
-        return np.asarray(_each(ColumnMixture.cdf, self.parts, jnp.asarray(x)), np.float64)
+        return np.asarray(_map_parts(ColumnMixture.cdf, self.parts, jnp.asarray(x)), np.float64)
 
     def _quantile(self, u: float) -> float:
-        return float(_quantile(self._whole, jnp.asarray(u), jnp.asarray(1 - u), self.column))
+        return float(_quantile(self._mixture, jnp.asarray(u), jnp.asarray(1 - u), self.column))
 
     def mode(self) -> Answer:
-        found = float(_mode(self._whole, self.column))
-        if self.exact and len(self._whole.log_weights) == 1:
-            return self._answer(found, 0.0)
-        # The highest point of a mixture is searched for, on a grid of quantiles.
-        return Answer(found, np.nan, "estimate", method="by search")
+        mode = float(_mode(self._mixture, self.column))
+        if self.exact and len(self._mixture.log_weights) == 1:
+            return self._answer(mode, 0.0)
+        # The mode of a mixture is searched for on a grid of quantiles.
+        return Answer(mode, np.nan, "estimate", method="by search")
 
     @cached_property
-    def _whole(self) -> ColumnMixture:
+    def _mixture(self) -> ColumnMixture:
         """All parts as one mixture."""
         return flatten(jnp.log(jnp.asarray(self.weights)), self.parts)
 
 
 @dataclass(frozen=True)
-class _Drawn(Marginal):
-    """Of single values."""
+class _SampleMarginal(Marginal):
+    """A marginal whose parts are single values, one per draw."""
 
     values: Float[np.ndarray, "n"]
 
     def _mean(self) -> np.ndarray:
         return self.values
 
-    def _square(self, centre: float) -> np.ndarray:
+    def _second_moment(self, centre: float) -> np.ndarray:
         return (self.values - centre) ** 2
 
     def _cdf(self, x: float) -> np.ndarray:
         return (self.values <= x).astype(np.float64)
 
-    def _beyond(self, u: float) -> bool:
+    def _is_beyond_draws(self, u: float) -> bool:
         return min(u, 1 - u) < (self.weights**2).sum()
 
     def _quantile(self, u: float) -> float:
         order = np.argsort(self.values)
-        reached = np.searchsorted(np.cumsum(self.weights[order]), u * (1 - 1e-12))
-        return float(self.values[order[min(reached, len(order) - 1)]])
+        place = np.searchsorted(np.cumsum(self.weights[order]), u * (1 - 1e-12))
+        return float(self.values[order[min(place, len(order) - 1)]])
 
     def mode(self) -> Answer:
-        """The heaviest value, or where the shortest interval of a tenth of the draws lies."""
+        """The heaviest value, or the middle of the shortest interval with a tenth of the draws."""
         values, owner = np.unique(self.values, return_inverse=True)
         mass = np.bincount(owner, self.weights)
         if mass.max() > 2 / len(self.values):
             return self._answer(float(values[mass.argmax()]), np.nan)
-        total = np.cumsum(mass)
-        ends = np.minimum(np.searchsorted(total, total + 0.1), len(values) - 1)
-        inside = total + 0.1 <= 1
-        best = np.argmin(np.where(inside, values[ends] - values, np.inf))
-        return self._answer(float(values[best] + values[ends[best]]) / 2, np.nan)
+        cumulative = np.cumsum(mass)
+        ends = np.minimum(np.searchsorted(cumulative, cumulative + 0.1), len(values) - 1)
+        is_within = cumulative + 0.1 <= 1
+        shortest = np.argmin(np.where(is_within, values[ends] - values, np.inf))
+        middle = float(values[shortest] + values[ends[shortest]]) / 2
+        return self._answer(middle, np.nan)
 
 
 def marginal(
@@ -199,110 +213,138 @@ def marginal(
     columns: Sequence[Column],
     j: int,
     event: Event | None = None,
-    draws: int = DRAWS,
+    draws: int = DEFAULT_DRAWS,
 ) -> Marginal:
-    """p(x_j | event) for the entry j, which is not one of level codes."""
-    column, known = columns[j], closed(model, columns[j], j)
-    if known and not event:
-        nothing = jnp.zeros((1, model.size)), jnp.zeros(model.size, bool)
-        return _Mixed(column, np.ones(1), _atoms(model, *nothing, j), True)
-    if known and event and j not in event:
-        cells = events.cells(model, columns, event)
-        found = cells or events.draws(key, model, columns, event, draws)
-        own = _atoms(model, found.x, found.observed, j)
-        return _Mixed(column, found.weights, own, cells is not None)
-    ask = events.draws if event and j in event else events.completed
-    found = ask(key, model, columns, event or {}, draws)
-    return _Drawn(column, found.weights, np.asarray(found.x[:, j], np.float64))
+    """p(x_j | event) of a continuous entry or a count.
+
+    Args:
+        key: seed of the draws.
+        model: the model.
+        columns: the columns of the model.
+        j: number of the entry, which is not discrete.
+        event: the event; None for no condition.
+        draws: number of draws, if the answer is not closed.
+    """
+    column = columns[j]
+    is_closed = has_closed_conditional(model, column, j)
+    if is_closed and not event:
+        x = jnp.zeros((1, model.size))
+        observed = jnp.zeros(model.size, bool)
+        parts = _conditional_mixtures(model, x, observed, j)
+        return _MixtureMarginal(column, np.ones(1), parts, True)
+    if is_closed and event and j not in event:
+        cells = events.enumerate_event(model, columns, event)
+        rows = cells or events.draw_event(key, model, columns, event, draws)
+        parts = _conditional_mixtures(model, rows.x, rows.observed, j)
+        return _MixtureMarginal(column, rows.weights, parts, cells is not None)
+    draw = events.draw_event if event and j in event else events.draw_rows_given_event
+    rows = draw(key, model, columns, event or {}, draws)
+    return _SampleMarginal(column, rows.weights, np.asarray(rows.x[:, j], np.float64))
 
 
-def levels(
+def level_probabilities(
     key: PRNGKeyArray,
     model: AbstractQueryable,
     columns: Sequence[Column],
-    asked: np.ndarray,
+    mask: ColumnMask,
     event: Event | None = None,
-    draws: int = DRAWS,
+    draws: int = DEFAULT_DRAWS,
 ) -> Answer | None:
-    """p(x_A | event) of all joint levels of the asked discrete columns, in order of their codes.
+    """p(x_A | event) of all joint levels of discrete columns, in order of their codes.
 
-    An `Answer` that holds an array of one axis a column; None for more levels than are summed.
+    Args:
+        key: seed of the draws.
+        model: the model.
+        columns: the columns of the model.
+        mask: the discrete columns A.
+        event: the event; None for no condition.
+        draws: number of draws, if the answer is not closed.
+
+    Returns an answer that holds an array with one axis per column of A; None if there are more
+    than MAX_ENUMERATED_LEVELS joint levels.
     """
-    cells = enumerate_levels(columns, asked)
+    cells = enumerate_levels(columns, mask)
     if cells is None:
         return None
-    shape = [columns[j].levels for j in np.flatnonzero(asked).tolist()]
+    shape = [columns[j].levels for j in np.flatnonzero(mask).tolist()]
     if not event:
-        return _of_logs(log_probs(model, cells, asked).reshape(shape))
-    found = _exact_levels(model, columns, asked, cells, event)
-    if found is not None:
-        return _of_logs(found.reshape(shape))
-    drawn = events.draws(key, model, columns, event, draws)
-    each = _conditional_levels(model, jnp.asarray(cells), jnp.asarray(asked), *drawn[:2])
-    each = np.asarray(each, np.float64)
-    mean = drawn.weights @ each
-    error = np.sqrt((drawn.weights**2) @ (each - mean) ** 2)
+        return _answer_of_logs(log_probs(model, cells, mask).reshape(shape))
+    log_conditional = _exact_log_levels(model, columns, mask, cells, event)
+    if log_conditional is not None:
+        return _answer_of_logs(log_conditional.reshape(shape))
+    rows = events.draw_event(key, model, columns, event, draws)
+    row_probs = _conditional_levels(
+        model, jnp.asarray(cells), jnp.asarray(mask), rows.x, rows.observed
+    )
+    row_probs = np.asarray(row_probs, np.float64)
+    mean = rows.weights @ row_probs
+    error = np.sqrt((rows.weights**2) @ (row_probs - mean) ** 2)
     return Answer(mean.reshape(shape), error.reshape(shape), "estimate", draws)
 
 
-def _exact_levels(model, columns, asked, cells, event):
-    """By the probability of each cell together with the event."""
-    if len(cells) * math.prod(len(s) for s in event.values()) > ENUMERABLE:
+def _exact_log_levels(model, columns, mask, cells, event):
+    """log p(x_A | event) from the probability of each cell and the event; None if not closed."""
+    if len(cells) * math.prod(len(s) for s in event.values()) > MAX_ENUMERATED_LEVELS:
         return None
-    inside, place = np.ones(len(cells), bool), np.flatnonzero(asked).tolist()
+    in_event = np.ones(len(cells), bool)
+    place = np.flatnonzero(mask).tolist()
     for j in set(place) & set(event):
-        inside &= np.any([(cells[:, j] > a) & (cells[:, j] <= b) for a, b in event[j]], 0)
-    own = ({j: ((cell[j] - 0.5, cell[j] + 0.5),) for j in place} for cell in cells)
-    joint = [{**event, **levels} for levels in own]
-    found = events.log_cells(model, columns, joint)
-    if found is None:
+        in_event &= np.any([(cells[:, j] > a) & (cells[:, j] <= b) for a, b in event[j]], 0)
+    cell_events = ({j: ((cell[j] - 0.5, cell[j] + 0.5),) for j in place} for cell in cells)
+    joint_events = [{**event, **cell_event} for cell_event in cell_events]
+    log_joints = events.log_closed_probabilities(model, columns, joint_events)
+    if log_joints is None:
         return None
-    found = np.where(inside, found, -math.inf)
-    # Of an event so rare the logarithms have lost the digits that differ from level to level.
-    if not found.max() > -math.inf or -found.max() * jnp.finfo(jnp.zeros(()).dtype).eps > SHOWS:
+    log_joints = np.where(in_event, log_joints, -math.inf)
+    # For a very rare event the logarithms have lost the digits in which levels differ.
+    largest = log_joints.max()
+    rounding = jnp.finfo(jnp.zeros(()).dtype).eps
+    if not largest > -math.inf or -largest * rounding > MAX_EXACT_ERROR:
         return None
-    return found - logsumexp(found)
+    return log_joints - logsumexp(log_joints)
 
 
-def _of_logs(log: np.ndarray) -> Answer:
+def _answer_of_logs(log: np.ndarray) -> Answer:
     return Answer(np.exp(log), method="closed form", log=log)
 
 
 @eqx.filter_jit
-def _conditional_levels(model, cells, asked, x, observed):
-    def one(x):
-        def joint(cell):
-            # A column of the event has its level from the draw.
-            consistent = jnp.where(asked & observed, cell == x, True).all()
-            row = jnp.where(asked, cell, x)
-            log_prob = log_joint(model, row, asked | observed, observed)
-            return jnp.where(consistent, log_prob, -jnp.inf)
+def _conditional_levels(model, cells, mask, x, observed):
+    """p(cell | x_O) of each cell, for each draw x of the event."""
 
-        return jax.nn.softmax(jax.vmap(joint)(cells.astype(x.dtype)))
+    def one(x):
+        def log_conditional(cell):
+            # A column of the event has the level that was drawn.
+            is_consistent = jnp.where(mask & observed, cell == x, True).all()
+            row = jnp.where(mask, cell, x)
+            log_ratio = log_joint(model, row, mask | observed, observed)
+            return jnp.where(is_consistent, log_ratio, -jnp.inf)
+
+        return jax.nn.softmax(jax.vmap(log_conditional)(cells.astype(x.dtype)))
 
     return jax.lax.map(one, x, batch_size=64)
 
 
 @eqx.filter_jit
-def _atoms(model, x, observed, j):
+def _conditional_mixtures(model, x, observed, j):
     def one(x):
-        own = atoms(model, x, observed, j)
-        assert own is not None
-        return own
+        mixture = conditional_mixture(model, x, observed, j)
+        assert mixture is not None
+        return mixture
 
     return jax.vmap(one)(x)
 
 
 @eqx.filter_jit
-def _each(f, parts, *x):
-    return jax.vmap(lambda own: f(own, *x))(parts)
+def _map_parts(f, parts, *x):
+    return jax.vmap(lambda part: f(part, *x))(parts)
 
 
 @eqx.filter_jit
-def _quantile(whole, u, above, column):
-    return whole.quantile(u, column, above)
+def _quantile(mixture, u, above, column):
+    return mixture.quantile(u, column, above)
 
 
 @eqx.filter_jit
-def _mode(whole, column):
-    return whole.mode(column)
+def _mode(mixture, column):
+    return mixture.mode(column)

@@ -1,13 +1,14 @@
-"""The probability of an event: each of some entries lies in a set of its own.
+"""The probability of an event, in which each of several entries lies in a set, and draws of it.
 
-P(x_B in S_B) is a sum over the cells of the event, one for each choice of a level or an interval of
-every entry. A cell is closed where the model has a rule for boxes, or where one continuous entry is
-left whose distribution is known. Else it is the mean weight of draws that walk into the event,
+P(x_B in S_B) is a sum over the cells of the event, one cell for each choice of a level or an
+interval of every entry. A cell is closed if the model has a rule for boxes, or if only one entry is
+continuous and its conditional distribution is known. Else the probability is the mean weight of
+draws that enter the event one entry after another (GHK),
 
     P(x_B in S_B) = E[Π_i P(x_i in S_i | x_1..x_i-1)],   x_i drawn from within S_i,
 
-which is unbiased and keeps its relative error where the event is rare (Geweke 1991, Hajivassiliou
-and McFadden 1998, Keane 1994).
+which is unbiased, and whose relative error does not grow for rare events (Geweke 1991,
+Hajivassiliou and McFadden 1998, Keane 1994).
 """
 
 import math
@@ -27,21 +28,21 @@ from pofx.core.answer import Answer
 from pofx.core.column import Column
 from pofx.core.errors import PofxError
 from pofx.core.log_ratios import log_joint
-from pofx.queries.enumeration import ENUMERABLE, enumerate_levels, log_probs
+from pofx.queries.enumeration import MAX_ENUMERATED_LEVELS, enumerate_levels, log_probs
 from pofx.queries.monte_carlo import MAX_DRAWS, log_monte_carlo
-from pofx.queries.row_conditionals import atoms, closed
+from pofx.queries.row_conditionals import conditional_mixture, has_closed_conditional
 
-CELLS = 1024
-"""The most joint levels that stand in for draws."""
+MAX_EVENT_CELLS = 1024
+"""Largest number of joint levels that are enumerated instead of drawn."""
 
-Pieces: TypeAlias = tuple[tuple[float, float], ...]
+Intervals: TypeAlias = tuple[tuple[float, float], ...]
 """Disjoint intervals (low, high] in the units of an entry; a level c is (c - 1/2, c + 1/2]."""
-Event: TypeAlias = Mapping[int, Pieces]
-"""What each of some entries lies in, by the number of the entry."""
+Event: TypeAlias = Mapping[int, Intervals]
+"""The set in which each entry lies, by the number of the entry."""
 
 
 class WeightedRows(NamedTuple):
-    """Draws x with weights that sum to one: of p(x_B | x_B in S_B), `observed` telling B."""
+    """Draws x of p(x_B | x_B in S_B) with weights that sum to one; `observed` is the mask of B."""
 
     x: Float[Array, "n d"]
     observed: Mask
@@ -57,156 +58,175 @@ def log_probability(
     stderr: float | None = None,
     max_draws: int = MAX_DRAWS,
 ) -> Answer:
-    """log P(x_B in S_B), other entries integrated out: exact where closed, else an estimate.
+    """log P(x_B in S_B) with other entries integrated out: exact if closed, else an estimate.
 
-    Errors, `stderr` too, are relative to the probability.
+    Args:
+        key: seed of the draws.
+        model: the model.
+        columns: the columns of the model.
+        event: the event.
+        stderr: standard error to reach, relative to the probability, as is that of the answer.
+        max_draws: largest number of draws.
     """
-    cells = log_cells(model, columns, [event])
-    if cells is not None:
-        return Answer(min(float(cells[0]), 0.0), method=_how(columns, event))
-    walk = _walk(model, columns, event)
-    return log_monte_carlo(key, _LogWeight(walk), stderr=stderr, max_draws=max_draws)
+    log_prob = log_closed_probabilities(model, columns, [event])
+    if log_prob is not None:
+        return Answer(min(float(log_prob[0]), 0.0), method=_method(columns, event))
+    draw = _event_draw(model, columns, event)
+    return log_monte_carlo(key, _LogWeight(draw), stderr=stderr, max_draws=max_draws)
 
 
-def log_cells(
+def log_closed_probabilities(
     model: AbstractQueryable, columns: Sequence[Column], events: Sequence[Event]
 ) -> Float[np.ndarray, "e"] | None:
-    """log P of each of some events over the same entries; None where not closed."""
+    """log P of each of several events of the same entries; None if they are not closed."""
     place = sorted(events[0])
     levels = [j for j in place if columns[j].discrete]
-    others = tuple(j for j in place if not columns[j].discrete)
+    numbers = tuple(j for j in place if not columns[j].discrete)
     count = sum(math.prod(len(event[j]) for j in place) for event in events)
-    if count > ENUMERABLE or not _box_closed(model, columns, others):
+    if count > MAX_ENUMERATED_LEVELS or not _has_closed_boxes(model, columns, numbers):
         return None
-    cells = [[*product(*(event[j] for j in levels + list(others)))] for event in events]
-    ends = np.array([c for own in cells for c in own], np.float64).reshape(count, len(place), 2)
-    # 4, 16, 64, ... of them, for each number is compiled.
-    more = 4 ** max(1, -(-(count - 1).bit_length() // 2)) - count
-    ends = np.pad(ends, ((0, more), (0, 0), (0, 0)), "edge")
+    cells = [[*product(*(event[j] for j in levels + list(numbers)))] for event in events]
+    ends = np.array([c for event_cells in cells for c in event_cells], np.float64)
+    ends = ends.reshape(count, len(place), 2)
+    # Padded to 4, 16, 64, ... cells, because each number of cells is compiled.
+    padding = 4 ** max(1, -(-(count - 1).bit_length() // 2)) - count
+    ends = np.pad(ends, ((0, padding), (0, 0), (0, 0)), "edge")
     x = np.zeros((len(ends), len(columns)))
     x[:, levels] = ends[:, : len(levels)].mean(2)
     observed = np.isin(np.arange(len(columns)), levels)
-    low, high = np.moveaxis(ends[:, len(levels) :], 2, 0)
-    rest = map(jnp.asarray, (low, high))
-    log_prob = _boxes(model, jnp.asarray(x), jnp.asarray(observed), others, *rest)
-    owner = np.repeat(np.arange(len(events)), [len(own) for own in cells])
+    low, high = map(jnp.asarray, np.moveaxis(ends[:, len(levels) :], 2, 0))
+    log_prob = _log_prob_boxes(model, jnp.asarray(x), jnp.asarray(observed), numbers, low, high)
+    owner = np.repeat(np.arange(len(events)), [len(event_cells) for event_cells in cells])
     total = np.full(len(events), -math.inf)
     np.logaddexp.at(total, owner, np.asarray(log_prob, np.float64)[:count])
     return total
 
 
-def draws(
+def draw_event(
     key: PRNGKeyArray, model: AbstractQueryable, columns: Sequence[Column], event: Event, n: int
 ) -> WeightedRows:
-    """n weighted draws of the entries of the event, given that it happens."""
-    walk = _walk(model, columns, event)
-    x, log_weights = _draws(walk, jax.random.split(key, n))
+    """n weighted draws of the entries of an event, given the event.
+
+    Raises:
+        PofxError: no draw satisfied the event.
+    """
+    draw = _event_draw(model, columns, event)
+    x, log_weights = _map_draws(draw, jax.random.split(key, n))
     log_weights = np.asarray(log_weights, np.float64)
     if not log_weights.max() > -math.inf:
         raise PofxError(
             f"none of {n} draws satisfied the evidence, which is too rare to be answered by draws"
         )
     weights = np.exp(log_weights - log_weights.max())
-    observed = _asked(columns, event) | isinstance(walk, _Rejection)
+    observed = _event_mask(columns, event) | isinstance(draw, _RejectionDraw)
     return WeightedRows(x, jnp.asarray(observed), weights / weights.sum())
 
 
-def cells(model: AbstractQueryable, columns: Sequence[Column], event: Event) -> WeightedRows | None:
-    """All joint levels in an event of levels, for draws, weighted by their probability given it.
+def enumerate_event(
+    model: AbstractQueryable, columns: Sequence[Column], event: Event
+) -> WeightedRows | None:
+    """All joint levels in an event, weighted by their probabilities given the event.
 
-    None where the event is of numbers too, or of very many levels.
+    Returns None if an entry of the event is not discrete, or if there are more than
+    MAX_EVENT_CELLS joint levels.
+
+    Raises:
+        PofxError: the event has probability zero.
     """
-    asked = _asked(columns, event)
-    x = enumerate_levels(columns, asked, CELLS)
+    mask = _event_mask(columns, event)
+    x = enumerate_levels(columns, mask, MAX_EVENT_CELLS)
     if x is None:
         return None
-    inside = np.ones(len(x), bool)
-    for j, pieces in event.items():
-        inside &= np.any([(x[:, j] > low) & (x[:, j] <= high) for low, high in pieces], 0)
-    log_weights = log_probs(model, x, asked)[inside]
+    in_event = np.ones(len(x), bool)
+    for j, intervals in event.items():
+        in_event &= np.any([(x[:, j] > low) & (x[:, j] <= high) for low, high in intervals], 0)
+    log_weights = log_probs(model, x, mask)[in_event]
     if not log_weights.max(initial=-math.inf) > -math.inf:
         raise PofxError("the evidence has probability zero")
     weights = np.exp(log_weights - log_weights.max())
-    return WeightedRows(jnp.asarray(x[inside]), jnp.asarray(asked), weights / weights.sum())
+    return WeightedRows(jnp.asarray(x[in_event]), jnp.asarray(mask), weights / weights.sum())
 
 
-def completed(
+def draw_rows_given_event(
     key: PRNGKeyArray, model: AbstractQueryable, columns: Sequence[Column], event: Event, n: int
 ) -> WeightedRows:
-    """n weighted draws of all entries given that the event happens."""
-    walking, completing = jax.random.split(key)
-    found = draws(walking, model, columns, event, n)
-    x = _complete(model, jax.random.split(completing, n), found.x, found.observed)
-    return found._replace(x=x, observed=jnp.ones_like(found.observed))
+    """n weighted draws of all entries, given the event."""
+    event_key, completion_key = jax.random.split(key)
+    rows = draw_event(event_key, model, columns, event, n)
+    x = _complete(model, jax.random.split(completion_key, n), rows.x, rows.observed)
+    return rows._replace(x=x, observed=jnp.ones_like(rows.observed))
 
 
-def _how(columns: Sequence[Column], event: Event) -> str:
+def _method(columns: Sequence[Column], event: Event) -> str:
     return "by enumeration" if all(columns[j].discrete for j in event) else "closed form"
 
 
-def _box_closed(
-    model: AbstractQueryable, columns: Sequence[Column], others: tuple[int, ...]
+def _has_closed_boxes(
+    model: AbstractQueryable, columns: Sequence[Column], numbers: tuple[int, ...]
 ) -> bool:
-    if not others:
+    if not numbers:
         return True
-    rule, x = closed_forms.log_prob_box.find(model), jnp.zeros(model.size)
-    ends = jnp.zeros(len(others))
-    # Traced, not computed: a rule may say only then that one of its parts has none.
-    if rule and eqx.filter_eval_shape(rule, model, x, x > 0, others, ends, ends) is not None:
+    rule = closed_forms.log_prob_box.find(model)
+    x = jnp.zeros(model.size)
+    ends = jnp.zeros(len(numbers))
+    # Traced, not computed: some rules return None only when they are called.
+    if rule and eqx.filter_eval_shape(rule, model, x, x > 0, numbers, ends, ends) is not None:
         return True
-    return len(others) == 1 and closed(model, columns[others[0]], others[0])
+    return len(numbers) == 1 and has_closed_conditional(model, columns[numbers[0]], numbers[0])
 
 
 @eqx.filter_jit
-def _boxes(model, x, observed, others, low, high):
-    rule = closed_forms.log_prob_box.find(model) if others else None
+def _log_prob_boxes(model, x, observed, numbers, low, high):
+    rule = closed_forms.log_prob_box.find(model) if numbers else None
 
     def one(x, low, high):
-        both = rule(model, x, observed, others, low, high) if rule else None
-        if both is not None:
-            return both
+        log_prob_box = rule(model, x, observed, numbers, low, high) if rule else None
+        if log_prob_box is not None:
+            return log_prob_box
         log_prob = model.log_prob(x, observed)
-        if not others:
+        if not numbers:
             return log_prob
-        own = atoms(model, x, observed, others[0])
-        assert own is not None
-        return log_prob + jax.nn.logsumexp(own.log_between(low[0], high[0]))
+        mixture = conditional_mixture(model, x, observed, numbers[0])
+        assert mixture is not None
+        return log_prob + jax.nn.logsumexp(mixture.log_between(low[0], high[0]))
 
     return jax.lax.map(lambda cell: one(*cell), (x, low, high), batch_size=1024)
 
 
-def _log_mass(model: AbstractQueryable, columns: Sequence[Column], event: Event) -> float:
-    """log P of an event of one column that has a closed form."""
-    mass = log_cells(model, columns, [event])
-    return 0.0 if mass is None else float(mass[0])
+def _log_prob_or_zero(model: AbstractQueryable, columns: Sequence[Column], event: Event) -> float:
+    """log P of an event of one column; 0 if it is not closed."""
+    log_prob = log_closed_probabilities(model, columns, [event])
+    return 0.0 if log_prob is None else float(log_prob[0])
 
 
-def _walk(
+def _event_draw(
     model: AbstractQueryable, columns: Sequence[Column], event: Event
-) -> "_Walk | _Rejection":
-    """How to draw with weights from within the event."""
+) -> "_GHKDraw | _RejectionDraw":
+    """A function that makes one weighted draw from within the event."""
     place = sorted(event, key=lambda j: (not columns[j].discrete, j))
     numbers = [j for j in place if not columns[j].discrete]
-    if len(numbers) > 1 and all(closed(model, columns[j], j) for j in numbers):
-        # The rarest first: what is drawn within it makes the others more probable.
-        rare = {j: _log_mass(model, columns, {j: event[j]}) for j in numbers}
-        place[len(place) - len(numbers) :] = sorted(numbers, key=rare.__getitem__)
-    most = max((len(event[j]) for j in place), default=0)
-    # Empty intervals fill up the rest.
-    ends = np.full((len(place), most, 2), np.inf)
+    if len(numbers) > 1 and all(has_closed_conditional(model, columns[j], j) for j in numbers):
+        # The rarest set first, because a draw from within it makes the others more probable.
+        rarity = {j: _log_prob_or_zero(model, columns, {j: event[j]}) for j in numbers}
+        place[len(place) - len(numbers) :] = sorted(numbers, key=rarity.__getitem__)
+    max_intervals = max((len(event[j]) for j in place), default=0)
+    # Sets of fewer intervals are padded with empty ones.
+    ends = np.full((len(place), max_intervals, 2), np.inf)
     for i, j in enumerate(place):
         ends[i, : len(event[j])] = event[j]
     low, high = map(jnp.asarray, np.moveaxis(ends, 2, 0))
-    walks = all(columns[j].discrete or closed(model, columns[j], j) for j in place)
-    kind = _Walk if walks else _Rejection
-    return kind(model, tuple(columns), tuple(place), low, high)
+    can_walk = all(
+        columns[j].discrete or has_closed_conditional(model, columns[j], j) for j in place
+    )
+    draw_class = _GHKDraw if can_walk else _RejectionDraw
+    return draw_class(model, tuple(columns), tuple(place), low, high)
 
 
-def _asked(columns: Sequence[Column], event: Event) -> np.ndarray:
+def _event_mask(columns: Sequence[Column], event: Event) -> np.ndarray:
     return np.isin(np.arange(len(columns)), sorted(event))
 
 
-class _Walk(eqx.Module):
+class _GHKDraw(eqx.Module):
     """One draw of the entries of the event, each from within its set, and its log-weight."""
 
     model: AbstractQueryable
@@ -216,46 +236,48 @@ class _Walk(eqx.Module):
     high: Float[Array, "b i"]
 
     def __call__(self, key: PRNGKeyArray) -> tuple[Row, Float[Array, ""]]:
-        x, total = jnp.zeros(self.model.size), jnp.zeros(())
+        x = jnp.zeros(self.model.size)
+        log_weight = jnp.zeros(())
         observed = jnp.zeros(self.model.size, bool)
         keys = jax.random.split(key, len(self.place))
         for j, key, low, high in zip(self.place, keys, self.low, self.high):
-            step = self._level if self.columns[j].discrete else self._number
-            value, log_mass = step(key, x, observed, j, low, high)
-            total += log_mass
-            x, observed = x.at[j].set(value), observed.at[j].set(True)
-        return x, total
+            draw = self._draw_level if self.columns[j].discrete else self._draw_number
+            value, log_mass = draw(key, x, observed, j, low, high)
+            log_weight += log_mass
+            x = x.at[j].set(value)
+            observed = observed.at[j].set(True)
+        return x, log_weight
 
-    def _level(self, key, x, observed, j, low, high):
+    def _draw_level(self, key, x, observed, j, low, high):
         levels = jnp.arange(self.columns[j].levels, dtype=x.dtype)
-        seen = observed.at[j].set(True)
+        with_level = observed.at[j].set(True)
 
         def joint(level):
-            return log_joint(self.model, x.at[j].set(level), seen, observed)
+            return log_joint(self.model, x.at[j].set(level), with_level, observed)
 
         log_joints = jax.vmap(joint)(levels)
-        inside = ((levels[:, None] > low) & (levels[:, None] <= high)).any(1)
-        allowed = jnp.where(inside, jax.nn.log_softmax(log_joints), -jnp.inf)
+        in_set = ((levels[:, None] > low) & (levels[:, None] <= high)).any(1)
+        allowed = jnp.where(in_set, jax.nn.log_softmax(log_joints), -jnp.inf)
         return jax.random.categorical(key, allowed), jax.nn.logsumexp(allowed)
 
-    def _number(self, key, x, observed, j, low, high):
-        own = atoms(self.model, x, observed, j)
-        assert own is not None
-        value, log_mass = own.sample_truncated(key, low, high)
-        return _within(value, low, high, self.columns[j].kind == "count"), log_mass
+    def _draw_number(self, key, x, observed, j, low, high):
+        mixture = conditional_mixture(self.model, x, observed, j)
+        assert mixture is not None
+        value, log_mass = mixture.sample_truncated(key, low, high)
+        return _clip_to_set(value, low, high, self.columns[j].kind == "count"), log_mass
 
 
-def _within(x, low, high, count: bool):
-    """A draw where rounding may have taken its level to 0 or 1, or a count to a half."""
+def _clip_to_set(x, low, high, is_count: bool):
+    """Correct a draw whose probability was rounded to 0 or 1, and a count that is not whole."""
     x = jnp.where(x == jnp.inf, jnp.where(low < jnp.inf, low, -jnp.inf).max(), x)
     x = jnp.where(x == -jnp.inf, jnp.where(low < jnp.inf, high, jnp.inf).min(), x)
     up = jnp.ceil(x)
-    whole = jnp.where(((up > low) & (up <= high)).any(), up, jnp.floor(x))
-    return whole if count else x
+    integer = jnp.where(((up > low) & (up <= high)).any(), up, jnp.floor(x))
+    return integer if is_count else x
 
 
-class _Rejection(eqx.Module):
-    """A draw of all entries, of weight one within the event and none outside.
+class _RejectionDraw(eqx.Module):
+    """A draw of all entries, with weight one within the event and zero outside.
 
     For a model whose conditional distributions have no closed form.
     """
@@ -268,26 +290,27 @@ class _Rejection(eqx.Module):
 
     def __call__(self, key: PRNGKeyArray) -> tuple[Row, Float[Array, ""]]:
         x = self.model.sample(key)
-        own = x[np.array(self.place)][:, None]
-        inside = ((own > self.low) & (own <= self.high)).any(1).all()
-        return x, jnp.where(inside, 0.0, -jnp.inf)
+        values = x[np.array(self.place)][:, None]
+        in_event = ((values > self.low) & (values <= self.high)).any(1).all()
+        return x, jnp.where(in_event, 0.0, -jnp.inf)
 
 
 class _LogWeight(eqx.Module):
-    walk: Callable[[PRNGKeyArray], tuple[Row, Float[Array, ""]]]
+    draw: Callable[[PRNGKeyArray], tuple[Row, Float[Array, ""]]]
 
     def __call__(self, key: PRNGKeyArray) -> Float[Array, ""]:
-        return self.walk(key)[1]
+        return self.draw(key)[1]
 
 
 @eqx.filter_jit
-def _draws(walk, keys):
-    return jax.lax.map(walk, keys, batch_size=256)
+def _map_draws(draw, keys):
+    return jax.lax.map(draw, keys, batch_size=256)
 
 
 @eqx.filter_jit
 def _complete(model, keys, x, observed):
     def one(pair):
-        return model.sample(pair[0], pair[1], observed)
+        key, row = pair
+        return model.sample(key, row, observed)
 
     return jax.lax.map(one, (keys, x), batch_size=256)

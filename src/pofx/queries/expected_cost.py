@@ -1,4 +1,4 @@
-"""Decisions: the act of least expected cost, and whether to act at all."""
+"""Tail probabilities of rows, and the action of least expected cost."""
 
 import equinox as eqx
 import jax
@@ -11,25 +11,32 @@ from pofx.core.answer import Answer
 from pofx.core.rows import Rows, log_prob
 from pofx.queries import imputation
 
-DRAWS = 4096
+DEFAULT_DRAWS = 4096
 
 
 def tail_probability(
     key: PRNGKeyArray,
     model: AbstractQueryable,
     rows: Rows,
-    draws: int = DRAWS,
+    draws: int = DEFAULT_DRAWS,
     reference: Rows | None = None,
 ) -> Answer:
-    """P(log p(X_O) <= log p(x_O)) of each row, X a fresh draw of the model, or one of some rows.
+    """P(log p(X_O) <= log p(x_O)) of each row for a fresh draw X. Small values mean unusual rows.
 
-    Small where the row is unlike what was learned. Each row is compared on its own pattern of
-    observed entries O. Estimated as the rank (1 + number of draws as unlikely) / (1 + draws), which
-    is uniform under the model, and never 0 (Phipson and Smyth 2010). Among rows that were held out
-    it is uniform for further such rows, right or wrong as the model may be: a conformal p-value
-    (Vovk, Gammerman and Shafer 2005); their own missing entries are drawn.
+    Each row is compared on its own pattern of observed entries O. The estimate is the rank
+    (1 + number of draws as unlikely) / (1 + draws), which is uniform under the model and never 0
+    (Phipson and Smyth 2010).
+
+    Args:
+        key: seed of the draws.
+        model: the model.
+        rows: the rows x.
+        draws: number of draws X, if there are no reference rows.
+        reference: rows X to compare with instead of draws; their missing entries are drawn. If they
+            were held out from learning, the result is uniform for further such rows, even under a
+            wrong model: a conformal p-value (Vovk, Gammerman and Shafer 2005).
     """
-    own = log_prob(model, rows)
+    log_probs = log_prob(model, rows)
     if reference is None:
         fresh = _draw(model, jax.random.split(key, draws))
     else:
@@ -37,29 +44,36 @@ def tail_probability(
         draws = reference.count
     _, observed, _ = rows.to_arrays()
     patterns, owner = np.unique(observed, axis=0, return_inverse=True)
-    owner, rank = owner.reshape(-1), np.empty(len(own))
+    owner = owner.reshape(-1)
+    rank = np.empty(len(log_probs))
     for i, pattern in enumerate(patterns):
-        scores = np.sort(np.asarray(_scores(model, fresh, jnp.asarray(pattern))))
-        mine = owner == i
-        rank[mine] = np.searchsorted(scores, own[mine], side="right")
+        fresh_log_probs = np.sort(np.asarray(_log_probs(model, fresh, jnp.asarray(pattern))))
+        has_pattern = owner == i
+        rank[has_pattern] = np.searchsorted(fresh_log_probs, log_probs[has_pattern], side="right")
     share = (1 + rank) / (1 + draws)
     return Answer(share, np.sqrt(share * (1 - share) / draws), "estimate", draws)
 
 
 def least_cost(
-    posterior: Float[np.ndarray, "n levels"], cost: Float[np.ndarray, "acts levels"]
+    posterior: Float[np.ndarray, "n levels"], cost: Float[np.ndarray, "actions levels"]
 ) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"]]:
-    """The act of least expected cost in each row, by its number, and that cost.
+    """The action of least expected cost in each row, argmin_a Σ_y cost[a, y] p(y | x).
 
-    argmin_a Σ_y cost[a, y] p(y | x) (Berger 1985, section 4.4.1).
+    Args:
+        posterior: p(y | x) of each row.
+        cost: cost of each action for each level.
+
+    Returns the number of the action, and its expected cost.
+
+    Reference: Berger 1985, section 4.4.1.
 
     >>> least_cost(np.array([[0.9, 0.1]]), np.array([[0.0, 20.0], [1.0, 0.0]]))
     (array([1]), array([0.9]))
     """
-    expected = posterior @ cost.T
-    # A row without a posterior has no expected cost; its act is arbitrary.
-    act = np.nan_to_num(expected).argmin(1)
-    return act, expected[np.arange(len(expected)), act]
+    expected_cost = posterior @ cost.T
+    # A row without a posterior has no expected cost; its action is arbitrary.
+    action = np.nan_to_num(expected_cost).argmin(1)
+    return action, expected_cost[np.arange(len(expected_cost)), action]
 
 
 @eqx.filter_jit
@@ -68,5 +82,5 @@ def _draw(model, keys):
 
 
 @eqx.filter_jit
-def _scores(model, x, observed):
+def _log_probs(model, x, observed):
     return jax.vmap(model.log_prob, (0, None))(x, observed)

@@ -1,4 +1,4 @@
-"""Missing entries: draws from p(x_M | x_O), and the best single guess."""
+"""Missing entries: draws of them, their conditional means, and the most probable completion."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ def draw_missing(
     key: PRNGKeyArray, model: AbstractQueryable, rows: Rows
 ) -> Float[np.ndarray, "n d"]:
     """Each row with its missing entries drawn from p(x_M | x_O)."""
-    # A row's draw follows from its number, wherever the grouping by patterns put it.
+    # The key of a row follows from its number, so it does not depend on the layout in chunks.
     keys = jax.vmap(jax.vmap(jax.random.fold_in, (None, 0)), (None, 0))(key, rows.index)
     return per_row(_sample, model, rows, keys)
 
@@ -33,48 +33,55 @@ def conditional_means(
 ) -> Float[np.ndarray, "n d"]:
     """Each row with its missing entries at their conditional mean, or most probable level.
 
-    A mean is exact where the model has a rule for it, else taken over `draws` conditional draws; a
-    level's probability is exact.
+    Args:
+        key: seed of the draws.
+        model: the model.
+        rows: rows with missing entries.
+        columns: the columns of the model.
+        draws: draws behind a mean, if the model has no rule for it. Levels need no draws.
     """
     x, observed, _ = rows.to_arrays()
     discrete = np.array([c.discrete for c in columns])
     out = x.astype(np.float64)
     if (~observed[:, ~discrete]).any():
-        means = _means(model, rows)
+        means = _closed_means(model, rows)
         if means is None:
             keys = jax.random.split(key, draws)
             means = sum(draw_missing(k, model, rows) for k in keys) / draws
         out = np.where(observed, x, means)
     for j, column in enumerate(columns):
-        own = np.flatnonzero(~observed[:, j])
-        if column.discrete and len(own):
-            some = make_rows(x[own], observed[own])
-            out[own, j] = np.nan_to_num(posterior(model, some, j, column.levels)).argmax(1)
+        place = np.flatnonzero(~observed[:, j])
+        if column.discrete and len(place):
+            incomplete = make_rows(x[place], observed[place])
+            probs = np.nan_to_num(posterior(model, incomplete, j, column.levels))
+            out[place, j] = probs.argmax(1)
     return out
 
 
 def most_probable(
     model: AbstractQueryable, rows: Rows
 ) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n"]] | None:
-    """Each row at its most probable completion, and log p of that, with the hidden categories.
+    """The most probable completion of each row, and its log p, jointly with hidden categories.
 
-    None where the model knows none.
+    Returns None if the model has no rule for it.
     """
-    rule, row = closed_forms.most_probable.find(model), jnp.zeros(model.size)
+    rule = closed_forms.most_probable.find(model)
+    row = jnp.zeros(model.size)
     if rule is None or eqx.filter_eval_shape(rule, model, row, row > 0) is None:
         return None
-    return per_row(_completion, model, rows)
+    return per_row(_most_probable, model, rows)
 
 
-def _completion(model, x, observed):
+def _most_probable(model, x, observed):
     rule = closed_forms.most_probable.find(model)
     return None if rule is None else rule(model, jnp.where(observed, x, 0), observed)
 
 
-def _means(model: AbstractQueryable, rows: Rows) -> Float[np.ndarray, "n d"] | None:
-    """E[x_M | x_O] of each row where it is closed."""
-    rule, row = closed_forms.expectation.find(model), jnp.zeros(model.size)
-    # Traced, not computed: a rule may say only then that one of its parts has none.
+def _closed_means(model: AbstractQueryable, rows: Rows) -> Float[np.ndarray, "n d"] | None:
+    """E[x_M | x_O] of each row; None if it is not closed."""
+    rule = closed_forms.expectation.find(model)
+    row = jnp.zeros(model.size)
+    # Traced, not computed: some rules return None only when they are called.
     if rule is None or eqx.filter_eval_shape(rule, model, row, row > 0) is None:
         return None
     return per_row(_expectation, model, rows)

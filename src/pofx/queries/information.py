@@ -1,13 +1,13 @@
-"""Entropy and mutual information: exact where closed, else with an error.
+"""Entropy and mutual information: exact if they are closed, else estimates with an error.
 
-Every entropy-like quantity is a signed sum of entropies of sets of columns,
+Every such quantity is a signed sum of entropies of sets of columns,
 
     Σ_s c_s H(x_s) = E[-Σ_s c_s log p(x_s)],
 
-so one function answers all: exactly, if each entropy has a closed form or can be enumerated, else
-by drawing rows once for all terms (Cover and Thomas 2006, ch. 2 and 8). Then what is known helps
-what is not: a closed H(x_s) makes log p(x_s) + H(x_s) a control variate, and of discrete columns
-with few levels the sum over p(level | the rest) stands for one draw of them (Rao-Blackwell).
+so one function computes all of them (Cover and Thomas 2006, ch. 2 and 8). The sum is exact if each
+entropy has a closed form or can be enumerated, else it is a mean over draws that all terms share.
+Two methods make the error smaller: a closed H(x_s) makes log p(x_s) + H(x_s) a control variate, and
+discrete columns with few levels are summed over p(level | the other columns) (Rao-Blackwell).
 """
 
 from collections.abc import Callable, Sequence
@@ -27,17 +27,26 @@ from pofx.core.abstract import AbstractQueryable
 from pofx.core.answer import Answer
 from pofx.core.column import Column
 from pofx.core.float_width import float64, widened
-from pofx.queries.enumeration import ENUMERABLE, Columns, enumerate_levels, log_probs
+from pofx.queries.enumeration import (
+    MAX_ENUMERATED_LEVELS,
+    ColumnMask,
+    enumerate_levels,
+    log_probs,
+)
 from pofx.queries.monte_carlo import MAX_DRAWS, monte_carlo
 
-INNER = 16
-"""The most joint levels summed within a draw."""
+MAX_INNER_LEVELS = 16
+"""Largest number of joint levels that are summed within a draw."""
 
 
 def entropy(
-    key: PRNGKeyArray, model: AbstractQueryable, columns: Sequence[Column], a: Columns, **request
+    key: PRNGKeyArray, model: AbstractQueryable, columns: Sequence[Column], a: ColumnMask, **request
 ) -> Answer:
-    """H(a) = -E log p(a); differential for continuous columns."""
+    """H(a) = -E log p(a); differential for continuous columns.
+
+    Here and below, a, b and c are masks of columns, and `request` holds the arguments `stderr` and
+    `max_draws` of `monte_carlo`.
+    """
     return signed_entropy_sum(key, model, columns, [(1.0, a)], **request)
 
 
@@ -45,8 +54,8 @@ def conditional_entropy(
     key: PRNGKeyArray,
     model: AbstractQueryable,
     columns: Sequence[Column],
-    a: Columns,
-    b: Columns,
+    a: ColumnMask,
+    b: ColumnMask,
     **request,
 ) -> Answer:
     """H(a | b) = H(a, b) - H(b)."""
@@ -57,9 +66,9 @@ def mutual_information(
     key: PRNGKeyArray,
     model: AbstractQueryable,
     columns: Sequence[Column],
-    a: Columns,
-    b: Columns,
-    c: Columns,
+    a: ColumnMask,
+    b: ColumnMask,
+    c: ColumnMask,
     **request,
 ) -> Answer:
     """I(a; b | c) = H(a, c) + H(b, c) - H(a, b, c) - H(c)."""
@@ -71,8 +80,8 @@ def total_correlation(
     key: PRNGKeyArray,
     model: AbstractQueryable,
     columns: Sequence[Column],
-    groups: Sequence[Columns],
-    c: Columns,
+    groups: Sequence[ColumnMask],
+    c: ColumnMask,
     **request,
 ) -> Answer:
     """TC(a_1; ...; a_m | c) = Σ_i H(a_i | c) - H(a_1, ..., a_m | c) (Watanabe 1960)."""
@@ -82,7 +91,7 @@ def total_correlation(
 
 
 def clip_exact(answer: Answer) -> Answer:
-    """An exact answer that only rounding took below the least it can be."""
+    """The answer, or 0 for an exact answer that rounding made negative."""
     return replace(answer, value=max(answer.value, 0.0)) if answer.kind == "exact" else answer
 
 
@@ -90,48 +99,59 @@ def signed_entropy_sum(
     key: PRNGKeyArray,
     model: AbstractQueryable,
     columns: Sequence[Column],
-    terms: Sequence[tuple[float, Columns]],
+    terms: Sequence[tuple[float, ColumnMask]],
     *,
     stderr: float | None = None,
     max_draws: int = MAX_DRAWS,
 ) -> Answer:
-    """Σ_s c_s H(x_s) in nats, for pairs (c_s, the mask of columns s)."""
-    terms = _collected(terms)
-    exact = [exact_entropy(model, columns, s) for _, s in terms]
-    known = [e * c for (c, _), e in zip(terms, exact) if e is not None]
-    if len(known) == len(terms):
-        return reduce(add, known) if known else Answer(0.0, method="closed form", unit="nats")
+    """Σ_s c_s H(x_s) in nats.
+
+    Args:
+        key: seed of the draws.
+        model: the model.
+        columns: the columns of the model.
+        terms: pairs (c_s, the mask of the columns s).
+        stderr: standard error to reach, in nats.
+        max_draws: largest number of draws.
+    """
+    terms = _collect_terms(terms)
+    entropies = [exact_entropy(model, columns, mask) for _, mask in terms]
+    exact_terms = [e * c for (c, _), e in zip(terms, entropies) if e is not None]
+    if len(exact_terms) == len(terms):
+        if exact_terms:
+            return reduce(add, exact_terms)
+        return Answer(0.0, method="closed form", unit="nats")
     signs = np.array([-c for c, _ in terms])
-    masks = np.stack([s for _, s in terms])
-    entropies = [(i, e.value) for i, e in enumerate(exact) if e is not None]
-    draw = LogRatio.of(model, columns, signs, masks, dict(entropies))
+    masks = np.stack([mask for _, mask in terms])
+    known_entropies = {i: e.value for i, e in enumerate(entropies) if e is not None}
+    draw = LogRatio.from_terms(model, columns, signs, masks, known_entropies)
     return monte_carlo(key, draw, stderr=stderr, max_draws=max_draws)
 
 
-def _collected(terms: Sequence[tuple[float, Columns]]) -> list[tuple[float, Columns]]:
-    """The terms with those of equal columns added up; H of nothing is zero."""
-    total: dict[bytes, tuple[float, Columns]] = {}
-    for c, s in terms:
-        before = total.get(s.tobytes(), (0.0, s))[0]
-        total[s.tobytes()] = before + c, s
-    return [(c, s) for c, s in total.values() if c and s.any()]
+def _collect_terms(terms: Sequence[tuple[float, ColumnMask]]) -> list[tuple[float, ColumnMask]]:
+    """The terms, with those of equal columns added up, and without H of no columns, which is 0."""
+    total: dict[bytes, tuple[float, ColumnMask]] = {}
+    for c, mask in terms:
+        c_before = total.get(mask.tobytes(), (0.0, mask))[0]
+        total[mask.tobytes()] = (c_before + c, mask)
+    return [(c, mask) for c, mask in total.values() if c and mask.any()]
 
 
 def exact_entropy(
-    model: AbstractQueryable, columns: Sequence[Column], asked: Columns
+    model: AbstractQueryable, columns: Sequence[Column], mask: ColumnMask
 ) -> Answer | None:
-    """H of the asked columns where a rule or an enumeration gives it, else None."""
+    """H of the columns of the mask, by a rule or an enumeration; None if there is neither."""
     rule = closed_forms.entropy.find(model)
-    value = closed_form(rule, model)(asked) if rule else None
+    value = closed_form(rule, model)(mask) if rule else None
     if value is not None:
         return Answer(value, method="closed form", unit="nats")
-    return enumerated_entropy(model, columns, asked)
+    return enumerated_entropy(model, columns, mask)
 
 
 def closed_form(rule: Callable[..., Any], *models: Any) -> Callable[..., float | None]:
-    """A rule for one number of some models, computed in float64; None where it knows none.
+    """A function that applies a rule to the models in float64, and returns a number or None.
 
-    The log-determinant of a nearly singular matrix has no digits in float32.
+    In float32 the log-determinant of a nearly singular matrix has no correct digits.
     """
 
     def value(*arguments: Any) -> float | None:
@@ -143,22 +163,26 @@ def closed_form(rule: Callable[..., Any], *models: Any) -> Callable[..., float |
 
 
 def enumerated_entropy(
-    model: AbstractQueryable, columns: Sequence[Column], asked: Columns, most: int = ENUMERABLE
+    model: AbstractQueryable,
+    columns: Sequence[Column],
+    mask: ColumnMask,
+    max_levels: int = MAX_ENUMERATED_LEVELS,
 ) -> Answer | None:
-    """H of the asked columns as a sum over their joint levels; None where these are too many."""
-    cells = enumerate_levels(columns, asked, most)
+    """H of the columns of the mask, a sum over their joint levels; None if there are too many."""
+    cells = enumerate_levels(columns, mask, max_levels)
     if cells is None:
         return None
-    log_prob = log_probs(model, cells, asked)
+    log_prob = log_probs(model, cells, mask)
     value = -float(np.exp(log_prob) @ np.where(log_prob > -np.inf, log_prob, 0))
     return clip_exact(Answer(value, method="by enumeration", unit="nats"))
 
 
 class LogRatio(eqx.Module):
-    """One draw of Σ_s c_s log p(x_s), and of a control variate for each H(x_s) that is known.
+    """One draw of Σ_s c_s log p(x_s), and of a control variate for each known H(x_s).
 
-    `levels` holds the joint levels of the columns `inner`, summed over at each draw; the mask of
-    number `union` is of all columns in play, whose log-probability weighs those levels.
+    `levels` holds the joint levels of the columns `inner`, which are summed over in each draw.
+    `union` is the number of the mask of all columns of the terms; their log-probabilities weight
+    the levels.
     """
 
     model: AbstractQueryable
@@ -166,55 +190,68 @@ class LogRatio(eqx.Module):
     masks: Bool[Array, "t d"]
     inner: Bool[Array, "d"]
     levels: Float[Array, "l d"]
-    known: Float[Array, "c"]
+    known_entropies: Float[Array, "c"]
     controls: tuple[int, ...] = eqx.field(static=True)
     union: int = eqx.field(static=True)
 
     @classmethod
-    def of(
+    def from_terms(
         cls,
         model: AbstractQueryable,
         columns: Sequence[Column],
         signs: np.ndarray,
         masks: np.ndarray,
-        known: dict[int, float],
+        known_entropies: dict[int, float],
     ) -> "LogRatio":
-        """`known` maps a term's number to its entropy in nats."""
-        union = np.asarray(masks.any(0))
-        inner = enumerable_columns(columns, union)
+        """The draw for terms with these signs and masks.
+
+        `known_entropies` maps the number of a term to its entropy in nats.
+        """
+        union_mask = np.asarray(masks.any(0))
+        inner = enumerable_columns(columns, union_mask)
         levels = enumerate_levels(columns, inner)
         assert levels is not None
-        entropies = jnp.asarray(list(known.values()), float)
-        # The log-probability of all columns is asked for once, and of one level not at all.
-        here = np.flatnonzero((masks == union).all(1))
-        alone = len(levels) == 1 or len(here) > 0
-        both = jnp.asarray(masks if alone else np.vstack([masks, union]))
-        place = int(here[0]) if len(here) else len(both) - 1
-        inside, cells = jnp.asarray(inner), jnp.asarray(levels)
-        return cls(model, jnp.asarray(signs), both, inside, cells, entropies, tuple(known), place)
+        entropies = jnp.asarray(list(known_entropies.values()), float)
+        # The log-probability of all columns is computed once, and not at all for one level.
+        union_terms = np.flatnonzero((masks == union_mask).all(1))
+        needs_no_mask = len(levels) == 1 or len(union_terms) > 0
+        all_masks = jnp.asarray(masks if needs_no_mask else np.vstack([masks, union_mask]))
+        union = int(union_terms[0]) if len(union_terms) else len(all_masks) - 1
+        return cls(
+            model,
+            jnp.asarray(signs),
+            all_masks,
+            jnp.asarray(inner),
+            jnp.asarray(levels),
+            entropies,
+            tuple(known_entropies),
+            union,
+        )
 
     def __call__(self, key: PRNGKeyArray) -> Float[Array, "c+1"]:
         x = self.model.sample(key)
         rows = jnp.where(self.inner, self.levels.astype(x.dtype), x)
 
-        def at(mask):
+        def log_probs_of(mask):
             return jax.vmap(self.model.log_prob, (0, None))(rows, mask)
 
-        # Mask by mask: all draws share what a model makes of it, and the branch it takes.
-        log_prob = jax.lax.map(at, self.masks)
-        own = log_prob[: len(self.signs), 0]
+        # Mask by mask, so that all draws share the factorisation of a mask and its branch.
+        log_prob = jax.lax.map(log_probs_of, self.masks)
+        terms = log_prob[: len(self.signs), 0]
         if len(rows) > 1:
             weight = jax.nn.softmax(log_prob[self.union])
-            # A level that is impossible counts for nothing, minus infinity though its log is.
-            own = jnp.where(weight > 0, log_prob[: len(self.signs)], 0) @ weight
-        controls = own[np.array(self.controls, int)] + self.known
-        return jnp.concatenate([(self.signs.astype(own.dtype) @ own)[None], controls])
+            # An impossible level counts for nothing, although its log-probability is -inf.
+            terms = jnp.where(weight > 0, log_prob[: len(self.signs)], 0) @ weight
+        controls = terms[np.array(self.controls, int)] + self.known_entropies
+        return jnp.concatenate([(self.signs.astype(terms.dtype) @ terms)[None], controls])
 
 
-def enumerable_columns(columns: Sequence[Column], asked: Columns) -> Columns:
-    """Discrete columns among the asked ones, as many as have few joint levels together."""
-    inner, total = np.zeros(len(columns), bool), 1
-    for j in np.flatnonzero(asked).tolist():
-        if columns[j].discrete and total * columns[j].levels <= INNER:
-            inner[j], total = True, total * columns[j].levels
+def enumerable_columns(columns: Sequence[Column], mask: ColumnMask) -> ColumnMask:
+    """Discrete columns of the mask, as many as have at most MAX_INNER_LEVELS joint levels."""
+    inner = np.zeros(len(columns), bool)
+    total = 1
+    for j in np.flatnonzero(mask).tolist():
+        if columns[j].discrete and total * columns[j].levels <= MAX_INNER_LEVELS:
+            inner[j] = True
+            total *= columns[j].levels
     return inner

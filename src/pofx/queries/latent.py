@@ -1,4 +1,4 @@
-"""What is hidden behind a row: the posterior of a model's latent variables."""
+"""The posterior of the latent variables of a model, given rows."""
 
 import numpy as np
 from jaxtyping import Float
@@ -10,13 +10,16 @@ from pofx.core.rows import Rows, per_row
 
 
 def latent(model: AbstractQueryable, rows: Rows) -> dict[str, Float[np.ndarray, "n *k"]] | None:
-    """What the model says of its hidden variables given each row, by their name.
+    """The posterior of each latent variable given each row, by the name of the variable.
 
-    Probabilities of a category, the mean of a latent point; None where the model has none.
+    It is the probabilities of a category, or the mean of a latent point. Returns None if the model
+    has no latent variables.
     """
-    # A guide proposes missing entries, and has no part in what is hidden.
-    own = model.model if isinstance(model, AbstractImportanceSampled) else model
-    return None if closed_forms.latent.find(own) is None else per_row(_latent, own, rows)
+    # A proposal draws missing entries, and has no part in the latent variables.
+    latent_model = model.model if isinstance(model, AbstractImportanceSampled) else model
+    if closed_forms.latent.find(latent_model) is None:
+        return None
+    return per_row(_latent, latent_model, rows)
 
 
 def _latent(model, x, observed):

@@ -1,4 +1,4 @@
-"""Means of independent draws, to a standard error asked for."""
+"""Means of independent draws, to a requested standard error."""
 
 import math
 from numbers import Integral, Real
@@ -12,10 +12,10 @@ from jaxtyping import PRNGKeyArray
 from pofx.core.answer import Answer
 from pofx.core.errors import PofxError
 
-BLOCK = 2048
-"""Rows drawn at a time."""
-DRAWS = 8 * BLOCK
-MAX_DRAWS = 512 * BLOCK
+BLOCK_DRAWS = 2048
+"""Number of draws in one compiled call."""
+DEFAULT_DRAWS = 8 * BLOCK_DRAWS
+MAX_DRAWS = 512 * BLOCK_DRAWS
 
 
 def monte_carlo(
@@ -26,31 +26,44 @@ def monte_carlo(
     max_draws: int = MAX_DRAWS,
     unit: str = "nats",
 ) -> Answer:
-    """The mean of `draw(key)`, to the standard error asked for or to the end of the budget.
+    """The mean of `draw(key)`.
 
-    Without a request, after a fixed number of draws. A request that the budget did not meet is
-    answered with what was reached, and marked. Draws come in whole blocks of 2048; a standard error
-    is not told smaller than the rounding of a number of size one, as log-probabilities are.
+    A draw may be a vector f, c_1, ..., c_m whose c_i have mean zero and are correlated with f. Such
+    control variates are regressed on, which makes the error of the mean of f smaller.
 
-    A draw may be a vector f, c_1, ..., c_m, the c_i of mean zero and correlated with f: control
-    variates, regressed on to make the error of the mean of f smaller (Owen 2013, Monte Carlo
-    theory, methods and examples, section 8.9).
+    Args:
+        key: seed of the draws.
+        draw: a module that makes one draw from a key.
+        stderr: standard error to reach; None for DEFAULT_DRAWS draws. An answer that does not reach
+            it is marked.
+        max_draws: largest number of draws, rounded up to blocks of 2048.
+        unit: unit of the answer.
+
+    Returns the mean, with a standard error that is at least the rounding error of a number of size
+    one, because log-probabilities are rounded.
+
+    Reference: Owen 2013, Monte Carlo theory, methods and examples, section 8.9.
     """
     check_request(stderr, max_draws, unit)
-    least, sums, error = min(DRAWS, max_draws), _Sums(), math.inf
-    while sums.count < least or (stderr is not None and error > stderr and sums.count < max_draws):
-        key, own = jax.random.split(key)
-        values = np.asarray(_draw_block(draw, own), np.float64).reshape(BLOCK, -1)
+    min_draws = min(DEFAULT_DRAWS, max_draws)
+    sums = _Sums()
+    error = math.inf
+    while sums.count < min_draws or (
+        stderr is not None and error > stderr and sums.count < max_draws
+    ):
+        key, block_key = jax.random.split(key)
+        values = np.asarray(_draw_block(draw, block_key), np.float64).reshape(BLOCK_DRAWS, -1)
         if not np.isfinite(values).all():
-            # Of infinity the mean is infinite; of what is no number nothing is known.
-            how = "infinite at a draw" if not np.isnan(values).any() else "undefined at a draw"
-            mean, count = float(values[:, 0].mean()), sums.count + BLOCK
-            return Answer(mean, math.nan, "estimate", count, how, unit)
+            # With an infinite value the mean is infinite; with NaN nothing is known of it.
+            has_nan = np.isnan(values).any()
+            method = "undefined at a draw" if has_nan else "infinite at a draw"
+            mean = float(values[:, 0].mean())
+            return Answer(mean, math.nan, "estimate", sums.count + BLOCK_DRAWS, method, unit)
         sums.add(values)
-        error = max(sums.estimate()[1], _rounding(draw) * max(abs(sums.estimate()[0]), 1.0))
-    missed = stderr is not None and error > stderr
-    how = f"asked for ± {stderr:g}, budget spent" if missed else ""
-    return Answer(sums.estimate()[0], error, "estimate", sums.count, how, unit)
+        error = max(sums.estimate()[1], _rounding_error(draw) * max(abs(sums.estimate()[0]), 1.0))
+    is_short = stderr is not None and error > stderr
+    method = f"asked for ± {stderr:g}, budget spent" if is_short else ""
+    return Answer(sums.estimate()[0], error, "estimate", sums.count, method, unit)
 
 
 def log_monte_carlo(
@@ -60,33 +73,46 @@ def log_monte_carlo(
     stderr: float | None = None,
     max_draws: int = MAX_DRAWS,
 ) -> Answer:
-    """The logarithm of the mean of weights whose logarithms are draw(key).
+    """The logarithm of the mean of weights, whose logarithms are `draw(key)`.
 
-    Its standard error is that of the mean relative to the mean, and so is the `stderr` asked for:
-    as precise for a rare event as for others. -inf, of unknown error, where all weights are zero.
+    Args:
+        key: seed of the draws.
+        draw: a module that makes one draw of a log-weight from a key.
+        stderr: standard error to reach, relative to the mean; None for DEFAULT_DRAWS draws.
+        max_draws: largest number of draws, rounded up to blocks of 2048.
+
+    Returns the logarithm with the relative standard error of the mean, so rare events are as
+    precise as others. If all weights are zero, it is -inf with an unknown error.
     """
     check_request(stderr, max_draws, "")
-    least, sums, error, anchor = min(DRAWS, max_draws), _Sums(), math.inf, -math.inf
+    min_draws = min(DEFAULT_DRAWS, max_draws)
+    sums = _Sums()
     mean = 0.0
-    asked, floor = math.inf if stderr is None else stderr, 0.0
-    # No more draws make an error smaller than the rounding of the weights.
-    while sums.count < least or (not error <= max(asked, floor) and sums.count < max_draws):
-        key, own = jax.random.split(key)
-        values = np.asarray(_draw_block(draw, own), np.float64).reshape(BLOCK, 1)
-        # Up to the first draw of some weight all were zero, relative to any number.
-        anchor = values.max() if anchor == -math.inf else anchor
-        sums.add(np.exp(values - (anchor if anchor > -math.inf else 0.0)))
+    error = math.inf
+    log_scale = -math.inf
+    target_error = math.inf if stderr is None else stderr
+    # More draws cannot make the error smaller than the rounding error of the weights.
+    rounding_error = 0.0
+    while sums.count < min_draws or (
+        not error <= max(target_error, rounding_error) and sums.count < max_draws
+    ):
+        key, block_key = jax.random.split(key)
+        values = np.asarray(_draw_block(draw, block_key), np.float64).reshape(BLOCK_DRAWS, 1)
+        # Before the first positive weight all weights are zero, on any scale.
+        log_scale = values.max() if log_scale == -math.inf else log_scale
+        sums.add(np.exp(values - (log_scale if log_scale > -math.inf else 0.0)))
         mean, error = sums.estimate()
-        floor = _rounding(draw) * max(abs(anchor), 1.0) if mean else 0.0
-        error = max(error / mean, floor) if mean else math.inf
+        rounding_error = _rounding_error(draw) * max(abs(log_scale), 1.0) if mean else 0.0
+        error = max(error / mean, rounding_error) if mean else math.inf
     if not mean:
         return Answer(-math.inf, math.nan, "estimate", sums.count, "no draw satisfied the event")
-    how = f"asked for ± {asked:.2g} of the value, budget spent" if error > asked else ""
-    return Answer(anchor + math.log(mean), error, "estimate", sums.count, how)
+    is_short = error > target_error
+    method = f"asked for ± {target_error:.2g} of the value, budget spent" if is_short else ""
+    return Answer(log_scale + math.log(mean), error, "estimate", sums.count, method)
 
 
 def check_request(stderr: float | None, max_draws: int, unit: str) -> None:
-    """Raises PofxError for an error or a budget that nothing can meet."""
+    """Raise PofxError for a standard error or a number of draws that is out of range."""
     if not isinstance(max_draws, Integral) or max_draws < 2:
         raise PofxError(f"max_draws: expected a whole number, at least 2; got {max_draws!r}")
     if stderr is not None and not (isinstance(stderr, Real) and stderr > 0):
@@ -97,32 +123,38 @@ class _Sums:
     """The mean of vectors, and the sum of the outer products of their deviations."""
 
     def __init__(self) -> None:
-        self.count, self.mean, self.scatter = 0, np.zeros(1), np.zeros((1, 1))
+        self.count = 0
+        self.mean = np.zeros(1)
+        self.scatter = np.zeros((1, 1))
 
     def add(self, values: np.ndarray) -> None:
-        """Chan, Golub and LeVeque (1983): means and deviations of two samples as one."""
-        total, mean = self.count + len(values), values.mean(0)
-        off, shift = values - mean, mean - self.mean
-        both = self.count * len(values) / total
-        self.scatter = self.scatter + off.T @ off + both * np.multiply.outer(shift, shift)
+        """Merge the means and deviations of two samples (Chan, Golub and LeVeque 1983)."""
+        total = self.count + len(values)
+        mean = values.mean(0)
+        deviation = values - mean
+        shift = mean - self.mean
+        factor = self.count * len(values) / total
+        between = factor * np.multiply.outer(shift, shift)
+        self.scatter = self.scatter + deviation.T @ deviation + between
         self.mean = self.mean + shift * len(values) / total
         self.count = total
 
     def estimate(self) -> tuple[float, float]:
-        """The mean of the first entry, the others regressed out, and its standard error."""
-        s, controls = self.scatter, len(self.mean) - 1
+        """The mean of the first entry, with the others regressed out, and its standard error."""
+        s = self.scatter
+        controls = len(self.mean) - 1
         beta = np.linalg.lstsq(s[1:, 1:], s[1:, 0], rcond=1e-9)[0]
-        left = max(s[0, 0] - beta @ s[1:, 0], 0.0)
+        residual = max(s[0, 0] - beta @ s[1:, 0], 0.0)
         mean = self.mean[0] - beta @ self.mean[1:]
-        return float(mean), math.sqrt(left / (self.count - 1 - controls) / self.count)
+        return float(mean), math.sqrt(residual / (self.count - 1 - controls) / self.count)
 
 
-def _rounding(draw: eqx.Module) -> float:
-    """The relative error of the float type of a model: draws that do not vary are no surer."""
+def _rounding_error(draw: eqx.Module) -> float:
+    """The relative rounding error of the float type of a model, below which no error can be."""
     arrays = [a.dtype for a in jax.tree.leaves(draw) if eqx.is_inexact_array(a)]
     return float(jnp.finfo(jnp.result_type(*arrays) if arrays else float).eps)
 
 
 @eqx.filter_jit
 def _draw_block(draw, key):
-    return jax.vmap(draw)(jax.random.split(key, BLOCK)).astype(jnp.result_type(float))
+    return jax.vmap(draw)(jax.random.split(key, BLOCK_DRAWS)).astype(jnp.result_type(float))

@@ -1,7 +1,7 @@
-"""The distribution of one column, given anything: its mean, variance, quantiles, probabilities.
+"""The conditional distribution of one column for each row: mean, variance and quantiles.
 
-Closed where the model has a rule for it, p(x_j | x_O) = Σ_k w_k f_k(x_j), and for level codes by
-Bayes' rule; else from conditional draws.
+It is a mixture in closed form, p(x_j | x_O) = Σ_k w_k f_k(x_j), if the model has a rule for it;
+else it is known from conditional draws.
 """
 
 from collections.abc import Sequence
@@ -20,13 +20,13 @@ from pofx.core.column_mixture import ColumnMixture
 from pofx.core.rows import Rows, per_row
 from pofx.queries import imputation
 
-DRAWS = 256
+DEFAULT_DRAWS = 256
 
 
-class Summary(NamedTuple):
-    """Of p(x_j | x_O), row by row: its mean and variance, and quantiles at the levels asked for.
+class ConditionalSummary(NamedTuple):
+    """Mean, variance and quantiles of p(x_j | x_O) for each row.
 
-    `stderr` is that of the mean: 0 where the distribution is closed.
+    `stderr` is the standard error of the mean, 0 if the distribution is closed.
     """
 
     mean: Float[np.ndarray, "n"]
@@ -35,46 +35,65 @@ class Summary(NamedTuple):
     stderr: Float[np.ndarray, "n"]
 
 
-def closed(model: AbstractQueryable, column: Column, j: int) -> bool:
-    """Whether p(x_j | x_O) of a continuous column, the entry j, is known in closed form."""
+def has_closed_conditional(model: AbstractQueryable, column: Column, j: int) -> bool:
+    """Whether p(x_j | x_O) of the entry j is closed; False for a discrete column."""
     if column.discrete or closed_forms.conditional_column.find(model) is None:
         return False
     x = jnp.zeros(model.size)
-    # Traced, not computed: a rule may say only then that one of its parts has none.
-    found = eqx.filter_eval_shape(lambda m: atoms(m, x, x > 0, j), model)
-    return found is not None
+    # Traced, not computed: some rules return None only when they are called.
+    mixture = eqx.filter_eval_shape(lambda m: conditional_mixture(m, x, x > 0, j), model)
+    return mixture is not None
 
 
-def atoms(model: AbstractQueryable, x: Row, observed: Mask, j: int) -> ColumnMixture | None:
-    """p(x_j | x_O) by the model's rule; None where it has none."""
+def conditional_mixture(
+    model: AbstractQueryable, x: Row, observed: Mask, j: int
+) -> ColumnMixture | None:
+    """p(x_j | x_O) by the rule of the model; None if there is no rule.
+
+    Args:
+        model: the model.
+        x: a row.
+        observed: the mask of O, in which the entry j is ignored.
+        j: number of the entry.
+    """
     rule = closed_forms.conditional_column.find(model)
     return rule(model, jnp.where(observed, x, 0), observed.at[j].set(False), j) if rule else None
 
 
-def summary(
+def summarise_conditionals(
     key: PRNGKeyArray,
     model: AbstractQueryable,
     rows: Rows,
     column: Column,
     j: int,
     levels: Sequence[float] = (),
-    draws: int = DRAWS,
-) -> Summary:
-    """What p(x_j | x_O) is like in each row, whatever the row's own cell j holds."""
-    if closed(model, column, j):
-        found = per_row(_Closed(column, j, tuple(levels)), model, rows)
-        mean, variance, quantiles = found
-        return Summary(mean, variance, quantiles, np.zeros(rows.count))
+    draws: int = DEFAULT_DRAWS,
+) -> ConditionalSummary:
+    """Mean, variance and quantiles of p(x_j | x_O) for each row.
+
+    Args:
+        key: seed of the draws.
+        model: the model.
+        rows: rows with the evidence x_O; the entry j is ignored.
+        column: the column of the entry.
+        j: number of the entry.
+        levels: levels of the quantiles, between 0 and 1.
+        draws: conditional draws per row, if the distribution is not closed.
+    """
+    if has_closed_conditional(model, column, j):
+        query = _ClosedSummary(column, j, tuple(levels))
+        mean, variance, quantiles = per_row(query, model, rows)
+        return ConditionalSummary(mean, variance, quantiles, np.zeros(rows.count))
     rows = eqx.tree_at(lambda r: r.observed, rows, rows.observed.at[..., j].set(False))
     values = np.stack(
         [imputation.draw_missing(k, model, rows)[:, j] for k in jax.random.split(key, draws)], 1
     ).astype(np.float64)
     variance = values.var(1, ddof=1)
     quantiles = np.quantile(values, levels, axis=1).T
-    return Summary(values.mean(1), variance, quantiles, np.sqrt(variance / draws))
+    return ConditionalSummary(values.mean(1), variance, quantiles, np.sqrt(variance / draws))
 
 
-class _Closed(eqx.Module):
+class _ClosedSummary(eqx.Module):
     column: Column = eqx.field(static=True)
     j: int = eqx.field(static=True)
     levels: tuple[float, ...] = eqx.field(static=True)
@@ -82,10 +101,12 @@ class _Closed(eqx.Module):
     def __call__(
         self, model: AbstractQueryable, x: Row, observed: Mask
     ) -> tuple[Array, Array, Array]:
-        own = atoms(model, x, observed, self.j)
-        assert own is not None
+        mixture = conditional_mixture(model, x, observed, self.j)
+        assert mixture is not None
         levels = np.array(self.levels, np.float64)
-        # In the model's float type a level near one has no digits left, and its complement has.
-        u, above = jnp.asarray(levels, x.dtype), jnp.asarray(1 - levels, x.dtype)
-        quantiles = jax.vmap(lambda u, above: own.quantile(u, self.column, above))(u, above)
-        return own.mean(), own.variance(), quantiles
+        # In the float type of the model, a level near one has no digits left, unlike its
+        # complement.
+        u = jnp.asarray(levels, x.dtype)
+        above = jnp.asarray(1 - levels, x.dtype)
+        quantiles = jax.vmap(lambda u, above: mixture.quantile(u, self.column, above))(u, above)
+        return mixture.mean(), mixture.variance(), quantiles

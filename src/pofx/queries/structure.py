@@ -1,4 +1,4 @@
-"""What a model's structure says before any number: which columns it cannot relate."""
+"""Independence of columns by the structure of a model alone, before any number is computed."""
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -10,7 +10,7 @@ from pofx.core.abstract import AbstractQueryable
 def may_depend(
     model: AbstractQueryable, a: Bool[np.ndarray, "d"], b: Bool[np.ndarray, "d"]
 ) -> bool:
-    """Whether the columns `a` may depend on the columns `b`, by the structure of the model alone.
+    """Whether the columns of the mask a may depend on those of b, by the structure of the model.
 
     >>> import jax
     >>> from pofx.models.independent import Independent
@@ -18,25 +18,33 @@ def may_depend(
     >>> may_depend(p, np.arange(4) == 0, np.arange(4) > 0)
     False
     """
-    return not apart(model, b)[a].all()
+    return not independent_columns(model, b)[a].all()
 
 
-def apart(model: AbstractQueryable, b: Bool[np.ndarray, "d"]) -> Bool[np.ndarray, "d"]:
-    """The columns that do not depend on the columns `b`, by the structure of the model alone."""
-    numbers = _groups(model)
-    return ~np.isin(numbers, numbers[b])
+def independent_columns(
+    model: AbstractQueryable, b: Bool[np.ndarray, "d"]
+) -> Bool[np.ndarray, "d"]:
+    """A mask of the columns that are independent of those of the mask b."""
+    groups = _column_groups(model)
+    return ~np.isin(groups, groups[b])
 
 
-def cut_off(
+def columns_without_evidence(
     model: AbstractQueryable, missing: Bool[np.ndarray, "d"], observed: Bool[np.ndarray, "d"]
 ) -> Bool[np.ndarray, "d"]:
-    """The columns with missing cells that depend on no other column with observed ones."""
-    numbers = np.unique(_groups(model), return_inverse=True)[1]
-    seen = np.bincount(numbers[observed], minlength=len(numbers))
-    return missing & (seen[numbers] == observed)
+    """A mask of the columns with missing entries that depend on no other observed column.
+
+    Args:
+        model: the model.
+        missing: columns with missing entries.
+        observed: columns with observed entries.
+    """
+    groups = np.unique(_column_groups(model), return_inverse=True)[1]
+    observed_count = np.bincount(groups[observed], minlength=len(groups))
+    return missing & (observed_count[groups] == observed)
 
 
-def _groups(model: AbstractQueryable) -> Int[np.ndarray, "d"]:
+def _column_groups(model: AbstractQueryable) -> Int[np.ndarray, "d"]:
     """A number for each column, the same for columns that may depend on each other."""
     rule = closed_forms.groups.find(model)
     groups = rule(model) if rule else None

@@ -1,1 +1,1 @@
-"""The page that says what a model found in a table."""
+"""Reports about a fitted distribution: an HTML page, pictures and unexpected rows."""

@@ -1,8 +1,6 @@
-"""A distribution as one HTML page that stands alone, its pictures inside."""
+"""`pofx.write_report`: a distribution as one self-contained HTML page."""
 
-import base64
-import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -11,44 +9,29 @@ import numpy as np
 
 from pofx import plot
 from pofx.core import html
-from pofx.core.answer import mean_over_rows
 from pofx.core.atomic_write import write_atomically
 from pofx.core.errors import PofxError
+from pofx.core.row_means import mean_over_rows
 from pofx.joint.fit_summary import leaderboard_html, summary
 from pofx.joint.joint import Joint
 from pofx.named.random_keys import generator_of
-from pofx.report.pictures import PICTURES, Asked
-from pofx.report.unexpected_rows import Cell, least_expected
+from pofx.report.markup import page_head, paragraph, picture, picture_row, scrollable, section
+from pofx.report.pictures import PICTURES, PictureRequest
+from pofx.report.unexpected_rows import UnexpectedCell, least_expected
 from pofx.table.encoding import decode, encode
 from pofx.table.frames.reading import read_frame
 
-COLUMNS, PAIRED, TARGETS, COVERED = 24, 16, 4, 12
-"""The most columns drawn, paired with each other, drawn as targets, and tried by intervals."""
-ROWS = 2000
-"""The most rows by which calibration is judged."""
-INSIDE = 0.9
-DPI = 144
-
-HEAD = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; \
-style-src 'unsafe-inline'">
-<link rel="icon" href="data:,"><title>{title}</title><style>
-:root {{ color-scheme: light }}
-body {{ font: 15px/1.5 system-ui, "DejaVu Sans", sans-serif; color: #222; background: #fff;
-  max-width: 68rem; margin: 2rem auto; padding: 0 1.2rem; overflow-wrap: anywhere }}
-h1 {{ font-size: 1.5rem; font-weight: 600; margin-bottom: 0.2rem }}
-h2 {{ font-size: 1.1rem; margin: 2.2rem 0 0.4rem; border-top: 1px solid #ccc; padding-top: 0.9rem }}
-p {{ max-width: 46rem; color: #444 }}
-table {{ font-variant-numeric: tabular-nums; overflow-wrap: normal }}
-pre {{ font: 13px/1.5 ui-monospace, "DejaVu Sans Mono", monospace }}
-.wide {{ overflow-x: auto }}
-.pictures {{ display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-start }}
-img {{ max-width: 100%; height: auto }}
-@media print {{ section, img {{ break-inside: avoid }} }}
-</style></head><body>
-"""
+MAX_COLUMNS = 24
+"""The most columns whose marginals are drawn."""
+MAX_PAIRED_COLUMNS = 16
+"""The most columns in the picture of mutual information."""
+MAX_TARGETS = 4
+"""The most columns of levels whose calibration is drawn."""
+MAX_INTERVAL_COLUMNS = 12
+"""The most columns of numbers whose intervals are checked."""
+MAX_CALIBRATION_ROWS = 2000
+INTERVAL_LEVEL = 0.9
+MAX_TITLE_NAMES = 8
 
 
 def write_report(
@@ -59,10 +42,10 @@ def write_report(
     target: str | None = None,
     seed: int = 0,
 ) -> None:
-    """Writes a page that needs nothing else: an HTML file with its pictures inside and no script.
+    """Writes a self-contained page: an HTML file with its pictures inside and no script.
 
     It shows the columns, how the model was learned and how well, and what columns say about each
-    other. The file is written whole or not at all.
+    other. Either the complete file is written or none.
 
     Args:
         p: a fitted distribution.
@@ -70,10 +53,9 @@ def write_report(
         data: rows, best held out from learning, for marginals over them, calibration, and the rows
             least expected, with the cells that make them so.
         target: the column of levels whose calibration is shown; by default the first few.
-        seed: of the draws behind it; equal arguments give equal pages.
+        seed: of the random numbers behind it; equal arguments give equal pages.
 
-    Raises PofxError for data that do not fit, and for data with a distribution that evidence was
-    given to.
+    Raises PofxError for data that do not fit, and for data with a distribution that has evidence.
     """
     if Path(path).suffix.lower() not in (".html", ".htm"):
         raise PofxError(f"{path}: expected a file .html, got {Path(path).suffix or 'no ending'!r}")
@@ -82,188 +64,166 @@ def write_report(
 
 
 def page(p: Joint, data: Any = None, *, target: str | None = None, seed: int = 0) -> str:
-    """The page of `write_report`: equal arguments give equal pages."""
+    """The HTML text of `write_report`; arguments as there."""
     if data is not None and p.evidence:
         raise PofxError(
-            "data: expected a distribution that no evidence was given to, for rows to be compared "
-            f"with; got {p!r}"
+            f"data: expected a distribution without evidence to compare rows with; got {p!r}"
         )
     targets = _targets(p, target)
-    parts = [HEAD.format(title=escape(f"p({_few(p.schema.names)})")), _opening(p)]
-    parts += [_section("What was learned from", *_schema(p)), _section("Learning", *_learning(p))]
-    if len(_plain(p)) > 1:
-        parts.append(_section("What columns tell of each other", *_information(p, seed)))
+    parts = [page_head(f"p({_title_names(p.schema.names)})"), _opening(p)]
+    parts.append(section("What was learned from", *_schema(p)))
+    parts.append(section("Learning", *_learning(p)))
+    if len(_plain_columns(p)) > 1:
+        parts.append(section("What columns say about each other", *_information(p, seed)))
     x = None if data is None else encode(p.schema, data, unseen="missing")
     if x is not None and not len(x):
         raise PofxError("data: expected at least one row, got no rows")
-    parts.append(_section("Columns", *_columns(p, data)))
+    parts.append(section("Columns", *_columns(p, data)))
     if x is not None:
-        some = x[np.sort(generator_of(seed).permutation(len(x))[:ROWS])]
-        parts.append(_section("Calibration", *_calibration(p, some, len(x), targets, seed)))
-        parts.append(_section("Rows least expected", *_strange(p, x, seed)))
+        sample = x[np.sort(generator_of(seed).permutation(len(x))[:MAX_CALIBRATION_ROWS])]
+        parts.append(section("Calibration", *_calibration(p, sample, len(x), targets, seed)))
+        parts.append(section("Rows least expected", *_unexpected_rows(p, x, seed)))
     return "".join([*parts, "</body></html>\n"])
 
 
 def _targets(p: Joint, target: str | None) -> list[str]:
-    """The columns of levels whose predictions are judged."""
-    own = [v.name for v in p.schema.variables if v.discrete and not v.shape and len(v.levels) > 1]
+    """The columns of levels whose calibration is shown."""
+    variables = [v for v in p.schema.variables if v.discrete and not v.shape]
+    names = [v.name for v in variables if len(v.levels) > 1]
     if target is None:
-        return own[:TARGETS]
-    if p.schema.variable(target).name not in own:
+        return names[:MAX_TARGETS]
+    if p.schema.variable(target).name not in names:
         raise PofxError(f"target: expected a column of levels, and {target!r} is none")
     return [target]
 
 
-def _plain(p: Joint) -> list[str]:
+def _plain_columns(p: Joint) -> list[str]:
     return [v.name for v in p.schema.variables if not v.shape]
 
 
-def _few(names: Sequence[str], most: int = 8) -> str:
-    more = f", … ({len(names)} columns)" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
-
-
-def _section(title: str, *parts: str) -> str:
-    return f"<section><h2>{escape(title)}</h2>{''.join(parts)}</section>\n"
-
-
-def _words(text: str) -> str:
-    return f"<p>{escape(text)}</p>"
-
-
-def _wide(table: str) -> str:
-    return f'<div class="wide">{table}</div>'
-
-
-def _pictures(*pictures: str) -> str:
-    return f'<div class="pictures">{"".join(pictures)}</div>'
-
-
-def _picture(what: str, draw: Callable[[], Any]) -> str:
-    """What is drawn as an image whose words are `what`; a line that says why if it cannot be."""
-    try:
-        figure = draw().figure
-    except PofxError as error:
-        return _words(f"{what}: not drawn; {error}")
-    file, (width, _) = io.BytesIO(), figure.get_size_inches()
-    figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None})
-    inside = base64.b64encode(file.getvalue()).decode()
-    # As wide as drawn at 96 pixels an inch, a little smaller: words of 8 points are then of 12 px.
-    return (
-        f'<img width="{round(width * 84)}" alt="{escape(what)}" '
-        f'src="data:image/png;base64,{inside}">'
-    )
+def _title_names(names: Sequence[str]) -> str:
+    more = f", … ({len(names)} columns)" if len(names) > MAX_TITLE_NAMES else ""
+    return ", ".join(names[:MAX_TITLE_NAMES]) + more
 
 
 def _opening(p: Joint) -> str:
     bar = f" | {', '.join(p.evidence)}" if p.evidence else ""
-    head = f"<h1>{escape(f'p({_few(p.schema.names)}{bar})')}</h1>"
-    return head + _words(f"{type(p.model).__name__}. {summary(p.fit_info).partition(chr(10))[0]}")
+    heading = f"<h1>{escape(f'p({_title_names(p.schema.names)}{bar})')}</h1>"
+    first_line = summary(p.fit_info).partition("\n")[0]
+    return heading + paragraph(f"{type(p.model).__name__}. {first_line}")
 
 
 def _schema(p: Joint) -> Iterator[str]:
-    yield _wide(p.schema._repr_html_())
-    yield _words(
-        "Numbers have a density per unit of the data. Spikes are values with a mass of their own; "
-        "resolution is the smallest gap between values, below which no density grows."
+    yield scrollable(p.schema._repr_html_())
+    yield paragraph(
+        "Numbers have a density per unit of the data. Spikes are values with a probability of "
+        "their own; resolution is the smallest gap between values, below which no density grows."
     )
 
 
 def _learning(p: Joint) -> Iterator[str]:
     if board := leaderboard_html(p.fit_info):
-        yield _wide(board)
+        yield scrollable(board)
     if "\n" in summary(p.fit_info):
         yield html.text(summary(p.fit_info).partition("\n")[2])
-    if any(h is not None for h in p.fit_info.get("history", ())):
-        yield _pictures(_picture("log-likelihood by step", lambda: plot.learning_curve(p)))
+    if any(value is not None for value in p.fit_info.get("history", ())):
+        yield picture_row(picture("log-likelihood by step", lambda: plot.learning_curve(p)))
 
 
 def _information(p: Joint, seed: int) -> Iterator[str]:
-    names = _plain(p)
-    if len(names) > PAIRED:
-        yield _words(f"Of the first {PAIRED} of {len(names)} columns.")
-    own = names[:PAIRED]
-    yield _words("Zero between columns that are independent; all that is to tell where it is H.")
-    yield _pictures(
-        _picture("mutual information of pairs", lambda: plot.information(p, own, seed=seed))
+    columns = _plain_columns(p)
+    if len(columns) > MAX_PAIRED_COLUMNS:
+        yield paragraph(f"The first {MAX_PAIRED_COLUMNS} of {len(columns)} columns.")
+    names = columns[:MAX_PAIRED_COLUMNS]
+    yield paragraph(
+        "It is zero between independent columns, and H if one column determines the other."
+    )
+    yield picture_row(
+        picture("mutual information of pairs", lambda: plot.information(p, names, seed=seed))
     )
 
 
 def _columns(p: Joint, data: Any) -> Iterator[str]:
-    names = _plain(p)
-    shown = names[:COLUMNS]
+    columns = _plain_columns(p)
+    names = columns[:MAX_COLUMNS]
     if data is not None:
-        yield _words("The model's marginals over the rows given. A missing cell is not counted.")
-    if len(names) > len(shown):
-        yield _words(f"The first {COLUMNS} of {len(names)} columns.")
-    pictures = [_picture(f"p({n})", lambda n=n: plot.marginal(p, n, data)) for n in shown]
+        yield paragraph("The model's marginals over the given rows. Missing cells do not count.")
+    if len(columns) > len(names):
+        yield paragraph(f"The first {MAX_COLUMNS} of {len(columns)} columns.")
+    pictures = [picture(f"p({n})", lambda n=n: plot.marginal(p, n, data)) for n in names]
     for v in p.schema.variables:
         if len(v.shape) == 2:
-            pictures.append(_picture(f"draws of {v.name}", lambda v=v: plot.images(p, v.name)))
-    yield _pictures(*pictures)
+            pictures.append(picture(f"draws of {v.name}", lambda v=v: plot.images(p, v.name)))
+    yield picture_row(*pictures)
 
 
 def _calibration(
     p: Joint, x: np.ndarray, n: int, targets: Sequence[str], seed: int
 ) -> Iterator[str]:
-    told = f"{len(x)} of the {n} rows given" if len(x) < n else f"the {n} rows given"
-    yield _words(
-        f"On {told}. Rows that the model has learned from flatter it; rows held out do not."
+    """Calibration on the rows x, a sample of n rows."""
+    rows = f"{len(x)} of the {n} given rows" if len(x) < n else f"the {n} given rows"
+    yield paragraph(
+        f"On {rows}. Rows from which the model was learned flatter it; held-out rows do not."
     )
-    asked = Asked(p=p, data=decode(p.schema, x), seed=seed)
-    drawn = {"log p(row) among draws of the model": ("tail_probability", asked)}
+    data = decode(p.schema, x)
+    tails = PictureRequest(p=p, data=data, seed=seed)
+    requests = {"log p(row) among draws of the model": ("tail_probability", tails)}
     for name in targets:
-        own = Asked(p=p, data=asked.data, target=name)
-        drawn[f"p({name} | the other cells)"] = ("reliability", own)
-    yield _pictures(
-        *(
-            f"<div>{_words(told)}{_picture(told, lambda w=what, a=own: PICTURES[w].draw(a))}</div>"
-            for told, (what, own) in drawn.items()
-        )
-    )
-    lines = [line for line in (_covered(p, asked.data, x, n) for n in _numbers(p)) if line]
+        request = PictureRequest(p=p, data=data, target=name)
+        requests[f"p({name} | the other cells)"] = ("reliability", request)
+    yield picture_row(*(_labelled_picture(label, *item) for label, item in requests.items()))
+    lines = [line for name in _interval_columns(p) if (line := _coverage(p, data, x, name))]
     if lines:
-        yield _words(
-            f"How many known cells lie in the central {100 * INSIDE:.0f} % interval of p(cell | "
-            "the others): more where values have a mass."
+        yield paragraph(
+            f"How many known cells lie in the central {100 * INTERVAL_LEVEL:.0f} % interval of "
+            "p(cell | the others): more if single values have a probability."
         )
-        yield _wide(html.table(("column", "cells", "inside"), lines, numbers=(1, 2)))
+        yield scrollable(html.table(("column", "cells", "inside"), lines, numbers=(1, 2)))
 
 
-def _numbers(p: Joint) -> list[str]:
-    return [v.name for v in p.schema.variables if not (v.discrete or v.shape)][:COVERED]
+def _labelled_picture(label: str, name: str, request: PictureRequest) -> str:
+    image = picture(label, lambda: PICTURES[name].draw(request))
+    return f"<div>{paragraph(label)}{image}</div>"
 
 
-def _covered(p: Joint, data: Any, x: np.ndarray, name: str) -> tuple[str, str, str] | None:
+def _interval_columns(p: Joint) -> list[str]:
+    numbers = [v.name for v in p.schema.variables if not (v.discrete or v.shape)]
+    return numbers[:MAX_INTERVAL_COLUMNS]
+
+
+def _coverage(p: Joint, data: Any, x: np.ndarray, name: str) -> tuple[str, str, str] | None:
+    """The column, its known cells and the share of them in their interval; None without cells."""
     variable = p.schema.variable(name)
     entries = x[:, p.schema.slices[name].start]
     known = ~np.isnan(entries)
     if not known.any():
         return None
-    ends = read_frame(p.interval(data, name, INSIDE, unseen="missing"), ["low", "high"]).cells
+    intervals = p.interval(data, name, INTERVAL_LEVEL, unseen="missing")
+    ends = read_frame(intervals, ["low", "high"]).cells
     values = entries * variable.scale
     low, high = (ends[end].minus(variable.shift) for end in ("low", "high"))
-    # A float of the model's may miss an end that it equals.
+    # In the float type of the model a value may differ a little from an end that it equals.
     slack = 1e-6 * variable.scale
     inside = (values >= low - slack) & (values <= high + slack)
     share = mean_over_rows(inside[known].astype(float))
     return name, f"{known.sum()}", f"{100 * share.value:.1f} ± {100 * share.stderr:.1f} %"
 
 
-def _unexpected(cell: Cell) -> str:
-    likelier = f"{cell.expected} expected, " if cell.expected != cell.value else ""
-    return f"{cell.name} = {cell.value} ({likelier}+{cell.excess:.1f})"
-
-
-def _strange(p: Joint, x: np.ndarray, seed: int) -> Iterator[str]:
-    yield _words(
-        "By the probability that a draw of the model is no more likely. A cell is told with what "
-        "the others of its row lead to expect, and by how many nats it is less expected than cells "
-        "of its column usually are: -log p(cell | the others), less its mean over rows."
+def _unexpected_rows(p: Joint, x: np.ndarray, seed: int) -> Iterator[str]:
+    yield paragraph(
+        "The rows of the smallest tail probability: that of a draw of the model that is no more "
+        "likely. Each cell is shown with the value expected from the other cells of its row, and "
+        "by how many nats it is less expected than cells of its column usually are: "
+        "-log p(cell | the others), less its mean over rows."
     )
     lines = []
     for row in least_expected(p, x, seed=seed):
-        cells = "; ".join(map(_unexpected, row.cells))
+        cells = "; ".join(map(_cell_text, row.cells))
         lines.append((f"{row.number}", f"{row.log_prob:.2f}", f"{row.tail:.4f}", cells))
     head = ("row, from 0", "log p (nats)", "tail probability", "cells least expected")
-    yield _wide(html.table(head, lines, numbers=(0, 1, 2)))
+    yield scrollable(html.table(head, lines, numbers=(0, 1, 2)))
+
+
+def _cell_text(cell: UnexpectedCell) -> str:
+    expected = f"{cell.expected} expected, " if cell.expected != cell.value else ""
+    return f"{cell.name} = {cell.value} ({expected}+{cell.excess:.1f})"

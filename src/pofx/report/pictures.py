@@ -1,4 +1,4 @@
-"""Pictures from the command line: which there are, what each needs, and their files."""
+"""The pictures of `pofx plot`: what each needs, and how it is written to a file."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,12 +17,23 @@ from pofx.table.encoding import encode, parse_value
 from pofx.table.frames.files import read
 
 FORMATS = (".png", ".pdf", ".svg")
-COUNTS = ("no column", "one column", "two columns")
+COUNT_TEXTS = ("no column", "one column", "two columns")
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a picture is drawn from."""
+class PictureRequest:
+    """What a picture is drawn from.
+
+    Args:
+        p: the distribution.
+        names: columns to draw.
+        data: rows to compare with.
+        given: evidence, by name.
+        target: the column that is predicted.
+        at: values at which a pair of columns is sliced.
+        unit: "nats" or "bits".
+        seed: of draws.
+    """
 
     p: Any = None
     names: Sequence[str] = ()
@@ -35,49 +46,56 @@ class Asked:
 
     @property
     def conditional(self) -> Joint:
-        """p(rest | given)."""
+        """p(other columns | given)."""
         return self.p.given(self.given) if self.given else self.p
 
 
 @dataclass(frozen=True)
 class Picture:
-    """How one is drawn, from how many names, what else it needs and what it may take."""
+    """A kind of picture.
 
-    draw: Callable[[Asked], Any]
+    Args:
+        draw: the function that draws it and returns axes.
+        names: the minimum and the maximum number of columns.
+        needs: further arguments that it needs.
+        takes: further arguments that it may have.
+    """
+
+    draw: Callable[[PictureRequest], Any]
     names: tuple[int, float] = (0, 0)
     needs: tuple[str, ...] = ()
     takes: tuple[str, ...] = ()
 
 
-def _marginal(a: Asked) -> Any:
+def _marginal(a: PictureRequest) -> Any:
     return plot.marginal(a.p, a.names[0], a.data, given=a.given, seed=a.seed)
 
 
-def _pair(a: Asked) -> Any:
+def _pair(a: PictureRequest) -> Any:
     one, other = a.names
     return plot.pair(a.p, one, other, a.data, given=a.given, slices=a.at, seed=a.seed)
 
 
-def _information(a: Asked) -> Any:
+def _information(a: PictureRequest) -> Any:
     return plot.information(a.conditional, a.names or None, unit=a.unit, seed=a.seed)
 
 
-def _evidence(a: Asked) -> Any:
+def _evidence(a: PictureRequest) -> Any:
     return plot.evidence(a.p, a.target, a.given, a.names or None)
 
 
-def _images(a: Asked) -> Any:
+def _images(a: PictureRequest) -> Any:
     by = a.names[1] if len(a.names) > 1 else None
     return plot.images(a.conditional, a.names[0], by=by, seed=a.seed)
 
 
-def _reliability(a: Asked) -> Any:
+def _reliability(a: PictureRequest) -> Any:
     codes = encode(a.p.schema.select([a.target]), a.data, unseen="missing")[:, 0]
     known = ~np.isnan(codes)
     if not known.any():
         raise PofxError(f"--data: no row has a known {a.target!r} to compare with")
-    told = probabilities_of(a.p.predict_proba(a.data, a.target, unseen="missing"))
-    return plot.reliability(told[known], codes[known].astype(int))
+    probabilities = probabilities_of(a.p.predict_proba(a.data, a.target, unseen="missing"))
+    return plot.reliability(probabilities[known], codes[known].astype(int))
 
 
 PICTURES = {
@@ -93,7 +111,7 @@ PICTURES = {
     "reliability": Picture(_reliability, needs=("data", "target")),
     "bernoulli_entropy": Picture(lambda a: plot.bernoulli_entropy(unit=a.unit), takes=("unit",)),
 }
-"""What `pofx plot` draws, by name."""
+"""The pictures of `pofx plot`, by name."""
 
 
 def draw(
@@ -109,11 +127,22 @@ def draw(
     unit: str | None = None,
     seed: int = 0,
 ) -> Path:
-    """Draws one of `PICTURES` from a model, or the path of its file, into a .png, .pdf or .svg.
+    """Draws one of `PICTURES` into a file, with the same bytes for equal arguments.
 
-    `data` is a table or the path of one, `given` and `at` hold values or the texts of values. The
-    file is written whole or not at all, the same bytes for equal arguments. Raises PofxError for an
-    unknown picture, what it lacks or has no use for, and a file that cannot be written.
+    Args:
+        model: a distribution, or the path of its file.
+        what: the name of the picture.
+        names: columns to draw.
+        output: the file to write, .png, .pdf or .svg; either it is complete or it is not written.
+        data: a table, or the path of one.
+        given: evidence, values or the texts of values.
+        target: the column that is predicted.
+        at: values, or their texts, at which a pair of columns is sliced.
+        unit: "nats" or "bits".
+        seed: of draws.
+
+    Raises PofxError for an unknown picture, for arguments that it lacks or cannot use, and for a
+    file that cannot be written.
     """
     if what not in PICTURES:
         raise unknown_name_error("picture", what, PICTURES)
@@ -121,32 +150,32 @@ def draw(
     if output.suffix.lower() not in FORMATS:
         raise PofxError(f"{output}: expected a file {', '.join(FORMATS)}, got {output.suffix!r}")
     options = {"data": data, "given": given, "target": target, "at": at, "unit": unit}
-    told = {k: v for k, v in options.items() if v is not None and (k == "data" or len(v))}
-    _check(what, names, told)
+    arguments = {k: v for k, v in options.items() if v is not None and (k == "data" or len(v))}
+    _check_arguments(what, names, arguments)
     if what == "bernoulli_entropy":
-        return write_picture(PICTURES[what].draw(Asked(**told)).figure, output)
+        return write_picture(PICTURES[what].draw(PictureRequest(**arguments)).figure, output)
     p = load(model) if isinstance(model, str | Path) else model
     for name in names:
         p.schema.variable(name)
     if isinstance(data, str | Path):
-        told["data"] = read(data, p.schema)
-    told["given"] = {k: _value(p, k, v) for k, v in (given or {}).items()}
-    told["at"] = [_value(p, names[0], v) for v in at]
-    ax = PICTURES[what].draw(Asked(p=p, names=list(names), seed=seed, **told))
-    return write_picture(ax.figure, output)
+        arguments["data"] = read(data, p.schema)
+    arguments["given"] = {k: _value(p, k, v) for k, v in (given or {}).items()}
+    arguments["at"] = [_value(p, names[0], v) for v in at]
+    request = PictureRequest(p=p, names=list(names), seed=seed, **arguments)
+    return write_picture(PICTURES[what].draw(request).figure, output)
 
 
-def _check(what: str, names: Sequence[str], told: Mapping[str, Any]) -> None:
-    """Raises PofxError where a picture lacks something, or has no use for it."""
+def _check_arguments(what: str, names: Sequence[str], arguments: Mapping[str, Any]) -> None:
+    """Raises PofxError for arguments that a picture lacks or cannot use."""
     picture = PICTURES[what]
-    least, most = picture.names
-    if not least <= len(names) <= most:
-        expected = " or ".join(COUNTS[int(n)] for n in dict.fromkeys([least, most]))
+    minimum, maximum = picture.names
+    if not minimum <= len(names) <= maximum:
+        expected = " or ".join(COUNT_TEXTS[int(n)] for n in dict.fromkeys([minimum, maximum]))
         raise PofxError(f"plot {what}: expected {expected}, got {', '.join(names) or 'none'}")
     for option in picture.needs:
-        if option not in told:
+        if option not in arguments:
             raise PofxError(f"plot {what}: expected --{option}")
-    for option in told:
+    for option in arguments:
         if option not in picture.needs + picture.takes:
             raise PofxError(f"plot {what}: has no use for --{option}")
 
@@ -156,7 +185,10 @@ def _value(p: Joint, name: str, value: Any) -> Any:
 
 
 def write_picture(figure: Any, output: Path) -> Path:
-    """A file without the date and the random names that would tell equal pictures apart."""
+    """Writes a figure to a file, without the date and random names in which files would differ.
+
+    Returns the path of the file.
+    """
     import matplotlib
 
     kind = output.suffix.lower().removeprefix(".")

@@ -1,4 +1,4 @@
-"""Distributions as scikit-learn estimators: missing cells and mixed columns as they are."""
+"""Distributions as scikit-learn estimators, which accept missing cells and mixed columns."""
 
 from pofx.sklearn.anomaly import AnomalyDetector
 from pofx.sklearn.classifier import GenerativeClassifier

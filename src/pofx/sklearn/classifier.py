@@ -9,31 +9,32 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 
 from pofx.core.errors import PofxError
-from pofx.sklearn.base import BaseSupervisedEstimator, weighed
+from pofx.sklearn.base import BaseSupervisedEstimator
 from pofx.table.encoding import Unseen
 from pofx.table.schema import Schema
 
-TINY = np.finfo(np.float32).tiny
-"""The least probability whose logarithm is told."""
+MIN_PROBABILITY = np.finfo(np.float32).tiny
+"""Smaller probabilities have the logarithm of this one."""
 
 
 class GenerativeClassifier(ClassifierMixin, BaseSupervisedEstimator):
-    """p(y | x_O) = p(x_O, y) / Σ_y p(x_O, y), from p(x, y) of the inputs and the class together.
+    """p(y | x_O) = p(x_O, y) / Σ_y p(x_O, y), from the joint distribution of inputs and class.
 
-    Missing inputs are integrated out, in learning and in predicting.
+    Missing inputs are integrated out, in learning and in prediction.
 
     Args:
-        cost: of each action (rows) if each class is the truth (columns); 0 or 1 by default.
-        reject_cost: the cost of not deciding: `predict` returns `rejected_label` if the best action
-            is expected to cost more (Chow 1970), and for rows of a small tail probability;
-            reject_cost=inf rejects for the second reason alone, outlier_level=0 for the first.
-        outlier_level: rows whose tail probability is below it are rejected, if any are.
-        rejected_label: any value. scikit-learn's other scores want one of the classes' type, such
+        cost: the cost of each action (rows) for each true class (columns), or a mapping from
+            actions to rows; by default 0 for the true class and 1 for the others.
+        reject_cost: the cost of no decision. If it is set, `predict` returns `rejected_label` for
+            rows whose best action is expected to cost more (Chow 1970), and for outliers. With
+            reject_cost=inf only outliers are rejected.
+        outlier_level: rows whose tail probability is below it are outliers; 0 for none.
+        rejected_label: any value. scikit-learn's other scores need one of the classes' type, such
             as "?" or -1.
 
-    With model="class_conditional", p(y) p(x | y), the class is the column that it is `on`. The
-    other parameters are those of `DensityEstimator`. Learned are `classes_`, `joint_` over inputs
-    and class, and its name there, `target_`.
+    With model="class_conditional", p(y) p(x | y), the class is its `on` column. The other
+    parameters are those of `DensityEstimator`. Learned attributes: `classes_`, `joint_` over inputs
+    and class, and `target_`, the name of the class in it.
 
     >>> X, y = [[0.0], [0.2], [0.3], [2.0], [2.2], [2.3]], ["a", "a", "a", "b", "b", "b"]
     >>> options = {"model": "class_conditional", "options": {"part": "gaussian"}}
@@ -73,19 +74,15 @@ class GenerativeClassifier(ClassifierMixin, BaseSupervisedEstimator):
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "GenerativeClassifier":
         """Learns p(x, y) from inputs of shape (n, d) and classes of shape (n,)."""
-        table, known = self._rows(X, learning=True)
-        y = self._target(table, y)
+        table, kinds, y = self._read_with_target(X, y)
         check_classification_targets(y)
         self.classes_ = np.unique(y)
         levels = self.classes_.tolist()
         if len(levels) < 2:
             raise PofxError(f"y: expected two classes or more, got one class, {levels[0]!r}")
-        table, weight, y = weighed(table, sample_weight, y)
-        columns = {**self._columns(table), self.target_: y}
-        kind = "binary" if len(levels) == 2 else "categorical"
-        known[self.target_] = {"kind": kind, "levels": levels}
-        on = {"on": self.target_} if self.model == "class_conditional" else {}
-        self.joint_ = self._learn(columns, weight, known, **on)
+        kind = {"kind": "binary" if len(levels) == 2 else "categorical", "levels": levels}
+        options = {"on": self.target_} if self.model == "class_conditional" else {}
+        self._fit_with_target(table, kinds, y, kind, sample_weight, **options)
         if set(self._levels) != set(levels):
             raise PofxError(
                 f"schema: expected the classes of y, {levels}, as the levels of {self.target_!r}, "
@@ -95,31 +92,33 @@ class GenerativeClassifier(ClassifierMixin, BaseSupervisedEstimator):
 
     @property
     def _levels(self) -> tuple[Any, ...]:
-        """The classes in the order that the distribution has them, which a schema may give."""
+        """The classes in the order of the distribution, which a schema may determine."""
         return self.joint_.schema.variable(self.target_).levels
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """p(y | x_O) of each row, (n, classes), in the order of `classes_`."""
-        inputs = self._inputs(X)
-        found = self.joint_.predict_proba(inputs, **self._asked())
+        table = self.joint_.predict_proba(self._read_inputs(X), **self._query_arguments())
+        by_level = dict(zip(self._levels, table.values()))
+        columns = [by_level[c] for c in self.classes_.tolist()]
+        posterior = np.column_stack(columns).astype(np.float64)
         # The model's float32 keeps small probabilities to a relative error, but not 1 minus them.
-        own = dict(zip(self._levels, found.values()))
-        posterior = np.column_stack([own[c] for c in self.classes_.tolist()]).astype(np.float64)
         return posterior / posterior.sum(1, keepdims=True)
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """log p(y | x_O) of each row, (n, classes), in nats."""
-        return np.log(np.maximum(self.predict_proba(X), TINY))
+        return np.log(np.maximum(self.predict_proba(X), MIN_PROBABILITY))
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """The log-odds of the second of two classes, (n,); of more log p(y | x_O), (n, classes)."""
-        found = self.predict_log_proba(X)
-        return found[:, 1] - found[:, 0] if len(self.classes_) == 2 else found
+        """The log-odds of the second of two classes, (n,); else log p(y | x_O), (n, classes)."""
+        log_posterior = self.predict_log_proba(X)
+        if len(self.classes_) == 2:
+            return log_posterior[:, 1] - log_posterior[:, 0]
+        return log_posterior
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """The share of rows whose act is their class; a refusal is not."""
-        right = [act == one for act, one in zip(self.predict(X), np.asarray(y))]
-        return float(np.average(right, weights=sample_weight))
+        """The share of rows whose action is their class; rejected rows count as wrong."""
+        correct = [action == label for action, label in zip(self.predict(X), np.asarray(y))]
+        return float(np.average(correct, weights=sample_weight))
 
     def predict(self, X: Any) -> np.ndarray:
         """The action of least expected cost for each row, by default the most probable class.
@@ -127,31 +126,27 @@ class GenerativeClassifier(ClassifierMixin, BaseSupervisedEstimator):
         Its type is that of `classes_`; an array of objects if rows may be rejected and
         `rejected_label` is of another type.
         """
-        inputs = self._inputs(X)
-        decided = self.joint_.decide(
-            inputs,
-            **self._asked(
-                cost=self._costs(), reject_cost=self.reject_cost, outlier_level=self.outlier_level
-            ),
-            seed=self.seed_,
-        )
+        inputs = self._read_inputs(X)
+        limits = {"reject_cost": self.reject_cost, "outlier_level": self.outlier_level}
+        arguments = self._query_arguments(cost=self._costs(), **limits)
+        decisions = self.joint_.decide(inputs, **arguments, seed=self.seed_)
         if self.reject_cost is None and not isinstance(self.cost, Mapping):
-            return decided.action.astype(self.classes_.dtype)
-        act = decided.action.astype(object)
-        act[decided.rejected] = self.rejected_label
+            return decisions.action.astype(self.classes_.dtype)
+        action = decisions.action.astype(object)
+        action[decisions.rejected] = self.rejected_label
         numbers = isinstance(self.rejected_label, Number) and self.classes_.dtype.kind in "iuf"
         text = isinstance(self.rejected_label, str) and self.classes_.dtype.kind == "U"
-        return np.array(act.tolist()) if numbers or text else act
+        return np.array(action.tolist()) if numbers or text else action
 
     def _costs(self) -> Any:
-        """`cost`, which is in the order of `classes_`, in that of the levels."""
+        """`cost` in the order of the levels instead of `classes_`."""
         place = [self.classes_.tolist().index(level) for level in self._levels]
 
-        def ordered(row: Any) -> Any:
-            long = not isinstance(row, Mapping) and np.shape(row) == (len(place),)
-            return np.asarray(row)[place] if long else row
+        def reorder(row: Any) -> Any:
+            per_class = not isinstance(row, Mapping) and np.shape(row) == (len(place),)
+            return np.asarray(row)[place] if per_class else row
 
         if isinstance(self.cost, Mapping):
-            return {act: ordered(row) for act, row in self.cost.items()}
+            return {action: reorder(row) for action, row in self.cost.items()}
         square = np.shape(self.cost) == (len(place), len(place))
         return np.asarray(self.cost)[np.ix_(place, place)] if square else self.cost

@@ -1,4 +1,4 @@
-"""Missing cells from the distribution of whole rows."""
+"""Missing cells filled in from the distribution of rows."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from sklearn import get_config
 from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 
 from pofx.core.errors import unknown_name_error
-from pofx.sklearn.base import BaseGenerativeEstimator, seed_of, weighed
+from pofx.sklearn.base import BaseGenerativeEstimator, seed_of
 from pofx.table.encoding import Unseen
 from pofx.table.schema import Schema
 
@@ -16,13 +16,17 @@ STRATEGIES = ("expectation", "completion", "draw")
 
 
 class GenerativeImputer(OneToOneFeatureMixin, TransformerMixin, BaseGenerativeEstimator):
-    """Missing cells filled by what p(x_M | x_O) says of them.
+    """Fills in missing cells from p(x_M | x_O).
 
-    `strategy` is "expectation", cell by cell the conditional mean of a number and the most probable
-    level; "completion", the most probable rest of a row as one; or "draw", one draw from
-    p(x_M | x_O), which keeps variances as they are. `sample_posterior` gives several such tables,
-    for multiple imputation. A frame comes out a frame, with its dtypes, an array an array; observed
-    cells keep their value to the bit. The other parameters are those of `DensityEstimator`.
+    The output is a frame with its dtypes for a frame, an array for an array. Observed cells keep
+    their value to the bit. `sample_posterior` draws several tables, for multiple imputation.
+
+    Args:
+        strategy: "expectation" (the conditional mean of each number, the most probable level of
+            each other cell), "completion" (the jointly most probable values of a row's missing
+            cells), or "draw" (one draw from p(x_M | x_O), which preserves variances).
+
+    The other parameters are those of `DensityEstimator`.
 
     >>> import numpy as np
     >>> X = np.linspace(0, 1, 50)[:, None] * [1.0, 2.0]
@@ -55,34 +59,34 @@ class GenerativeImputer(OneToOneFeatureMixin, TransformerMixin, BaseGenerativeEs
         self.strategy = strategy
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "GenerativeImputer":
-        """Learns p(x) from rows of shape (n, d), missing cells among them."""
+        """Learns p(x) from rows of shape (n, d), which may have missing cells."""
         if self.strategy not in STRATEGIES:
             raise unknown_name_error("strategy", self.strategy, STRATEGIES)
-        table, known = self._rows(X, learning=True)
-        table, weight = weighed(table, sample_weight)
-        self.joint_ = self._learn(table, weight, known)
+        self._fit_rows(X, sample_weight)
         return self
 
     def transform(self, X: Any) -> Any:
         """The rows with their missing cells filled in."""
-        table = self._rows(X)[0]
+        table = self._read_rows(X)[0]
         if self.strategy == "completion":
-            return self._asked_for(self.joint_.most_probable(table, unseen=self.unseen))
+            return self._to_output(self.joint_.most_probable(table, unseen=self.unseen))
         draws = 1 if self.strategy == "draw" else None
-        found = self.joint_.impute(table, draws=draws, unseen=self.unseen, seed=self.seed_)
-        return self._asked_for(found[0] if draws else found)
+        imputed = self.joint_.impute(table, draws=draws, unseen=self.unseen, seed=self.seed_)
+        return self._to_output(imputed[0] if draws else imputed)
 
-    def _asked_for(self, found: Any) -> Any:
-        """The table in the container of `set_output`, which else makes objects of other frames."""
-        own = getattr(self, "_sklearn_output_config", {})
-        kind = own.get("transform") or get_config()["transform_output"]
-        table = nw.from_native(self._named(found), eager_only=True, pass_through=True)
-        if isinstance(table, nw.DataFrame) and kind in ("pandas", "polars"):
-            return table.to_pandas() if kind == "pandas" else table.to_polars()
-        return nw.to_native(table, pass_through=True)
+    def _to_output(self, table: Any) -> Any:
+        """The table as the frame that `set_output` asks for; scikit-learn would lose its dtypes."""
+        config = getattr(self, "_sklearn_output_config", {})
+        kind = config.get("transform") or get_config()["transform_output"]
+        named = self._with_original_names(table)
+        frame = nw.from_native(named, eager_only=True, pass_through=True)
+        if isinstance(frame, nw.DataFrame) and kind in ("pandas", "polars"):
+            return frame.to_pandas() if kind == "pandas" else frame.to_polars()
+        return nw.to_native(frame, pass_through=True)
 
     def sample_posterior(self, X: Any, n_samples: int = 5, random_state: Any = None) -> list[Any]:
-        """Whole tables, their missing cells drawn from p(x_M | x_O) (Rubin 1987)."""
-        table, seed = self._rows(X)[0], seed_of(random_state)
-        found = self.joint_.impute(table, draws=n_samples, unseen=self.unseen, seed=seed)
-        return [self._named(whole) for whole in found]
+        """`n_samples` tables whose missing cells are drawn from p(x_M | x_O) (Rubin 1987)."""
+        table = self._read_rows(X)[0]
+        seed = seed_of(random_state)
+        tables = self.joint_.impute(table, draws=n_samples, unseen=self.unseen, seed=seed)
+        return [self._with_original_names(imputed) for imputed in tables]

@@ -1,4 +1,4 @@
-"""What is hidden behind rows, as features."""
+"""The hidden variables of rows, as features."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,19 +7,23 @@ import numpy as np
 from sklearn.base import TransformerMixin
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
-from pofx.sklearn.base import BaseGenerativeEstimator, weighed
+from pofx.sklearn.base import BaseGenerativeEstimator
 from pofx.table.encoding import Unseen
 from pofx.table.schema import Schema
 
 
 class LatentTransformer(TransformerMixin, BaseGenerativeEstimator):
-    """Rows to the posterior of the model's hidden variables, whatever cells are missing.
+    """Transforms rows to the posterior of the model's hidden variables, also with missing cells.
 
-    Of a "mixture" the responsibilities p(k | x_O), of "ppca" and "factor_analysis" the scores
-    E[z | x_O], of a "latent_tree" p(s_j | x_O) of each column's state, of a "vae" the mean of
-    q(z | x_O). `n_components` is their number: of components, of latent numbers, of states of
-    each column. (A "continuous_mixture" ends as a mixture of its points, whose responsibilities it
-    gives.) The other parameters are those of `DensityEstimator`. Learned is `joint_`.
+    | model | features | `n_components` |
+    | --- | --- | --- |
+    | "mixture" | responsibilities p(k given x_O) | components |
+    | "ppca", "factor_analysis" | scores E[z given x_O] | latent numbers |
+    | "latent_tree" | p(s_j given x_O) of each column's state | states per column |
+    | "vae" | the mean of q(z given x_O) | latent numbers |
+    | "continuous_mixture" | responsibilities of the points it ends with | latent numbers |
+
+    The other parameters are those of `DensityEstimator`. Learned attribute: `joint_`.
 
     >>> X = [[0.0], [0.1], [0.2], [5.0], [5.1], [5.2]]
     >>> LatentTransformer("mixture", n_components=2, random_state=0).fit_transform(X).shape
@@ -48,22 +52,19 @@ class LatentTransformer(TransformerMixin, BaseGenerativeEstimator):
         )
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "LatentTransformer":
-        """Learns p(x, z) from rows of shape (n, d), z hidden."""
-        table, known = self._rows(X, learning=True)
-        table, weight = weighed(table, sample_weight)
-        columns = self._columns(table)
-        self.joint_ = self._learn(columns, weight, known)
-        one = {name: column[:1] for name, column in columns.items()}
-        self._names_out = list(self.joint_.latent(one, unseen=self.unseen))
+        """Learns p(x, z) from rows of shape (n, d), where z is hidden."""
+        columns, _ = self._fit_rows(X, sample_weight, as_columns=True)
+        first_row = {name: column[:1] for name, column in columns.items()}
+        self._names_out = list(self.joint_.latent(first_row, unseen=self.unseen))
         return self
 
     def transform(self, X: Any) -> np.ndarray:
-        """The hidden variables of each row, (n, k)."""
-        columns = self._columns(self._rows(X)[0])
+        """The posterior of the hidden variables of each row, (n, k)."""
+        columns = self._columns(self._read_rows(X)[0])
         return np.column_stack(list(self.joint_.latent(columns, unseen=self.unseen).values()))
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """component0, ... of a mixture; factor0, ...; state0_0, ...; latent0, ...."""
+        """The names of the features: component0, factor0, state0_0, latent0 and so on."""
         check_is_fitted(self)
         _check_feature_names_in(self, input_features)
         return np.array(self._names_out, dtype=object)

@@ -1,4 +1,4 @@
-"""A regression that knows how far it may be off."""
+"""A regression with predictive standard deviations and intervals."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,26 +8,27 @@ from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
 from pofx.named.decisions import Decisions
-from pofx.sklearn.base import BaseSupervisedEstimator, weighed
+from pofx.sklearn.base import BaseSupervisedEstimator
 from pofx.table.encoding import Unseen
 from pofx.table.schema import Schema
 
 
 class GenerativeRegressor(RegressorMixin, BaseSupervisedEstimator):
-    """p(y | x_O) of a number y, from p(x, y) of the inputs and the number together.
+    """p(y | x_O) for a number y, from the joint distribution p(x, y) of inputs and number.
 
-    Missing inputs are integrated out, in learning and in predicting.
+    Missing inputs are integrated out, in learning and in prediction.
 
     Args:
-        cost: "squared" (the guess is the mean, its expected cost the variance) or "absolute" (the
-            median, the mean absolute deviation).
-        reject_cost: the cost of not guessing: `predict` returns `rejected_label` if the guess is
-            expected to cost more, and for rows of a small tail probability.
-        outlier_level: rows whose tail probability is below it are rejected, if any are.
-        schema: it may say that the target, "y" or the name that y has, is a count or positive.
+        cost: "squared" (predicts the mean, with the variance as expected cost) or "absolute" (the
+            median, with the mean absolute deviation).
+        reject_cost: the cost of no prediction. If it is set, `predict` returns `rejected_label` for
+            rows whose prediction is expected to cost more, and for outliers.
+        outlier_level: rows whose tail probability is below it are outliers.
+        rejected_label: the prediction of a rejected row.
+        schema: may make the target, "y" or the name of y, a count or positive.
 
-    The other parameters are those of `DensityEstimator`. Learned are `joint_` over inputs and
-    target, and its name there, `target_`.
+    The other parameters are those of `DensityEstimator`. Learned attributes: `joint_` over inputs
+    and target, and `target_`, the name of the target in it.
 
     >>> X = np.linspace(0, 1, 50)[:, None]
     >>> p = GenerativeRegressor("gaussian").fit(X, 2 * X[:, 0] + 0.1 * np.sin(99 * X[:, 0]))
@@ -67,44 +68,44 @@ class GenerativeRegressor(RegressorMixin, BaseSupervisedEstimator):
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "GenerativeRegressor":
         """Learns p(x, y) from inputs of shape (n, d) and numbers of shape (n,)."""
-        table, known = self._rows(X, learning=True)
-        y = self._target(table, y, y_numeric=True)
-        table, weight, y = weighed(table, sample_weight, y)
-        columns = {**self._columns(table), self.target_: np.asarray(y, np.float64)}
-        known[self.target_] = "real"
-        self.joint_ = self._learn(columns, weight, known)
+        table, kinds, y = self._read_with_target(X, y, y_numeric=True)
+        self._fit_with_target(table, kinds, np.asarray(y, np.float64), "real", sample_weight)
         return self
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
-        """The guess of least expected cost, (n,), in the target's units, or a refusal.
+        """The prediction of least expected cost, (n,), in the target's units.
 
-        With `return_std` the standard deviation of p(y | x_O) beside it, (n,).
+        It is `rejected_label` for rejected rows. With `return_std`, the standard deviation of
+        p(y | x_O), (n,), is returned as well.
         """
-        inputs = self._inputs(X)
-        refusal = {"reject_cost": self.reject_cost, "outlier_level": self.outlier_level}
-        decided = self._decide(inputs, self.cost, **refusal)
-        guess = np.where(decided.rejected, self.rejected_label, decided.action.astype(np.float64))
+        inputs = self._read_inputs(X)
+        limits = {"reject_cost": self.reject_cost, "outlier_level": self.outlier_level}
+        decisions = self._decide(inputs, self.cost, **limits)
+        action = decisions.action.astype(np.float64)
+        prediction = np.where(decisions.rejected, self.rejected_label, action)
         if not return_std:
-            return guess
-        squared = decided if self.cost == "squared" else self._decide(inputs, "squared")
-        return guess, np.sqrt(squared.expected_cost.astype(np.float64))
+            return prediction
+        squared = decisions if self.cost == "squared" else self._decide(inputs, "squared")
+        return prediction, np.sqrt(squared.expected_cost.astype(np.float64))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """R² over the rows that are not refused; NaN where fewer than two are left."""
+        """R² over the rows that are not rejected; NaN if there are fewer than two."""
         if self.reject_cost is None:
             return super().score(X, y, sample_weight)
-        guess, y = self.predict(X), np.asarray(y, np.float64)
-        kept = ~np.isclose(guess, self.rejected_label, rtol=0, atol=0, equal_nan=True)
-        weight = None if sample_weight is None else np.asarray(sample_weight)[kept]
-        if kept.sum() < 2:
+        prediction = self.predict(X)
+        y = np.asarray(y, np.float64)
+        accepted = ~np.isclose(prediction, self.rejected_label, rtol=0, atol=0, equal_nan=True)
+        weight = None if sample_weight is None else np.asarray(sample_weight)[accepted]
+        if accepted.sum() < 2:
             return float("nan")
-        return float(r2_score(y[kept], guess[kept], sample_weight=weight))
+        return float(r2_score(y[accepted], prediction[accepted], sample_weight=weight))
 
     def predict_interval(self, X: Any, level: float = 0.9) -> np.ndarray:
         """The central interval that holds y with probability `level` given x_O: (n, 2)."""
-        inputs = self._inputs(X)
-        found = self.joint_.interval(inputs, **self._asked(level=level), seed=self.seed_)
-        return np.column_stack(list(found.values()))
+        arguments = self._query_arguments(level=level)
+        ends = self.joint_.interval(self._read_inputs(X), **arguments, seed=self.seed_)
+        return np.column_stack(list(ends.values()))
 
-    def _decide(self, inputs: Mapping[str, Any], cost: str, **refusal: Any) -> Decisions:
-        return self.joint_.decide(inputs, **self._asked(cost=cost, **refusal), seed=self.seed_)
+    def _decide(self, inputs: Mapping[str, Any], cost: str, **limits: Any) -> Decisions:
+        arguments = self._query_arguments(cost=cost, **limits)
+        return self.joint_.decide(inputs, **arguments, seed=self.seed_)

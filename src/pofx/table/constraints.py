@@ -1,4 +1,4 @@
-"""Rows and cells in which what was drawn obeys a schema's relations and bijections."""
+"""Rows and cells changed so that drawn cells obey a schema's relations and bijections."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,28 +12,36 @@ from pofx.table.relations import impose as impose_relations
 from pofx.table.schema import Schema, Variable
 
 
-def with_bijections(schema: Schema, x: np.ndarray, drawn: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The rows, the drawn cells of which obey the schema's bijections."""
+def with_bijections(
+    schema: Schema, x: np.ndarray, is_drawn: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """Encoded rows, (n, d), changed so that drawn cells obey the schema's bijections.
+
+    `is_drawn` says for each column which of its cells were drawn, (n,).
+    """
     if not schema.bijections:
         return x
     names = {n for bijection in schema.bijections for n in bijection.names}
     codes = {n: x[:, schema.slices[n].start] for n in names}
-    agreeing = x.copy()
-    for name, column in impose_bijections(schema.bijections, codes, drawn).items():
-        agreeing[:, schema.slices[name].start] = column
-    return agreeing
+    imposed = x.copy()
+    for name, column in impose_bijections(schema.bijections, codes, is_drawn).items():
+        imposed[:, schema.slices[name].start] = column
+    return imposed
 
 
 def with_relations(
-    schema: Schema, cells: dict[str, Cells], drawn: Mapping[str, np.ndarray]
+    schema: Schema, cells: dict[str, Cells], is_drawn: Mapping[str, np.ndarray]
 ) -> dict[str, Cells]:
-    """The cells, the drawn ones of which obey the schema's relations."""
+    """Cells by column, changed so that drawn ones obey the schema's relations.
+
+    `is_drawn` says for each column which of its cells were drawn, (n,).
+    """
     names = {n for relation in schema.relations for n in relation.names}
     if any(cells[n].residual is not None for n in names):
         return cells
-    values = {n: _numbers(cells[n], schema.variable(n), drawn[n]) for n in names}
+    values = {n: _numbers(cells[n], schema.variable(n), is_drawn[n]) for n in names}
     supports = {n: support(schema.variable(n)) for n in names}
-    values = impose_relations(schema.relations, values, drawn, supports)
+    values = impose_relations(schema.relations, values, is_drawn, supports)
     return {**cells, **{n: _with_numbers(cells[n], values[n]) for n in names}}
 
 
@@ -42,13 +50,14 @@ def support(variable: Variable) -> Support:
     return Support(variable.kind, tuple(map(float, variable.levels)))
 
 
-def _numbers(cells: Cells, variable: Variable, drawn: np.ndarray) -> np.ndarray:
+def _numbers(cells: Cells, variable: Variable, is_drawn: np.ndarray) -> np.ndarray:
+    """The numbers of cells; drawn numbers of a column of integers are rounded."""
     if cells.levels is not None:
         levels = np.array([*map(float, cells.levels), np.nan])
         return levels[np.where(cells.missing, -1, cells.values).astype(int)]
-    # Relations hold among numbers as they are stored.
+    # Relations hold between the numbers as they are stored.
     integers = "int" in variable.dtype.lower()
-    return np.where(drawn & integers, np.rint(cells.values), cells.values)
+    return np.where(is_drawn & integers, np.rint(cells.values), cells.values)
 
 
 def _with_numbers(cells: Cells, values: np.ndarray) -> Cells:

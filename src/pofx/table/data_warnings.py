@@ -1,4 +1,4 @@
-"""Columns that tell nothing, or that one extreme value spoils."""
+"""Warnings about columns: merged values, no values, one extreme value."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,54 +9,56 @@ from pofx.table.frames.exact import is_large_integer
 from pofx.table.schema import Schema, Variable
 
 MIN_RESOLVED_STEPS = 16
-"""The least quartile range, in steps of the float type, by which values can be told apart."""
+"""The smallest interquartile range, in steps of the float type, that a model can resolve."""
 
 
 def warn_about_merged_values(variable: Variable, cells: Cells) -> None:
-    """Warns of numbers of many digits some of which become one float64."""
+    """Warns if different numbers of many digits become the same float64."""
     if cells.residual is None:
         return
-    known = ~cells.missing
-    exact = len(np.unique(cells.paired()[known]))
-    kept = len(np.unique(cells.minus(variable.shift)[known]))
-    if kept < exact:
-        _merged(variable.name, exact, kept, "float64")
+    present = ~cells.missing
+    num_exact = len(np.unique(cells.paired()[present]))
+    num_rounded = len(np.unique(cells.minus(variable.shift)[present]))
+    if num_rounded < num_exact:
+        _warn_merged(variable.name, num_exact, num_rounded, "float64")
 
 
-def _merged(name: str, exact: int, kept: int, dtype: str) -> None:
+def _warn_merged(name: str, num_exact: int, num_rounded: int, dtype: str) -> None:
     warn(
-        f"column {name!r}: its {exact} distinct values become {kept} in {dtype}; "
+        f"column {name!r}: its {num_exact} distinct values become {num_rounded} in {dtype}; "
         "convert codes to text, or split the number into two columns",
     )
 
 
 def warn_about_extremes(schema: Schema, x: np.ndarray) -> None:
-    """Warns of a column without a value, and of a real one whose values are half alike to a model.
+    """Warns if a column of encoded rows, (n, d), has no values or is dominated by an extreme one.
 
-    Shift and scale follow an extreme value, and the others come to lie closer than the float type
-    that models see resolves.
+    Shift and scale of a real column follow an extreme value, and the float type of models may then
+    not resolve the differences between the other values.
     """
-    for column, own in zip(schema.columns, x.T):
-        own = own[~np.isnan(own)]
-        if not len(own):
+    for column, entries in zip(schema.columns, x.T):
+        values = entries[~np.isnan(entries)]
+        if not len(values):
             warn(
-                f"column {column.variable!r}: there is no value in it, and what is told of it "
-                "comes of no data; drop it",
+                f"column {column.variable!r} has no values, so nothing can be learned about it; "
+                "drop it",
             )
-        if column.kind != "real" or not len(own):
+        if column.kind != "real" or not len(values):
             continue
-        low, high = np.quantile(own, [0.25, 0.75])
+        low, high = np.quantile(values, [0.25, 0.75])
         dtype = jnp.zeros(()).dtype
         if is_large_integer(schema.variable(column.variable).shift):
-            exact, kept = len(np.unique(own)), len(np.unique(own.astype(dtype)))
-            if kept < exact:
-                _merged(column.variable, exact, kept, str(dtype))
+            num_exact = len(np.unique(values))
+            num_rounded = len(np.unique(values.astype(dtype)))
+            if num_rounded < num_exact:
+                _warn_merged(column.variable, num_exact, num_rounded, str(dtype))
                 continue
         if 0 < high - low < MIN_RESOLVED_STEPS * float(jnp.finfo(dtype).eps) * max(-low, high):
             variable = schema.variable(column.variable)
             hint = ", or set JAX_ENABLE_X64=1" if dtype == np.float32 else ""
-            extreme = variable.shift + variable.scale * own[np.abs(own).argmax()]
+            extreme = variable.shift + variable.scale * values[np.abs(values).argmax()]
             warn(
-                f"column {column.variable!r}: {dtype} cannot tell half of its values apart beside "
-                f"one of {extreme:.4g}; drop what is no measurement{hint}",
+                f"column {column.variable!r}: {dtype} cannot resolve the differences between half "
+                f"of its values because one value is {extreme:.4g}; drop values that are no "
+                f"measurements{hint}",
             )

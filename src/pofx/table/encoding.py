@@ -1,4 +1,4 @@
-"""Rows of a table as rows of numbers that models see, and back."""
+"""Rows of a table as rows of numbers for models, and back."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -13,19 +13,26 @@ from pofx.table.constraints import with_bijections, with_relations
 from pofx.table.frames.cells import Cells, add_exactly, as_numbers, fill_missing
 from pofx.table.frames.dtypes import arrow_type
 from pofx.table.frames.exact import is_large_integer, split
-from pofx.table.frames.reading import Frame, read_frame
-from pofx.table.frames.writing import merge_into_original, to_native, loses, to_arrow
+from pofx.table.frames.reading import read_frame
+from pofx.table.frames.writing import merge_into_original, to_arrow, to_native
 from pofx.table.schema import Schema, Variable
-from pofx.table.time_units import row_hint, example_text, first_true_row, convert_time_units, is_time, expected_time_text
+from pofx.table.time_units import (
+    convert_time_units,
+    example_text,
+    expected_time_text,
+    first_true_row,
+    is_time,
+    row_hint,
+)
 
 Unseen = Literal["error", "missing"]
 
 FRAMES = ("pandas", "polars", "pyarrow")
-INTEGRATED = (
-    "such cells are integrated out by unseen='missing' where a call takes it (--unseen missing)"
+UNSEEN_HINT = (
+    "such cells are integrated out with unseen='missing' (--unseen missing) if a call accepts it"
 )
 MISSING = ("", "?", "NA", "NaN", "nan", "null")
-"""Texts that stand for a missing value on the command line."""
+"""Texts that mean a missing value on the command line."""
 INTEGER = re.compile(r"[+-]?[0-9]+")
 
 
@@ -37,15 +44,19 @@ def encode(
     require: Collection[str] | None = None,
     ignore: str | None = None,
 ) -> np.ndarray:
-    """The rows of `data` as (n, d) float64, NaN where a cell is missing.
+    """The rows of `data` as (n, d) float64; NaN is a missing cell.
 
-    Continuous entries are `(value - shift) / scale`, discrete ones level codes, counts
-    themselves; a time is a number as `times.py` says, or such a number, or text in ISO 8601.
-    `require` names the variables that `data` must have, None for all; the others count as missing
-    where they are absent. Cells of `ignore` count as missing whatever they hold, and further
-    columns are ignored. Raises PofxError for an absent column, text where numbers were (or the
-    reverse), an array of another shape, and, unless `unseen="missing"`, for a level never seen and
-    a number outside of its kind's support.
+    Continuous entries are `(value - shift) / scale`, discrete ones level codes, counts themselves.
+    Times may be times, numbers in the units of `times.py`, or text in ISO 8601.
+
+    Args:
+        schema: the columns; further columns of `data` are ignored.
+        unseen: whether levels never seen and numbers outside the support are "missing".
+        require: the variables that `data` must have, None for all; others are missing if absent.
+        ignore: a variable whose cells count as missing whatever they are.
+
+    Raises PofxError for an absent column, text instead of numbers or the reverse, and an array of
+    another shape.
 
     >>> schema = Schema((Variable("sex", "binary", levels=("f", "m")),), "pandas")
     >>> encode(schema, {"sex": ["m", None, "f"]})
@@ -59,7 +70,7 @@ def encode(
     needed = schema.names if require is None else [schema.variable(n).name for n in require]
     for name in needed:
         if name not in frame.cells:
-            raise _absent(name, frame)
+            raise PofxError(f"data: {unknown_name_error('column', name, frame.names)}")
     x = np.full((frame.rows, schema.size), np.nan)
     for name, cells in frame.cells.items():
         if name == ignore:
@@ -79,9 +90,9 @@ def encode(
 def encode_values(
     schema: Schema, values: Mapping[str, Any], *, unseen: Unseen = "error"
 ) -> np.ndarray:
-    """One row of evidence, (d,) float64: NaN for what is not given, None or NaN.
+    """One row of evidence, (d,) float64; NaN for values that are absent, None or NaN.
 
-    Raises PofxError for an unknown name and whatever `encode` refuses.
+    Raises PofxError for an unknown name and for values that `encode` rejects.
 
     >>> sex = Variable("sex", "binary", levels=("f", "m"))
     >>> schema = Schema((sex, Variable("a", "real")), "numpy")
@@ -97,10 +108,9 @@ def encode_values(
 
 
 def parse_value(variable: Variable, text: str) -> str | int | float | bool | None:
-    """The value that a text stands for, None where it says that the value is missing.
+    """The value that a text means, None for a missing value; a time stays text.
 
-    A time stays the text that it is. Raises PofxError for text that is no number, no time or no
-    level of the variable.
+    Raises PofxError for text that is no number, no time or no level of the variable.
 
     >>> parse_value(Variable("year", "ordinal", levels=(2007, 2008)), "2008")
     2008
@@ -135,14 +145,18 @@ def parse_value(variable: Variable, text: str) -> str | int | float | bool | Non
 
 
 def decode(schema: Schema, x: np.ndarray, *, like: Any = None, index: Any = None) -> Any:
-    """Data of the schema's container that holds the rows `x`, (n, d); NaN is a missing cell.
+    """The inverse of `encode`: data that hold the rows `x`, in the schema's container.
 
-    The inverse of `encode`: dtypes, level names and column order are those of the data that the
-    schema came from; integers are rounded, into the range of their dtype. With `like`, data of as
-    many rows, what stands there is kept, levels never seen and columns beside the schema's too,
-    with the order of its columns and its pandas index, and a frame stays one of its library; with
-    `index`, the index only. Raises
-    PofxError for another width.
+    Dtypes, level names and column order are those of the data that the schema came from. Integers
+    are rounded, into the range of their dtype.
+
+    Args:
+        x: encoded rows, (n, d); NaN is a missing cell.
+        like: data of n rows. Their observed cells (levels never seen, too), further columns, column
+            order and pandas index are kept, and a frame stays one of its library.
+        index: data whose pandas index is kept.
+
+    Raises PofxError unless x has d columns.
 
     >>> schema = Schema((Variable("a", "real", shift=5, scale=2, dtype="int64"),), "mapping")
     >>> decode(schema, np.array([[0.0], [1.1]]))
@@ -152,34 +166,34 @@ def decode(schema: Schema, x: np.ndarray, *, like: Any = None, index: Any = None
     if x.ndim != 2 or x.shape[1] != schema.size:
         raise PofxError(f"x: expected shape (rows, {schema.size}), got {x.shape}")
     frame = None if like is None else read_frame(like, schema.names)
-    drawn = {name: np.ones(len(x), bool) for name in schema.names}
+    is_drawn = {name: np.ones(len(x), bool) for name in schema.names}
     if frame is not None:
-        drawn |= {name: cells.missing for name, cells in frame.cells.items()}
-    x = with_bijections(schema, x, drawn)
+        is_drawn |= {name: cells.missing for name, cells in frame.cells.items()}
+    x = with_bijections(schema, x, is_drawn)
     cells = {v.name: _cells(v, x[:, schema.slices[v.name]]) for v in schema.variables}
     if frame is None:
-        return to_native(schema.container, with_relations(schema, cells, drawn), index)
-    kept = []
+        return to_native(schema.container, with_relations(schema, cells, is_drawn), index)
+    original_names = []
     container = frame.container if frame.container in FRAMES else schema.container
     for name, before in frame.cells.items():
         guess = fill_missing(convert_time_units(schema.variable(name), before), cells[name])
         cells[name] = guess
         if not before.missing.any() and before.dtype == guess.dtype:
-            kept.append(name)
-        elif loses(before, guess):
-            kept.append(name)
-            # what is an object beside them need not be of their type
+            original_names.append(name)
+        elif loses_values(before, guess):
+            original_names.append(name)
+            # In a column of objects, new cells need not have the type of the others.
             objects = before.dtype.startswith("object")
             cells[name] = guess if objects else replace(guess, dtype=before.dtype)
-    cells = with_relations(schema, cells, drawn)
-    return merge_into_original(to_native(container, cells, like), like, kept)
+    cells = with_relations(schema, cells, is_drawn)
+    return merge_into_original(to_native(container, cells, like), like, original_names)
 
 
 def log_scale(schema: Schema, x: np.ndarray) -> np.ndarray:
-    """log |d value / d entry| of each entry of `x`, (n, d) with NaN at what does not count.
+    """log |d value / d entry| of each entry of `x`, (n, d).
 
-    The log-density of a row in the data's units is that of its entries less the sum of these. It
-    is log(scale) for continuous kinds, 0 for discrete ones, at point masses and at NaN.
+    The log-density of a row in the data's units is that of its entries minus the sum of these. They
+    are log(scale) for continuous kinds, and 0 for discrete kinds, at point masses and at NaN.
 
     >>> schema = Schema((Variable("a", "positive", spikes=(0.0,), scale=np.e),), "numpy")
     >>> log_scale(schema, np.array([[1.0], [0.0], [np.nan]]))
@@ -199,7 +213,7 @@ def log_scale(schema: Schema, x: np.ndarray) -> np.ndarray:
 def in_data_units(variable: Variable, entries: Any) -> np.ndarray:
     """Entries of a column of numbers as values in the data's units, computed in float64.
 
-    They are int64 (or uint64) if the column holds whole numbers that no float64 holds.
+    The values are int64 (or uint64) if the column holds whole numbers that no float64 holds.
 
     >>> in_data_units(Variable("a", "real", shift=1e9, scale=2.0), np.float32([0.25])).tolist()
     [1000000000.5]
@@ -215,22 +229,19 @@ def in_data_units(variable: Variable, entries: Any) -> np.ndarray:
 
 
 def exact_dtype(variable: Variable) -> str:
-    """The dtype of its answers if it holds whole numbers that no float64 holds, else empty."""
+    """The integer dtype of a variable whose whole numbers no float64 holds, else empty."""
     if not is_large_integer(variable.shift) or not pa.types.is_integer(arrow_type(variable.dtype)):
         return ""
     return "uint64" if variable.shift > np.iinfo(np.int64).max else "int64"
 
 
-def _absent(name: str, frame: Frame) -> PofxError:
-    return PofxError(f"data: {unknown_name_error('column', name, frame.names)}")
-
-
 def _codes(variable: Variable, cells: Cells, unseen: Unseen) -> np.ndarray:
+    """The codes of the levels in cells; NaN for missing cells and levels never seen."""
     if cells.levels is None:
         codes = _nearest_code(variable.levels, cells)
     else:
-        place = {level: code for code, level in enumerate(variable.levels)}
-        table = np.array([*(place.get(level, np.nan) for level in cells.levels), np.nan])
+        code_of = {level: code for code, level in enumerate(variable.levels)}
+        table = np.array([*(code_of.get(level, np.nan) for level in cells.levels), np.nan])
         codes = table[np.where(cells.missing, -1, cells.values).astype(int)]
     new = np.isnan(codes) & ~cells.missing
     if new.any():
@@ -241,7 +252,7 @@ def _codes(variable: Variable, cells: Cells, unseen: Unseen) -> np.ndarray:
         if unseen == "error":
             raise PofxError(
                 f"column {variable.name!r}{row_hint(cells, row)}: "
-                f"{unknown_name_error('level', value, variable.levels)}; {INTEGRATED}"
+                f"{unknown_name_error('level', value, variable.levels)}; {UNSEEN_HINT}"
             )
     return codes
 
@@ -261,10 +272,13 @@ def _check_type(variable: Variable, cells: Cells, value: object, row: int) -> No
     if isinstance(value, str) != text:
         expected = example_text(variable)
         got = f"the text {value!r}" if not text else f"the number {value!r}"
-        raise PofxError(f"column {variable.name!r}: expected {expected}, got {got}{row_hint(cells, row)}")
+        raise PofxError(
+            f"column {variable.name!r}: expected {expected}, got {got}{row_hint(cells, row)}"
+        )
 
 
 def _scaled(variable: Variable, cells: Cells, unseen: Unseen) -> np.ndarray:
+    """The entries of cells of numbers; NaN for missing cells and numbers outside the support."""
     values = cells.values
     if cells.text and not cells.missing.all():
         row = first_true_row(~cells.missing)
@@ -276,15 +290,15 @@ def _scaled(variable: Variable, cells: Cells, unseen: Unseen) -> np.ndarray:
     if bad.any() and unseen == "error":
         row = first_true_row(bad)
         expected = "whole numbers >= 0" if variable.kind == "count" else "numbers > 0"
-        others = "".join(f" or {spike:g}" for spike in variable.spikes)
+        spike_texts = "".join(f" or {spike:g}" for spike in variable.spikes)
         raise PofxError(
-            f"column {variable.name!r}: expected {expected}{others} (it is of kind "
+            f"column {variable.name!r}: expected {expected}{spike_texts} (it is of kind "
             f"{variable.kind!r}), got {values[bad].flat[0]:g}{row_hint(cells, row)}; override "
-            f"the column's kind and fit again, or {INTEGRATED}"
+            f"the column's kind and fit again, or {UNSEEN_HINT}"
         )
     with np.errstate(over="ignore", under="ignore"):
         entries = np.where(bad, np.nan, cells.minus(variable.shift)) / variable.scale
-    # Models take logarithms: a positive number too small for its scale is the least float.
+    # Models take logarithms, so a positive number that underflows becomes the smallest float.
     positive = (variable.kind == "positive") & (values > 0)
     return np.where(positive, np.clip(entries, np.finfo(float).tiny, np.finfo(float).max), entries)
 
@@ -300,12 +314,12 @@ def _outside(variable: Variable, values: np.ndarray) -> np.ndarray:
 
 
 def _spike(variable: Variable, entries: np.ndarray) -> np.ndarray:
-    """Which spike each entry sits on, -1 for none; as float32 where the entry is one."""
-    which = np.full(entries.shape, -1)
+    """The index of the spike that each entry equals, -1 for none; float32 entries match, too."""
+    index = np.full(entries.shape, -1)
     with np.errstate(over="ignore", under="ignore"):
         for i, spike in enumerate(variable.column.spikes):
-            which[np.isin(entries, (spike, np.float64(np.float32(spike))))] = i
-    return which
+            index[np.isin(entries, (spike, np.float64(np.float32(spike))))] = i
+    return index
 
 
 def _cells(variable: Variable, entries: np.ndarray) -> Cells:
@@ -321,7 +335,7 @@ def _cells(variable: Variable, entries: np.ndarray) -> Cells:
     if variable.kind == "positive":
         values = np.maximum(values, 1 if "int" in variable.dtype.lower() else np.finfo(float).tiny)
     if variable.time_kind == "instant" and variable.resolution % 1 == 0 < variable.resolution:
-        values = np.rint(values)  # of times that are all midnights
+        values = np.rint(values)  # All observed times are midnights.
     for i, spike in enumerate(variable.spikes):
         high, low = split(spike)
         on_spike = _spike(variable, entries) == i
@@ -331,5 +345,5 @@ def _cells(variable: Variable, entries: np.ndarray) -> Cells:
 
 
 def level_text(level: object) -> str:
-    """A level as a command line writes it."""
+    """A level as text for the command line."""
     return str(level).lower() if isinstance(level, bool) else str(level)

@@ -1,8 +1,7 @@
-"""What the variables of a table are: kinds, levels, units, and how they are stored."""
+"""The schema of a table: kinds, levels, units and dtypes of its variables."""
 
 import math
 import re
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
@@ -18,9 +17,17 @@ from pofx.core.escaping import escaped
 from pofx.core.printing import number_text
 from pofx.table.bijections import Bijection
 from pofx.table.bijections import read as read_bijections
+from pofx.table.field_checks import are_levels, is_finite, is_tuple_of, join_short, shorten
 from pofx.table.frames.dtypes import known_dtype
 from pofx.table.frames.exact import is_large_integer
-from pofx.table.frames.times import TIME_DIFFERENCE_UNITS, TIME_DENSITY_UNITS, TIME_VALUE_UNITS, TimeKind, time_kind_of, format_time
+from pofx.table.frames.times import (
+    TIME_DENSITY_UNITS,
+    TIME_DIFFERENCE_UNITS,
+    TIME_VALUE_UNITS,
+    TimeKind,
+    format_time,
+    time_kind_of,
+)
 from pofx.table.relations import Relation, select_relations
 from pofx.table.relations import read as read_relations
 
@@ -28,20 +35,31 @@ CONTAINERS = ("pandas", "polars", "pyarrow", "numpy", "vector", "mapping")
 """Kinds of data; a "vector" is a numpy array of one dimension."""
 
 HEAD = ("column", "kind", "family", "spikes", "resolution", "values")
-"""What the printed schema tells of each column."""
+"""The columns of the printed schema."""
 
 MAX_ENTRIES = 1 << 20
-"""Entries that a row may have: a file cannot ask for more memory than that."""
+"""The most entries of a row, so that a file cannot ask for arbitrary memory."""
 
 
 @dataclass(frozen=True)
 class Variable:
     """One variable of a row: a plain column, or an array such as an image.
 
-    An entry that models see is `(value - shift) / scale`, or the code of a level. `levels` are
-    the level values in order of their codes (discrete kinds only); `spikes` and `resolution` are
-    in the data's units; `dtype` is a word of `dtypes.py`'s vocabulary. Raises PofxError where a
-    field makes no sense, so that one read from a file is as good as one inferred.
+    An entry for models is `(value - shift) / scale`, or the code of a level.
+
+    Args:
+        name: the name of the column.
+        kind: one of `pofx.core.column.KINDS`.
+        shape: the shape of each cell; () for a plain column.
+        levels: the levels in order of their codes, for discrete kinds only.
+        spikes: values with a point mass, in the data's units and in order.
+        shift: the zero of entries, in the data's units.
+        scale: the unit of entries, in the data's units.
+        resolution: the smallest gap between values, in the data's units; 0 if unknown.
+        family: the name of a family of distributions, or "".
+        dtype: a word of the vocabulary of `dtypes.py`.
+
+    Raises PofxError for an invalid field, so that a variable read from a file can be trusted.
 
     >>> Variable("image", "real", shape=(8, 8)).size
     64
@@ -61,30 +79,32 @@ class Variable:
     def __post_init__(self) -> None:
         def check(holds: bool, field: str, expected: str) -> None:
             if not holds:
-                got = _short(getattr(self, field))
+                got = shorten(getattr(self, field))
                 raise PofxError(
-                    f"variable {_short(self.name)}: {field}: expected {expected}, got {got}"
+                    f"variable {shorten(self.name)}: {field}: expected {expected}, got {got}"
                 )
 
         check(isinstance(self.name, str), "name", "text")
         check(type(self.kind) is str and self.kind in KINDS, "kind", f"one of {', '.join(KINDS)}")
-        check(_tuple_of(self.shape, int) and min(self.shape, default=1) > 0, "shape", "sizes > 0")
+        check(is_tuple_of(self.shape, int) and min(self.shape, default=1) > 0, "shape", "sizes > 0")
         check(self.size <= MAX_ENTRIES, "shape", f"at most {MAX_ENTRIES} entries")
-        check(_levels(self.levels), "levels", "distinct values, all text, all numbers or all bool")
+        check(
+            are_levels(self.levels), "levels", "distinct values, all text, all numbers or all bool"
+        )
         expected = (
             "exactly 2" if self.kind == "binary" else "at least 1" if self.discrete else "none"
         )
-        many = len(self.levels)
-        right = many == 2 if self.kind == "binary" else (many > 0) == self.discrete
-        check(right, "levels", f"{expected} for kind {self.kind!r}")
-        check(_tuple_of(self.spikes, float), "spikes", "finite numbers")
+        number = len(self.levels)
+        valid = number == 2 if self.kind == "binary" else (number > 0) == self.discrete
+        check(valid, "levels", f"{expected} for kind {self.kind!r}")
+        check(is_tuple_of(self.spikes, float), "spikes", "finite numbers")
         check(all(a < b for a, b in pairwise(self.spikes)), "spikes", "distinct values, in order")
         check(not (self.discrete and self.spikes), "spikes", f"none for kind {self.kind!r}")
-        check(_finite(self.shift), "shift", "a finite number")
-        check(_finite(self.scale) and self.scale > 0, "scale", "a finite number > 0")
+        check(is_finite(self.shift), "shift", "a finite number")
+        check(is_finite(self.scale) and self.scale > 0, "scale", "a finite number > 0")
         check(self.kind in ("real", "positive") or self.scale == 1, "scale", "1 for this kind")
         check(self.kind == "real" or self.shift == 0, "shift", "0 for this kind")
-        check(_finite(self.resolution) and self.resolution >= 0, "resolution", "a number >= 0")
+        check(is_finite(self.resolution) and self.resolution >= 0, "resolution", "a number >= 0")
         named = type(self.family) is str and re.fullmatch(r"([a-z][a-z0-9_]{0,99})?", self.family)
         check(bool(named), "family", "a name in lower case, or none")
         typed = type(self.dtype) is str and (not self.dtype or known_dtype(self.dtype))
@@ -92,22 +112,22 @@ class Variable:
 
     @property
     def size(self) -> int:
-        """How many entries of the row it fills."""
+        """The number of entries of a row that the variable fills."""
         return math.prod(self.shape)
 
     @property
     def discrete(self) -> bool:
-        """Whether its entries are level codes."""
+        """Whether the entries are codes of levels."""
         return self.kind in DISCRETE
 
     @property
     def time_kind(self) -> TimeKind | None:
-        """Which sort of time its values are, if any: numbers whose unit is `unit`."""
+        """The kind of time that the values are, in the unit `unit`; None if they are no times."""
         return time_kind_of(self.dtype)
 
     @property
     def unit(self) -> str:
-        """The unit of its values where it is known: that of times.
+        """The unit of the values of times; empty for other values.
 
         >>> Variable("when", "real", dtype="timestamp[us]").unit
         'days since 1970-01-01'
@@ -116,12 +136,12 @@ class Variable:
 
     @property
     def density_unit(self) -> str:
-        """What its densities are per: "day" or "s" for times, else "unit"."""
+        """The unit that densities are per: "day" or "s" for times, else "unit"."""
         return TIME_DENSITY_UNITS[self.time_kind] if self.time_kind else "unit"
 
     @property
     def column(self) -> Column:
-        """What each of its entries holds, in entry units."""
+        """The column of each entry, in the units of entries."""
         return Column(
             variable=self.name,
             kind=self.kind,
@@ -132,10 +152,10 @@ class Variable:
         )
 
     def describe(self) -> tuple[str, ...]:
-        """The cells of its line in the printed schema."""
+        """The cells of the variable's line in the printed schema."""
         name = self.name + (f" {list(self.shape)}" if self.shape else "")
         if self.discrete:
-            values = _shortened([self.format_value(level) for level in self.levels])
+            values = join_short([self.format_value(level) for level in self.levels])
         elif self.kind == "real":
             centre = number_text(self.shift, spread=10 * self.scale, digits=4)
             if self.time_kind:
@@ -152,7 +172,7 @@ class Variable:
         return tuple(escaped(cell) for cell in cells)
 
     def format_value(self, value: Any) -> str:
-        """A value in words: a time as a calendar or a clock has it."""
+        """A value as text; a time as on a calendar or a clock."""
         if self.time_kind:
             return format_time(value, self.dtype)
         if type(value) is not float:
@@ -164,7 +184,7 @@ class Variable:
 
     @property
     def numeric(self) -> bool:
-        """Whether each cell is one number, be it a level."""
+        """Whether each cell is one number, which may be a level."""
         return not self.shape and all(type(level) in (int, float) for level in self.levels)
 
     @property
@@ -174,10 +194,13 @@ class Variable:
 
 @dataclass(frozen=True)
 class Schema:
-    """The variables of a table in order, and the kind of data that it came as.
+    """The variables of a table in order, and its container.
 
-    `relations` says which columns of numbers are others exactly, and `bijections` which columns of
-    levels determine each other; draws of a model that relates columns obey both.
+    Args:
+        variables: the variables, in the order of the data's columns.
+        container: the kind of data, one of `CONTAINERS`.
+        relations: columns of numbers that are exact combinations of others. Draws obey them.
+        bijections: columns of levels that determine each other. Draws obey them, too.
 
     >>> schema = Schema((Variable("year", "ordinal", levels=(2007, 2008, 2009)),), "pandas")
     >>> schema.variable("year").levels
@@ -196,10 +219,10 @@ class Schema:
     def __post_init__(self) -> None:
         if self.container not in CONTAINERS:
             expected = ", ".join(CONTAINERS)
-            raise PofxError(f"container: expected one of {expected}, got {_short(self.container)}")
+            raise PofxError(f"container: expected one of {expected}, got {shorten(self.container)}")
         if len(set(self.names)) < len(self.names):
             twice = next(name for name in self.names if self.names.count(name) > 1)
-            raise PofxError(f"two columns are named {_short(twice)}; rename one")
+            raise PofxError(f"two columns are named {shorten(twice)}; rename one")
         if self.size > MAX_ENTRIES:
             raise PofxError(f"a row of {self.size} entries; at most {MAX_ENTRIES} are supported")
         for name in {n for relation in self.relations for n in relation.names}:
@@ -218,25 +241,26 @@ class Schema:
 
     @property
     def size(self) -> int:
-        """How many entries a row has."""
+        """The number of entries of a row."""
         return sum(variable.size for variable in self.variables)
 
     @cached_property
     def slices(self) -> dict[str, slice]:
-        """The entries of the row that each variable fills."""
-        found, start = {}, 0
+        """The entries of a row that each variable fills."""
+        slices: dict[str, slice] = {}
+        start = 0
         for variable in self.variables:
-            found[variable.name] = slice(start, start + variable.size)
+            slices[variable.name] = slice(start, start + variable.size)
             start += variable.size
-        return found
+        return slices
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
-        """One column an entry, in the units that models see."""
+        """One column per entry, in the units of entries."""
         return tuple(v.column for v in self.variables for _ in range(v.size))
 
     def variable(self, name: str) -> Variable:
-        """The variable of that name; PofxError, with the nearest name, where there is none."""
+        """The variable of that name; PofxError, with the nearest name, if there is none."""
         if name not in self.slices:
             raise unknown_name_error("column", name, self.names)
         return self.variables[self.names.index(name)]
@@ -244,33 +268,33 @@ class Schema:
     def select(
         self,
         names: Iterable[str],
-        known: Mapping[str, float] = {},
+        values: Mapping[str, float] = {},
         levels: Mapping[str, int] = {},
     ) -> "Schema":
-        """The schema of some of the variables, in the order asked for.
+        """The schema of the variables `names`, in this order.
 
-        Others are `known` by value, or by the code of their level.
+        Relations and bijections are those given the `values` and the codes of `levels` of others.
 
         >>> Schema((Variable("a", "real"), Variable("b", "real")), "pandas").select(["b"]).names
         ('b',)
         """
         variables = tuple(self.variable(name) for name in names)
-        kept = [v.name for v in variables]
-        left = select_relations(self.relations, kept, known)
-        given = (bijection.given(levels) for bijection in self.bijections)
-        among = (bijection.restricted_to(kept) for bijection in given if bijection)
-        return Schema(variables, self.container, left, tuple(b for b in among if b))
+        kept_names = [v.name for v in variables]
+        relations = select_relations(self.relations, kept_names, values)
+        conditionals = (b.given(levels) for b in self.bijections)
+        restricted = (b.restricted_to(kept_names) for b in conditionals if b)
+        return Schema(variables, self.container, relations, tuple(b for b in restricted if b))
 
     def to_json(self) -> dict[str, Any]:
         """A dict of JSON types that `from_json` reads back to an equal schema."""
         record = {"container": self.container, "variables": [asdict(v) for v in self.variables]}
         ties = {"relations": self.relations, "bijections": self.bijections}
-        # Left out if there are none, so that older versions read the file.
-        return record | {key: list(map(asdict, each)) for key, each in ties.items() if each}
+        # Omitted if there are none, so that older versions read the file.
+        return record | {key: list(map(asdict, items)) for key, items in ties.items() if items}
 
     @staticmethod
     def from_json(data: object) -> "Schema":
-        """The schema that `to_json` wrote; PofxError for anything else, which runs nothing.
+        """The schema that `to_json` wrote; PofxError for anything else. No code is executed.
 
         >>> schema = Schema((Variable("a", "binary", levels=("no", "yes")),), "polars")
         >>> Schema.from_json(schema.to_json()) == schema
@@ -283,13 +307,13 @@ class Schema:
             bijections = read_bijections(data.get("bijections", ()))
             ties = ("relations", "bijections")
             data = {key: value for key, value in data.items() if key not in ties}
-        given = _with_fields("schema", data, {"container", "variables"})
-        if type(given["variables"]) not in (list, tuple) or type(given["container"]) is not str:
+        record = _check_fields("schema", data, {"container", "variables"})
+        if type(record["variables"]) not in (list, tuple) or type(record["container"]) is not str:
             raise PofxError("schema: expected a list of variables and the name of a container")
-        if len(given["variables"]) > MAX_ENTRIES:
+        if len(record["variables"]) > MAX_ENTRIES:
             raise PofxError(f"schema: expected at most {MAX_ENTRIES} variables")
-        variables = tuple(_variable(v) for v in given["variables"])
-        return Schema(variables, given["container"], relations, bijections)
+        variables = tuple(_read_variable(v) for v in record["variables"])
+        return Schema(variables, record["container"], relations, bijections)
 
     def __str__(self) -> str:
         lines = [HEAD, *(variable.describe() for variable in self.variables)]
@@ -303,51 +327,21 @@ class Schema:
         return html.table(HEAD, [variable.describe() for variable in self.variables])
 
     def __repr__(self) -> str:
-        return escaped(f"Schema({self.container}: {_shortened(list(self.names))})")
+        return escaped(f"Schema({self.container}: {join_short(list(self.names))})")
 
 
-def _variable(data: object) -> Variable:
-    given = _with_fields("variable", data, {one.name for one in fields(Variable)})
+def _read_variable(data: object) -> Variable:
+    record = _check_fields("variable", data, {f.name for f in fields(Variable)})
     for key in ("shape", "levels", "spikes"):
-        if type(given[key]) not in (list, tuple):
-            raise PofxError(f"variable: {key}: expected a list, got {_short(given[key])}")
-        given[key] = tuple(given[key])
-    return Variable(**given)
+        if type(record[key]) not in (list, tuple):
+            raise PofxError(f"variable: {key}: expected a list, got {shorten(record[key])}")
+        record[key] = tuple(record[key])
+    return Variable(**record)
 
 
-def _with_fields(what: str, data: object, expected: set[str]) -> dict[str, Any]:
+def _check_fields(what: str, data: object, expected: set[str]) -> dict[str, Any]:
     if not isinstance(data, Mapping) or set(data) != expected:
         raise PofxError(
-            f"{what}: expected fields {', '.join(sorted(expected))}, got {_short(data)}"
+            f"{what}: expected fields {', '.join(sorted(expected))}, got {shorten(data)}"
         )
     return dict(data)
-
-
-def _finite(value: object) -> bool:
-    return type(value) in (int, float) and abs(value) <= sys.float_info.max  # type: ignore[arg-type]
-
-
-def _tuple_of(values: object, expected: type) -> bool:
-    if type(values) is not tuple:
-        return False
-    return all(_finite(v) if expected is float else type(v) is expected for v in values)
-
-
-def _levels(values: object) -> bool:
-    alike = any(_tuple_of(values, kind) for kind in (str, bool, float))
-    return alike and isinstance(values, tuple) and len(set(values)) == len(values)
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-def _shortened(texts: list[str], width: int = 60) -> str:
-    shown, used = [], 0
-    for text in texts:
-        used += len(text) + 2
-        if used > width and shown:
-            return f"{', '.join(shown)}, ... ({len(texts)})"
-        shown.append(text if len(text) <= width else text[: width - 3] + "...")
-    return ", ".join(shown)

@@ -1,4 +1,4 @@
-"""Columns of text as arrays of numbers."""
+"""Columns of text embedded as arrays of numbers."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,14 +11,23 @@ from pofx.table.frames.reading import read_frame
 
 
 def embed_text(data: Any, functions: Mapping[str, Callable[[list[str]], Any]]) -> dict[str, Any]:
-    """The data as a mapping, its columns of text turned into numbers by your own functions.
+    """Turns columns of text into arrays of numbers by your own functions.
 
-    The function of a column is given a list of texts, and gives as many rows of m numbers, an array
-    or a scipy sparse matrix: the `transform` of a scikit-learn vectoriser, the `encode` of a
-    sentence encoder. The column is then an array variable, (n, m), NaN where its text is missing;
-    a diffusion or a flow is learned given it by `on=` its name. A model file holds none of the
-    functions: embed what you ask in the same way. Raises PofxError for a column that is not there
-    or not of text, and a function that gives something else.
+    An embedded column is an array variable. `on=` its name learns a diffusion or a flow given it.
+    A model file does not hold the functions, so embed the data of later queries in the same way.
+
+    Args:
+        data: a frame, or a mapping from names to columns.
+        functions: for each column of text, a function from a list of texts to as many rows of m
+            numbers, an array or a scipy sparse matrix: the `transform` of a scikit-learn
+            vectoriser, the `encode` of a sentence encoder.
+
+    Returns:
+        The columns by name; an embedded one has shape (n, m), with NaN if its text is missing.
+
+    Raises:
+        PofxError: for a column that is absent or no text, and for a function that returns
+            something else.
 
     >>> def count(texts):
     ...     return [[text.split().count(word) for word in ("big", "red")] for text in texts]
@@ -32,12 +41,12 @@ def embed_text(data: Any, functions: Mapping[str, Callable[[list[str]], Any]]) -
             raise unknown_name_error("column", name, columns)
         if not callable(function):
             raise PofxError(f"functions: {name!r}: expected a function of texts, got {function!r}")
-        columns[name] = _embedded(name, columns[name], function)
+        columns[name] = _embed(name, columns[name], function)
     return columns
 
 
 def _columns(data: Any) -> dict[str, Any]:
-    """The columns by name, as they are."""
+    """The columns of a frame or a mapping by name, unchanged."""
     if isinstance(data, Mapping):
         return dict(data)
     if isinstance(data, np.ndarray | list | tuple):
@@ -47,20 +56,21 @@ def _columns(data: Any) -> dict[str, Any]:
     return {name: table[name].to_native() for name in names}
 
 
-def _embedded(name: str, column: Any, function: Callable[[list[str]], Any]) -> np.ndarray:
+def _embed(name: str, column: Any, function: Callable[[list[str]], Any]) -> np.ndarray:
+    """One column of text as an array, (n, m)."""
     cells = read_frame({name: column}).cells[name]
     if cells.levels is None or not cells.text or cells.values.ndim > 1:
-        raise PofxError(f"column {name!r}: expected text, a cell a row")
-    some = ~cells.missing
-    texts = [str(cells.levels[int(code)]) for code in cells.values[some]]
-    found = function(texts)
-    found = np.asarray(found.toarray() if hasattr(found, "toarray") else found)
-    if found.ndim != 2 or len(found) != len(texts) or not found.shape[1]:
+        raise PofxError(f"column {name!r}: expected text, one cell per row")
+    present = ~cells.missing
+    texts = [str(cells.levels[int(code)]) for code in cells.values[present]]
+    rows = function(texts)
+    rows = np.asarray(rows.toarray() if hasattr(rows, "toarray") else rows)
+    if rows.ndim != 2 or len(rows) != len(texts) or not rows.shape[1]:
         raise PofxError(
-            f"functions: {name!r}: expected an array of shape ({len(texts)}, m), got {found.shape}"
+            f"functions: {name!r}: expected an array of shape ({len(texts)}, m), got {rows.shape}"
         )
-    if found.dtype.kind not in "biuf" or not np.isfinite(found).all():
+    if rows.dtype.kind not in "biuf" or not np.isfinite(rows).all():
         raise PofxError(f"functions: {name!r}: expected finite numbers, got others")
-    out = np.full((len(some), found.shape[1]), np.nan)
-    out[some] = found
-    return out
+    embedded = np.full((len(present), rows.shape[1]), np.nan)
+    embedded[present] = rows
+    return embedded

@@ -1,4 +1,4 @@
-"""The text of CSV files: which columns are codes, and cells that keep their spelling."""
+"""The text of CSV files: columns of codes stay text, and cells keep their spelling."""
 
 import csv
 import io
@@ -13,7 +13,7 @@ from pofx.table.schema import Schema, Variable
 
 
 def column(cells, kind=""):
-    """The one column of a CSV file of these cells, beside one of letters."""
+    """The column read from a CSV file of these cells, which has a column of letters, too."""
     text = "a,b\n" + "".join(f"{cell},z\n" for cell in cells)
     how = read_modes({"a": kind} if kind else {})
     return read_csv("a.csv", text.encode(), ",", how)["a"]
@@ -45,7 +45,7 @@ def test_a_code_is_text_and_a_number_a_number(cells, kind, expected):
 
 
 def test_a_model_says_how_its_columns_are_read(tmp_path):
-    """A file without a leading zero holds codes too, and one with them numbers."""
+    """A schema makes codes of a file without leading zeros, and numbers of one with them."""
     zips = Variable("zip", "categorical", levels=("01001", "90210"))
     schema = Schema((zips, Variable("age", "count"), Variable("image", "real", (2,))), "pyarrow")
     (tmp_path / "new.csv").write_text("zip,age,new\n90210,007,001\n")

@@ -12,7 +12,7 @@ from pandas.testing import assert_frame_equal
 
 from pofx.core.errors import PofxError
 from pofx.table.frames.reading import read_frame
-from pofx.table.frames.writing import to_native, to_arrow
+from pofx.table.frames.writing import to_arrow, to_native
 
 ROWS = 4
 MOMENT = st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1)).map(lambda t: t.replace(fold=0))

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from pofx.table.frames.dtypes import known_dtype
 from pofx.table.frames.times import (
-    to_python,
-    times_to_floats,
+    floats_to_times,
+    format_time,
     parse,
     time_kind_of,
     time_name,
     time_type,
-    floats_to_times,
-    format_time,
+    times_to_floats,
+    to_python,
 )
 
 KINDS = [

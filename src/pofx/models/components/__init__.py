@@ -1,1 +1,1 @@
-"""Parts of models that hold one part for each value of a category."""
+"""Mixtures: initial clusters, and operations on one part per value of a category."""

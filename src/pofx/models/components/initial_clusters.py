@@ -1,4 +1,4 @@
-"""Clusters to start a mixture from."""
+"""Initial clusters of rows, from which mixtures start."""
 
 import warnings
 from collections.abc import Sequence
@@ -12,23 +12,26 @@ from pofx.core.column import Column
 from pofx.core.errors import PofxError
 from pofx.core.rows import Rows
 
-STARTS = ("k-means++", "random")
-WIDE = 32
-"""Levels beyond which a column takes random directions instead of one axis a level."""
+INIT_METHODS = ("k-means++", "random")
+MAX_ONE_HOT_LEVELS = 32
+"""Levels up to which each level has an axis; beyond, each has a random direction."""
 MAX_KMEANS_ROWS = 20_000
-"""Rows that place the centres; the others are only assigned to them."""
+"""Rows that determine the centres; all other rows are only assigned to them."""
 
 
 def kmeans_clusters(
     key: PRNGKeyArray, rows: Rows, columns: Sequence[Column], components: int, init: str
 ) -> Int[np.ndarray, "n"]:
-    """The cluster of each row: a few steps of k-means from k-means++ seeds, or from random rows.
+    """The cluster of each row, by a few steps of k-means (Arthur and Vassilvitskii 2007).
 
-    Columns enter at unit variance, levels one-hot, missing cells at the mean (Arthur and
-    Vassilvitskii 2007).
+    Args:
+        components: number of clusters.
+        init: the first centres: "k-means++", or "random" for random rows.
+
+    Raises PofxError for another `init`.
     """
-    if init not in STARTS:
-        raise PofxError(f"init: expected one of {', '.join(STARTS)}; got {init!r}")
+    if init not in INIT_METHODS:
+        raise PofxError(f"init: expected one of {', '.join(INIT_METHODS)}; got {init!r}")
     if components == 1:
         return np.zeros(rows.count, int)
     from sklearn.cluster import KMeans
@@ -36,43 +39,50 @@ def kmeans_clusters(
 
     seed = int(jax.random.randint(key, (), 0, 2**31 - 1))
     rng = np.random.default_rng(seed)
-    f, weight = features(rows, columns), rows.to_arrays()[2]
-    few = len(f) <= MAX_KMEANS_ROWS
-    chosen = np.arange(len(f)) if few else rng.choice(len(f), MAX_KMEANS_ROWS, replace=False)
-    # Fewer distinct rows than clusters would leave k-means with empty ones: jitter parts them.
-    some = f[chosen] + 1e-6 * rng.standard_normal((len(chosen), f.shape[1]))
+    f = features(rows, columns)
+    weight = rows.to_arrays()[2]
+    fits_whole = len(f) <= MAX_KMEANS_ROWS
+    index = np.arange(len(f)) if fits_whole else rng.choice(len(f), MAX_KMEANS_ROWS, replace=False)
+    # With fewer distinct rows than clusters k-means would leave empty clusters: jitter rows.
+    jittered = f[index] + 1e-6 * rng.standard_normal((len(index), f.shape[1]))
     steps = 10 if init == "k-means++" else 1
     settings: dict[str, Any] = {"n_init": 1, "max_iter": steps, "random_state": seed}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # rows of weight zero, clusters of none
-        means = KMeans(components, init=init, **settings).fit(some, sample_weight=weight[chosen])
-    return np.asarray(means.predict(f))
+        # Rows of weight zero leave empty clusters.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        kmeans = KMeans(components, init=init, **settings)
+        kmeans = kmeans.fit(jittered, sample_weight=weight[index])
+    return np.asarray(kmeans.predict(f))
 
 
 def features(rows: Rows, columns: Sequence[Column]) -> Float[np.ndarray, "n f"]:
-    """Columns as numbers of comparable size."""
+    """Rows as numbers of comparable size: numbers at unit variance, levels one-hot.
+
+    Missing cells are at the mean.
+    """
     x, observed, _ = rows.to_arrays()
     out = []
     for j, column in enumerate(columns):
-        seen = observed[:, j]
+        present = observed[:, j]
         if column.discrete:
-            hot = _places(column.levels)[np.where(seen, x[:, j], 0).astype(int)]
-            hot[~seen] = hot[seen].mean(0) if seen.any() else 0
-            out.append(hot / np.sqrt(2))
+            vectors = _level_vectors(column.levels)[np.where(present, x[:, j], 0).astype(int)]
+            vectors[~present] = vectors[present].mean(0) if present.any() else 0
+            out.append(vectors / np.sqrt(2))
         else:
-            # Signed logarithm beyond one unit: tails of counts and amounts should not rule.
+            # A signed logarithm, so that tails of counts and amounts do not dominate.
             v = np.sign(x[:, j]) * np.log1p(np.abs(x[:, j])) if column.kind != "real" else x[:, j]
-            mean, sd = (v[seen].mean(), v[seen].std()) if seen.any() else (0.0, 1.0)
-            out.append(np.where(seen, (v - mean) / (sd or 1.0), 0)[:, None])
+            mean, sd = (v[present].mean(), v[present].std()) if present.any() else (0.0, 1.0)
+            out.append(np.where(present, (v - mean) / (sd or 1.0), 0)[:, None])
     return np.concatenate(out, axis=1).astype(np.float64)
 
 
-def _places(levels: int) -> Float[np.ndarray, "levels f"]:
-    """Points at distance √2 or so from each other, one a level.
+def _level_vectors(levels: int) -> Float[np.ndarray, "levels f"]:
+    """One point per level, all about √2 apart.
 
-    Of many levels in few random directions, which keep distances (Johnson and Lindenstrauss 1984)
-    and spare the memory of an axis a level for each row.
+    Many levels get points in few random directions, which keep distances (Johnson and
+    Lindenstrauss 1984) and need less memory per row than one axis per level.
     """
-    if levels <= WIDE:
+    if levels <= MAX_ONE_HOT_LEVELS:
         return np.eye(levels)
-    return np.random.default_rng(levels).standard_normal((levels, WIDE)) / np.sqrt(WIDE)
+    directions = np.random.default_rng(levels).standard_normal((levels, MAX_ONE_HOT_LEVELS))
+    return directions / np.sqrt(MAX_ONE_HOT_LEVELS)

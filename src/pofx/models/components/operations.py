@@ -1,4 +1,4 @@
-"""What models share that hold one part for each value of a category, seen or hidden."""
+"""Operations on parts: models stacked in the arrays of one, one for each value of a category."""
 
 from typing import Any
 
@@ -15,18 +15,24 @@ from pofx.core.registry import class_by_name, discover
 
 
 def part_class(part: str, options: dict[str, Any]) -> tuple[type[AbstractEMModel], dict[str, Any]]:
-    """The class of a part and the options of its start; a part of its own stands after a dot.
+    """The class of a part, and the options with which it starts.
+
+    Args:
+        part: a model; after a dot, the model of its own parts.
+        options: the options of the part.
+
+    Raises PofxError for an unknown model, or one that is not learned by EM.
 
     >>> cls, options = part_class("mixture.factor_analysis", {"latent": 2})
     >>> cls.__name__, options
     ('Mixture', {'latent': 2, 'part': 'factor_analysis'})
     """
     name, _, inner = part.partition(".")
-    known = discover("pofx.models", AbstractEMModel)
-    if name not in known and name in discover("pofx.models", AbstractLearnable):
+    em_models = discover("pofx.models", AbstractEMModel)
+    if name not in em_models and name in discover("pofx.models", AbstractLearnable):
         raise PofxError(
-            f"part: expected a model that is learned by sums over rows, and {name!r} is not; there "
-            f"are: {', '.join(known)}; a flow or a diffusion of each class is model='flow', on='y'"
+            f"part: expected a model that is learned by EM, got {name!r}; choose from "
+            f"{', '.join(em_models)}; for a flow or a diffusion per class use model='flow', on='y'"
         )
     cls = class_by_name("pofx.models", AbstractEMModel, "part", name)
     return cls, {**options, "part": inner} if inner else options
@@ -35,9 +41,9 @@ def part_class(part: str, options: dict[str, Any]) -> tuple[type[AbstractEMModel
 def log_probs(parts: Any, x: Float[Array, "d"], observed: Bool[Array, "d"]) -> Float[Array, "k"]:
     """log p_k(x_O) of each part."""
     rule = closed_forms.batched_log_prob.find(parts)
-    own = rule(parts, x, observed) if rule else None
-    if own is not None:
-        return own
+    log_p = rule(parts, x, observed) if rule else None
+    if log_p is not None:
+        return log_p
     return over_components(lambda part, x, o: part.log_prob(x, o), shared=2)(parts, x, observed)
 
 
@@ -46,38 +52,37 @@ def log_probs_of_rows(
 ) -> Float[Array, "k n"]:
     """log p_k(x_O) of rows that share one pattern.
 
-    Parts first, rows last: the layout in which the weighted sums that follow run fastest.
+    Parts come first and rows last: the weighted sums that follow run fastest in this layout.
     """
     score = over_components(lambda part, x, o: jax.vmap(part.log_prob, (0, None))(x, o), shared=2)
     return score(parts, x, observed)
 
 
-def draws(parts: Any, key: Any, x: Float[Array, "d"], observed: Bool[Array, "d"]) -> Array:
+def draw_all(parts: Any, key: Any, x: Float[Array, "d"], observed: Bool[Array, "d"]) -> Array:
     """A completion of x by each part, (k, d).
 
-    All parts draw with one key, for only one of the draws is kept: the noise is made once.
+    Only one of the draws will be kept, so all parts use one key, and the noise is made once.
     """
-    return over_components(lambda part, *rest: part.sample(*rest), shared=3)(
-        parts, key, x, observed
-    )
+    return over_components(lambda part, *row: part.sample(*row), shared=3)(parts, key, x, observed)
 
 
 def draw(parts: Any, k: Int[Array, ""], key: Any, x: Array, observed: Array) -> Array:
     """A completion of x by part k.
 
-    Where rows of one pattern would share a factorisation a part, all parts draw; else only it does.
+    All parts draw if rows of one pattern can share the factorisation of each part; else only part
+    k does.
     """
     if parts.pattern_free:
         return jax.tree.map(lambda a: a[k], parts).sample(key, x, observed)
-    return draws(parts, key, x, observed)[k]
+    return draw_all(parts, key, x, observed)[k]
 
 
 def responsibilities(
     joint: Float[Array, "k n"], weight: Float[Array, "n"]
 ) -> tuple[Float[Array, "k n"], Float[Array, ""]]:
-    """Weights times the posterior of the category, and the weighted log-likelihood.
+    """Row weights times the posterior of the category, and the weighted log-likelihood.
 
-    A row that is impossible whatever the category has no posterior: it counts for none.
+    `joint` is log p(k, x) of each row. A row that no part can produce counts for no part.
     """
     log_prob = jax.nn.logsumexp(joint, axis=0)
     posterior = jnp.where(log_prob > -jnp.inf, jnp.exp(joint - log_prob), 0)
@@ -87,27 +92,33 @@ def responsibilities(
 def log_weights(
     shares: Float[Array, "k"], prior: float, before: Float[Array, "k"]
 ) -> Float[Array, "k"]:
-    """The most likely log-probabilities of the category; without rows, those of before."""
+    """The most probable log-probabilities of the category.
+
+    Args:
+        shares: the weight of the rows in each part.
+        prior: number of pseudo-rows per part.
+        before: the log-probabilities that are kept if there are no rows.
+    """
     total = (shares + prior).sum()
     return jnp.where(total > 0, jnp.log((shares + prior) / jnp.where(total > 0, total, 1)), before)
 
 
 def log_prior_density(log_weights: Float[Array, "k"], prior: float, parts: Any) -> Float[Array, ""]:
     """The log prior of the category's probabilities and of the parts, up to a constant."""
-    own = over_components(lambda part: part.log_prior_density())(parts).sum()
-    return own + prior * jax.nn.log_softmax(log_weights).sum() if prior else own
+    total = over_components(lambda part: part.log_prior_density())(parts).sum()
+    return total + prior * jax.nn.log_softmax(log_weights).sum() if prior else total
 
 
 def part_statistics(
     parts: Any, weight: Float[Array, "k n"], x: Float[Array, "n d"], observed: Any
 ) -> Any:
-    """The statistics of each part, with weights of its own."""
+    """The expected statistics of each part, for its own row weights."""
     sums = over_components(lambda part, w, x, o: part.expected_statistics(x, o, w)[0], shared=2)
     return sums(parts, weight, x, observed)
 
 
 def m_step_parts(parts: Any, statistics: Any) -> Any:
-    """Each part at its maximum."""
+    """The M-step of each part."""
     return over_components(lambda part, s: part.m_step(s))(parts, statistics)
 
 
@@ -117,8 +128,8 @@ def mixture_moments(
     """E[x] and Cov[x] = E[Cov[x | k]] + Cov[E[x | k]] (laws of total mean and covariance)."""
     w = jax.nn.softmax(log_weights)
     centre = w @ mean
-    off = mean - centre
-    return centre, jnp.tensordot(w, covariance, 1) + (w * off.T) @ off
+    deviations = mean - centre
+    return centre, jnp.tensordot(w, covariance, 1) + (w * deviations.T) @ deviations
 
 
 def mixture_column(
@@ -132,8 +143,8 @@ def mixture_column(
     rule = closed_forms.conditional_column.find(parts)
     if rule is None:
         return None
-    own = over_components(lambda part, x, o: rule(part, x, o, j), shared=2)(parts, x, observed)
-    return own and flatten(log_weights, own)
+    columns = over_components(lambda part, x, o: rule(part, x, o, j), shared=2)(parts, x, observed)
+    return columns and flatten(log_weights, columns)
 
 
 def mixture_expectation(
@@ -143,8 +154,8 @@ def mixture_expectation(
     rule = closed_forms.expectation.find(parts)
     if rule is None:
         return None
-    own = over_components(rule, shared=2)(parts, x, observed)
-    return None if own is None else jnp.exp(log_weights) @ own
+    means = over_components(rule, shared=2)(parts, x, observed)
+    return None if means is None else jnp.exp(log_weights) @ means
 
 
 def mixture_most_probable(
@@ -152,14 +163,14 @@ def mixture_most_probable(
 ) -> tuple[Float[Array, "d"], Float[Array, ""]] | None:
     """max over k and x_M of log w_k p_k(x_M, x_O)."""
     rule = closed_forms.most_probable.find(parts)
-    own = over_components(rule, shared=2)(parts, x, observed) if rule else None
-    return own and most_probable_component(log_weights, *own)
+    candidates = over_components(rule, shared=2)(parts, x, observed) if rule else None
+    return candidates and most_probable_component(log_weights, *candidates)
 
 
 def most_probable_component(
     log_weights: Float[Array, "k"], rows: Float[Array, "k d"], log_probs: Float[Array, "k"]
 ) -> tuple[Float[Array, "d"], Float[Array, ""]]:
-    """The row of the component with the highest log w_k + log_prob_k, and that."""
+    """The row of the component k with the highest log w_k + log_prob_k, and that value."""
     k = jnp.argmax(log_weights + log_probs)
     return rows[k], (log_weights + log_probs)[k]
 
@@ -175,38 +186,38 @@ def mixture_log_prob_box(
     given: Bool[Array, "d"] | None,
 ) -> Float[Array, ""] | None:
     """log Σ_k w_k P_k(x_O, low < x_B <= high | x_G), with log p(k | x_G) in `log_weights`."""
-    own = _boxes(parts, x, observed, place, low, high, given)
-    if own is None:
+    log_p = _log_prob_boxes(parts, x, observed, place, low, high, given)
+    if log_p is None:
         return None
-    # A part in which x_G is impossible has no such probability, and no weight.
-    return jax.nn.logsumexp(log_weights + jnp.where(log_weights == -jnp.inf, -jnp.inf, own))
+    # If x_G is impossible in a part, this probability is undefined there and the weight is zero.
+    return jax.nn.logsumexp(log_weights + jnp.where(log_weights == -jnp.inf, -jnp.inf, log_p))
 
 
-def _boxes(parts, x, observed, place, low, high, given) -> Float[Array, "k"] | None:
+def _log_prob_boxes(parts, x, observed, place, low, high, given) -> Float[Array, "k"] | None:
     """log P_k(x_O, low < x_B <= high | x_G) of each part."""
     rule = closed_forms.log_prob_box.find(parts)
     if rule is None:
         return None
 
-    def of_parts(x, observed, low, high, *given):
-        def one(part, x, o, a, b, *given):
+    def apply_rule(x, observed, low, high, *given):
+        def apply(part, x, o, a, b, *given):
             return rule(part, x, o, place, a, b, *given)
 
-        score = over_components(one, shared=4 + len(given))
+        score = over_components(apply, shared=4 + len(given))
         return score(parts, x, observed, low, high, *given)
 
-    def of_rest():
+    def log_prob():
         if rule:
-            own = of_parts(x, observed, low, high, *(() if given is None else (given,)))
-            if own is not None or place:
-                return own
+            log_p = apply_rule(x, observed, low, high, *(() if given is None else (given,)))
+            if log_p is not None or place:
+                return log_p
         if place:
             return None
         before = 0.0 if given is None else log_probs(parts, x, given)
         return log_probs(parts, x, observed) - before
 
     if place or given is None or parts.pattern_free:
-        return of_rest()
-    # Often nothing but the category is asked for, and then no part has to factorise anything.
-    nothing = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(of_rest))
-    return jax.lax.cond((observed & ~given).any(), of_rest, lambda: nothing)
+        return log_prob()
+    # Often the query is about the category only; then no part has to factorise anything.
+    zero = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(log_prob))
+    return jax.lax.cond((observed & ~given).any(), log_prob, lambda: zero)

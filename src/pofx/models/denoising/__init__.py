@@ -1,1 +1,1 @@
-"""Parts of diffusion models."""
+"""Diffusion models: the noisy encoding of rows, the denoiser, and the ways back from noise."""

@@ -1,4 +1,4 @@
-"""What noise hid of a row, guessed: the part of a diffusion that is learned."""
+"""The denoiser: the learned part of a diffusion, which predicts what noise hides of a row."""
 
 import equinox as eqx
 import jax
@@ -8,26 +8,33 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from pofx.models.denoising.noisy_encoding import NoisyEncoding
 from pofx.nets.residual import ResidualMLP
 
-HIGH = 7.0
-"""The log-variance of the most noise over that of the signal, in units of the codes.
+MAX_LOG_NOISE_TO_SIGNAL = 7.0
+"""γ_1, the log of the variance of the noise over that of the signal at t = 1.
 
-What is left of the signal, 0.03 of it, biases the probability flow, which forgets nothing."""
+A share of 0.03 of the signal is left, which biases the probability flow, because that flow never
+forgets its start."""
 
 
 class Denoiser(eqx.Module):
-    """The guess of v = α_t ε - σ_t c, for the codes c of a row in z = α_t c + σ_t ε.
+    """A prediction of v = α_t ε - σ_t c from z = α_t c + σ_t ε, where c are the codes of a row.
 
-    α_t² = sigmoid(-γ_t), σ_t² = sigmoid(γ_t),  γ_t linear in t, at first that of the least noise
+    α_t² = sigmoid(-γ_t), σ_t² = sigmoid(γ_t), γ_t linear in t from the least noise at t = 0
     v_g(z, t | y) = (1 + g) v(z, t | y) - g v(z, t)
 
-    `told` is what is known of the row in numbers, y; zeros say that nothing is. The guidance g
-    leads away from rows that are likely whatever y is (Ho and Salimans, "Classifier-free diffusion
-    guidance", 2022). Why v: Salimans and Ho, "Progressive distillation" (2022).
+    y is the context: numbers that describe the given part of the row, all zero if nothing is
+    given. The guidance g leads away from rows that are probable whatever y is (Ho and Salimans,
+    "Classifier-free diffusion guidance", 2022). Predicting v: Salimans and Ho, "Progressive
+    distillation" (2022).
+
+    Attributes:
+        codes: the encoding of rows.
+        net: the network.
+        high: γ_1.
     """
 
     codes: NoisyEncoding
     net: ResidualMLP
-    high: float = eqx.field(static=True, default=HIGH)
+    high: float = eqx.field(static=True, default=MAX_LOG_NOISE_TO_SIGNAL)
 
     @property
     def low(self) -> Float[Array, "c"]:
@@ -40,7 +47,7 @@ class Denoiser(eqx.Module):
         return jnp.sqrt(jax.nn.sigmoid(-gamma)), jnp.sqrt(jax.nn.sigmoid(gamma))
 
     def angle(self, t: Array | float) -> Float[Array, "c"]:
-        """atan(σ_t / α_t)."""
+        """atan(σ_t / α_t) of each code."""
         a, s = self.alpha_sigma(t)
         return jnp.arctan2(s, a)
 
@@ -48,27 +55,30 @@ class Denoiser(eqx.Module):
         self,
         z: Float[Array, "c"],
         t: Array,
-        told: Float[Array, "y"],
+        context: Float[Array, "y"],
         guidance: float = 0.0,
     ) -> Float[Array, "c"]:
-        """v̂; of levels by way of that of their codes."""
-        own = self.net(z, t, told)
+        """The prediction v̂; for the codes of levels it follows from their posterior mean."""
+        output = self.net(z, t, context)
         if guidance:
-            # Of levels too before Bayes' rule: p(k | z, y)^(1 + g) / p(k | z)^g is a law of levels.
-            own = (1 + guidance) * own - guidance * self.net(z, t, 0 * told)
+            # For levels too before Bayes' rule: p(k | z, y)^(1 + g) / p(k | z)^g is a distribution.
+            output = (1 + guidance) * output - guidance * self.net(z, t, 0 * context)
         if not self.codes.discrete.any():
-            return own
+            return output
         a, s = self.alpha_sigma(t)
-        guess = self.codes.posterior_mean_code(z / a, s / a, own)
-        return jnp.where(self.codes.discrete, (a * z - guess) / s, own)
+        prediction = self.codes.posterior_mean_code(z / a, s / a, output)
+        return jnp.where(self.codes.discrete, (a * z - prediction) / s, output)
 
     def prediction_error(
-        self, key: PRNGKeyArray, c: Float[Array, "c"], t: Array, told: Float[Array, "y"]
+        self, key: PRNGKeyArray, c: Float[Array, "c"], t: Array, context: Float[Array, "y"]
     ) -> tuple[Float[Array, "c"], Float[Array, "c"]]:
-        """v - v̂ at a random z_t, and its ε. By α times that ε̂ is off, by σ times it ĉ."""
+        """v - v̂ at a random z_t, and the noise ε in z_t.
+
+        The error of the predicted ε is α_t times v - v̂, that of the predicted codes σ_t times.
+        """
         a, s = self.alpha_sigma(t)
         e = jax.random.normal(key, c.shape, c.dtype)
-        return a * e - s * c - self(a * c + s * e, t, told), e
+        return a * e - s * c - self(a * c + s * e, t, context), e
 
 
 @eqx.filter_jit
@@ -76,16 +86,17 @@ def mean_squared_error(
     denoiser: Denoiser,
     key: PRNGKeyArray,
     c: Float[Array, "n c"],
-    told: Float[Array, "n y"],
+    context: Float[Array, "n y"],
     weight: Float[Array, "n"],
-    at: Float[Array, "steps"],
+    times: Float[Array, "steps"],
 ) -> Float[Array, "steps c"]:
-    """The mean square of v - v̂ over the rows, at each of these times."""
+    """The weighted mean over rows of (v - v̂)², at each of the times."""
 
-    def one(own):
-        key, t = own
+    def error_at(key_and_time):
+        key, t = key_and_time
         keys = jax.random.split(key, len(c))
-        off, _ = jax.vmap(lambda k, c, y: denoiser.prediction_error(k, c, t, y))(keys, c, told)
-        return weight @ off**2 / weight.sum()
+        predict = jax.vmap(lambda k, c, y: denoiser.prediction_error(k, c, t, y))
+        error, _ = predict(keys, c, context)
+        return weight @ error**2 / weight.sum()
 
-    return jax.lax.map(one, (jax.random.split(key, len(at)), at))
+    return jax.lax.map(error_at, (jax.random.split(key, len(times)), times))

@@ -1,1 +1,1 @@
-"""Parts of energy-based models."""
+"""Energy-based models: log Z, Markov chains, the reference and the layers of an RBM."""

@@ -1,4 +1,4 @@
-"""The tractable model that an energy tilts, learned from the rows before the energy is."""
+"""The reference of an energy: a tractable model that is fitted first and then tilted."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,46 +13,51 @@ from pofx.core.column import Column
 from pofx.core.registry import class_by_name
 from pofx.core.rows import Rows
 
-ROUNDS = 50
-"""The most steps of EM by which it is learned."""
-COMPONENTS, ROWS = 8, 20
-"""The most Gaussians of it, and the rows and columns that each wants."""
+MAX_EM_STEPS = 50
+MAX_COMPONENTS = 8
+"""Gaussians in the default reference of real columns."""
+ROWS_PER_COLUMN = 20
+"""Rows per column that each of these Gaussians needs."""
 
 
-def reference(
+def fit_reference(
     key: PRNGKeyArray, rows: Rows, columns: Sequence[Column], name: str
 ) -> AbstractEMModel:
-    """The model of that name, learned in closed form or by a few steps of EM.
+    """The reference model, learned in closed form or by a few steps of EM.
 
-    Without a name a mixture of Gaussians for real columns, else a Chow-Liu tree.
+    Args:
+        name: a model; empty for a mixture of Gaussians if all columns are real and without point
+            masses, else for a Chow-Liu tree.
     """
     options: dict[str, Any] = {}
     if not name and smooth_real_columns(columns) == tuple(range(len(columns))):
         name = "mixture"
-        most = int(np.clip(rows.count // (ROWS * len(columns)), 1, COMPONENTS))
-        options = {"components": most, "part": "gaussian"}
+        count = rows.count // (ROWS_PER_COLUMN * len(columns))
+        components = int(np.clip(count, 1, MAX_COMPONENTS))
+        options = {"components": components, "part": "gaussian"}
     cls = class_by_name("pofx.models", AbstractEMModel, "reference", name or "chow_liu_tree")
-    model, before = cls.from_data(key, rows, columns, **options), -np.inf
-    for _ in range(ROUNDS):
-        better, value = _improved(model, rows)
+    model = cls.from_data(key, rows, columns, **options)
+    before = -np.inf
+    for _ in range(MAX_EM_STEPS):
+        updated, value = _em_step(model, rows)
         if not value - before > 1e-3 * float(rows.total):
             break
-        model, before = better, float(value)
+        model, before = updated, float(value)
     return model
 
 
 def smooth_real_columns(columns: Sequence[Column]) -> tuple[int, ...]:
-    """The real columns without point masses, which have slopes to follow."""
+    """The real columns without point masses; the density has a gradient in these."""
     return tuple(j for j, c in enumerate(columns) if c.kind == "real" and not c.spikes)
 
 
 @eqx.filter_jit
 def draw_rows(model: AbstractTractable, key: PRNGKeyArray, n: int) -> Float[Array, "n d"]:
-    """n rows of it."""
+    """n draws from a model."""
     return jax.vmap(model.sample)(jax.random.split(key, n))
 
 
 @eqx.filter_jit
-def _improved(model: Any, rows: Rows) -> tuple[Any, Float[Array, ""]]:
+def _em_step(model: Any, rows: Rows) -> tuple[Any, Float[Array, ""]]:
     statistics, value = rows.sum(model.expected_statistics)
     return model.m_step(statistics), value

@@ -1,4 +1,4 @@
-"""The two layers of a Boltzmann machine, on the way from independent columns to it, and its Z."""
+"""The layers of a restricted Boltzmann machine, annealed from independent columns, and log Z."""
 
 from typing import NamedTuple
 
@@ -9,21 +9,32 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core.abstract import Row
-from pofx.models.energies.annealed_importance import LogZEstimate, anneal_chains, enumerate_log_sum, average_weights
+from pofx.models.energies.annealed_importance import (
+    LogZEstimate,
+    anneal_chains,
+    average_weights,
+    enumerate_log_sum,
+)
 from pofx.models.energies.visible_units import VisibleUnits
 
 MAX_ENUMERATED_UNITS = 16
-"""The most units over whose settings Z is summed."""
+"""Units over whose settings Z is summed exactly."""
 ANNEALED_CHAINS = 256
-"""Chains that estimate Z where it cannot be summed."""
+"""Chains that estimate Z if there are more units."""
 
 
 class BoltzmannLayers(NamedTuple):
-    """Hidden binary units that tie visible ones.
+    """Visible units that depend on each other through hidden binary units.
 
     p_β(x, h) ∝ exp(-E_β(x) + β Σ_k (c_k + Σ_j W_jk z_j / σ_j²) (h_k - ½))
 
-    β = 1 is the machine, β = 0 are columns at the data's means; E_β is that of `VisibleUnits`.
+    β = 1 gives the machine, β = 0 gives independent columns at the means of the data, the base.
+    E_β is the energy of `VisibleUnits`.
+
+    Attributes:
+        weights: W.
+        hidden_bias: c.
+        visible: the visible units.
     """
 
     weights: Float[Array, "d hidden"]
@@ -32,21 +43,24 @@ class BoltzmannLayers(NamedTuple):
 
     @property
     def is_enumerable(self) -> bool:
-        """Whether Z is a sum over few enough settings of one of the layers."""
+        """Whether one of the layers has few enough settings to sum Z exactly."""
         d, hidden = self.weights.shape
-        return hidden <= MAX_ENUMERATED_UNITS or (not any(self.visible.real) and d <= MAX_ENUMERATED_UNITS)
+        return hidden <= MAX_ENUMERATED_UNITS or (
+            not any(self.visible.real) and d <= MAX_ENUMERATED_UNITS
+        )
 
     def inputs(self, z: Float[Array, "d"]) -> Float[Array, "hidden"]:
-        """The log-odds of each hidden unit."""
+        """The log-odds of each hidden unit given standardised visible units z."""
         return self.hidden_bias + (z / self.visible.variance()) @ self.weights
 
     def energy(self, x: Row, beta: Float[Array, ""]) -> Float[Array, ""]:
-        """-log Σ_h p_β(x, h), but for Z."""
+        """-log Σ_h p_β(x, h) up to log Z, in nats."""
         z = self.visible.standardise(x)
-        return self.visible.annealed_energy(z, beta).sum() - log_hidden_sum(beta * self.inputs(z)).sum()
+        visible_energy = self.visible.annealed_energy(z, beta).sum()
+        return visible_energy - log_hidden_sum(beta * self.inputs(z)).sum()
 
     def gibbs_sweep(self, key: PRNGKeyArray, x: Row, beta: Float[Array, ""]) -> Row:
-        """A row given hidden units given x: a sweep of block Gibbs sampling."""
+        """A sweep of block Gibbs sampling from p_β: hidden units given x, then a row given them."""
         up, down = jax.random.split(key)
         odds = beta * self.inputs(self.visible.standardise(x))
         h = jax.random.uniform(up, odds.shape, odds.dtype) < jax.nn.sigmoid(odds)
@@ -60,13 +74,14 @@ def log_hidden_sum(inputs: Float[Array, "... hidden"]) -> Float[Array, "... hidd
 
 @eqx.filter_jit
 def draw_base(p: BoltzmannLayers, key: PRNGKeyArray, n: int) -> Float[Array, "n d"]:
-    """Rows of independent columns at the data's means and scales."""
-    none, zero = jnp.zeros_like(p.visible.bias), jnp.zeros((), p.weights.dtype)
-    return jax.vmap(lambda k: p.visible.sample(k, none, zero))(jax.random.split(key, n))
+    """n rows of the base: independent columns at the means and scales of the data."""
+    no_field = jnp.zeros_like(p.visible.bias)
+    zero = jnp.zeros((), p.weights.dtype)
+    return jax.vmap(lambda k: p.visible.sample(k, no_field, zero))(jax.random.split(key, n))
 
 
 def log_partition(p: BoltzmannLayers, key: PRNGKeyArray, temperatures: int) -> LogZEstimate:
-    """log Z: a sum over the hidden units or over the rows, or an estimate."""
+    """log Z: an exact sum if a layer is small enough, else an estimate by annealing."""
     if p.is_enumerable:
         return LogZEstimate(exact_log_z(p), jnp.zeros(()), jnp.ones(()), jnp.asarray(-jnp.inf))
     return anneal_log_z(p, key, temperatures)
@@ -74,25 +89,25 @@ def log_partition(p: BoltzmannLayers, key: PRNGKeyArray, temperatures: int) -> L
 
 @eqx.filter_jit
 def exact_log_z(p: BoltzmannLayers) -> Float[Array, ""]:
-    """log Z = log Σ_h Σ_x exp(-E(x, h)), one of the sums being closed."""
+    """log Z = log Σ_h Σ_x exp(-E(x, h)); one sum has a closed form, the other is enumerated."""
 
-    def of_hidden(h):
+    def log_sum_visible(h):
         """log Σ_x exp(-E(x, h))"""
         s = h - 0.5
         return p.hidden_bias @ s + p.visible.log_normaliser(p.weights @ s).sum()
 
     d, hidden = p.weights.shape
     if hidden <= MAX_ENUMERATED_UNITS:
-        return enumerate_log_sum(of_hidden, hidden)
+        return enumerate_log_sum(log_sum_visible, hidden)
     return enumerate_log_sum(lambda x: -p.energy(x, jnp.ones((), x.dtype)), d)
 
 
 @eqx.filter_jit
 def anneal_log_z(p: BoltzmannLayers, key: PRNGKeyArray, temperatures: int) -> LogZEstimate:
-    """log Z by chains that go from independent columns to the machine."""
-    starting, going = jax.random.split(key)
-    pilots, start = jnp.split(draw_base(p, starting, 2 * ANNEALED_CHAINS), 2)
-    _, log_w = anneal_chains(going, pilots, start, p.energy, p.gibbs_sweep, temperatures)
-    found = average_weights(log_w)
+    """log Z by annealed importance sampling from the base, in this number of temperatures."""
+    start_key, run_key = jax.random.split(key)
+    pilots, start = jnp.split(draw_base(p, start_key, 2 * ANNEALED_CHAINS), 2)
+    _, log_w = anneal_chains(run_key, pilots, start, p.energy, p.gibbs_sweep, temperatures)
+    estimate = average_weights(log_w)
     base = p.visible.base_log_normaliser().sum() + len(p.hidden_bias) * np.log(2)
-    return found._replace(log_z=found.log_z + base)
+    return estimate._replace(log_z=estimate.log_z + base)

@@ -1,4 +1,4 @@
-"""Markov chains of a tractable model that a function tilts: r(x) exp(-β f(x)) / Z."""
+"""Markov chains and log Z of a tractable model tilted by a function: r(x) exp(-β f(x)) / Z."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,20 +10,37 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core.abstract import AbstractTractable, Mask, Row
-from pofx.models.energies.annealed_importance import LogZEstimate, anneal_chains, average_weights, hmc_step
+from pofx.models.energies.annealed_importance import (
+    LogZEstimate,
+    anneal_chains,
+    average_weights,
+    hmc_step,
+)
 
-LOG_Z_DRAWS, BLOCK = 2**14, 1024
-"""Draws of the reference that estimate Z, and how many at a time."""
+LOG_Z_DRAWS = 2**14
+"""Draws from the reference that estimate Z."""
+BLOCK_DRAWS = 1024
+"""Draws that are made at a time, to bound memory."""
 ANNEALED_CHAINS = 256
-"""Chains that estimate Z where draws of the reference do not."""
-TUNED, KEPT = 300, 500
-"""Steps of chains: by which their moves are tuned, then looked at for how they mix."""
-ACCEPTED = 0.7
-"""The share of moves that tuning is for."""
+"""Chains that estimate Z if draws from the reference are not enough."""
+TUNING_STEPS = 300
+"""Steps of the chains in which the step size is tuned."""
+KEPT_STEPS = 500
+"""Steps after that, by which mixing is judged."""
+TARGET_ACCEPTANCE = 0.7
+"""The share of accepted moves that the step size is tuned for."""
 
 
 class TiltedDistribution(eqx.Module):
-    """The reference r, f in nats, and the columns that move by slopes, with their scales."""
+    """p_β(x) = r(x) exp(-β f(x)) / Z.
+
+    Attributes:
+        reference: r.
+        tilt: f, in nats.
+        shift: the centres of the columns that move along gradients.
+        scale: their scales.
+        place: the indices of these columns.
+    """
 
     reference: AbstractTractable
     tilt: Callable[[Row], Float[Array, ""]]
@@ -33,12 +50,19 @@ class TiltedDistribution(eqx.Module):
 
 
 class ChainRun(NamedTuple):
-    """Chains some steps on, their tuned step size, energies on the way, and what was accepted."""
+    """Chains after a run of KEPT_STEPS steps.
+
+    Attributes:
+        chains: the last row of each chain.
+        step_size: the tuned step size, in scales of the columns.
+        energies: the energy of each chain after each step, in nats.
+        acceptance: the mean acceptance probability of the Hamiltonian moves.
+    """
 
     chains: Float[Array, "m d"]
     step_size: Float[Array, ""]
     energies: Float[Array, "kept m"]
-    accepted: Float[Array, ""]
+    acceptance: Float[Array, ""]
 
 
 def mcmc_step(
@@ -49,57 +73,64 @@ def mcmc_step(
     beta: Float[Array, ""],
     step_size: Float[Array, ""],
 ) -> tuple[Row, Float[Array, ""]]:
-    """x after a step that leaves r exp(-β f), given x_O, as it is, and its move's acceptance.
+    """x after a Markov step that leaves p_β(x_M | x_O) invariant, and the acceptance of its move.
 
-    Some entries are redrawn; then the others of real columns move along slopes.
+    First some entries are redrawn, then real columns move along gradients.
     """
-    redrawing, stretching, moving = jax.random.split(key, 3)
-    x = redraw_step(redrawing, p, x, observed, beta)
+    redraw_key, stretch_key, move_key = jax.random.split(key, 3)
+    x = redraw_step(redraw_key, p, x, observed, beta)
     if not p.place:
         return x, jnp.ones_like(beta)
     place = np.array(p.place)
 
-    def whole(z):
-        # An observed entry of z moves freely, for nothing depends on it.
+    def to_row(z):
+        # Nothing depends on the observed entries of z, so they move freely.
         return jnp.where(observed, x, x.at[place].set((p.shift + p.scale * z).astype(x.dtype)))
 
     def log_density(z):
-        return p.reference.log_prob(whole(z)) - beta * p.tilt(whole(z))
+        return p.reference.log_prob(to_row(z)) - beta * p.tilt(to_row(z))
 
-    # Steps all alike may come back to where they began, as orbits do.
-    stretch = jax.random.uniform(stretching, (), p.scale.dtype, 0.8, 1.2)
+    # With a constant step size orbits may return to where they began.
+    stretch = jax.random.uniform(stretch_key, (), p.scale.dtype, 0.8, 1.2)
     z = (x[place] - p.shift) / p.scale
-    z, accepted = hmc_step(moving, z, log_density, stretch * step_size)
-    return whole(z), accepted
+    z, acceptance = hmc_step(move_key, z, log_density, stretch * step_size)
+    return to_row(z), acceptance
 
 
 def redraw_step(
     key: PRNGKeyArray, p: TiltedDistribution, x: Row, observed: Mask, beta: Float[Array, ""]
 ) -> Row:
-    """x with some entries, few or many, drawn from the reference given the others, or as it is.
+    """A Metropolis-Hastings step that redraws a random subset of the missing entries.
 
-    The reference being what proposes, it cancels in the acceptance (Hastings 1970).
+    The proposal is the reference given the other entries, so it cancels in the acceptance
+    probability (Hastings 1970).
     """
-    sizing, choosing, drawing, judging = jax.random.split(key, 4)
-    held = jax.random.uniform(choosing, x.shape) < jax.random.uniform(sizing)
-    new = p.reference.sample(drawing, x, observed | held).astype(x.dtype)
-    gain = beta * (p.tilt(x) - p.tilt(new))
-    return jnp.where(jnp.log(jax.random.uniform(judging, dtype=gain.dtype)) < gain, new, x)
+    share_key, subset_key, draw_key, accept_key = jax.random.split(key, 4)
+    kept = jax.random.uniform(subset_key, x.shape) < jax.random.uniform(share_key)
+    proposal = p.reference.sample(draw_key, x, observed | kept).astype(x.dtype)
+    gain = beta * (p.tilt(x) - p.tilt(proposal))
+    accepted = jnp.log(jax.random.uniform(accept_key, dtype=gain.dtype)) < gain
+    return jnp.where(accepted, proposal, x)
 
 
 @eqx.filter_jit
 def estimate_log_z(
     key: PRNGKeyArray, p: TiltedDistribution, chains: int
 ) -> tuple[LogZEstimate, Float[Array, "m d"], Float[Array, ""]]:
-    """log Z by draws of the reference, some picked by their weights, and the most that f tilts."""
-    drawing, picking = jax.random.split(key)
-    rows = jax.lax.map(p.reference.sample, jax.random.split(drawing, LOG_Z_DRAWS), batch_size=BLOCK)
-    log_w = -jax.lax.map(p.tilt, rows, batch_size=BLOCK)
-    # One at each of even steps along the weights laid end to end (Kitagawa 1996).
+    """log Z from draws of the reference.
+
+    Returns the estimate, `chains` of the draws resampled by their weights, and the largest |f| of
+    the draws in nats.
+    """
+    draw_key, resample_key = jax.random.split(key)
+    keys = jax.random.split(draw_key, LOG_Z_DRAWS)
+    rows = jax.lax.map(p.reference.sample, keys, batch_size=BLOCK_DRAWS)
+    log_w = -jax.lax.map(p.tilt, rows, batch_size=BLOCK_DRAWS)
+    # Systematic resampling: even steps along the weights laid end to end (Kitagawa 1996).
     ends = jnp.cumsum(jax.nn.softmax(log_w))
-    at = (jnp.arange(chains) + jax.random.uniform(picking)) / chains * ends[-1]
-    own = rows[jnp.minimum(jnp.searchsorted(ends, at), LOG_Z_DRAWS - 1)]
-    return average_weights(log_w, smooth=True), own, jnp.abs(log_w).max()
+    positions = (jnp.arange(chains) + jax.random.uniform(resample_key)) / chains * ends[-1]
+    resampled = rows[jnp.minimum(jnp.searchsorted(ends, positions), LOG_Z_DRAWS - 1)]
+    return average_weights(log_w, smooth=True), resampled, jnp.abs(log_w).max()
 
 
 @eqx.filter_jit
@@ -109,48 +140,51 @@ def run_chains(
     chains: Float[Array, "m d"],
     step_size: Float[Array, ""],
 ) -> ChainRun:
-    """The chains some steps on, the size of their moves tuned first."""
-    none, one = jnp.zeros(chains.shape[1], bool), jnp.ones_like(step_size)
+    """Runs the chains at β = 1: first to tune the step size, then to judge mixing."""
+    no_entries = jnp.zeros(chains.shape[1], bool)
+    beta = jnp.ones_like(step_size)
 
     def step(key, chains, step_size):
         keys = jax.random.split(key, len(chains))
-        go = jax.vmap(lambda k, x: mcmc_step(k, p, x, none, one, step_size))
-        chains, accepted = go(keys, chains)
-        return chains, accepted.mean()
+        step_all = jax.vmap(lambda k, x: mcmc_step(k, p, x, no_entries, beta, step_size))
+        chains, acceptance = step_all(keys, chains)
+        return chains, acceptance.mean()
 
-    def tune(carry, now):
-        (chains, step_size), (key, rate) = carry, now
-        chains, accepted = step(key, chains, step_size)
-        return (chains, step_size * jnp.exp(rate * (accepted - ACCEPTED))), None
+    def tune(carry, key_and_rate):
+        (chains, step_size), (key, rate) = carry, key_and_rate
+        chains, acceptance = step(key, chains, step_size)
+        factor = jnp.exp(rate * (acceptance - TARGET_ACCEPTANCE))
+        return (chains, step_size * factor), None
 
     def keep(carry, key):
         chains, step_size = carry
-        chains, accepted = step(key, chains, step_size)
+        chains, acceptance = step(key, chains, step_size)
         energies = jax.vmap(lambda x: p.tilt(x) - p.reference.log_prob(x))(chains)
-        return (chains, step_size), (energies, accepted)
+        return (chains, step_size), (energies, acceptance)
 
-    tuning, going = jax.random.split(key)
-    # Steps that fall like this tune as long as they last, and come to rest (Robbins and Monro).
-    rates = (1 + jnp.arange(TUNED, dtype=step_size.dtype)) ** -0.6
-    carry, _ = jax.lax.scan(tune, (chains, step_size), (jax.random.split(tuning, TUNED), rates))
-    carry, told = jax.lax.scan(keep, carry, jax.random.split(going, KEPT))
-    return ChainRun(*carry, told[0], told[1].mean())
+    tune_key, keep_key = jax.random.split(key)
+    # Rates that fall this slowly can still tune at the end, and converge (Robbins and Monro 1951).
+    rates = (1 + jnp.arange(TUNING_STEPS, dtype=step_size.dtype)) ** -0.6
+    tune_keys = jax.random.split(tune_key, TUNING_STEPS)
+    carry, _ = jax.lax.scan(tune, (chains, step_size), (tune_keys, rates))
+    carry, kept = jax.lax.scan(keep, carry, jax.random.split(keep_key, KEPT_STEPS))
+    return ChainRun(*carry, kept[0], kept[1].mean())
 
 
 @eqx.filter_jit
 def anneal_log_z(
     key: PRNGKeyArray, p: TiltedDistribution, step_size: Float[Array, ""], temperatures: int
 ) -> LogZEstimate:
-    """log Z by chains that go from the reference to the tilted model."""
-    starting, going = jax.random.split(key)
-    both = jax.vmap(p.reference.sample)(jax.random.split(starting, 2 * ANNEALED_CHAINS))
-    pilots, start = jnp.split(both, 2)
-    none = jnp.zeros(start.shape[1], bool)
+    """log Z by annealed importance sampling from the reference, in this number of temperatures."""
+    start_key, run_key = jax.random.split(key)
+    draws = jax.vmap(p.reference.sample)(jax.random.split(start_key, 2 * ANNEALED_CHAINS))
+    pilots, start = jnp.split(draws, 2)
+    no_entries = jnp.zeros(start.shape[1], bool)
 
     def energy(x, beta):
         return beta * p.tilt(x)
 
     def step(key, x, beta):
-        return mcmc_step(key, p, x, none, beta, step_size)[0]
+        return mcmc_step(key, p, x, no_entries, beta, step_size)[0]
 
-    return average_weights(anneal_chains(going, pilots, start, energy, step, temperatures)[1])
+    return average_weights(anneal_chains(run_key, pilots, start, energy, step, temperatures)[1])

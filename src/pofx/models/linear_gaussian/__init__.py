@@ -1,1 +1,1 @@
-"""Parts of models that are normal, given a category at most."""
+"""Gaussian models: statistics, covariance structures, priors and latent factors."""

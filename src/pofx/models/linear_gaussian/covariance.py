@@ -1,4 +1,8 @@
-"""Structures of a covariance matrix: each a constrained maximum of the Gaussian likelihood."""
+"""Structures of a covariance matrix: each maximises the Gaussian likelihood under a constraint.
+
+Each function takes the scatter matrix about the mean, the weight of the rows, and the least
+variance of each column, and returns the covariance.
+"""
 
 from collections.abc import Callable
 
@@ -15,7 +19,7 @@ Floor = Float[Array, "d"]
 def full(scatter: Matrix, weight: Float[Array, ""], floor: Floor) -> Matrix:
     """Any covariance Σ with Σ - diag(floor) positive semidefinite.
 
-    The likelihood's maximum under that constraint clips the eigenvalues of the scaled scatter
+    Under that constraint the maximum of the likelihood clips the eigenvalues of the scaled scatter
     F^(-1/2) S F^(-1/2) at one (Won et al. 2013, for F = I).
     """
     unit = jnp.sqrt(floor)
@@ -25,7 +29,7 @@ def full(scatter: Matrix, weight: Float[Array, ""], floor: Floor) -> Matrix:
 
 
 def diagonal(scatter: Matrix, weight: Float[Array, ""], floor: Floor) -> Matrix:
-    """Independent columns given the component: a variance each."""
+    """One variance per column; columns are independent given the component."""
     return jnp.diag(jnp.maximum(jnp.diagonal(scatter) / weight, floor))
 
 
@@ -36,7 +40,7 @@ def spherical(scatter: Matrix, weight: Float[Array, ""], floor: Floor) -> Matrix
 
 
 def tied(scatter: Matrix, weight: Float[Array, ""], floor: Floor) -> Matrix:
-    """One covariance for all components of a mixture: scatter and weight are pooled over them."""
+    """One full covariance for all components of a mixture, from their summed scatter and weight."""
     return full(sum_over_components(scatter), sum_over_components(weight), floor)
 
 

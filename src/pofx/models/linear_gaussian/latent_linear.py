@@ -17,9 +17,16 @@ LOG_2PI = float(np.log(2 * np.pi))
 
 
 class Posterior(NamedTuple):
-    """What fixes p(z | x_O) for one pattern of observed entries, and the density of x_O.
+    """p(z | x_O) and the density of x_O for one pattern of observed entries.
 
-    z | x_O ~ N(m, V), V = (I + Λᵀ Ψ⁻¹ Λ)⁻¹, m = V Λᵀ Ψ⁻¹ (x - μ), sums over observed entries.
+    z | x_O ~ N(m, V),  V = (I + Λᵀ Ψ⁻¹ Λ)⁻¹,  m = V Λᵀ Ψ⁻¹ (x - μ), sums over observed entries
+
+    Methods take a row z of deviations x - μ, zero in missing entries.
+
+    Attributes:
+        loading: Λ.
+        precision: the diagonal of Ψ⁻¹, zero in missing entries.
+        whiten: a matrix W with Wᵀ W = V.
     """
 
     loading: Float[Array, "d q"]
@@ -27,15 +34,15 @@ class Posterior(NamedTuple):
     whiten: Float[Array, "q q"]
 
     @staticmethod
-    def of(loading: Float[Array, "d q"], noise: Row, observed: Mask) -> "Posterior":
-        """`noise` holds the diagonal of Ψ."""
+    def from_pattern(loading: Float[Array, "d q"], noise: Row, observed: Mask) -> "Posterior":
+        """The posterior for a pattern of observed entries; `noise` is the diagonal of Ψ."""
         precision = jnp.where(observed, 1 / noise, 0)
         identity = jnp.eye(loading.shape[1], dtype=loading.dtype)
         inner = identity + (loading.T * precision) @ loading
         return Posterior(loading, precision, inverse_cholesky(inner))
 
     def mean(self, z: Row) -> Float[Array, "q"]:
-        """m, for a row z of deviations from μ."""
+        """m."""
         return self.whiten.T @ (self.whiten @ (self.loading.T @ (self.precision * z)))
 
     def covariance(self) -> Float[Array, "q q"]:
@@ -43,32 +50,35 @@ class Posterior(NamedTuple):
         return self.whiten.T @ self.whiten
 
     def covariance_root(self) -> Float[Array, "q q"]:
-        """A matrix whose product with its transpose is V."""
+        """A matrix R with R Rᵀ = V."""
         return self.whiten.T
 
     def log_det(self) -> Float[Array, ""]:
         """Half the log-determinant of the covariance of x_O (matrix determinant lemma)."""
-        scaled = jnp.log(jnp.where(self.precision > 0, self.precision, 1))
-        return half_log_det(self.whiten) - 0.5 * scaled.sum()
+        log_precision = jnp.log(jnp.where(self.precision > 0, self.precision, 1))
+        return half_log_det(self.whiten) - 0.5 * log_precision.sum()
 
     def log_prob(self, z: Row) -> Float[Array, ""]:
-        """log N(z_O; 0, Λ_O Λ_Oᵀ + Ψ_O).
+        """log N(z_O; 0, Λ_O Λ_Oᵀ + Ψ_O) in nats.
 
-        The quadratic form as |z - Λm|²_Ψ⁻¹ + |m|²: Woodbury's difference would cancel.
+        The quadratic form is computed as |z - Λm|²_Ψ⁻¹ + |m|², because the difference in Woodbury's
+        formula would cancel.
         """
         return self.terms(z).sum()
 
     def terms(self, z: Row) -> Float[Array, "d+1"]:
-        """Numbers whose sum is that: one for each column, and what the columns have in common."""
+        """Numbers whose sum is `log_prob`: one per column, and one that all columns share."""
         m = self.mean(z)
-        left = z - self.loading @ m
-        common = m @ m + (self.precision > 0).sum() * LOG_2PI
-        return jnp.append(-0.5 * self.precision * left * left, -0.5 * common - self.log_det())
+        residual = z - self.loading @ m
+        shared = m @ m + (self.precision > 0).sum() * LOG_2PI
+        return jnp.append(
+            -0.5 * self.precision * residual * residual, -0.5 * shared - self.log_det()
+        )
 
     def condition(self, z: Row) -> tuple[Row, Float[Array, "d q"]]:
-        """How p(x_M | x_O) differs from p(x): the move of μ, and the new Λ.
+        """The shift of μ and the new Λ in p(x_M | x_O).
 
-        For z | x_O is Gaussian, and so x_M | x_O of the same form, its noise as before.
+        z | x_O is Gaussian, so x_M | x_O has the same form as x_M, with the same noise.
         """
         return self.loading @ self.mean(z), self.loading @ self.covariance_root()
 
@@ -77,24 +87,28 @@ class Posterior(NamedTuple):
         return 0.5 * (self.precision > 0).sum() * (1 + LOG_2PI) + self.log_det()
 
     def sample(self, key: PRNGKeyArray, z: Row, noise: Row) -> Row:
-        """A draw of all deviations given the observed ones."""
-        hidden, own = jax.random.split(key)
-        latent = self.mean(z) + self.covariance_root() @ jax.random.normal(hidden, self.whiten.shape[:1])
-        return self.loading @ latent + jnp.sqrt(noise) * jax.random.normal(own, z.shape)
+        """A draw of all deviations given the observed ones; `noise` is the diagonal of Ψ."""
+        latent_key, noise_key = jax.random.split(key)
+        latent_noise = jax.random.normal(latent_key, self.whiten.shape[:1])
+        latent = self.mean(z) + self.covariance_root() @ latent_noise
+        return self.loading @ latent + jnp.sqrt(noise) * jax.random.normal(noise_key, z.shape)
 
 
 def check_latent(latent: int, columns: int) -> None:
     """Raises PofxError unless 1 <= latent < columns."""
     if not 1 <= latent < columns:
-        raise PofxError(f"latent: expected 1 to {columns - 1}, below the columns; got {latent}")
+        raise PofxError(
+            f"latent: expected 1 to {columns - 1}, less than the number of columns; got {latent}"
+        )
 
 
 def fit_factors(
     covariance: Float[Array, "d d"], latent: int, floor: Float[Array, ""]
 ) -> tuple[Float[Array, "d q"], Float[Array, ""]]:
-    """The loading and noise of greatest likelihood, Λ = U (L - σ²I)^(1/2).
+    """The loading and noise of PPCA with the greatest likelihood, Λ = U (L - σ²I)^(1/2).
 
-    σ² is the mean of the eigenvalues left out (Tipping and Bishop 1999, eqs. 7 and 8).
+    σ² is the mean of the smallest d - q eigenvalues (Tipping and Bishop 1999, eqs. 7 and 8), but
+    at least `floor`; `latent` is q.
     """
     values, vectors = eigh(covariance)
     noise = jnp.maximum(values[:-latent].mean(), floor)
@@ -108,18 +122,18 @@ def log_prob_box(
     place: tuple[int, ...],
     low: Float[Array, "b"],
     high: Float[Array, "b"],
-    condition: Mask | None = None,
+    given: Mask | None = None,
 ) -> Float[Array, ""] | None:
-    """The rule `log_prob_box` of a model with a mean, a loading and a latent posterior."""
+    """The closed form `log_prob_box` for a model with a mean, a loading and a latent posterior."""
     if place:
-        return None  # of one column its distribution tells, of more it is a normal orthant
+        return None  # one column is answered by its distribution; several are a normal orthant
     if given is None:
         return p.log_prob(x, observed)
-    move, loading = p._posterior(given).condition(jnp.where(given, x - p.mean, 0))
-    left = eqx.tree_at(lambda p: (p.mean, p.loading), p, (p.mean + move, loading))
-    return left.log_prob(x, observed & ~given)
+    shift, loading = p._posterior(given).condition(jnp.where(given, x - p.mean, 0))
+    conditional = eqx.tree_at(lambda p: (p.mean, p.loading), p, (p.mean + shift, loading))
+    return conditional.log_prob(x, observed & ~given)
 
 
 def terms(p: Any, x: Row, observed: Mask, fine: bool) -> Double:
-    """The rule `terms` of such a model."""
+    """The closed form `terms` for such a model."""
     return double(p._posterior(observed).terms(jnp.where(observed, x - p.mean, 0)))

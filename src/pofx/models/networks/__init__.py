@@ -1,1 +1,1 @@
-"""Parts of models that are networks."""
+"""Network models: their context columns and their output heads."""

@@ -1,4 +1,4 @@
-"""What a conditional network is given: some columns of the row, as numbers, and their own law."""
+"""The context of a conditional network: the columns that it is given, and their distribution."""
 
 from collections.abc import Callable, Sequence
 
@@ -18,15 +18,19 @@ from pofx.models.correlated import Correlated, is_number
 from pofx.models.independent import Independent
 from pofx.nets.row_embedding import Embedding
 
-STEPS = 30
-"""Steps of EM that p(c) is learned in; one is enough where nothing of it is hidden or missing."""
+PRIOR_EM_STEPS = 30
+"""Steps of EM for p(c); one is enough if p(c) has no hidden variable and no missing cells."""
 
 
 class Context(eqx.Module):
-    """The columns c of a model p(c) p(x | c), at `place`; those of x are at `rest`.
+    """The context c of a model p(c) p(x | c). Without context columns the model is p(x).
 
-    Without columns the model is p(x). `prior`, p(c), is of several numbers jointly normal, and of
-    other columns a Chow-Liu tree.
+    Attributes:
+        prior: p(c): `Independent` for one column, `Correlated` for several numbers, else a
+            Chow-Liu tree; None without context columns.
+        embedding: the map from c to numbers for the network; None without context columns.
+        context_columns: the indices of c.
+        x_columns: the indices of x.
     """
 
     prior: AbstractTractable | None
@@ -40,27 +44,27 @@ class Context(eqx.Module):
         return 0 if self.embedding is None else self.embedding.size
 
     @property
-    def columns(self) -> int:
-        """The number of columns of c and x."""
+    def num_columns(self) -> int:
+        """The number of columns of c and x together."""
         return len(self.context_columns) + len(self.x_columns)
 
     def split(self, row: Row) -> tuple[Row, Float[Array, "c"], Float[Array, ""]]:
-        """x, the numbers that state c, and log p(c)."""
+        """x, the numbers that encode c, and log p(c) in nats."""
         if self.embedding is None or self.prior is None:
             return row, jnp.zeros(0, row.dtype), jnp.zeros((), row.dtype)
         c = row[np.array(self.context_columns)]
-        given = self.embedding(c, jnp.ones(c.shape, bool))
-        return row[np.array(self.x_columns)], given, self.prior.log_prob(c)
+        codes = self.embedding(c, jnp.ones(c.shape, bool))
+        return row[np.array(self.x_columns)], codes, self.prior.log_prob(c)
 
     def draw(self, key: PRNGKeyArray, row: Row, observed: Mask) -> Row:
-        """The row with what is missing of c drawn from p(c_M | c_O)."""
+        """The row with the missing entries of c drawn from p(c_M | c_O)."""
         if self.prior is None:
             return row
         place = np.array(self.context_columns)
         return row.at[place].set(self.prior.sample(key, row[place], observed[place]))
 
     def with_x(self, row: Row, x: Row) -> Row:
-        """The row with x in its place."""
+        """The row with x in the columns of x."""
         return row.at[np.array(self.x_columns)].set(x.astype(row.dtype))
 
     def weighted_completion(
@@ -72,65 +76,79 @@ class Context(eqx.Module):
         weigh: Callable[[PRNGKeyArray, Row], Float[Array, ""]],
         draw: Callable[[PRNGKeyArray, Row], Row],
     ) -> tuple[Row, Float[Array, ""]]:
-        """The row completed, and log w.
+        """The completed row, and log w in nats, where E[w] = p(row_O).
 
-        Where nothing of x is observed by p(c_M | c_O) and `draw` of p(x | c), of which no weight
-        varies; else by the guide, `weigh` being log p of the whole row.
+        If nothing of x is observed, c is drawn from p(c_M | c_O) and x by `draw`; the weight is
+        then the same for every draw. Else the proposal completes the row.
+
+        Args:
+            proposal: a tractable model of the same rows.
+            row: a row whose missing entries are zero.
+            weigh: weigh(key, row), log p of a complete row.
+            draw: draw(key, row), the row with x drawn from p(x | c).
         """
         first, second = jax.random.split(key)
 
-        def needs_proposal(row):
+        def by_proposal(row):
             return importance_weighted(
-                first, proposal, lambda whole: weigh(second, whole), row, observed
+                first, proposal, lambda completed: weigh(second, completed), row, observed
             )
 
-        def by_itself(row):
-            whole = draw(second, self.draw(first, row, observed))
+        def by_model(row):
+            completed = draw(second, self.draw(first, row, observed))
             place = np.array(self.context_columns)
             assert self.prior is not None
-            return whole, self.prior.log_prob(row[place], observed[place]).astype(row.dtype)
+            return completed, self.prior.log_prob(row[place], observed[place]).astype(row.dtype)
 
         if self.prior is None:
-            return needs_proposal(row)
-        return jax.lax.cond(self.is_pure_conditional(observed), by_itself, needs_proposal, row)
+            return by_proposal(row)
+        return jax.lax.cond(self.is_pure_conditional(observed), by_model, by_proposal, row)
 
     def is_pure_conditional(self, observed: Mask) -> Bool[Array, ""]:
-        """Whether nothing of x is observed, and some of c may be."""
+        """Whether nothing of x is observed, in a model with context."""
         return ~observed[np.array(self.x_columns)].any() & (self.prior is not None)
 
     @classmethod
     def from_data(
         cls, key: PRNGKeyArray, rows: Rows, columns: Sequence[Column], on: str
     ) -> "Context":
-        """The columns of the variables that `on` names, with commas between, learned from rows."""
+        """The context of some variables, its distribution learned from the rows.
+
+        Args:
+            on: the names of the variables, separated by commas; empty for no context.
+
+        Raises PofxError for an unknown name, or if no column is left for x.
+        """
         names = [name.strip() for name in on.split(",") if name.strip()]
-        known = dict.fromkeys(c.variable for c in columns)
+        variables = dict.fromkeys(c.variable for c in columns)
         for name in names:
-            if name not in known:
-                raise unknown_name_error("column", name, known)
+            if name not in variables:
+                raise unknown_name_error("column", name, variables)
         place = [j for j, c in enumerate(columns) if c.variable in names]
-        rest = [j for j, c in enumerate(columns) if c.variable not in names]
-        if not rest:
-            raise PofxError(f"on: expected columns beside {on!r}, and there are none")
+        x_columns = [j for j, c in enumerate(columns) if c.variable not in names]
+        if not x_columns:
+            raise PofxError(f"on: expected columns other than {on!r} in the data, got none")
         if not place:
-            return cls(None, None, (), tuple(rest))
+            return cls(None, None, (), tuple(x_columns))
         x, observed, weight = rows.to_arrays()
-        some, own = make_rows(x[:, place], observed[:, place], weight), [columns[j] for j in place]
-        prior = _learned(key, some, own)
-        embedding = Embedding.from_data(own, x[:, place], observed[:, place] * weight[:, None])
-        return cls(prior, embedding, tuple(place), tuple(rest))
+        context_rows = make_rows(x[:, place], observed[:, place], weight)
+        context_columns = [columns[j] for j in place]
+        prior = _fit_prior(key, context_rows, context_columns)
+        cell_weight = observed[:, place] * weight[:, None]
+        embedding = Embedding.from_data(context_columns, x[:, place], cell_weight)
+        return cls(prior, embedding, tuple(place), tuple(x_columns))
 
 
-def _learned(key: PRNGKeyArray, rows: Rows, columns: Sequence[Column]) -> AbstractEMModel:
+def _fit_prior(key: PRNGKeyArray, rows: Rows, columns: Sequence[Column]) -> AbstractEMModel:
     """p(c)."""
-    numbers = all(is_number(c) for c in columns)
-    several: type[AbstractEMModel] = Correlated if numbers else ChowLiuTree
-    prior = (several if len(columns) > 1 else Independent).from_data(key, rows, columns)
-    for _ in range(STEPS):
-        prior = _step(prior, rows)
+    only_numbers = all(is_number(c) for c in columns)
+    joint: type[AbstractEMModel] = Correlated if only_numbers else ChowLiuTree
+    prior = (joint if len(columns) > 1 else Independent).from_data(key, rows, columns)
+    for _ in range(PRIOR_EM_STEPS):
+        prior = _em_step(prior, rows)
     return prior
 
 
 @eqx.filter_jit
-def _step(prior: AbstractEMModel, rows: Rows) -> AbstractEMModel:
+def _em_step(prior: AbstractEMModel, rows: Rows) -> AbstractEMModel:
     return prior.m_step(rows.sum(prior.expected_statistics)[0])

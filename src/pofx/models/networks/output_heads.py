@@ -1,4 +1,4 @@
-"""What a network says of columns of any kinds, one given others: a mixture of each one's family."""
+"""Output heads: the distribution of each column, as a mixture of its family, from a network."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -26,21 +26,27 @@ from pofx.nets.made import MADE
 from pofx.nets.tokens import RowTokens
 from pofx.nets.transformer import Transformer
 
-WIDTHS = {"made": 256, "transformer": 64}
-"""The networks, and how wide they usually are."""
-SPREAD = 0.5
-"""The scale, in a network's numbers, on which the parts of a mixture start apart."""
+DEFAULT_WIDTHS = {"made": 256, "transformer": 64}
+"""The networks, and their default widths."""
+OFFSET_SCALE = 0.5
+"""The standard deviation of the raw offsets by which the parts of a mixture start apart."""
 
 
 class Heads(eqx.Module):
-    """The law of each column, from a network's numbers about it.
+    """The distribution of each column, from the raw numbers that a network outputs about it.
 
     p(x_j) = Σ_k w_jk p(x_j; η_jk), with w a softmax and η for `AbstractFamily.from_unconstrained`
 
-    Columns of one family are a group, `places` its columns, and `parts` the number that is mixed of
-    each: one of levels. Numbers of zero leave one family as the column's own distribution, several
-    about it, an `offset` apart. Mixtures as in Uria, Murray and Larochelle, "RNADE: the real-valued
-    neural autoregressive density-estimator" (2013).
+    Columns of one family form a group. With raw numbers of zero a column of levels has its own
+    distribution in the data, and a column of numbers a mixture close to that. Mixtures as in Uria,
+    Murray and Larochelle, "RNADE: the real-valued neural autoregressive density-estimator" (2013).
+
+    Attributes:
+        families: the family of each group.
+        offset: numbers that are added to the output of the network.
+        places: the columns of each group.
+        parts: the number of mixture parts per column in each group; 1 for levels.
+        raw_sizes: the number of raw numbers per part in each group, without its weight.
     """
 
     families: tuple[AbstractFamily, ...]
@@ -55,20 +61,20 @@ class Heads(eqx.Module):
         return sum(len(place) for place in self.places)
 
     @property
-    def sizes(self) -> tuple[int, ...]:
-        """Of each group how many numbers state one column."""
+    def raw_per_column(self) -> tuple[int, ...]:
+        """The number of raw numbers per column in each group."""
         return tuple(k * (size + (k > 1)) for k, size in zip(self.parts, self.raw_sizes))
 
     def log_probs(self, raw: Float[Array, "out"], x: Row, observed: Mask) -> Float[Array, "d"]:
-        """log p(x_j) of each column, zero where it is missing."""
+        """log p(x_j) of each column in nats, zero if it is missing."""
         out = []
-        for family, place, parts, own in zip(
-            self.families, self.places, self.parts, self._own(raw)
+        for family, place, parts, group_raw in zip(
+            self.families, self.places, self.parts, self._raw_by_group(raw)
         ):
             index = slice(None) if len(self.places) == 1 else np.array(place)
-            seen = observed[index]
-            at = jnp.where(seen, x[index], family.support_point)
-            out.append(jnp.where(seen, _log_prob(family, own, parts, at), 0))
+            present = observed[index]
+            value = jnp.where(present, x[index], family.support_point)
+            out.append(jnp.where(present, _log_prob(family, group_raw, parts, value), 0))
         if len(out) == 1:
             return out[0]
         return jnp.concatenate(out)[np.argsort(np.concatenate(self.places))]
@@ -76,46 +82,50 @@ class Heads(eqx.Module):
     def log_prob(
         self, raw: Float[Array, "out"], j: Int[Array, ""], value: Float[Array, ""]
     ) -> Float[Array, ""]:
-        """log p(x_j) of one column."""
+        """log p(x_j) in nats of one column."""
         total = jnp.zeros(())
-        for mine, family, parts, own in self._of(raw, j):
-            at = jnp.where(mine, value, family.support_point)[None]
-            total = jnp.where(mine, _log_prob(family, own, parts, at)[0], total)
+        for is_j, family, parts, column_raw in self._column_of_each_group(raw, j):
+            x = jnp.where(is_j, value, family.support_point)[None]
+            total = jnp.where(is_j, _log_prob(family, column_raw, parts, x)[0], total)
         return total
 
     def draw(
         self, key: PRNGKeyArray, raw: Float[Array, "out"], j: Int[Array, ""]
     ) -> Float[Array, ""]:
         """A draw of x_j."""
-        choosing, drawing = jax.random.split(key)
+        part_key, draw_key = jax.random.split(key)
         value = jnp.zeros(())
-        for mine, family, parts, own in self._of(raw, j):
-            raws, log_weights = _mixed(own, parts)
-            which = jax.random.categorical(choosing, log_weights[:, 0])
-            # Some draws come of loops that have no gradient.
-            law = jax.lax.stop_gradient(family.from_unconstrained(raws[which]))
-            value = jnp.where(mine, law.sample(drawing)[0], value)
+        for is_j, family, parts, column_raw in self._column_of_each_group(raw, j):
+            raws, log_weights = _split_mixture(column_raw, parts)
+            part = jax.random.categorical(part_key, log_weights[:, 0])
+            # Some families draw in loops, which have no gradient.
+            distribution = jax.lax.stop_gradient(family.from_unconstrained(raws[part]))
+            value = jnp.where(is_j, distribution.sample(draw_key)[0], value)
         return value
 
-    def _own(self, raw: Float[Array, "out"]) -> list[Float[Array, "c size"]]:
-        """The numbers of each group."""
-        shapes = [(len(place), size) for place, size in zip(self.places, self.sizes)]
+    def _raw_by_group(self, raw: Float[Array, "out"]) -> list[Float[Array, "c size"]]:
+        """The raw numbers of each group, one row per column."""
+        shapes = [(len(place), size) for place, size in zip(self.places, self.raw_per_column)]
         ends = np.cumsum([c * size for c, size in shapes])[:-1]
         return [
-            own.reshape(shape) for own, shape in zip(jnp.split(raw + self.offset, ends), shapes)
+            group_raw.reshape(shape)
+            for group_raw, shape in zip(jnp.split(raw + self.offset, ends), shapes)
         ]
 
-    def _of(
+    def _column_of_each_group(
         self, raw: Float[Array, "out"], j: Int[Array, ""]
     ) -> Iterator[tuple[Bool[Array, ""], AbstractFamily, int, Float[Array, "1 size"]]]:
-        """Of each group a column alone: column j, where the group has it, as the first says."""
-        for family, place, parts, own in zip(
-            self.families, self.places, self.parts, self._own(raw)
+        """For each group, one column of it; the first item says whether that is column j.
+
+        The others are the column's family, its number of parts and its raw numbers.
+        """
+        for family, place, parts, group_raw in zip(
+            self.families, self.places, self.parts, self._raw_by_group(raw)
         ):
-            home = np.full(self.size, -1)
-            home[np.array(place)] = np.arange(len(place))
-            i = jnp.asarray(home)[j]
-            yield i >= 0, jax.tree.map(lambda a, i=i: a[i][None], family), parts, own[i][None]
+            position = np.full(self.size, -1)
+            position[np.array(place)] = np.arange(len(place))
+            i = jnp.asarray(position)[j]
+            yield i >= 0, jax.tree.map(lambda a, i=i: a[i][None], family), parts, group_raw[i][None]
 
     @classmethod
     def from_data(
@@ -126,24 +136,39 @@ class Heads(eqx.Module):
         components: int,
         prior: float,
     ) -> "Heads":
-        """Of numbers zero each column's own distribution, with `prior` pseudo-rows."""
-        one = _learned(Independent.from_data(key, rows, columns, prior=prior), rows)
+        """Heads whose zero is each column's own distribution in the data.
+
+        Args:
+            components: number of mixture parts for a column of numbers.
+            prior: number of pseudo-rows for each column's distribution.
+        """
+        independent = _fit_columns(Independent.from_data(key, rows, columns, prior=prior), rows)
         parts = tuple(
-            1 if columns[place[0]].kind in DISCRETE else components for place in one.places
+            1 if columns[place[0]].kind in DISCRETE else components for place in independent.places
         )
-        raw_sizes = tuple(size for _, size in one.raw_shapes(columns))
-        rng, offsets = np.random.default_rng(np.asarray(jax.random.key_data(key))), []
-        for place, k, size in zip(one.places, parts, raw_sizes):
-            apart = np.zeros((len(place), k, size + (k > 1)))
-            if k > 1:  # the last of a part's numbers is its weight
-                apart[..., :-1] = SPREAD * rng.normal(size=(len(place), k, size))
-            offsets.append(apart.ravel())
-        offset = jnp.asarray(np.concatenate(offsets))
-        return cls(one.groups, offset, one.places, parts, raw_sizes)
+        raw_sizes = tuple(size for _, size in independent.raw_shapes(columns))
+        rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+        offsets = []
+        for place, k, size in zip(independent.places, parts, raw_sizes):
+            offset = np.zeros((len(place), k, size + (k > 1)))
+            if k > 1:  # the last number of a part is its weight
+                offset[..., :-1] = OFFSET_SCALE * rng.normal(size=(len(place), k, size))
+            offsets.append(offset.ravel())
+        return cls(
+            independent.groups,
+            jnp.asarray(np.concatenate(offsets)),
+            independent.places,
+            parts,
+            raw_sizes,
+        )
 
 
 class AbstractNetworkModel(AbstractWithoutState, AbstractOnePhase):
-    """A model of which a network is learned, in one go, and nothing else."""
+    """A model that learns nothing but a network, in one phase.
+
+    A subclass provides the fields `tokens` (the inputs of the network), `heads` and `net`, and the
+    methods `from_data`, `loss`, `supported_kinds` and `example`.
+    """
 
     tokens: eqx.AbstractVar[RowTokens]
     heads: eqx.AbstractVar[Heads]
@@ -153,10 +178,10 @@ class AbstractNetworkModel(AbstractWithoutState, AbstractOnePhase):
     def size(self) -> int:
         return self.heads.size
 
-    def raw(self, x: Row, seen: Mask | None = None) -> Float[Array, "out"]:
-        """What the network says of each column; of a row not all seen, from what is."""
-        filled = x if seen is None else jnp.where(seen, x, 0)
-        return self.net(*self.tokens(filled), seen)
+    def raw(self, x: Row, seen_mask: Mask | None = None) -> Float[Array, "out"]:
+        """The output of the network about all columns, given those of `seen_mask` (None: all)."""
+        filled = x if seen_mask is None else jnp.where(seen_mask, x, 0)
+        return self.net(*self.tokens(filled), seen_mask)
 
     def trainable_mask(self) -> Any:
         fixed = jax.tree.map(lambda _: False, self)
@@ -184,48 +209,61 @@ def init_network_model(
     components: int,
     prior: float,
 ) -> tuple[RowTokens, Heads, MADE | Transformer]:
-    """Tokens, heads and a network near the data; without an order, one for all orders."""
-    if net not in WIDTHS:
-        raise PofxError(f"net: expected one of {', '.join(WIDTHS)}; got {net!r}")
+    """Tokens, output heads and a random network, together close to independent columns.
+
+    Args:
+        order: the order of the columns; empty for a network for all orders.
+        net: "made" or "transformer".
+        width: hidden units, 0 for the default of the network.
+        depth: number of layers.
+        heads: attention heads of a transformer, a divisor of its width.
+        components: number of mixture parts for a column of numbers.
+        prior: number of pseudo-rows for each column's own distribution.
+
+    Raises PofxError for a value out of range.
+    """
+    if net not in DEFAULT_WIDTHS:
+        raise PofxError(f"net: expected one of {', '.join(DEFAULT_WIDTHS)}; got {net!r}")
     check_at_least(0, width=width)
     check_at_least(1, depth=depth, heads=heads, components=components)
-    width = width or WIDTHS[net]
+    width = width or DEFAULT_WIDTHS[net]
     if net == "transformer" and width % heads:
         raise PofxError(f"heads: expected a divisor of the width {width}, got {heads}")
-    inner, outer = jax.random.split(key)
+    net_key, heads_key = jax.random.split(key)
     x, observed, weight = rows.to_arrays()
     tokens = RowTokens.from_data(columns, x, observed * weight[:, None])
-    law = Heads.from_data(outer, rows, columns, components, prior)
-    plan = (tokens.counts, law.places, law.sizes, tuple(order), width, depth)
+    output_heads = Heads.from_data(heads_key, rows, columns, components, prior)
+    sizes = output_heads.raw_per_column
+    config = (tokens.counts, output_heads.places, sizes, tuple(order), width, depth)
     if net == "made":
-        return tokens, law, _random(MADE, inner, *plan)
-    return tokens, law, _random(Transformer, inner, *plan, heads)
+        return tokens, output_heads, _init_jitted(MADE, net_key, *config)
+    return tokens, output_heads, _init_jitted(Transformer, net_key, *config, heads)
 
 
-def _mixed(own: Float[Array, "c size"], parts: int) -> tuple[Array, Float[Array, "k c"]]:
-    """The numbers of each part, (k, c, ...), and the logarithm of its weight."""
+def _split_mixture(raw: Float[Array, "c size"], parts: int) -> tuple[Array, Float[Array, "k c"]]:
+    """The raw numbers of each part, and the logarithm of its weight."""
     if parts == 1:
-        return own[None], jnp.zeros((1, len(own)), own.dtype)
-    split = jnp.moveaxis(own.reshape(len(own), parts, -1), 1, 0)
+        return raw[None], jnp.zeros((1, len(raw)), raw.dtype)
+    split = jnp.moveaxis(raw.reshape(len(raw), parts, -1), 1, 0)
     return split[..., :-1], jax.nn.log_softmax(split[..., -1], 0)
 
 
 def _log_prob(
-    family: AbstractFamily, own: Float[Array, "c size"], parts: int, x: Float[Array, "c"]
+    family: AbstractFamily, raw: Float[Array, "c size"], parts: int, x: Float[Array, "c"]
 ) -> Float[Array, "c"]:
-    raws, log_weights = _mixed(own, parts)
+    raws, log_weights = _split_mixture(raw, parts)
     if parts == 1:
         return family.from_unconstrained(raws[0]).log_prob(x)
-    each = jax.vmap(lambda raw: family.from_unconstrained(raw).log_prob(x))(raws)
-    return jax.nn.logsumexp(each + log_weights, 0)
+    log_p = jax.vmap(lambda raw: family.from_unconstrained(raw).log_prob(x))(raws)
+    return jax.nn.logsumexp(log_p + log_weights, 0)
 
 
 @eqx.filter_jit
-def _learned(one: Independent, rows: Rows) -> Independent:
-    return one.m_step(rows.sum(one.expected_statistics)[0])
+def _fit_columns(independent: Independent, rows: Rows) -> Independent:
+    return independent.m_step(rows.sum(independent.expected_statistics)[0])
 
 
 @eqx.filter_jit
-def _random(cls: type, key: PRNGKeyArray, *plan: Any) -> MADE | Transformer:
-    """A random network, compiled in one go."""
-    return cls.init(key, *plan)
+def _init_jitted(cls: type, key: PRNGKeyArray, *config: Any) -> MADE | Transformer:
+    """A random network, compiled as a whole, which is faster than op by op."""
+    return cls.init(key, *config)

@@ -1,1 +1,1 @@
-"""Parts of models on trees."""
+"""Trees of categories: their structure, message passing, and the models that share them."""

@@ -1,1 +1,1 @@
-"""pandas, polars, pyarrow, numpy and files: cells, dtypes, times."""
+"""Reading and writing data of every accepted kind: frames, arrays and files."""

@@ -1,10 +1,10 @@
 """One vocabulary for the dtypes of all kinds of data.
 
-The dtype of a variable is a word that can be written to a file, and checked when it is read:
-numpy's names ("int64", "float32", "bool"), pandas' own ("Int64", "boolean", "str", "string"),
+The dtype of a variable is a word that can be written to a file, and checked when it is read. Words
+are numpy's names ("int64", "float32", "bool"), pandas' own ("Int64", "boolean", "str", "string"),
 Arrow's text types, "null", "decimal:PRECISION:SCALE", polars' "enum", the words of `times.py`, and
 "category[:VALUES[:INDEX]]" or "ordered..." for dictionaries. "object:T" is a pandas or numpy
-object column that holds T, "arrow:T" a pandas column backed by Arrow.
+column of objects of type T, "arrow:T" a pandas column backed by Arrow.
 """
 
 import re
@@ -58,7 +58,7 @@ def arrow_name(kind: pa.DataType) -> str:
         head = "ordered" if kind.ordered else "category"
         return f"{head}:{arrow_name(kind.value_type)}:{kind.index_type}"
     if pa.types.is_decimal(kind):
-        # a negative scale stands for zeros before the point
+        # A negative scale means zeros before the decimal point.
         return f"decimal:{min(kind.precision - min(kind.scale, 0), 76)}:{max(kind.scale, 0)}"
     if name := time_name(kind):
         return name
@@ -74,15 +74,15 @@ def arrow_type(dtype: str) -> pa.DataType:
     """
     if kind := time_type(dtype):
         return kind
-    head, *rest = dtype.split(":")
-    if head in ("arrow", "object") and rest:
-        return arrow_type(":".join(rest))
+    head, *parts = dtype.split(":")
+    if head in ("arrow", "object") and parts:
+        return arrow_type(":".join(parts))
     if head in ("category", "ordered", "enum"):
-        values = arrow_type(rest[0]) if rest else pa.string()
-        index = pa.type_for_alias(rest[1]) if len(rest) > 1 else pa.int32()
+        values = arrow_type(parts[0]) if parts else pa.string()
+        index = pa.type_for_alias(parts[1]) if len(parts) > 1 else pa.int32()
         return pa.dictionary(index, values, head == "ordered")
     if head == "decimal":
-        digits, scale = map(int, rest)
+        digits, scale = map(int, parts)
         return pa.decimal128(digits, scale) if digits <= 38 else pa.decimal256(digits, scale)
     names = {"": "float64", "boolean": "bool", "str": "string", "object": "string"}
     return pa.type_for_alias(names.get(head, head.lower()))

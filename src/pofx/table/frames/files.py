@@ -1,4 +1,4 @@
-"""Tables from files and into files."""
+"""Reading tables from files and writing them."""
 
 import gzip
 import io
@@ -18,31 +18,35 @@ from pofx.table.frames.reading import Frame, read_frame
 from pofx.table.frames.writing import to_arrow
 from pofx.table.schema import Schema
 
-ARROW = ("arrow", "feather", "ipc")
+ARROW_ENDINGS = ("arrow", "feather", "ipc")
 FORMATS = ".csv, .csv.gz, .tsv, .tsv.gz, .parquet, .arrow, .feather or .ipc"
-INDEX = re.compile(r"__index_level_\d+__")
-"""How pandas names an index without a name in the files it writes."""
+PANDAS_INDEX = re.compile(r"__index_level_\d+__")
+"""The column in which pandas writes an index without a name."""
 
 
 def read(
     path: str | os.PathLike[str], schema: Schema | Mapping[str, Any] | None = None
 ) -> pa.Table:
-    """The table in a CSV, TSV (either may be gzipped), Parquet or Arrow file, told by its name.
+    """Reads the table in a CSV, TSV (either may be gzipped), Parquet or Arrow file.
 
-    The first line of a CSV file names the columns; a cell that is empty, NA, N/A, NaN or null is
-    missing, and dates and times are those in ISO 8601. An Arrow file (.arrow, .feather or .ipc) is
-    one of Arrow's IPC format, or its stream. An index of pandas that has no name is left out.
+    The first line of a CSV file names the columns. Cells that are empty, NA, N/A, NaN or null are
+    missing, and dates and times are in ISO 8601. A column is text, not numbers, if a cell starts
+    with a 0 before another digit, or if it holds whole numbers and one is beyond int64. An Arrow
+    file (.arrow, .feather or .ipc) has Arrow's IPC format, of a file or a stream. An index of
+    pandas without a name is left out.
 
-    A column of a CSV file is text, and no number, if a cell starts with a 0 before another digit
-    or if it holds whole numbers one of which is beyond int64. `schema` is that of a model, whose
-    columns are read as they were learned, or a mapping from columns to kinds: a column of levels is
-    text if numbers would make one level of two texts, as of 3.1 and 3.10.
-    Raises PofxError for a file that is absent, empty, of another name, or no such table.
+    Args:
+        path: the file; its ending determines the format.
+        schema: the schema of a model, to read columns as they were learned; or a mapping from
+            columns to kinds, in which a column of levels is read as text if numbers would merge
+            different texts, such as 3.1 and 3.10.
+
+    Raises PofxError for a file that is absent, empty, of another ending, or no such table.
     """
     path = Path(path)
     if not path.is_file():
-        what = "is a folder" if path.is_dir() else "there is no such file"
-        raise PofxError(f"{path}: expected a file {FORMATS}; {what}")
+        problem = "is a folder" if path.is_dir() else "there is no such file"
+        raise PofxError(f"{path}: expected a file {FORMATS}; {problem}")
     kind = _kind(path)
     try:
         if kind == "parquet":
@@ -50,20 +54,21 @@ def read(
 
             with path.open("rb") as file:
                 return _without_index(pq.read_table(file))
-        if kind in ARROW:
+        if kind in ARROW_ENDINGS:
             return _without_index(_read_arrow(path))
         with gzip.open(path) if kind.endswith(".gz") else path.open("rb") as file:
             return read_csv(path, file.read(), _separator(kind), read_modes(schema or {}))
     except PofxError:
         raise
     except (OSError, EOFError, ValueError, pa.ArrowException) as error:
-        raise _unreadable(path, kind, str(error).splitlines()[0]) from None
+        reason = str(error).splitlines()[0]
+        raise PofxError(f"{path}: cannot be read as {kind}: {reason}") from None
 
 
 def respell_as_in_file(path: str | os.PathLike[str], typed: pa.Table, filled: Any) -> Any:
-    """A table in which cells of `typed`, read from a CSV file, are filled, with that file's texts.
+    """The table `filled`, in the spelling of the CSV file from which `typed` was read.
 
-    Of a file of another kind it is `filled` as it is.
+    For a file of another format, `filled` is returned unchanged.
     """
     path = Path(path)
     kind = _kind(path)
@@ -74,16 +79,21 @@ def respell_as_in_file(path: str | os.PathLike[str], typed: pa.Table, filled: An
 
 
 def is_text(path: Path) -> bool:
-    """Whether it is the name of a CSV or TSV file."""
+    """Whether a path is that of a CSV or TSV file."""
     return _kind(path).startswith(("csv", "tsv"))
 
 
 def write(data: Any, path: str | os.PathLike[str] | None = None) -> None:
-    """Data of any kind as CSV, TSV, Parquet or Arrow in a file; as CSV on standard output for None.
+    """Writes data of any kind as CSV, TSV, Parquet or Arrow.
 
-    The file is written whole or not at all; durations in a CSV file are seconds. Raises PofxError
-    for a path that cannot be written or has another ending, and for array variables, which have no
-    place in such a file.
+    The file is written completely or not at all. Durations in a CSV file are in seconds.
+
+    Args:
+        data: a frame, a mapping or an array.
+        path: the file; its ending determines the format. None writes CSV to standard output.
+
+    Raises PofxError for a path that cannot be written or has another ending, and for array
+    variables, because no such file can hold them.
     """
     table = _as_table(data)
     if path is None:
@@ -104,7 +114,7 @@ def write(data: Any, path: str | os.PathLike[str] | None = None) -> None:
 
 def _kind(path: Path) -> str:
     name = path.name.lower()
-    for kind in ("csv", "csv.gz", "tsv", "tsv.gz", "parquet", *ARROW):
+    for kind in ("csv", "csv.gz", "tsv", "tsv.gz", "parquet", *ARROW_ENDINGS):
         if name.endswith(f".{kind}"):
             return kind
     raise PofxError(f"{path}: expected a file {FORMATS}, got {path.suffix or 'no ending'!r}")
@@ -114,20 +124,16 @@ def _separator(kind: str) -> str:
     return "\t" if kind.startswith("tsv") else ","
 
 
-def _unreadable(path: Path, kind: str, why: str) -> PofxError:
-    return PofxError(f"{path}: cannot be read as {kind}: {why}")
-
-
 def _read_arrow(path: Path) -> pa.Table:
     with path.open("rb") as file:
         magic = file.read(6)
         file.seek(0)
-        opened = pa.ipc.open_file if magic == b"ARROW1" else pa.ipc.open_stream
-        return opened(file).read_all()
+        open_ipc = pa.ipc.open_file if magic == b"ARROW1" else pa.ipc.open_stream
+        return open_ipc(file).read_all()
 
 
 def _without_index(table: pa.Table) -> pa.Table:
-    return table.drop_columns([name for name in table.column_names if INDEX.fullmatch(name)])
+    return table.drop_columns([name for name in table.column_names if PANDAS_INDEX.fullmatch(name)])
 
 
 def _as_table(data: Any) -> pa.Table:
@@ -137,7 +143,7 @@ def _as_table(data: Any) -> pa.Table:
     for name, cells in frame.cells.items():
         if cells.values.ndim > 1:
             raise PofxError(
-                f"column {name!r}: a table file has no place for cells of shape "
+                f"column {name!r}: a table file cannot hold cells of shape "
                 f"{cells.values.shape[1:]}; save them with numpy.savez"
             )
     return pa.table({name: to_arrow(cells) for name, cells in frame.cells.items()})
@@ -148,7 +154,7 @@ def _write(table: pa.Table, file: BinaryIO, kind: str) -> None:
         import pyarrow.parquet as pq
 
         pq.write_table(table, file)
-    elif kind in ARROW:
+    elif kind in ARROW_ENDINGS:
         with pa.ipc.new_file(file, table.schema) as writer:
             writer.write_table(table)
     elif kind.endswith(".gz"):

@@ -1,4 +1,4 @@
-"""Data of any accepted kind, as the cells of each variable."""
+"""Reading data of any accepted kind as the cells of each variable."""
 
 from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
@@ -16,7 +16,14 @@ ACCEPTED = "a pandas, polars or pyarrow frame, a numpy array, or a mapping from 
 
 @dataclass(frozen=True)
 class Frame:
-    """Data of any kind, read: `names` are all of its columns, `cells` those asked for."""
+    """Data of any kind as cells.
+
+    Args:
+        container: the kind of data, one of `pofx.table.schema.CONTAINERS`.
+        rows: the number of rows.
+        names: the names of all columns.
+        cells: the cells of the columns that were requested, by name.
+    """
 
     container: str
     rows: int
@@ -25,12 +32,13 @@ class Frame:
 
 
 def read_frame(data: Any, names: Sequence[str] | None = None) -> Frame:
-    """The cells of the columns `names` that are there; of all columns for None.
+    """Reads the columns `names` that the data have, or all columns for None.
 
-    A `Frame` is not read again, only restricted to the columns `names`.
-    Columns of an array have no names: they are `names` in order, or x0, x1, ... for None. Raises
-    PofxError for data of another kind, a duplicate name and a cell that is neither a finite
-    number, nor bool, nor text.
+    Columns of an array are called `names`, in order, or x0, x1, ... for None. A `Frame` is not read
+    again, only restricted to the columns `names`.
+
+    Raises PofxError for data of another kind, a duplicate name, and a cell that is no finite
+    number, bool, text or time.
 
     >>> read_frame({"a": [1, None], "b": ["u", "v"]}).cells["b"]
     Cells(values=array([0., 1.]), levels=('u', 'v'), dtype='object:string')
@@ -48,18 +56,18 @@ def read_frame(data: Any, names: Sequence[str] | None = None) -> Frame:
     if type(data).__module__.startswith(("jax", "jaxlib")):
         return _read_array(np.asarray(data), names)
     table = to_narwhals(data)
-    found = tuple(table.columns)
-    for name in found:
+    columns = tuple(table.columns)
+    for name in columns:
         _check_name(name)
-    expected = found if names is None else [name for name in names if name in found]
+    requested = columns if names is None else [name for name in names if name in columns]
     backend = table.implementation
     container = "pandas" if backend.is_pandas() else "polars" if backend.is_polars() else "pyarrow"
-    cells = {name: read_series(name, table[name], container) for name in expected}
-    return Frame(container, table.shape[0], found, cells)
+    cells = {name: read_series(name, table[name], container) for name in requested}
+    return Frame(container, table.shape[0], columns, cells)
 
 
 def to_narwhals(data: Any) -> nw.DataFrame[Any]:
-    """A frame; PofxError for names that stand twice or are of several levels, and for no frame."""
+    """A frame as one of narwhals; PofxError for no frame, duplicate names and multi-level names."""
     try:
         table = nw.from_native(data, eager_only=True)
         names = table.columns
@@ -70,7 +78,7 @@ def to_narwhals(data: Any) -> nw.DataFrame[Any]:
         raise PofxError(f"data: two columns are named {twice!r}; rename or drop one") from None
     if levels := [name for name in names if isinstance(name, tuple)]:
         raise PofxError(
-            f"data: expected one name a column, got {levels[0]}; "
+            f"data: expected one name per column, got {levels[0]}; "
             "try data.columns = ['_'.join(map(str, c)) for c in data.columns]"
         )
     return table
@@ -82,8 +90,8 @@ def _not_a_frame(data: object) -> PofxError:
         "Series": "; call .to_frame() first",
         "str": "; read a file with pofx.table.frames.files.read(path)",
     }
-    what = type(data).__name__
-    return PofxError(f"data: expected {ACCEPTED}; got {what}{hints.get(what, '')}")
+    got = type(data).__name__
+    return PofxError(f"data: expected {ACCEPTED}; got {got}{hints.get(got, '')}")
 
 
 def _check_name(name: object) -> None:
@@ -97,8 +105,8 @@ def _check_name(name: object) -> None:
 def _read_mapping(data: Mapping[Any, Any], names: Sequence[str] | None) -> Frame:
     for name in data:
         _check_name(name)
-    expected = data if names is None else [name for name in names if name in data]
-    cells = {name: read_values(name, data[name]) for name in expected}
+    requested = data if names is None else [name for name in names if name in data]
+    cells = {name: read_values(name, data[name]) for name in requested}
     lengths = {name: len(c.values) for name, c in cells.items()}
     first = next(iter(lengths), "")
     for name, length in lengths.items():
@@ -107,8 +115,8 @@ def _read_mapping(data: Mapping[Any, Any], names: Sequence[str] | None) -> Frame
                 f"data: expected as many rows in each column, got {lengths[first]} in {first!r} "
                 f"and {length} in {name!r}"
             )
-    other = next(iter(data.values()), ())
-    rows = lengths[first] if lengths else len(other) if isinstance(other, Sized) else 0
+    column = next(iter(data.values()), ())
+    rows = lengths[first] if lengths else len(column) if isinstance(column, Sized) else 0
     return Frame("mapping", rows, tuple(data), cells)
 
 
@@ -118,7 +126,7 @@ def _read_array(data: Any, names: Sequence[str] | None) -> Frame:
         raise PofxError(
             f"data: expected {ACCEPTED}; got a {type(data).__name__} of "
             f"{type(data[0]).__name__ if len(data) else 'nothing'}; a list of rows of equal length "
-            "is taken as an array, a list of dicts as pandas.DataFrame(data)"
+            "is an array; for a list of dicts try pandas.DataFrame(data)"
         )
     if array.dtype.names is not None:
         raise PofxError("data: got a structured array; try {name: data[name] for name in ...}")
@@ -129,11 +137,11 @@ def _read_array(data: Any, names: Sequence[str] | None) -> Frame:
         )
     container, table = ("vector", array[:, None]) if array.ndim == 1 else ("numpy", array)
     width = table.shape[1]
-    found = tuple(f"x{i}" for i in range(width)) if names is None else tuple(names)
-    if len(found) != width:
+    columns = tuple(f"x{i}" for i in range(width)) if names is None else tuple(names)
+    if len(columns) != width:
         raise PofxError(
-            f"data: expected an array of {len(found)} columns ({', '.join(found[:5])}"
-            f"{', ...' if len(found) > 5 else ''}), got {width}"
+            f"data: expected an array of {len(columns)} columns ({', '.join(columns[:5])}"
+            f"{', ...' if len(columns) > 5 else ''}), got {width}"
         )
-    cells = {name: read_values(name, table[:, i]) for i, name in enumerate(found)}
-    return Frame(container, len(table), found, cells)
+    cells = {name: read_values(name, table[:, i]) for i, name in enumerate(columns)}
+    return Frame(container, len(table), columns, cells)

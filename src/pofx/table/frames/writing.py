@@ -1,4 +1,4 @@
-"""Cells back into data of the kind they came as, with its dtypes and level names."""
+"""Converting cells back to data of any kind, with its dtypes and level names."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -12,19 +12,23 @@ import pyarrow as pa
 from pofx.table.frames.cells import Cells, as_array, read_arrow
 from pofx.table.frames.dtypes import arrow_type
 from pofx.table.frames.exact import split
-from pofx.table.frames.times import time_kind_of, floats_to_times, zone_of
+from pofx.table.frames.times import floats_to_times, time_kind_of, zone_of
 
-STEP = 2**12
-"""More than neighbouring floats of the size of 64-bit whole numbers differ by."""
+MAX_INT64_GAP = 2**12
+"""A bound on the gap of neighbouring floats of the size of 64-bit whole numbers."""
 
 
 def to_native(container: str, cells: Mapping[str, Cells], like: Any = None) -> Any:
-    """Data of the kind `container` that holds the cells, in order.
+    """Data of the kind `container` that holds the cells.
 
     A missing cell is null, or what numpy and pandas use instead: NaN, which makes floats of
-    integers, or None, which makes objects of text and booleans. pandas or polars that is not
-    installed gives way to pyarrow. The pandas index is that of `like`, where it is a pandas frame
-    of as many rows.
+    integers, or None, which makes objects of text and booleans. If pandas or polars is not
+    installed, the data are a table of pyarrow.
+
+    Args:
+        container: one of `pofx.table.schema.CONTAINERS`.
+        cells: the cells by column, in order.
+        like: a pandas frame of as many rows whose index is used; other data are ignored.
 
     >>> cells = {"a": Cells(np.array([1.0, np.nan]), None, "int64")}
     >>> to_native("mapping", cells)
@@ -57,11 +61,11 @@ def _pandas(cells: Mapping[str, Cells], like: Any) -> Any:
 
 
 def _pandas_values(cells: Cells, pd: Any) -> Any:
-    head, *rest = cells.dtype.split(":")
+    head, *parts = cells.dtype.split(":")
     if head == "object":
         return pd.Series(_objects(cells), dtype=object)
     if head in ("category", "ordered") and cells.levels is not None:
-        levels = pd.Index(cells.levels, dtype=rest[0] if rest and rest[0] != "str" else None)
+        levels = pd.Index(cells.levels, dtype=parts[0] if parts and parts[0] != "str" else None)
         dtype = pd.CategoricalDtype(levels, ordered=head == "ordered")
         return pd.Categorical.from_codes(
             np.where(cells.missing, -1, cells.values).astype(int), dtype=dtype
@@ -114,7 +118,7 @@ def _objects(cells: Cells) -> np.ndarray:
 
 
 def to_arrow(cells: Cells) -> pa.Array:
-    """The cells of a variable, one after the other, as the Arrow type nearest to their dtype.
+    """The cells of a variable as a flat Arrow array of the type nearest to their dtype.
 
     >>> to_arrow(Cells(np.array([1.0, 0.0, np.nan]), ("no", "yes"), "str")).to_pylist()
     ['yes', 'no', None]
@@ -133,7 +137,7 @@ def to_arrow(cells: Cells) -> pa.Array:
         high, low = np.array([*map(split, cells.levels), (np.nan, 0.0)]).T[:, codes]
         return _arrow_numbers(high, missing, kind, low)
     levels = pa.array(cells.levels)
-    # Arrow takes nothing from arrays of string_view: they are made at the very end
+    # Arrow cannot index arrays of string_view, so the conversion comes last.
     view = str(inner) == "string_view"
     if not cells.levels or cells.text == _is_text(inner):
         levels = levels.cast(pa.string() if view else inner, safe=False)
@@ -154,137 +158,144 @@ def _is_text(kind: pa.DataType) -> bool:
 def _arrow_numbers(
     values: np.ndarray, missing: np.ndarray, kind: pa.DataType, residual: np.ndarray | None = None
 ) -> pa.Array:
-    filled = np.where(missing, 0.0, values)
-    left = np.zeros(values.shape) if residual is None else np.where(missing, 0.0, residual)
+    """Numbers as an Arrow array; `residual` holds what `values` lack."""
+    present = np.where(missing, 0.0, values)
+    residual = np.zeros(values.shape) if residual is None else np.where(missing, 0.0, residual)
     if pa.types.is_temporal(kind):
         return floats_to_times(values, missing, kind)
     if pa.types.is_boolean(kind):
-        return pa.array(filled > 0.5, mask=missing)
+        return pa.array(present > 0.5, mask=missing)
     if pa.types.is_null(kind):
         return pa.nulls(len(values)) if missing.all() else pa.array(values, mask=missing)
     if pa.types.is_integer(kind):
-        return pa.array(_integers(filled, left, np.iinfo(kind.to_pandas_dtype())), mask=missing)
+        limits = np.iinfo(kind.to_pandas_dtype())
+        return pa.array(_integers(present, residual, limits), mask=missing)
     if pa.types.is_floating(kind):
         dtype = kind.to_pandas_dtype()
-        return pa.array(_within(filled, np.finfo(dtype)).astype(dtype), mask=missing)
+        return pa.array(_clip(present, np.finfo(dtype)).astype(dtype), mask=missing)
     if pa.types.is_decimal(kind):
-        return _decimals(filled, left, missing, kind)
-    return pa.array(filled, mask=missing).cast(kind, safe=False)
+        return _decimals(present, residual, missing, kind)
+    return pa.array(present, mask=missing).cast(kind, safe=False)
 
 
 def _integers(values: np.ndarray, residual: np.ndarray, limits: np.iinfo) -> np.ndarray:
     """The whole numbers nearest to values + residual, within limits."""
-    near = np.rint(values)
-    base = _within(near, limits)
-    left = np.clip(np.rint((near - base) + (values - near) + residual), -STEP, STEP)
+    rounded = np.rint(values)
+    base = _clip(rounded, limits)
+    remainder = np.rint((rounded - base) + (values - rounded) + residual)
+    remainder = np.clip(remainder, -MAX_INT64_GAP, MAX_INT64_GAP)
     kind = np.uint64 if limits.dtype == np.uint64 else np.int64
     base = base.astype(kind)
-    up = np.where(base > limits.max - STEP, limits.max - base, STEP).astype(float)
-    down = np.where(base < limits.min + STEP, base - limits.min, STEP).astype(float)
-    moved = base + np.clip(left, -down, up).astype(np.int64).astype(kind)
-    return np.clip(moved, limits.min, limits.max).astype(limits.dtype)
+    gap = MAX_INT64_GAP
+    up = np.where(base > limits.max - gap, limits.max - base, gap).astype(float)
+    down = np.where(base < limits.min + gap, base - limits.min, gap).astype(float)
+    exact = base + np.clip(remainder, -down, up).astype(np.int64).astype(kind)
+    return np.clip(exact, limits.min, limits.max).astype(limits.dtype)
 
 
 def _decimals(
     values: np.ndarray, residual: np.ndarray, missing: np.ndarray, kind: pa.DataType
 ) -> pa.Array:
-    """Numbers as decimals of the type, the largest of which stands for what exceeds it."""
+    """Numbers as decimals of a type, clipped to its range."""
     most = np.nextafter(10.0 ** (kind.precision - kind.scale), 0)
     if not residual.any():
         return pa.array(np.clip(values, -most, most), mask=missing).cast(kind, safe=False)
-    context, unit = Context(prec=400), Decimal(1).scaleb(-kind.scale)
+    context = Context(prec=400)
+    unit = Decimal(1).scaleb(-kind.scale)
     limit = (Decimal(10) ** kind.precision - 1).scaleb(-kind.scale)
 
     def exact(high: float, low: float) -> Decimal:
         total = context.add(Decimal(high), Decimal(low)).quantize(unit, context=context)
         return max(min(total, limit), -limit)
 
-    pairs = zip(values.tolist(), residual.tolist(), missing.tolist())
-    return pa.array([None if hole else exact(high, low) for high, low, hole in pairs], kind)
+    triples = zip(values.tolist(), residual.tolist(), missing.tolist())
+    return pa.array([None if is_null else exact(high, low) for high, low, is_null in triples], kind)
 
 
-def _within(values: np.ndarray, limits: Any) -> np.ndarray:
+def _clip(values: np.ndarray, limits: Any) -> np.ndarray:
     low, high = float(limits.min), float(limits.max)
-    # the largest int64 rounds up to a float that is one too many
+    # The largest int64 rounds up to a float that is too large by one.
     high = high if high <= limits.max else np.nextafter(high, 0)
     return np.clip(values, low, high)
 
 
-def loses(cells: Cells, guess: Cells) -> bool:
-    """Whether numbers, times or objects are others once they are of the guess's dtype.
+def loses_values(cells: Cells, guess: Cells) -> bool:
+    """Whether numbers, times or objects would change in the dtype of the guess.
 
     >>> cells = Cells(np.array([0.5, np.nan]), None, "float64")
-    >>> loses(cells, Cells(np.array([0.5, 7.0]), None, "int64"))
+    >>> loses_values(cells, Cells(np.array([0.5, 7.0]), None, "int64"))
     True
     """
     if cells.dtype == guess.dtype:
         return cells.levels is None or cells.dtype.startswith("object")
     if cells.levels is not None or guess.levels is not None:
         return False
-    if time_kind_of(cells.dtype) != time_kind_of(guess.dtype) or zone_of(cells.dtype) != zone_of(guess.dtype):
+    if time_kind_of(cells.dtype) != time_kind_of(guess.dtype):
+        return False
+    if zone_of(cells.dtype) != zone_of(guess.dtype):
         return False
     if "decimal" in cells.dtype:
         return True
-    known = ~cells.missing
-    back = read_arrow("", to_arrow(replace(cells, dtype=guess.dtype)), guess.dtype).paired()
-    return bool((back.reshape(known.shape) != cells.paired())[known].any())
+    present = ~cells.missing
+    converted = read_arrow("", to_arrow(replace(cells, dtype=guess.dtype)), guess.dtype).paired()
+    return bool((converted.reshape(present.shape) != cells.paired())[present].any())
 
 
-def merge_into_original(data: Any, like: Any, kept: Collection[str]) -> Any:
-    """Data with the columns of `like`, in its order, that it lacks.
+def merge_into_original(data: Any, like: Any, original_names: Collection[str]) -> Any:
+    """Data with further columns and the column order of `like`.
 
-    Of the columns `kept` the cells are those of `like` but where they are missing.
+    Columns named in `original_names` are those of `like`, with missing cells from the data.
     """
     if isinstance(like, pa.RecordBatch):
         like = pa.Table.from_batches([like])
     if isinstance(data, Mapping) and isinstance(like, Mapping):
         arrays = {n: as_array(n, v) for n, v in like.items()}
         merged = {
-            n: _array_filled(a, data[n]) if n in kept else np.array(data.get(n, a))
+            n: _fill_array(a, data[n]) if n in original_names else np.array(data.get(n, a))
             for n, a in arrays.items()
         }
         return merged | {name: data[name] for name in data if name not in like}
     if isinstance(data, np.ndarray) and isinstance(like, np.ndarray):
-        return _array_filled(like, data) if kept else data
+        return _fill_array(like, data) if original_names else data
     if type(data) is not type(like):
         return data
     frames: list[Any] = [data, like]
     one, other = (nw.from_native(frame, eager_only=True) for frame in frames)
-    names, known = list(other.columns), list(one.columns)
-    columns = [other[name] for name in names if name not in known]
-    columns += [_filled(other[name], one[name]) for name in names if name in kept]
-    order = [*names, *(name for name in known if name not in names)]
+    names = list(other.columns)
+    columns = [other[name] for name in names if name not in one.columns]
+    columns += [_fill_series(other[name], one[name]) for name in names if name in original_names]
+    order = [*names, *(name for name in one.columns if name not in names)]
     return one.with_columns(*columns).select(order).to_native()
 
 
-def _array_filled(array: np.ndarray, guess: np.ndarray) -> np.ndarray:
-    """An array, with the guess in place of None, NaN and NaT."""
+def _fill_array(array: np.ndarray, guess: np.ndarray) -> np.ndarray:
+    """An array with None, NaN and NaT replaced by the guess."""
     if array.shape != guess.shape:
         return guess
     if array.dtype == object:
-        return _objects_filled(array, guess)
+        return _fill_objects(array, guess)
     if array.dtype.kind not in "fmM":
         return np.array(array)
     return np.where(np.isnan(array), guess.astype(array.dtype), array)
 
 
-def _objects_filled(array: np.ndarray, guess: np.ndarray) -> np.ndarray:
-    filled = np.empty(array.size, dtype=object)
+def _fill_objects(array: np.ndarray, guess: np.ndarray) -> np.ndarray:
+    objects = np.empty(array.size, dtype=object)
     pairs = zip(array.ravel(), guess.ravel().tolist())
-    filled[:] = [new if _none(old) else old for old, new in pairs]
-    return filled.reshape(array.shape)
+    objects[:] = [new if _is_missing(old) else old for old, new in pairs]
+    return objects.reshape(array.shape)
 
 
-def _none(value: object) -> bool:
-    # pandas' NA is neither equal to itself nor not
+def _is_missing(value: object) -> bool:
+    # Comparing pandas' NA with itself gives NA, which has no truth value.
     return value is None or type(value).__name__ == "NAType" or bool(value != value)
 
 
-def _filled(column: nw.Series[Any], guess: nw.Series[Any]) -> nw.Series[Any]:
-    """A column of a frame, with the guess in place of missing cells."""
+def _fill_series(column: nw.Series[Any], guess: nw.Series[Any]) -> nw.Series[Any]:
+    """A column of a frame with missing cells replaced by the guess."""
     native = column.to_native()
     if column.implementation.is_pandas_like() and str(native.dtype) == "object":
-        cells = _objects_filled(column.to_numpy(), guess.to_numpy())
+        cells = _fill_objects(column.to_numpy(), guess.to_numpy())
         series = native._constructor(cells, index=native.index, name=native.name, dtype=object)
         return nw.from_native(series, series_only=True)
     missing = column.is_null()

@@ -1,6 +1,6 @@
-"""Where peers fail: data that breaks float32, floors, and Cholesky factors.
+"""Degenerate data: tables that break float32, variance floors and Cholesky factors elsewhere.
 
-Whatever the table, learning gives a finite likelihood, finite draws, and at most a warning.
+For every table, learning gives a finite likelihood, finite draws, and at most a warning.
 """
 
 import warnings
@@ -54,7 +54,7 @@ MODELS = {
 
 @pytest.fixture
 def lenient():
-    """At most a PofxWarning."""
+    """Allows PofxWarning and no other warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PofxWarning)
         yield
@@ -68,27 +68,27 @@ def test_every_table_has_a_finite_answer(name, wide):
         if cls is Mixture and len(x) < 2:
             continue
         fit = learn(cls, x, steps=40, **options)
-        told = f"{title}: {fit.history[-3:]}"
-        assert np.isfinite(fit.history).all(), told
-        assert np.isfinite(scores(fit.model, x)).all(), told
-        assert np.isfinite(draws(fit.model, 16)).all(), told
-        own = np.abs(fit.history).max() + 1
-        # A singular covariance stands on its floor, 16 d roundings of the variance in float32 and
-        # 1e-10 of it in float64: to round one entry moves the likelihood by some 0.01 or 1e-6 nats.
+        message = f"{title}: {fit.history[-3:]}"
+        assert np.isfinite(fit.history).all(), message
+        assert np.isfinite(scores(fit.model, x)).all(), message
+        assert np.isfinite(draws(fit.model, 16)).all(), message
+        size = np.abs(fit.history).max() + 1
+        # A singular covariance is at its floor: 16 d rounding units of the variance in float32, and
+        # 1e-10 of it in float64. Rounding one entry moves the likelihood by 0.01 or 1e-6 nats.
         narrow, widest = (0.01, 1e-7) if title in SINGULAR else (2e-4, 1e-9)
         slack = widest if wide else narrow
-        assert (np.diff(fit.history) > -slack * own).all(), f"{title}: {fit.history}"
+        assert (np.diff(fit.history) > -slack * size).all(), f"{title}: {fit.history}"
 
 
 @pytest.mark.parametrize("x", [[[9999.0], [0.0]], [[9999.5], [9999.0]], [[0.1], [0.1], [0.1]]])
 def test_float32_gives_what_float64_gives(x):
     columns = real(1, resolution=0.0 if np.ptp(x) else 0.1)
     narrow, wide = [], []
-    for own, flag in ((narrow, False), (wide, True)):
+    for results, flag in ((narrow, False), (wide, True)):
         with jax.enable_x64(flag):
             for cls, options in (MODELS["gaussian"], MODELS["independent"]):
                 fit = learn(cls, x, columns, **options)
-                own += [fit.log_likelihood, *scores(fit.model, x)]
+                results += [fit.log_likelihood, *scores(fit.model, x)]
     np.testing.assert_allclose(narrow, wide, rtol=1e-4)
 
 
@@ -96,7 +96,7 @@ def test_float32_gives_what_float64_gives(x):
 @pytest.mark.parametrize("name", ["gaussian", "independent"])
 def test_a_constant_column_buys_no_likelihood_from_the_rounding_of_its_mean(name, value, wide):
     cls, options = MODELS[name]
-    x = np.full((3, 1), value)  # of these numbers the mean of three is not the number
+    x = np.full((3, 1), value)  # the rounded mean of three of these numbers is another number
     fit = learn(cls, x, **options)
     least = 1e-6 * min(1, value**2)
     assert fit.log_likelihood < -0.5 * np.log(2 * np.pi * least) + 0.01
@@ -136,7 +136,7 @@ def test_rounded_data_buy_no_unbounded_likelihood(name, float64):
     cls, options = MODELS[name]
     rng = np.random.default_rng(4)
     x = np.round(rng.normal(size=(60, 3)), 1)
-    x[:30] = x[0]  # half of the rows are equal: a component would like to sit on them
+    x[:30] = x[0]  # half of the rows are equal and attract a component
     fit = learn(cls, x, real(3, resolution=0.1), steps=200, **options)
     # No density may be narrower than that of rounding to 0.1, whose variance is 0.1² / 12.
     bound = -1.5 * np.log(2 * np.pi * 0.1**2 / 12)
