@@ -71,7 +71,7 @@ def every(model, x, observed):
 
 @eqx.filter_jit
 def _weighted(model, keys, x, observed):
-    return jax.vmap(lambda k: model.weighted(k, None, x, observed))(keys)
+    return jax.vmap(lambda k: model.weighted_completion(k, None, x, observed))(keys)
 
 
 PATTERNS = [[True, True, True], [True, False, True], [False, True, False]]

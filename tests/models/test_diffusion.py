@@ -91,7 +91,7 @@ def each(model, keys, x, times):
 @eqx.filter_jit
 def weights(model, proposal, x, observed, keys):
     def one(x, observed):
-        return jax.vmap(lambda k: model.weighted(k, proposal, x, observed)[1])(keys)
+        return jax.vmap(lambda k: model.weighted_completion(k, proposal, x, observed)[1])(keys)
 
     return jax.vmap(one)(x, observed)
 

@@ -105,7 +105,7 @@ def bounds(model, x, keys):
 @eqx.filter_jit
 def weights(model, proposal, x, observed, keys):
     def one(x, observed):
-        return jax.vmap(lambda k: model.weighted(k, proposal, x, observed))(keys)
+        return jax.vmap(lambda k: model.weighted_completion(k, proposal, x, observed))(keys)
 
     return jax.vmap(one, (0, None))(x, observed)
 

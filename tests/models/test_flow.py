@@ -168,7 +168,7 @@ def test_rounded_numbers_buy_no_peaks():
 
 def test_point_masses_are_refused_in_one_line():
     own = [Column("x", "real", spikes=(0.0,), family="normal")]
-    with pytest.raises(pofx.PofxError, match="real with point masses, and a flow carries real"):
+    with pytest.raises(pofx.PofxError, match="real with point masses, and a flow supports real"):
         Flow.from_data(jax.random.key(0), make_rows(np.arange(9.0)[:, None]), own, **SMALL)
 
 

@@ -26,10 +26,10 @@ def p():
 def test_settings_change_and_the_net_does_not(p):
     q = with_sampler(p, "ode", timesteps=12, guidance=0.5)
     model, other = p.model.model, q.model.model
-    assert (other.sampler, other.guidance, len(other.residue)) == ("ode", 0.5, 12)
-    assert (model.sampler, model.guidance, len(model.residue)) == ("ancestral", 0, 6)
+    assert (other.sampler, other.guidance, len(other.mean_squared_error)) == ("ode", 0.5, 12)
+    assert (model.sampler, model.guidance, len(model.mean_squared_error)) == ("ancestral", 0, 6)
     # Each second of twelve steps ends where one of six does.
-    np.testing.assert_allclose(other.residue[1::2], model.residue, rtol=1e-4)
+    np.testing.assert_allclose(other.mean_squared_error[1::2], model.mean_squared_error, rtol=1e-4)
     for name in ("inlet", "turn", "shift", "outlet"):
         net, same = (getattr(m.denoiser.net, name) for m in (model, other))
         np.testing.assert_array_equal(net, same)

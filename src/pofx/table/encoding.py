@@ -14,7 +14,7 @@ from pofx.table.frames.cells import Cells, add_exactly, as_numbers, fill_missing
 from pofx.table.frames.dtypes import arrow_type
 from pofx.table.frames.exact import is_large_integer, split
 from pofx.table.frames.reading import read_frame
-from pofx.table.frames.writing import merge_into_original, to_arrow, to_native
+from pofx.table.frames.writing import loses_values, merge_into_original, to_arrow, to_native
 from pofx.table.schema import Schema, Variable
 from pofx.table.time_units import (
     convert_time_units,

@@ -164,7 +164,7 @@ def test_bad_target(tmp_path):
     (tmp_path / "t.csv").mkdir()
     with pytest.raises(PofxError, match="cannot be written: Is a directory"):
         write(TABLE, tmp_path / "t.csv")
-    with pytest.raises(PofxError, match=r"column 'i': .* no place for cells of shape \(2, 2\)"):
+    with pytest.raises(PofxError, match=r"column 'i': .* cannot hold cells of shape \(2, 2\)"):
         write({"i": np.zeros((3, 2, 2))}, tmp_path / "u.csv")
     assert [p.name for p in tmp_path.iterdir()] == ["t.csv"]
 
