@@ -25,7 +25,7 @@ from pofx.cli.digits import LATENT, split
 from pofx.plot import COLOURS, MARKERS, figure
 
 NOISE, SURE, REFUSE = 2, 0.99, 0.01
-"""Grey levels of 16 that a pixel may move; what counts as sure; the surprise that is refused."""
+"""Grey levels of 16 that a pixel may move; what counts as sure; the tail probability that is rejected."""
 AXES = ("bill_length_mm", "bill_depth_mm")
 
 
@@ -70,14 +70,14 @@ def noise(folder):
     )
     print(f"  p(x) falls by {np.median(fall[turned]):.0f} nats (median of the turned)")
     for name, d in (("as they are", decided), ("with noise", refused)):
-        right = d.action[~d.refused] == label[~d.refused]
+        right = d.action[~d.rejected] == label[~d.rejected]
         print(
-            f"  p(x, y), {name}: {d.refused.mean():.1%} refused "
+            f"  p(x, y), {name}: {d.rejected.mean():.1%} refused "
             f"({(d.reason == 'outlier').mean():.1%} outliers, "
             f"{(d.reason == 'unsure').mean():.1%} unsure), "
             f"{right.mean():.1%} of the others right"
         )
-    print(f"  of the turned: {refused.refused[turned].mean():.1%} refused")
+    print(f"  of the turned: {refused.rejected[turned].mean():.1%} refused")
     best = np.flatnonzero(turned & (refused.reason == "outlier"))
     pick = best[np.argsort(-after.max(1)[best])][:3]
     drawn, axes = figure(len(pick), 3, (2.6, 2.75))
@@ -98,8 +98,8 @@ def noise(folder):
             ax.set_yticks([])
         row[0].set_xlabel("discriminative: sure, right", fontsize=8)
         row[2].set_xlabel(
-            f"sure, wrong; log p(x) falls by {fall[i]:.0f} nats:\nrefused as strange "
-            f"(surprise {refused.tail_probability[i]:.1g})",
+            f"sure, wrong; log p(x) falls by {fall[i]:.0f} nats:\nrejected as an outlier "
+            f"(tail probability {refused.tail_probability[i]:.1g})",
             fontsize=8,
         )
     drawn.savefig(folder / "noise.png")
@@ -131,12 +131,12 @@ def regions(folder):
     own = p.decide(test, "species", reject_cost=0.1, outlier_level=REFUSE)
     print(
         f"  logistic regression {rival.score(test[list(AXES)].to_numpy(), test.species):.1%} "
-        f"right; p(x, y) {(own.action == test.species)[~own.refused].mean():.1%} right where it "
-        f"answers, {own.refused.mean():.1%} refused"
+        f"right; p(x, y) {(own.action == test.species)[~own.rejected].mean():.1%} right where it "
+        f"answers, {own.rejected.mean():.1%} refused"
     )
     print(
         f"  over the plane: p(y | x) sure (> 0.9) on {sure.mean():.0%}, "
-        f"p(x, y) answers on {(~decided.refused).mean():.0%}"
+        f"p(x, y) answers on {(~decided.rejected).mean():.0%}"
     )
     drawn, axes = figure(1, 2, (4.4, 3.9))
     code = answers.argmax(1).astype(float).reshape(len(y), len(x))

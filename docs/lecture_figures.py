@@ -68,7 +68,7 @@ def two_variables(p: Any, df: Any) -> Any:
     x, y = np.linspace(30, 60, 160), np.linspace(165, 238, 160)
     mesh = np.meshgrid(x, y)
     q = p.marginal(a, b)
-    height = np.exp(q.log_prob({a: mesh[0].ravel(), b: mesh[1].ravel()})).reshape(160, 160)
+    height = np.exp(q.log_prob({a: mesh[0].ravel(), b: mesh[1].ravel()}).value).reshape(160, 160)
     middle.contourf(*mesh, height, np.linspace(0.02, 1, 9) * height.max(), cmap="Blues")
     middle.plot(df[a], df[b], "o", color=INK, markersize=2, alpha=0.4, markeredgewidth=0)
     curve(top, p, a, x, color=COLOURS[0])

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from scipy.stats import poisson
 
 from pofx import PofxError
-from pofx.ask.ask import ask
 from pofx.ask.results import Table
 
 from .test_cells import COVARIANCE, KINDS, cells_of_farm, counts, farm, normal
@@ -254,9 +253,9 @@ def test_an_estimate_goes_on_to_the_error_asked_for():
         ({"unit": "hartley"}, "unit: expected 'nats' or 'bits'"),
         ({"stderr": 0}, "stderr: expected a number > 0"),
         ({"max_draws": 0}, "max_draws: expected a whole number"),
-        ({"distributions": {"q": 0}}, "q: expected a distribution"),
+        ({"q": 0}, "q: expected a distribution"),
     ],
 )
 def test_what_cannot_be_requested(p, how, message):
     with pytest.raises(PofxError, match=message):
-        ask(p, "H(kind)", **{"distributions": {}, **how})
+        p.ask("H(kind)", **how)

@@ -25,7 +25,7 @@ def test_fit(run, folder):
     assert out.splitlines()[0].split() == HEAD
     assert err.splitlines()[-1] == "saved to new.pofx"
     assert "mixture(components=2, prior=0.5) on 40 rows" in err
-    record = pofx.load(folder / "new.pofx").fit
+    record = pofx.load(folder / "new.pofx").fit_info
     assert (record["seed"], record["options"]) == (3, {"components": 2, "prior": 0.5})
 
 

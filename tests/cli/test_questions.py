@@ -42,9 +42,9 @@ def test_predict_tells_acts_costs_and_refusals(run, folder, p):
     assert code == 0
     assert {line.split(",")[0] for line in out.splitlines()[1:]} <= {"keep", "drop"}
     assert out.splitlines()[0] == "alive,expected_cost,tail_probability,rejected"
-    code, out, err = run("predict p.pofx holes.csv -t kind --reject 0.3 -o acts.csv")
+    code, out, err = run("predict p.pofx holes.csv -t kind --reject-cost 0.3 -o acts.csv")
     assert (code, out) == (0, "")
-    assert "decisions on kind of 40 rows" in err
+    assert "decisions on kind for 40 rows" in err
     expected = p.decide(read(folder / "holes.csv"), "kind", reject_cost=0.3)
     actions = read(folder / "acts.csv")
     assert [a or None for a in actions["kind"].to_pylist()] == expected.action.tolist()

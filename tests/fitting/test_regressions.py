@@ -76,7 +76,7 @@ def test_one_component_has_exact_entropies(frame):
 
 
 def test_a_message_shows_what_a_terminal_would_obey(capsys):
-    assert main._say("level '\x1b[31mx\x07' " + "y" * 5000) == 2
+    assert main._print_error("level '\x1b[31mx\x07' " + "y" * 5000) == 2
     output = capsys.readouterr().err
     assert "\x1b" not in output
     assert "\\x1b[31mx\\x07" in output

@@ -40,8 +40,8 @@ def test_a_row_without_cells_is_certain(p, birds):
 def test_a_spike_has_a_probability_and_the_rest_a_density(p):
     gain = p.marginal("gain")
     grid = np.exp(np.linspace(-15, 15, 4001))
-    density = np.exp(gain.log_prob({"gain": grid}))
-    mass = np.exp(gain.log_prob({"gain": [0.0]})[0])
+    density = np.exp(gain.log_prob({"gain": grid}).value)
+    mass = np.exp(gain.log_prob({"gain": [0.0]}).value[0])
     assert 0.3 < mass < 0.5
     assert np.trapezoid(density, grid) + mass == pytest.approx(1, abs=1e-3)
 
@@ -190,8 +190,8 @@ def test_a_pixel_given_otherwise_before(drawn):
 
 def test_marginal_is_the_sum_rule(discrete):
     table = pd.DataFrame({"a": [0, 0, 0, 1, 1, 1], "b": list("xyzxyz")})
-    probabilities = [np.exp(discrete.log_prob(table.assign(c=c))) for c in (0, 1)]
-    part = np.exp(discrete.marginal("b", "a").log_prob(table))
+    probabilities = [np.exp(discrete.log_prob(table.assign(c=c)).value) for c in (0, 1)]
+    part = np.exp(discrete.marginal("b", "a").log_prob(table).value)
     np.testing.assert_allclose(part, sum(probabilities), rtol=1e-5)
     assert part.sum() == pytest.approx(1, abs=1e-5)
 

@@ -11,6 +11,7 @@ from pofx import PofxError
 from pofx.core import float_width
 from pofx.core.answer import Answer
 from pofx.joint.joint import Joint
+from pofx.joint.model_file import FORMAT
 
 
 def again(p, path):
@@ -86,7 +87,7 @@ def test_the_file_is_plain(p, tmp_path):
     p.save(tmp_path / "p.pofx")
     with safe_open(tmp_path / "p.pofx", "numpy") as file:
         header = json.loads(file.metadata()["pofx"])
-        assert header["format"] == 1
+        assert header["format"] == FORMAT
         assert header["schema"]["variables"][0]["levels"] == ["Adelie", "Chinstrap", "Gentoo"]
         assert all(file.get_tensor(name).dtype == np.float64 for name in sorted(file.keys()))
 

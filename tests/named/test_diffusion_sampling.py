@@ -30,7 +30,7 @@ def test_settings_change_and_the_net_does_not(p):
     assert (model.sampler, model.guidance, len(model.mean_squared_error)) == ("ancestral", 0, 6)
     # Each second of twelve steps ends where one of six does.
     np.testing.assert_allclose(other.mean_squared_error[1::2], model.mean_squared_error, rtol=1e-4)
-    for name in ("inlet", "turn", "shift", "outlet"):
+    for name in ("input_weights", "hidden_weights", "shift", "output_weights"):
         net, same = (getattr(m.denoiser.net, name) for m in (model, other))
         np.testing.assert_array_equal(net, same)
     assert q.fit_info["options"]["sampler"] == "ode"

@@ -120,7 +120,8 @@ def _compute(question: Question, bound: BoundQuery, evidence: Evidence) -> Any:
         case Probability():
             return probability(question, bound.event, evidence)
         case Information():
-            return information.information(question, *bound.groups, evidence)
+            one, other = bound.groups
+            return information.information(question, one, other, evidence)
     (names,) = bound.groups
     match query:
         case Expectation(kind="Cov" | "Corr"):

@@ -212,6 +212,9 @@ class Answer(AbstractResult):
     def __eq__(self, other: object) -> Any:
         return operator.eq(*self._pair(other))
 
+    def __ne__(self, other: object) -> Any:
+        return operator.ne(*self._pair(other))
+
     __hash__ = None  # type: ignore[assignment]
 
     def __lt__(self, other: Any) -> Any:

@@ -24,7 +24,7 @@ def check_count(name: str, value: Any, minimum: int) -> None:
         raise PofxError(f"{name}: expected at most {MAX_COUNT}, got a number beyond it")
 
 
-def check_non_negative(name: str, value: Any) -> None:
+def check_non_negative(name: str, value: float) -> None:
     """Raises PofxError unless the value is a number from 0, which may be infinite."""
     # A whole number may be longer than any float.
     if not isinstance(value, Real) or not (value == np.inf or 0 <= value <= MAX_FLOAT):

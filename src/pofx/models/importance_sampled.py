@@ -152,7 +152,8 @@ class ImportanceSampled(AbstractImportanceSampled):
 
         proposal, columns = Independent.example(key)
         seed = jax.random.key_data(key)
-        return Example(cls(VAE.example(key).model, proposal, seed), columns)
+        model = cls(model=VAE.example(key).model, proposal=proposal, seed=seed)
+        return Example(model, columns)
 
 
 @closed_forms.expectation.register(ImportanceSampled)

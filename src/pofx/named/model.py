@@ -75,4 +75,4 @@ def as_names(names: Names) -> tuple[str, ...]:
 def check_positive_int(argument: str, number: Any) -> None:
     """Raises PofxError unless the number is a whole number, at least 1."""
     if not isinstance(number, Integral) or isinstance(number, bool) or number < 1:
-        raise PofxError(f"{argument}: expected a whole number, at least 1, got {number!r}")
+        raise PofxError(f"{argument}: expected a whole number, at least 1; got {number!r}")

@@ -103,10 +103,11 @@ def _curves(ax: Any, q: Joint, number: Variable, levels: Variable, rows: Any, se
     shares = plot_data.density(q.marginal(levels.name), {levels.name: list(levels.levels)})
     codes = plot_data.top_levels(shares, MAX_LINES)
     names = plot_data.level_names(levels)
-    with_rows = rows is not None and len(codes) <= MAX_OVERLAID_HISTOGRAMS
+    if len(codes) > MAX_OVERLAID_HISTOGRAMS:
+        rows = None
     for k, colour, line in zip(codes, COLOURS, LINE_STYLES):
         y = plot_data.density(q, {number.name: x, levels.name: levels.levels[k]})
-        if with_rows:
+        if rows is not None:
             style = {"histtype": "stepfilled", "color": colour, "alpha": 0.25, "label": None}
             histogram(ax, number, rows[0][rows[1] == k], low, high, len(rows[0]), **style)
         ax.plot(x, y, color=colour, linestyle=line, label=names[k])
@@ -115,7 +116,7 @@ def _curves(ax: Any, q: Joint, number: Variable, levels: Variable, rows: Any, se
     ax.yaxis.set_major_formatter("{x:.3g}")
     note = f" ({len(codes)} of {len(names)} levels)" if len(codes) < len(names) else ""
     note += ", off its point masses" if len(plot_data.spikes(number)) else ""
-    note += f", {len(rows[0])} rows" if with_rows else ""
+    note += f", {len(rows[0])} rows" if rows is not None else ""
     legend(ax, above=True, title=f"{plot_data.label(q, number.name, levels.name)}{note}", ncols=3)
     return hide_spines(ax)
 
@@ -134,9 +135,11 @@ def _table(ax: Any, q: Joint, one: Variable, other: Variable, rows: Any) -> Any:
         texts += np.array([[f"\n({value:.3f})" for value in row] for row in share], object)
     if max(table.shape) > MAX_LABELLED:
         texts[:] = ""
-    names = [[plot_data.level_names(v)[i] for i in k] for v, k in zip((one, other), codes)]
+    row_names, column_names = (
+        [plot_data.level_names(v)[i] for i in k] for v, k in zip((one, other), codes)
+    )
     unit = f"probability{'' if rows is None else f' (share of {len(rows[0])} rows)'}"
-    heatmap(ax, table, texts.tolist(), *names, unit)
+    heatmap(ax, table, texts.tolist(), row_names, column_names, unit)
     ax.set(xlabel=short_label(other.name), ylabel=short_label(one.name))
     ax.set_title(plot_data.label(q, one.name, other.name), fontsize=8, color=INK_COLOUR)
     return ax
