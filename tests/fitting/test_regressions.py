@@ -243,8 +243,16 @@ def test_a_container_is_that_of_the_data_learned_from(frame):
 @pytest.mark.parametrize(
     ("model", "options", "message"),
     [
-        ("vae", {"proposal": "nosuch"}, "no proposal 'nosuch'; there are: chain, chow_liu_tree"),
-        ("vae", {"proposal": "flow"}, "'flow' has none; there are: chain, chow_liu_tree"),
+        (
+            "vae",
+            {"proposal": "nosuch"},
+            "no proposal 'nosuch'; there are: chow_liu_tree, ",
+        ),
+        (
+            "vae",
+            {"proposal": "flow"},
+            "'flow' has none; there are: chow_liu_tree, ",
+        ),
         (
             "vae",
             {"proposal": "gaussian"},

@@ -50,7 +50,7 @@ def fit_proposal(
         name = "latent_tree"
         options = {"states": int(np.clip(n // 50, 2, 16))}
     start = model_start(_tractable_class(schema, name), schema, options)
-    # The warnings of the proposal do not matter: importance weights show how far the proposal can be trusted.
+    # Its warnings do not matter, because importance weights show how far a proposal can be trusted.
     with recording_warnings(), warnings.catch_warnings():
         warnings.simplefilter("ignore", PofxWarning)
         return learn(key, start, rows, DEFAULT_CONFIG._replace(steps=200, tolerance=1e-4)).model
