@@ -51,7 +51,7 @@ class AnyOrder(AbstractLowerBound, AbstractNetworkModel):
     net: MADE | Transformer
 
     needs_proposal: ClassVar[bool] = False
-    sampling_cost: ClassVar[str] = "a pass a column"
+    sampling_cost: ClassVar[str] = "one pass per column"
     # The loss is noisy: validation rows may improve again after epochs without any gain.
     sgd_defaults: ClassVar[Mapping[str, Any]] = {"average": 0.995, "rate": 3e-3, "patience": 20}
 

@@ -49,7 +49,7 @@ class Autoregressive(
     heads: Heads
     net: MADE | Transformer
 
-    sampling_cost: ClassVar[str] = "a pass a column"
+    sampling_cost: ClassVar[str] = "one pass per column"
     learns_from_missing: ClassVar[bool] = False
     sgd_defaults: ClassVar[Mapping[str, Any]] = {"average": 0.99, "rate": 2e-3}
 

@@ -80,7 +80,7 @@ class Diffusion(
     sampler: Annotated[str, SAMPLERS] = eqx.field(static=True, default="ancestral")
 
     learns_from_missing: ClassVar[bool] = False
-    sampling_cost: ClassVar[str] = "a pass a step"
+    sampling_cost: ClassVar[str] = "one pass per step"
     # The bound at one random time per row is noisy: no early stopping, and averaged parameters.
     sgd_defaults: ClassVar[Mapping[str, Any]] = {
         "batch": 256,

@@ -1,6 +1,5 @@
 """Factor analysis: real columns depend on each other through a few latent factors."""
 
-import operator
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -8,21 +7,17 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
-from pofx.core import closed_forms
 from pofx.core.abstract import AbstractEMModel, Example, Mask, Row
 from pofx.core.column import Column, Kind
-from pofx.core.column_mixture import ColumnMixture
 from pofx.core.linalg import inverse_cholesky
 from pofx.core.rows import Rows
-from pofx.models.gaussian import univariate_normal
 from pofx.models.linear_gaussian.latent_linear import (
     Posterior,
     check_latent,
     fit_factors,
-    log_prob_box,
-    terms,
+    register_closed_forms,
 )
 from pofx.models.linear_gaussian.moments import ColumnScale, column_scale
 from pofx.models.linear_gaussian.shrinkage import log_prior_of_covariance, pseudo_variance
@@ -180,53 +175,4 @@ def _latent_moments(
     return jnp.where(has_rows, mean[:-1], 0), covariance @ inverse_cholesky(covariance).T
 
 
-@closed_forms.condition.register(FactorAnalysis)
-def _condition(
-    p: FactorAnalysis, x: Row, observed: Bool[np.ndarray, "d"], keep: Bool[np.ndarray, "d"]
-) -> FactorAnalysis:
-    conditional = p._posterior(jnp.asarray(observed)).condition(jnp.where(observed, x - p.mean, 0))
-    k = np.flatnonzero(keep)
-    shift, loading, scale = jax.tree.map(operator.itemgetter(k), (*conditional, p.scale))
-    return FactorAnalysis(p.mean[k] + shift, loading, p.noise[k], scale, p.prior)
-
-
-closed_forms.log_prob_box.register(FactorAnalysis)(log_prob_box)
-closed_forms.terms.register(FactorAnalysis)(terms)
-
-
-@closed_forms.entropy.register(FactorAnalysis)
-def _entropy(p: FactorAnalysis, target_mask: Bool[np.ndarray, "d"]) -> Float[Array, ""]:
-    return p._posterior(jnp.asarray(target_mask)).entropy()
-
-
-@closed_forms.as_gaussian.register(FactorAnalysis)
-@closed_forms.moments.register(FactorAnalysis)
-def _moments(p: FactorAnalysis) -> tuple[Row, Float[Array, "d d"]]:
-    return p.mean, p.loading @ p.loading.T + jnp.diag(p.noise)
-
-
-@closed_forms.conditional_column.register(FactorAnalysis)
-def _column(p: FactorAnalysis, x: Row, observed: Mask, j: int) -> ColumnMixture:
-    conditional = p._posterior(observed).condition(jnp.where(observed, x - p.mean, 0))
-    shift, loading = jax.tree.map(operator.itemgetter(j), conditional)
-    variance = loading @ loading + p.noise[j]
-    return univariate_normal(p.mean[j] + shift, variance, variance)
-
-
-@closed_forms.expectation.register(FactorAnalysis)
-def _expectation(p: FactorAnalysis, x: Row, observed: Mask) -> Row:
-    z = jnp.where(observed, x - p.mean, 0)
-    return p.mean + p.loading @ p._posterior(observed).mean(z)
-
-
-@closed_forms.most_probable.register(FactorAnalysis)
-def _completion(p: FactorAnalysis, x: Row, observed: Mask) -> tuple[Row, Float[Array, ""]]:
-    # A Gaussian density is highest at its mean.
-    best = jnp.where(observed, x, _expectation(p, x, observed))
-    return best, p.log_prob(best)
-
-
-@closed_forms.latent.register(FactorAnalysis)
-def _latent(p: FactorAnalysis, x: Row, observed: Mask) -> dict[str, Float[Array, "q"]]:
-    # Factor scores by regression, E[z | x_O] (Thomson 1951).
-    return {"factor": p._posterior(observed).mean(jnp.where(observed, x - p.mean, 0))}
+register_closed_forms(FactorAnalysis)

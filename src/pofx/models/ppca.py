@@ -1,6 +1,5 @@
 """Probabilistic principal component analysis: factor analysis with one noise variance."""
 
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,20 +7,16 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
-from pofx.core import closed_forms
 from pofx.core.abstract import AbstractEMModel, Example, Mask, Row
 from pofx.core.column import Column, Kind
-from pofx.core.column_mixture import ColumnMixture
 from pofx.core.rows import Rows
-from pofx.models.gaussian import univariate_normal
 from pofx.models.linear_gaussian.latent_linear import (
     Posterior,
     check_latent,
     fit_factors,
-    log_prob_box,
-    terms,
+    register_closed_forms,
 )
 from pofx.models.linear_gaussian.moments import ColumnScale, GaussianStatistics, column_scale
 from pofx.models.linear_gaussian.shrinkage import log_prior_of_covariance, pseudo_variance
@@ -147,54 +142,4 @@ class PPCA(AbstractEMModel):
         return Example(model, tuple(Column(f"x{i}", "real", family="normal") for i in range(4)))
 
 
-@closed_forms.condition.register(PPCA)
-def _condition(
-    p: PPCA, x: Row, observed: Bool[np.ndarray, "d"], keep: Bool[np.ndarray, "d"]
-) -> PPCA:
-    posterior = p._posterior(jnp.asarray(observed))
-    conditional = posterior.condition(jnp.where(observed, x - p.mean, 0))
-    index = np.flatnonzero(keep)
-    shift, loading, scale = jax.tree.map(operator.itemgetter(index), (*conditional, p.scale))
-    return PPCA(p.mean[index] + shift, loading, p.noise, scale, p.prior)
-
-
-closed_forms.log_prob_box.register(PPCA)(log_prob_box)
-closed_forms.terms.register(PPCA)(terms)
-
-
-@closed_forms.entropy.register(PPCA)
-def _entropy(p: PPCA, target_mask: Bool[np.ndarray, "d"]) -> Float[Array, ""]:
-    return p._posterior(jnp.asarray(target_mask)).entropy()
-
-
-@closed_forms.as_gaussian.register(PPCA)
-@closed_forms.moments.register(PPCA)
-def _moments(p: PPCA) -> tuple[Row, Float[Array, "d d"]]:
-    return p.mean, p.loading @ p.loading.T + p.noise * jnp.eye(p.size, dtype=p.loading.dtype)
-
-
-@closed_forms.conditional_column.register(PPCA)
-def _column(p: PPCA, x: Row, observed: Mask, j: int) -> ColumnMixture:
-    conditional = p._posterior(observed).condition(jnp.where(observed, x - p.mean, 0))
-    shift, loading = jax.tree.map(operator.itemgetter(j), conditional)
-    variance = loading @ loading + p.noise
-    return univariate_normal(p.mean[j] + shift, variance, variance)
-
-
-@closed_forms.expectation.register(PPCA)
-def _expectation(p: PPCA, x: Row, observed: Mask) -> Row:
-    z = jnp.where(observed, x - p.mean, 0)
-    return p.mean + p.loading @ p._posterior(observed).mean(z)
-
-
-@closed_forms.most_probable.register(PPCA)
-def _completion(p: PPCA, x: Row, observed: Mask) -> tuple[Row, Float[Array, ""]]:
-    # The mode of a Gaussian is its mean.
-    best = jnp.where(observed, x, _expectation(p, x, observed))
-    return best, p.log_prob(best)
-
-
-@closed_forms.latent.register(PPCA)
-def _latent(p: PPCA, x: Row, observed: Mask) -> dict[str, Float[Array, "q"]]:
-    # Factor scores by regression, E[z | x_O] (Thomson 1951).
-    return {"factor": p._posterior(observed).mean(jnp.where(observed, x - p.mean, 0))}
+register_closed_forms(PPCA)

@@ -1,17 +1,21 @@
 """x = μ + Λz + ε: what factor analysis and PPCA share, at a cost linear in the columns."""
 
+import operator
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from pofx.core import closed_forms
 from pofx.core.abstract import Mask, Row
+from pofx.core.column_mixture import ColumnMixture
 from pofx.core.double_double import Double, double
 from pofx.core.errors import PofxError
 from pofx.core.linalg import eigh, half_log_det, inverse_cholesky
+from pofx.models.gaussian import univariate_normal
 
 LOG_2PI = float(np.log(2 * np.pi))
 
@@ -115,7 +119,42 @@ def fit_factors(
     return vectors[:, -latent:] * jnp.sqrt(jnp.maximum(values[-latent:] - noise, 0)), noise
 
 
-def log_prob_box(
+def register_closed_forms(cls: type[Any]) -> None:
+    """Registers the closed forms of a model of this form.
+
+    It has a `mean`, a `loading`, a `noise` (one number, or one per column), a `scale`, and
+    `_posterior(observed)`.
+    """
+    closed_forms.condition.register(cls)(_condition)
+    closed_forms.log_prob_box.register(cls)(_log_prob_box)
+    closed_forms.terms.register(cls)(_terms)
+    closed_forms.entropy.register(cls)(_entropy)
+    closed_forms.as_gaussian.register(cls)(_moments)
+    closed_forms.moments.register(cls)(_moments)
+    closed_forms.conditional_column.register(cls)(_column)
+    closed_forms.expectation.register(cls)(_expectation)
+    closed_forms.most_probable.register(cls)(_most_probable)
+    closed_forms.latent.register(cls)(_latent)
+
+
+def _conditional(p: Any, x: Row, observed: Mask) -> tuple[Row, Float[Array, "d q"]]:
+    """The shift of the mean and the loading of p(x_M | x_O)."""
+    return p._posterior(jnp.asarray(observed)).condition(jnp.where(observed, x - p.mean, 0))
+
+
+def _condition(p: Any, x: Row, observed: Bool[np.ndarray, "d"], keep: Bool[np.ndarray, "d"]) -> Any:
+    index = np.flatnonzero(keep)
+    pick = operator.itemgetter(index)
+    shift, loading, scale = jax.tree.map(pick, (*_conditional(p, x, observed), p.scale))
+    noise = pick(p.noise) if p.noise.ndim else p.noise
+    return eqx.tree_at(
+        lambda p: (p.mean, p.loading, p.noise, p.scale),
+        p,
+        (p.mean[index] + shift, loading, noise, scale),
+    )
+
+
+def _log_prob_box(
     p: Any,
     x: Row,
     observed: Mask,
@@ -124,16 +163,44 @@ def log_prob_box(
     high: Float[Array, "b"],
     given: Mask | None = None,
 ) -> Float[Array, ""] | None:
-    """The closed form `log_prob_box` for a model with a mean, a loading and a latent posterior."""
     if place:
         return None  # one column is answered by its distribution; several are a normal orthant
     if given is None:
         return p.log_prob(x, observed)
-    shift, loading = p._posterior(given).condition(jnp.where(given, x - p.mean, 0))
+    shift, loading = _conditional(p, x, given)
     conditional = eqx.tree_at(lambda p: (p.mean, p.loading), p, (p.mean + shift, loading))
     return conditional.log_prob(x, observed & ~given)
 
 
-def terms(p: Any, x: Row, observed: Mask, fine: bool) -> Double:
-    """The closed form `terms` for such a model."""
+def _terms(p: Any, x: Row, observed: Mask, fine: bool) -> Double:
     return double(p._posterior(observed).terms(jnp.where(observed, x - p.mean, 0)))
+
+
+def _entropy(p: Any, target_mask: Bool[np.ndarray, "d"]) -> Float[Array, ""]:
+    return p._posterior(jnp.asarray(target_mask)).entropy()
+
+
+def _moments(p: Any) -> tuple[Row, Float[Array, "d d"]]:
+    return p.mean, p.loading @ p.loading.T + jnp.diag(jnp.broadcast_to(p.noise, p.mean.shape))
+
+
+def _column(p: Any, x: Row, observed: Mask, j: int) -> ColumnMixture:
+    shift, loading = jax.tree.map(operator.itemgetter(j), _conditional(p, x, observed))
+    variance = loading @ loading + jnp.broadcast_to(p.noise, p.mean.shape)[j]
+    return univariate_normal(p.mean[j] + shift, variance, variance)
+
+
+def _expectation(p: Any, x: Row, observed: Mask) -> Row:
+    z = jnp.where(observed, x - p.mean, 0)
+    return p.mean + p.loading @ p._posterior(observed).mean(z)
+
+
+def _most_probable(p: Any, x: Row, observed: Mask) -> tuple[Row, Float[Array, ""]]:
+    # A Gaussian density is highest at its mean.
+    best = jnp.where(observed, x, _expectation(p, x, observed))
+    return best, p.log_prob(best)
+
+
+def _latent(p: Any, x: Row, observed: Mask) -> dict[str, Float[Array, "q"]]:
+    # Factor scores by regression, E[z | x_O] (Thomson 1951).
+    return {"factor": p._posterior(observed).mean(jnp.where(observed, x - p.mean, 0))}
