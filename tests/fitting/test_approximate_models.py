@@ -160,7 +160,7 @@ def test_an_extreme_value_that_hides_the_others_is_told(tmp_path):
     data.loc[5, "x"] = 1e18
     with pytest.warns(PofxWarning, match=r"'x': float64 cannot resolve .* one value is 1e\+18"):
         p = pofx.fit(data, "gaussian")
-    assert "'x': float64 cannot tell" in p.fit_info["warnings"][0]
+    assert "'x': float64 cannot resolve" in p.fit_info["warnings"][0]
     assert np.isfinite(p.log_prob(data).value).all()
     p.save(tmp_path / "p.pofx")
     assert pofx.load(tmp_path / "p.pofx").fit_info["warnings"] == p.fit_info["warnings"]

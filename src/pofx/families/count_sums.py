@@ -21,6 +21,8 @@ _CURVATURE_WEIGHTS = np.array([17, -291, 291, -17]) / 5760
 
 LogProb = Callable[[Float[Array, "c"]], Float[Array, "c"]]
 """log p(x) per column, smooth between the counts."""
+LogProbs = Callable[[Float[Array, "c"]], Float[Array, "2 c"]]
+"""log p(x) and log q(x) per column."""
 Counts = Float[Array, "c"]
 
 
@@ -64,11 +66,26 @@ def expectation(log_prob: LogProb, g: Callable, first: Counts, last: Counts) -> 
 
     The sum is divided by the sum of p, so that errors in the scale of p do not matter.
     """
-    first, last = jax.lax.stop_gradient((jnp.floor(first), jnp.ceil(last)))
-    x, weight = quadrature_nodes(first, last, num_single=64, num_smooth=96)
+    x, weight = _all_counts(first, last)
     log_p = jax.vmap(log_prob)(x)
     p = weight * jnp.exp(log_p)
     return (p * jax.vmap(g)(x, log_p)).sum(0) / p.sum(0)
+
+
+def kl(log_probs: LogProbs, first: Counts, last: Counts) -> Counts:
+    """KL(p || q) for distributions p and q of counts, p negligible beyond first and last.
+
+    Both are one function, so that it is compiled once.
+    """
+    x, weight = _all_counts(first, last)
+    log_p, log_q = jax.vmap(log_probs, out_axes=1)(x)
+    p = weight * jnp.exp(log_p)
+    return jnp.maximum((p * (log_p - log_q)).sum(0) / p.sum(0), 0)
+
+
+def _all_counts(first: Counts, last: Counts) -> tuple[Array, Array]:
+    first, last = jax.lax.stop_gradient((jnp.floor(first), jnp.ceil(last)))
+    return quadrature_nodes(first, last, num_single=64, num_smooth=96)
 
 
 def interval_sum(log_prob: LogProb, low: Counts, high: Counts) -> Counts:

@@ -64,18 +64,15 @@ class Inflated(AbstractFamily):
 
     def _masses(self, x: Float[Array, "c m"]) -> tuple[Float[Array, "c m"], Float[Array, "c m"]]:
         """The probability masses of each x under the spikes and under the base."""
-        hit = x[:, :, None] == self.points[:, None]
-        spikes = jnp.where(hit, self.probabilities[:, None, :-1], 0).sum(-1)
+        spikes = self._spike_masses(x)
         if not self.base_overlaps_spikes:
             return spikes, jnp.zeros_like(spikes)
         log_p = jax.vmap(self.base.log_prob, 1, 1)(x)
         return spikes, self.probabilities[:, -1:] * jnp.exp(log_p)
 
-    def _spike_responsibility(self) -> Float[Array, "c s"]:
-        """The posterior probability that a cell equal to a spike comes from the spike."""
-        spikes, base = self._masses(self.points)
-        total = spikes + base
-        return jnp.where(total > 0, spikes / jnp.where(total > 0, total, 1), 0)
+    def _spike_masses(self, x: Float[Array, "c m"]) -> Float[Array, "c m"]:
+        hit = x[:, :, None] == self.points[:, None]
+        return jnp.where(hit, self.probabilities[:, None, :-1], 0).sum(-1)
 
     def log_prob(self, x: Float[Array, "c"]) -> Float[Array, "c"]:
         hit, filled = self._match_spikes(x)
@@ -161,16 +158,16 @@ class Inflated(AbstractFamily):
     def statistics(self, x: Float[Array, "n c"], weight: Float[Array, "n c"]) -> Statistics:
         hit, filled = self._match_spikes(x)
         hit = hit.astype(weight.dtype)
-        share = self._spike_responsibility()
+        share = _spike_responsibility(*self._masses(self.points))
         spikes = jnp.einsum("nc,ncs->cs", weight, hit, precision="highest") * share
         base_weight = weight * (1 - jnp.einsum("ncs,cs->nc", hit, share, precision="highest"))
         counts = jnp.concatenate([spikes, base_weight.sum(0)[:, None]], 1)
         return counts, self.base.statistics(filled, base_weight)
 
     def expected_statistics(self, other: "Inflated") -> Statistics:
-        other_spikes, base = other._masses(other.points)
-        spikes = (other_spikes + base) * self._spike_responsibility()
-        counts = jnp.concatenate([spikes, 1 - spikes.sum(-1, keepdims=True)], 1)
+        (spikes, other_spikes), (base, other_base) = _masses_of_both(self, other, self.points)
+        taken = (other_spikes + other_base) * _spike_responsibility(spikes, base)
+        counts = jnp.concatenate([taken, 1 - taken.sum(-1, keepdims=True)], 1)
         share = other.probabilities[:, -1]
         base_statistics = jax.tree.map(
             lambda leaf: leaf * share.reshape(-1, *[1] * (leaf.ndim - 1)),
@@ -178,7 +175,7 @@ class Inflated(AbstractFamily):
         )
         # Statistics are linear in the weights, so the base gains what the spikes do not take.
         _, filled = self._match_spikes(self.points.T)
-        gained = self.base.statistics(filled, (other_spikes - spikes).T)
+        gained = self.base.statistics(filled, (other_spikes - taken).T)
         return counts, jax.tree.map(jnp.add, base_statistics, gained)
 
     def m_step(self, statistics: Statistics) -> "Inflated":
@@ -252,6 +249,27 @@ def aligned_to_spikes(model: Model, columns: Sequence[Column]) -> Model:
     return jax.tree.map(align, model, is_leaf=lambda node: isinstance(node, Inflated))
 
 
+def _spike_responsibility(
+    spikes: Float[Array, "c s"], base: Float[Array, "c s"]
+) -> Float[Array, "c s"]:
+    """The posterior probability that a cell equal to a spike comes from the spike."""
+    total = spikes + base
+    return jnp.where(total > 0, spikes / jnp.where(total > 0, total, 1), 0)
+
+
+def _masses_of_both(
+    p: Inflated, q: Inflated, x: Float[Array, "c m"]
+) -> tuple[Float[Array, "2 c m"], Float[Array, "2 c m"]]:
+    """`_masses` of both, in one call because each call would be compiled anew."""
+    spikes = jnp.stack([p._spike_masses(x), q._spike_masses(x)])
+    if not p.base_overlaps_spikes:
+        return spikes, jnp.zeros_like(spikes)
+    bases = jax.tree.map(lambda a, b: jnp.stack([a, b]), p.base, q.base)
+    log_p = jax.vmap(lambda base: jax.vmap(base.log_prob, 1, 1)(x))(bases)
+    shares = jnp.stack([p.probabilities[:, -1:], q.probabilities[:, -1:]])
+    return spikes, shares * jnp.exp(log_p)
+
+
 @closed_forms.kl.register(Inflated, Inflated)
 def _kl(p: Inflated, q: Inflated) -> Float[Array, "c"]:
     share_p, share_q = p.probabilities[:, -1], q.probabilities[:, -1]
@@ -262,11 +280,14 @@ def _kl(p: Inflated, q: Inflated) -> Float[Array, "c"]:
     x = jnp.concatenate([p.points, q.points], 1)
     num_p = p.points.shape[1]
     is_repeated = (x[:, :, None] == p.points[:, None]).any(-1) & (jnp.arange(x.shape[1]) >= num_p)
-    (spikes_p, base_p), (spikes_q, base_q) = p._masses(x), q._masses(x)
-    spikes = divergence(spikes_p + base_p, spikes_q + base_q) - divergence(base_p, base_q)
-    kl = divergence(share_p, share_q)
-    kl = kl + jnp.where(share_p > 0, share_p * rule(p.base, q.base), 0)
-    kl = jnp.maximum(kl + jnp.where(is_repeated, 0, spikes).sum(-1), 0)
+    spikes, base = _masses_of_both(p, q, x)
+    shares = jnp.stack([share_p, share_q])[..., None]
+    # One call for all masses, because each would be compiled anew.
+    parts = divergence(*jnp.concatenate([shares, spikes + base, base], -1))
+    of_shares, with_spikes, of_base = jnp.split(parts, [1, 1 + x.shape[1]], 1)
+    at_spikes = jnp.where(is_repeated, 0, with_spikes - of_base).sum(-1)
+    of_bases = jnp.where(share_p > 0, share_p * rule(p.base, q.base), 0)
+    kl = jnp.maximum(of_shares[:, 0] + of_bases + at_spikes, 0)
     return jnp.where((share_p > 0) & (share_q == 0), jnp.inf, kl)
 
 

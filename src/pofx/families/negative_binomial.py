@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from pofx.core import closed_forms
 from pofx.core.column import Column, Kind
 from pofx.core.family import AbstractFamily
-from pofx.families import draws
+from pofx.families import count_sums, draws
 from pofx.families.column_moments import weighted_moments
 from pofx.families.count_sums import (
     expectation,
@@ -87,11 +87,15 @@ class NegativeBinomial(AbstractFamily):
 
     def _expectation(self, g: Callable) -> Float[Array, "c"]:
         """E[g(X, log p(X))] for a function g that is smooth between the counts."""
+        return expectation(self._continuous_log_prob, g, *self._range())
+
+    def _range(self) -> tuple[Float[Array, "c"], Float[Array, "c"]]:
+        """Counts beyond which the distribution is negligible."""
         low, high = gamma_range(self.size)
         scale = self.rate / self.size
         low, _ = poisson_range(low * scale)
         _, high = poisson_range(high * scale)
-        return expectation(self._continuous_log_prob, g, low, high)
+        return low, high
 
     def sample(self, key: PRNGKeyArray) -> Float[Array, "c"]:
         gamma_key, count_key = jax.random.split(key)
@@ -219,4 +223,5 @@ class NegativeBinomial(AbstractFamily):
 
 @closed_forms.kl.register(NegativeBinomial, NegativeBinomial)
 def _kl(p: NegativeBinomial, q: NegativeBinomial) -> Float[Array, "c"]:
-    return jnp.maximum(p._expectation(lambda x, log_p: log_p - q._continuous_log_prob(x)), 0)
+    both = jax.tree.map(lambda a, b: jnp.stack([a, b]), p, q)
+    return count_sums.kl(both._continuous_log_prob, *p._range())

@@ -77,10 +77,14 @@ def stirling(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """log Gamma(x + 1) - (x + 1/2) log x + x - log(2 pi)/2, the error of Stirling's formula."""
     large = x >= MIN_SERIES_ARGUMENT
     y, z = jnp.where(large, x, MIN_SERIES_ARGUMENT), jnp.where(large, 1, x)
-    terms = [1 / 1188, -1 / 1680, 1 / 1260, -1 / 360, 1 / 12]
-    series = jnp.polyval(jnp.asarray(terms, y.dtype), y**-2) / y
     direct = gammaln(z + 1) - (z + 0.5) * jnp.log(z) + z - 0.5 * math.log(2 * math.pi)
-    return jnp.where(large, series, direct)
+    return jnp.where(large, _stirling_series(y), direct)
+
+
+def _stirling_series(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """`stirling` from MIN_SERIES_ARGUMENT on."""
+    terms = [1 / 1188, -1 / 1680, 1 / 1260, -1 / 360, 1 / 12]
+    return jnp.polyval(jnp.asarray(terms, x.dtype), x**-2) / x
 
 
 def log_poisson(x: Float[Array, "..."], m: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -91,7 +95,8 @@ def log_poisson(x: Float[Array, "..."], m: Float[Array, "..."]) -> Float[Array, 
     """
     large = x >= MIN_SERIES_ARGUMENT
     y, z = jnp.where(large, x, MIN_SERIES_ARGUMENT), jnp.where(large, 1, x)
-    saddle = -y * t_minus_log1p((m - y) / y, m / y) - stirling(y) - 0.5 * jnp.log(2 * math.pi * y)
+    deviance = y * t_minus_log1p((m - y) / y, m / y)
+    saddle = -deviance - _stirling_series(y) - 0.5 * jnp.log(2 * math.pi * y)
     return jnp.where(large, saddle, z * jnp.log(m) - m - gammaln(z + 1))
 
 
@@ -104,8 +109,11 @@ def log_negative_binomial(
     sum.
     """
     n = x + r
-    log_joint = log_poisson(r, n * (r / (r + m))) + log_poisson(x, n * (m / (r + m)))
-    return jnp.log(r / n) + log_joint - log_poisson(n, n)
+    counts = jnp.stack(jnp.broadcast_arrays(r, x, n))
+    means = jnp.stack(jnp.broadcast_arrays(n * (r / (r + m)), n * (m / (r + m)), n))
+    # One call for all three: the compiler would translate each of three anew.
+    size, count, both = log_poisson(counts, means)
+    return jnp.log(r / n) + size + count - both
 
 
 def log_minus_digamma(a: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -1,6 +1,6 @@
 """Exact relations and bijections between columns that draws of a fitted model must obey."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ from jaxtyping import Float, PRNGKeyArray
 from pofx.core.abstract import AbstractQueryable
 from pofx.core.errors import warn
 from pofx.core.rows import make_rows
+from pofx.models.conditional import condition
 from pofx.queries import imputation
 from pofx.queries.structure import may_depend
 from pofx.table.bijections import Bijection
@@ -58,8 +59,8 @@ def ties(
     relations = tuple(r for r in relations if _relates(model, schema, r.names))
     bijections = tuple(b for b in bijections if _relates(model, schema, b.names))
     if relations or bijections:
-        draws = imputation.draw_missing(
-            key, model, make_rows(np.full((CHECKED_DRAWS, schema.size), np.nan))
+        draws = _draws(
+            key, model, schema, {n for tie in (*relations, *bijections) for n in tie.names}
         )
         loose = [r.target for r in relations if not _obey_relation(r, schema, x, draws)]
         loose += [b.names[-1] for b in bijections if not _obey_bijection(b, schema, draws)]
@@ -70,6 +71,20 @@ def ties(
                 "only roughly; drop these columns, or try model='correlated' or 'chow_liu_tree'"
             )
     return Ties(relations, bijections)
+
+
+def _draws(
+    key: PRNGKeyArray, model: AbstractQueryable, schema: Schema, names: Collection[str]
+) -> Float[np.ndarray, "m d"]:
+    """Draws of these columns, NaN in the others: a marginal has less to compile than the joint."""
+    keep = np.zeros(schema.size, bool)
+    for name in names:
+        keep[schema.slices[name]] = True
+    marginal = condition(model, np.zeros(schema.size), np.zeros(schema.size, bool), keep)
+    draws = np.full((CHECKED_DRAWS, schema.size), np.nan)
+    empty_rows = make_rows(np.full((CHECKED_DRAWS, keep.sum()), np.nan))
+    draws[:, keep] = imputation.draw_missing(key, marginal, empty_rows)
+    return draws
 
 
 def _relates(model: AbstractQueryable, schema: Schema, names: Sequence[str]) -> bool:

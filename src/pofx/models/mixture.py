@@ -171,7 +171,8 @@ def _condition(
     if rule is None:
         return None
     parts = over_components(lambda part, x: rule(part, x, observed, keep), shared=1)(p.parts, x)
-    weights = p._log_posterior(x, jnp.asarray(observed))
+    is_marginal = not np.any(observed)
+    weights = p.log_weights if is_marginal else p._log_posterior(x, jnp.asarray(observed))
     return None if parts is None else Mixture(weights, parts, p.prior)
 
 
