@@ -25,7 +25,7 @@ from pofx.cli.digits import LATENT, split
 from pofx.plot import COLOURS, MARKERS, figure
 
 NOISE, SURE, REFUSE = 2, 0.99, 0.01
-"""Grey levels of 16 that a pixel may move; what counts as sure; the tail probability that is rejected."""
+"""Grey levels of 16 that a pixel may move; what counts as sure; the tail probability rejected."""
 AXES = ("bill_length_mm", "bill_depth_mm")
 
 
