@@ -7,8 +7,8 @@ packed along their second axis, and `columns`, the number of columns. Every set 
 Chow-Liu tree, latent trees of 16 to 128 states, a continuous mixture of Chow-Liu trees, and the
 stack of all these. The validation part stops learning and weighs the stack; the test part is scored
 once. Each set runs in a process of its own, whose peak memory and seconds, compilation included,
-are told. --quick takes four of the sets, one latent tree, of 16 states, and five epochs: what still
-runs, not what it can reach.
+are printed. --quick takes four of the sets, one latent tree, of 16 states, and five epochs: what
+still runs, not what it can reach.
 
 Test log-likelihoods in nats per row, with the standard error of their mean over the test rows.
 Published figures of the same splits, for the sets that have some: Chow-Liu trees, computed by us;
@@ -76,7 +76,7 @@ def measure(path: Path, quick: bool) -> dict:
         models[name] = pofx.fit(parts["train"], model, epochs=epochs, **options, **shared)
         seconds[name] = time.perf_counter() - start
     models["stack"] = pofx.stack(list(models.values()), parts["valid"])
-    whole = time.perf_counter() - began
+    total_seconds = time.perf_counter() - began
     scores = {n: np.asarray(p.log_prob(parts["test"]), np.float64) for n, p in models.items()}
     n = len(parts["test"])
     return {
@@ -85,7 +85,7 @@ def measure(path: Path, quick: bool) -> dict:
         "test": {k: (float(s.mean()), float(s.std(ddof=1) / n**0.5)) for k, s in scores.items()},
         "valid": {k: float(np.mean(p.log_prob(parts["valid"]))) for k, p in models.items()},
         "weights": models["stack"].fit_info["parts"],
-        "seconds": whole,
+        "seconds": total_seconds,
         "each": seconds,
         "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
     }
@@ -97,19 +97,20 @@ def show(results: dict[str, dict]) -> None:
     print(f"{'set':>10} {'rows':>7} {'cols':>5}", *(f"{n:>20}" for n in names), end=" ")
     print(f"{'s':>5} {'GiB':>5} {'tree':>8} {'hidden':>8} {'circuits':>8}")
     better = 0
-    for name, own in results.items():
-        # Of the latent trees, the one that the validation part prefers.
-        trees = [k for k in own["test"] if k.startswith("latent_tree")]
-        best = max(trees, key=own["valid"].__getitem__)
-        cells = [own["test"][best if n == "latent_tree" else n] for n in names]
+    for name, result in results.items():
+        # The latent tree that the validation part prefers.
+        trees = [k for k in result["test"] if k.startswith("latent_tree")]
+        best = max(trees, key=result["valid"].__getitem__)
+        cells = [result["test"][best if n == "latent_tree" else n] for n in names]
         published = PUBLISHED.get(name, NO_FIGURES)
-        print(f"{name:>10} {own['rows']:>7} {own['columns']:>5}", end=" ")
+        print(f"{name:>10} {result['rows']:>7} {result['columns']:>5}", end=" ")
         print(*(f"{m:>12.3f} ± {e:.3f}" for m, e in cells), end=" ")
-        print(f"{own['seconds']:>5.0f} {own['memory']:>5.1f}", *(f"{t:>8.2f}" for t in published))
-        better += own["test"]["stack"][0] >= max(published)
+        print(f"{result['seconds']:>5.0f} {result['memory']:>5.1f}", end=" ")
+        print(*(f"{t:>8.2f}" for t in published))
+        better += result["test"]["stack"][0] >= max(published)
     known = len(PUBLISHED.keys() & results.keys())
     print(f"\nstack at least as good as the best published figure: {better} of {known}")
-    mean = np.mean([own["test"]["stack"][0] for own in results.values()])
+    mean = np.mean([result["test"]["stack"][0] for result in results.values()])
     print(f"mean of the stack: {mean:.3f} nats per row")
 
 
@@ -136,8 +137,8 @@ def main() -> None:
             sys.exit(f"{name}: {done.stderr[-2000:]}")
         results[name] = json.loads(done.stdout.splitlines()[-1])
         stack = results[name]["test"]["stack"]
-        told = f"{name}: {stack[0]:.3f} ± {stack[1]:.3f}, {results[name]['seconds']:.0f} s"
-        print(told, file=sys.stderr, flush=True)
+        line = f"{name}: {stack[0]:.3f} ± {stack[1]:.3f}, {results[name]['seconds']:.0f} s"
+        print(line, file=sys.stderr, flush=True)
         if given.json:
             given.json.write_text(json.dumps(results, indent=1))
     show(results)

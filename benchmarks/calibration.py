@@ -6,8 +6,8 @@ DIR holds NAME.csv.gz tables (UCI and R). Each is split in halves at random: one
 other half of the rows p(class | the other cells) is held to the share that is right, with all cells
 and with half of them missing completely at random: accuracy, and the expected calibration error in
 10 bins of equal width (Guo et al. 2017) beside what perfect confidence would show by chance. For
-numbers, the share of held-out rows within central intervals of 50, 80, 90 and 95 %. One model a
-table, stated, nothing chosen on the test half. At most 3000 rows a half.
+numbers, the share of held-out rows within central intervals of 50, 80, 90 and 95 %. One model per
+table, stated, nothing chosen on the test half. At most 3000 rows per half.
 """
 
 import sys
@@ -44,13 +44,13 @@ def halves(folder, name, target):
     frame = pd.read_csv(Path(folder) / f"{name}.csv.gz")
     frame = frame[frame[target].notna()]
     frame = frame.sample(min(len(frame), 2 * MOST), random_state=0).reset_index(drop=True)
-    own = frame.index < len(frame) // 2
-    return frame[own], frame[~own].reset_index(drop=True)
+    in_train = frame.index < len(frame) // 2
+    return frame[in_train], frame[~in_train].reset_index(drop=True)
 
 
 def classes(folder):
     """Posteriors of every table, and the codes of the truth, with and without holes."""
-    sum_over_components = {"all cells": ([], []), "half of them": ([], [])}
+    pooled = {"all cells": ([], []), "half of them": ([], [])}
     print(f"{'class':<26} {'model':<34} {'cells':<13} {'right':>6} {'ECE':>15} {'chance':>7}")
     for name, (target, options) in CLASSES.items():
         train, test = halves(folder, name, target)
@@ -64,18 +64,18 @@ def classes(folder):
         holes = np.random.default_rng(0).random(inputs.shape) < 0.5
         for cells, data in (("all cells", inputs), ("half of them", inputs.mask(holes))):
             posterior = np.asarray(p.predict_proba(data, target, unseen="missing"))
-            found = calibration(posterior, codes)
-            told = " ".join(f"{k}={v}" for k, v in options.items())
+            result = calibration(posterior, codes)
+            settings = " ".join(f"{k}={v}" for k, v in options.items())
+            right = posterior.argmax(1) == codes
             print(
-                f"{name:<26} {told:<34} {cells:<13} {(posterior.argmax(1) == codes).mean():>6.1%} "
-                f"{100 * found.error.value:>6.1f} ± {100 * found.error.stderr:>4.1f} % "
-                f"{100 * found.by_chance:>5.1f} %",
+                f"{name:<26} {settings:<34} {cells:<13} {right.mean():>6.1%} "
+                f"{100 * result.error.value:>6.1f} ± {100 * result.error.stderr:>4.1f} % "
+                f"{100 * result.by_chance:>5.1f} %",
                 flush=True,
             )
-            top = posterior.max(1)
-            sum_over_components[cells][0].append(top)
-            sum_over_components[cells][1].append(posterior.argmax(1) == codes)
-    return {k: tuple(map(np.concatenate, v)) for k, v in sum_over_components.items()}
+            pooled[cells][0].append(posterior.max(1))
+            pooled[cells][1].append(right)
+    return {k: tuple(map(np.concatenate, v)) for k, v in pooled.items()}
 
 
 def numbers(folder):
@@ -95,18 +95,18 @@ def numbers(folder):
                 ends = p.interval(test[columns], target, level, unseen="missing")
                 inside = (test[target] > ends["low"]) & (test[target] <= ends["high"])
                 shares.append((inside.mean(), np.sqrt(level * (1 - level) / len(test))))
-            told = " ".join(f"{100 * s:>6.1f} ± {100 * e:>2.1f} %" for s, e in shares)
-            print(f"{name:<20} {model:<26} {len(test):>5} {told}", flush=True)
+            cells = " ".join(f"{100 * s:>6.1f} ± {100 * e:>2.1f} %" for s, e in shares)
+            print(f"{name:<20} {model:<26} {len(test):>5} {cells}", flush=True)
 
 
 def main():
     folder = sys.argv[1]
     picture = Path(sys.argv[2] if len(sys.argv) > 2 else "reliability.png")
     print(machine("pofx"))
-    sum_over_components = classes(folder)
+    pooled = classes(folder)
     numbers(folder)
     drawn, axes = plot.figure(1, 2)
-    for ax, (cells, (confidence, right)) in zip(axes[0], sum_over_components.items()):
+    for ax, (cells, (confidence, right)) in zip(axes[0], pooled.items()):
         # As two levels, the one that was held most probable and the others together.
         table = np.stack([confidence, 1 - confidence], 1)
         plot.reliability(table, 1 - right.astype(int), ax=ax)

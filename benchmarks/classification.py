@@ -69,12 +69,12 @@ def splits(task: Task, repeats: int, most_train: int, most_test: int) -> Iterato
         outer = StratifiedShuffleSplit(
             1, test_size=test, train_size=train + valid, random_state=rng
         )
-        rest, tested = next(outer.split(task.classes, task.classes))
-        own = task.classes[rest]
+        learned, tested = next(outer.split(task.classes, task.classes))
+        classes = task.classes[learned]
         inner = StratifiedShuffleSplit(1, test_size=valid, train_size=train, random_state=rng)
-        trained, judged = next(inner.split(own, own))
+        trained, judged = next(inner.split(classes, classes))
         dice = np.random.default_rng(repeat).random(task.inputs.shape)
-        yield Split(rest[trained], rest[judged], tested, dice)
+        yield Split(learned[trained], learned[judged], tested, dice)
 
 
 def with_holes(task: Task, split: Split, index: np.ndarray, rate: float) -> pd.DataFrame:
@@ -85,12 +85,12 @@ def with_holes(task: Task, split: Split, index: np.ndarray, rate: float) -> pd.D
 def log_loss(probability: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """-log p(class) of each row in nats, probabilities clipped at CLIP and normalised again."""
     clipped = np.maximum(probability, CLIP)
-    own = clipped[np.arange(len(classes)), classes] / clipped.sum(1)
-    return -np.log(own)
+    true_class = clipped[np.arange(len(classes)), classes] / clipped.sum(1)
+    return -np.log(true_class)
 
 
 class Columns(TransformerMixin, BaseEstimator):
-    """Standardised numbers, and an indicator a level (one of two levels), NaN where missing."""
+    """Standardised numbers, and an indicator per level (one of two levels), NaN where missing."""
 
     def __init__(self, levels: Sequence[str]):
         self.levels = levels
@@ -113,7 +113,7 @@ class Columns(TransformerMixin, BaseEstimator):
         return np.hstack(out)
 
 
-class NoisyEncoding(TransformerMixin, BaseEstimator):
+class LevelCategories(TransformerMixin, BaseEstimator):
     """Numbers as they are and levels as pandas categories, what boosting takes natively."""
 
     def __init__(self, levels: Sequence[str]):
@@ -161,10 +161,10 @@ def peers(holes: bool) -> list[Peer]:
         Peer(
             "logistic, iterative", lambda levels: make_pipeline(Columns(levels), regressed), linear
         ),
-        Peer("boosting", NoisyEncoding, trees),
+        Peer("boosting", LevelCategories, trees),
         Peer("k nearest", lambda levels: make_pipeline(Columns(levels), nearest), near),
     ]
-    return [*listed, Peer(SHOWN, NoisyEncoding, trees, True)] if holes else listed
+    return [*listed, Peer(SHOWN, LevelCategories, trees, True)] if holes else listed
 
 
 class Choice(NamedTuple):
@@ -185,10 +185,10 @@ def choose(peer: Peer, task: Task, split: Split, rates: Sequence[float]) -> Choi
     for coding, levels in codings.items():
         ready, inputs, classes = _prepared(peer, levels, task, split, split.train, rates)
         held = [ready.transform(with_holes(task, split, split.valid, r)) for r in rates]
-        own = task.classes[split.valid]
+        valid_classes = task.classes[split.valid]
         for name, model in peer.models.items():
             learned = _learned(model, inputs, classes)
-            loss = np.mean([log_loss(_proba(learned, h, task), own) for h in held])
+            loss = np.mean([log_loss(_proba(learned, h, task), valid_classes) for h in held])
             tried.append(Choice(coding + name, levels, model, float(loss)))
     return min(tried, key=lambda c: c.loss)
 

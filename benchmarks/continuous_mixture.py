@@ -7,7 +7,7 @@ decoder of two hidden layers of 256 from four latent numbers, Sobol points shift
 step, batches of 128, Adam; float32. An epoch is the difference of runs of three and one, without
 evaluation, so that compilation and start are left out of it. Scoring: 1000 test rows. Drawing: the
 missing half of the cells of 8 test rows (SPFlow takes a second for each), one pattern for all and a
-pattern a row; SPFlow's model has the points it was trained with, so has pofx's. Needs spflow (the
+pattern per row; SPFlow's model has the points it was trained with, so has pofx's. Needs spflow (the
 `peers` extra).
 """
 
@@ -34,7 +34,7 @@ SHORT, LONG = 1, 3
 
 
 def seconds(work) -> float:
-    """Of one call."""
+    """The seconds that one call takes."""
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
@@ -54,13 +54,13 @@ def main() -> None:
 
     key = jax.random.key(0)
     columns = [Column(f"x{j}", "binary", levels=2, family="bernoulli") for j in range(d)]
-    own_rows = make_rows(train_x)
-    start = ContinuousMixture.from_data(key, own_rows, columns, points=given.points, depth=2)
+    train_rows = make_rows(train_x)
+    start = ContinuousMixture.from_data(key, train_rows, columns, points=given.points, depth=2)
     data = torch.tensor(train_x)
     models = {}
 
     def ours(epochs):
-        done = train(key, start, own_rows, settings=SGDConfig(epochs=epochs))
+        done = train(key, start, train_rows, settings=SGDConfig(epochs=epochs))
         models["pofx"] = done.model.mixture()
 
     def theirs(epochs):
@@ -82,7 +82,8 @@ def main() -> None:
     drawn = test[:DRAWN]
     one = np.broadcast_to(rng.random(d) < 0.5, drawn.shape)
     each = rng.random(drawn.shape) < 0.5
-    whole, tensor = make_rows(test), torch.tensor(test)
+    test_rows = make_rows(test)
+    tensor = torch.tensor(test)
 
     def score():
         with torch.no_grad():
@@ -90,7 +91,7 @@ def main() -> None:
 
     report(
         f"scoring {ROWS} rows",
-        in_turn({"pofx": lambda: log_prob(models["pofx"], whole), "spflow": score}, 5),
+        in_turn({"pofx": lambda: log_prob(models["pofx"], test_rows), "spflow": score}, 5),
     )
     for name, holes in (("one pattern", one), ("a pattern a row", each)):
         holed = np.where(holes, np.nan, drawn)
@@ -107,8 +108,8 @@ def main() -> None:
 def report(what: str, times: dict[str, float]) -> None:
     """Both times, and how many times faster pofx is."""
     ratio = times["spflow"] / times["pofx"]
-    told = ", ".join(f"{name} {1000 * t:.1f} ms" for name, t in times.items())
-    print(f"{what:>45}: {told}, {ratio:.1f} x", flush=True)
+    cells = ", ".join(f"{name} {1000 * t:.1f} ms" for name, t in times.items())
+    print(f"{what:>45}: {cells}, {ratio:.1f} x", flush=True)
 
 
 if __name__ == "__main__":

@@ -20,9 +20,10 @@ def main():
     for latent in (5, 10, 15, 20, 30):
         right = {"all": [], "half": []}
         for f in range(5):
-            own, held = ({k: v[part] for k, v in train.items()} for part in (fold != f, fold == f))
+            learned = {k: v[fold != f] for k, v in train.items()}
+            held = {k: v[fold == f] for k, v in train.items()}
             p = pofx.fit(
-                own,
+                learned,
                 "class_conditional",
                 on="label",
                 part="ppca",

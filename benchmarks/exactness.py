@@ -25,7 +25,7 @@ from timing import machine
 
 from pofx.core import float_width
 from pofx.core.errors import PofxError
-from pofx.table.data_warnings import exceeds_float32
+from pofx.queries.conditioning import needs_float64
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
@@ -36,7 +36,7 @@ GROUPS = {
     "posterior": ("posterior",),
     "E, Var": ("E", "Var", "impute"),
     "quantile": ("quantile",),
-    "mode": ("mode", "complete"),
+    "mode": ("mode", "most probable"),
     "P(event)": ("P(interval)", "P(level)"),
     "P(| range)": ("P(level | interval)", "P(interval | interval)"),
     "H, I": ("H", "H(a | b)", "I"),
@@ -50,7 +50,7 @@ Worst = dict[tuple[str, str], tuple[float, str]]
 
 def narrowed(model: Any) -> Any:
     """The model in the width that `fit` leaves it in on an accelerator."""
-    return model if exceeds_float32(model) else float_width.narrowed(model)
+    return model if needs_float64(model) else float_width.narrowed(model)
 
 
 def lines(name: str, shape: str, seed: int) -> Iterator[tuple[str, answers.Line]]:

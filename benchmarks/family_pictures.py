@@ -79,9 +79,9 @@ def autoencoder() -> pofx.Joint:
 
 
 def inner(p: pofx.Joint) -> Any:
-    """The model without its guide."""
-    guided: Any = p.model
-    return guided.model
+    """The model without its proposal."""
+    model: Any = p.model
+    return model.model
 
 
 def shades(images: np.ndarray) -> np.ndarray:
@@ -95,7 +95,7 @@ def shades(images: np.ndarray) -> np.ndarray:
 def draw_moons() -> None:
     """Data, density, energy, the bent grid, and draws of each model."""
     flow, energy = moon_model("flow", width=64), moon_model("neural_energy")
-    own = moons()
+    data = moons()
     drawn, axes = figure(2, 5, (1.75, 1.5))
     side, up = np.linspace(-1.6, 2.6, 141), np.linspace(-1.1, 1.6, 91)
     grid = dict(zip("xy", (a.ravel() for a in np.meshgrid(side, up))))
@@ -103,7 +103,7 @@ def draw_moons() -> None:
     def over(ax, values, **more):
         ax.contourf(side, up, values.reshape(len(up), len(side)), 24, **more)
 
-    axes[0, 0].scatter(own["x"], own["y"], s=1, color=INK, linewidths=0)
+    axes[0, 0].scatter(data["x"], data["y"], s=1, color=INK, linewidths=0)
     axes[0, 0].set_title("data", **SMALL)
     over(axes[0, 1], np.exp(flow.log_prob(grid).value), cmap="Blues")
     axes[0, 1].set_title("p(x) of the flow", **SMALL)
@@ -171,8 +171,8 @@ def draw_completions() -> None:
     """Lower halves given upper ones, several draws each."""
     _, test = digits()
     first = [int(np.flatnonzero(test["label"] == k)[3]) for k in range(10)]
-    whole = test["image"][first]
-    half = np.where(np.arange(8)[:, None] < 4, whole, np.nan)
+    images = test["image"][first]
+    half = np.where(np.arange(8)[:, None] < 4, images, np.nan)
     drawn, axes = figure(1, 3, (2.3, 4.3))
     models = {
         "mixture, exact": exact(),
@@ -181,7 +181,7 @@ def draw_completions() -> None:
     }
     for ax, (name, p) in zip(axes[0], models.items()):
         filled = [t["image"] for t in p.impute({"image": half}, draws=4, seed=0)]
-        shown = np.stack([whole, half, *filled], 1)
+        shown = np.stack([images, half, *filled], 1)
         shown = np.where(np.isnan(shown), np.nan, shades(shown))
         image_grid(ax, shown, top=GREYS - 1)
         ax.set_title(f"{name}\nseen | given | four draws", **SMALL)
@@ -227,18 +227,18 @@ def trail(model, key, label, steps: int = 64):
     """Rows along the probability flow from noise, z(φ - δ) = cos δ z - sin δ v(z)."""
     start, last = jax.random.split(key)
     d, row = model.denoiser, jnp.zeros(model.size).at[model.context.context_columns[0]].set(label)
-    told = jnp.append(model.context.split(row)[1], 1)
+    condition = jnp.append(model.context.split(row)[1], 1)
 
     def step(z, i):
         t, s = (i + 1) / steps, i / steps
         turn = d.angle(t) - d.angle(s)
-        z = jnp.cos(turn) * z - jnp.sin(turn) * d(z, t, told, 0.0)
+        z = jnp.cos(turn) * z - jnp.sin(turn) * d(z, t, condition, 0.0)
         return z, z
 
     z = jax.random.normal(start, (d.codes.size,))
     _, along = jax.lax.scan(step, z, jnp.arange(steps)[::-1])
-    whole = jnp.concatenate([z[None], along])
-    return jax.vmap(lambda z: model.context.with_x(row, d.codes.sample(last, z)))(whole)
+    trajectory = jnp.concatenate([z[None], along])
+    return jax.vmap(lambda z: model.context.with_x(row, d.codes.sample(last, z)))(trajectory)
 
 
 def units(p: pofx.Joint, name: str) -> tuple[float, float]:

@@ -94,15 +94,15 @@ def compare(x, start, dtype, rounds):
     after, _ = jax.block_until_ready(em_step(model, table))
     log_prob(after, table)
     compiled = time.perf_counter() - began
-    own = x.astype(dtype)
+    array = x.astype(dtype)
     reached = {"pofx": log_prob(after, table).mean()}
     works = {"pofx": lambda: jax.block_until_ready(eqx.filter(em_step(model, table), eqx.is_array))}
     scores = {"pofx": lambda: log_prob(model, table)}
-    peer = sklearn_mixture(own, means, covariances)
-    sklearn_step(peer, own)
-    reached["scikit-learn"] = peer.score(own)
-    works["scikit-learn"] = lambda: sklearn_step(peer, own)
-    scores["scikit-learn"] = lambda: peer.score_samples(own)
+    peer = sklearn_mixture(array, means, covariances)
+    sklearn_step(peer, array)
+    reached["scikit-learn"] = peer.score(array)
+    works["scikit-learn"] = lambda: sklearn_step(peer, array)
+    scores["scikit-learn"] = lambda: peer.score_samples(array)
     if dtype == np.float32:
         other, tensor = pomegranate_mixture(x, means, covariances)
         if other is not None:

@@ -3,10 +3,10 @@
     python benchmarks/generative_against_discriminative.py FOLDER
 
 `noise.png`: on scikit-learn's digits, a noise of a few grey levels, found by the gradient of a
-logistic regression, turns its sure answer; p(x) falls by many nats, and the decision by p(x, y) is
-refused. `regions.png`: decision regions of p(y | x) beside those of p(x, y) over a plane of two
-measurements of the Palmer penguins; far away the one is sure and the other refuses. Both models
-learn from the same rows; what is printed is measured on rows that neither saw.
+logistic regression, turns its sure answer; p(x) falls by many nats, and p(x, y) rejects the row.
+`regions.png`: decision regions of p(y | x) beside those of p(x, y) over a plane of two measurements
+of the Palmer penguins; far away p(y | x) is sure and p(x, y) rejects. Both models learn from the
+same rows; what is printed is measured on rows that neither saw.
 """
 
 import sys
@@ -24,7 +24,7 @@ import pofx
 from pofx.cli.digits import LATENT, split
 from pofx.plot import COLOURS, MARKERS, figure
 
-NOISE, SURE, REFUSE = 2, 0.99, 0.01
+NOISE, SURE, OUTLIER_LEVEL = 2, 0.99, 0.01
 """Grey levels of 16 that a pixel may move; what counts as sure; the tail probability rejected."""
 AXES = ("bill_length_mm", "bill_depth_mm")
 
@@ -56,29 +56,29 @@ def noise(folder):
     turned = sure & (after.argmax(1) != label)
     shape = (-1, *test["image"].shape[1:])
     marginal = p.marginal("image")
-    own, other = ({"image": rows.reshape(shape)} for rows in (image, moved))
-    fall = np.asarray(marginal.log_prob(own)) - np.asarray(marginal.log_prob(other))
-    decided, refused = (
-        p.decide(rows, "label", reject_cost=0.05, outlier_level=REFUSE, reference=judge)
-        for rows in (own, other)
+    plain, noisy = ({"image": rows.reshape(shape)} for rows in (image, moved))
+    fall = np.asarray(marginal.log_prob(plain)) - np.asarray(marginal.log_prob(noisy))
+    plain_decisions, noisy_decisions = (
+        p.decide(rows, "label", reject_cost=0.05, outlier_level=OUTLIER_LEVEL, reference=judge)
+        for rows in (plain, noisy)
     )
-    print(f"digits: {len(label)} test images, noise of {NOISE} of 16 grey levels a pixel")
+    print(f"digits: {len(label)} test images, noise of {NOISE} of 16 grey levels per pixel")
     print(
         f"  logistic regression: {(before.argmax(1) == label).mean():.1%} right, "
         f"{sure.sum()} of them with p > {SURE}; the noise turns {turned.sum()} of these, "
         f"{(after.max(1) > SURE)[turned].mean():.0%} to a wrong answer with p > {SURE}"
     )
     print(f"  p(x) falls by {np.median(fall[turned]):.0f} nats (median of the turned)")
-    for name, d in (("as they are", decided), ("with noise", refused)):
+    for name, d in (("as they are", plain_decisions), ("with noise", noisy_decisions)):
         right = d.action[~d.rejected] == label[~d.rejected]
         print(
-            f"  p(x, y), {name}: {d.rejected.mean():.1%} refused "
+            f"  p(x, y), {name}: {d.rejected.mean():.1%} rejected "
             f"({(d.reason == 'outlier').mean():.1%} outliers, "
-            f"{(d.reason == 'unsure').mean():.1%} unsure), "
+            f"{(d.reason == 'uncertain').mean():.1%} uncertain), "
             f"{right.mean():.1%} of the others right"
         )
-    print(f"  of the turned: {refused.rejected[turned].mean():.1%} refused")
-    best = np.flatnonzero(turned & (refused.reason == "outlier"))
+    print(f"  of the turned: {noisy_decisions.rejected[turned].mean():.1%} rejected")
+    best = np.flatnonzero(turned & (noisy_decisions.reason == "outlier"))
     pick = best[np.argsort(-after.max(1)[best])][:3]
     drawn, axes = figure(len(pick), 3, (2.6, 2.75))
     for row, i in zip(axes, pick):
@@ -99,7 +99,7 @@ def noise(folder):
         row[0].set_xlabel("discriminative: sure, right", fontsize=8)
         row[2].set_xlabel(
             f"sure, wrong; log p(x) falls by {fall[i]:.0f} nats:\nrejected as an outlier "
-            f"(tail probability {refused.tail_probability[i]:.1g})",
+            f"(tail probability {noisy_decisions.tail_probability[i]:.1g})",
             fontsize=8,
         )
     drawn.savefig(folder / "noise.png")
@@ -125,14 +125,15 @@ def regions(folder):
     species = sorted(data["species"].unique())
     answers = rival.predict_proba(np.stack(list(plane.values()), 1))
     frame = type(data)(plane)
-    decided = p.decide(frame, "species", reject_cost=0.1, outlier_level=REFUSE)
+    decided = p.decide(frame, "species", reject_cost=0.1, outlier_level=OUTLIER_LEVEL)
     sure = (answers.max(1) > 0.9).reshape(len(y), len(x))
     print(f"penguins: {len(test)} test rows, {', '.join(AXES)}")
-    own = p.decide(test, "species", reject_cost=0.1, outlier_level=REFUSE)
+    test_decisions = p.decide(test, "species", reject_cost=0.1, outlier_level=OUTLIER_LEVEL)
+    right = (test_decisions.action == test.species)[~test_decisions.rejected]
     print(
         f"  logistic regression {rival.score(test[list(AXES)].to_numpy(), test.species):.1%} "
-        f"right; p(x, y) {(own.action == test.species)[~own.rejected].mean():.1%} right where it "
-        f"answers, {own.rejected.mean():.1%} refused"
+        f"right; p(x, y) {right.mean():.1%} right if it answers, "
+        f"{test_decisions.rejected.mean():.1%} rejected"
     )
     print(
         f"  over the plane: p(y | x) sure (> 0.9) on {sure.mean():.0%}, "
@@ -149,7 +150,7 @@ def regions(folder):
     for ax, values, title in zip(
         axes[0],
         (code, other.reshape(len(y), len(x))),
-        ("p(species | x), logistic regression", "p(x, species), a Gaussian a species"),
+        ("p(species | x), logistic regression", "p(x, species), a Gaussian per species"),
     ):
         ax.pcolormesh(
             x, y, values, cmap=ListedColormap(colours), vmin=-0.5, vmax=4.5, rasterized=True
@@ -183,7 +184,7 @@ def regions(folder):
     axes[0][1].text(
         0.98,
         0.97,
-        "white: refused, unsure\ngrey: refused, strange",
+        "white: rejected, uncertain\ngrey: rejected, outlier",
         transform=axes[0][1].transAxes,
         ha="right",
         va="top",

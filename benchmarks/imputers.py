@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 
 class Cells(NamedTuple):
-    """Of each column, how many levels it has (0: a number), and whether these are in order."""
+    """The number of levels of each column (0: a number), and whether these are in order."""
 
     levels: tuple[int, ...]
     ordered: tuple[bool, ...]
@@ -60,26 +60,27 @@ def forests(
     parts = [train, test]
     holes = [np.isnan(part) for part in parts]
     full = [np.where(h, _centre(train, cells), part) for h, part in zip(holes, parts)]
-    expected = np.flatnonzero(holes[0].any(0) | holes[1].any(0))
+    with_holes = np.flatnonzero(holes[0].any(0) | holes[1].any(0))
     for i in range(rounds):
-        for j in sorted(expected, key=lambda j: holes[0][:, j].sum()):
+        for j in sorted(with_holes, key=lambda j: holes[0][:, j].sum()):
             shared = {"max_features": "sqrt", "random_state": i, "n_jobs": -1}
             kind = RandomForestClassifier if cells.levels[j] else RandomForestRegressor
             least = 1 if cells.levels[j] else 5
             forest = kind(trees, min_samples_leaf=least, **shared)
             known = ~holes[0][:, j]
             forest.fit(_inputs(full[0][known], cells, j), full[0][known, j])
-            for own, h in zip(full, holes):
+            for part, h in zip(full, holes):
                 if h[:, j].any():
-                    own[h[:, j], j] = forest.predict(_inputs(own[h[:, j]], cells, j))
+                    part[h[:, j], j] = forest.predict(_inputs(part[h[:, j]], cells, j))
     return full[1]
 
 
 class _ByColumn(IterativeImputer):
     """An IterativeImputer that does not predict an indicator from those of its own column.
 
-    They are missing together, and known together they say it all: what it learned would be the sum
-    of one, and would never move from where it starts. `block` is the column of each indicator.
+    Indicators of one column are missing together, and known together they determine each other: an
+    imputer would learn that their sum is one, and would never move from where it starts. `block` is
+    the column of each indicator.
     """
 
     def _get_neighbor_feat_idx(self, n_features, feat_idx, abs_corr_mat):
@@ -90,9 +91,9 @@ def _centre(train: np.ndarray, cells: Cells) -> np.ndarray:
     """The mean or the most frequent level of each column; 0 where training has none."""
     out = np.zeros(train.shape[1])
     for j, k in enumerate(cells.levels):
-        own = train[~np.isnan(train[:, j]), j]
-        if len(own):
-            out[j] = np.bincount(own.astype(int)).argmax() if k else own.mean()
+        known = train[~np.isnan(train[:, j]), j]
+        if len(known):
+            out[j] = np.bincount(known.astype(int)).argmax() if k else known.mean()
     return out
 
 
@@ -123,7 +124,8 @@ def _decided(indicators: np.ndarray, test: np.ndarray, cells: Cells) -> np.ndarr
     """Back from indicators: a level is that of the largest."""
     out, start = test.copy(), 0
     for j, k in enumerate(cells.levels):
-        own = indicators[:, start : start + max(k, 1)]
+        block = indicators[:, start : start + max(k, 1)]
         start += max(k, 1)
-        out[:, j] = np.where(np.isnan(test[:, j]), own.argmax(1) if k else own[:, 0], test[:, j])
+        value = block.argmax(1) if k else block[:, 0]
+        out[:, j] = np.where(np.isnan(test[:, j]), value, test[:, j])
     return out

@@ -5,7 +5,7 @@
 PACKAGE is what pip is asked for, by default SPFlow and SDV; pofx is the wheel built of this folder,
 with --extra one of its extras. MiB (2^20 bytes) are of all that pip brought, as it resolves on this
 platform; seconds are of the first import after it, the median of five. A package whose import has
-another name than its own stands in IMPORTED.
+another name than its own is in IMPORTED.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def wheel(folder: Path) -> Path:
     return next(folder.glob("pofx-*.whl"))
 
 
-def measured(asked: str, module: str) -> tuple[int, float, float]:
+def measured(requirement: str, module: str) -> tuple[int, float, float]:
     """Packages, MiB and seconds to import, of an environment made for it."""
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
@@ -48,7 +48,7 @@ def measured(asked: str, module: str) -> tuple[int, float, float]:
         python = home / "bin" / "python"
         site = Path(run(python, "-c", "import site; print(site.getsitepackages()[0])").strip())
         before, known = size(site), packages(python)
-        run(python, "-m", "pip", "install", "-q", "--no-compile", asked)
+        run(python, "-m", "pip", "install", "-q", "--no-compile", requirement)
         brought, grown = len(packages(python) - known), size(site) - before
         seconds = []
         for _ in range(6):
@@ -71,14 +71,14 @@ def main() -> None:
     print(f"{platform.system()} {platform.machine()}, Python {platform.python_version()}")
     print(f"{'':<24}{'packages':>10}{'MiB':>8}{'import, s':>11}")
     with tempfile.TemporaryDirectory() as folder:
-        own = wheel(Path(folder))
-        asked = {"pofx": str(own)}
+        built = wheel(Path(folder))
+        requirements = {"pofx": str(built)}
         if a.extra:
-            asked[f"pofx[{a.extra}]"] = f"{own}[{a.extra}]"
-        asked |= {name: name for name in a.packages}
-        for name, what in asked.items():
+            requirements[f"pofx[{a.extra}]"] = f"{built}[{a.extra}]"
+        requirements |= {name: name for name in a.packages}
+        for name, requirement in requirements.items():
             plain = name.partition("[")[0].partition("=")[0]
-            count, mib, seconds = measured(what, IMPORTED.get(plain, plain))
+            count, mib, seconds = measured(requirement, IMPORTED.get(plain, plain))
             print(f"{name:<24}{count:>10}{mib:>8.0f}{seconds:>11.2f}", flush=True)
 
 

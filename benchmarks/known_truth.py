@@ -1,4 +1,4 @@
-"""Models beside the truth: what each loses, in nats a row, on rows drawn from known distributions.
+"""Models beside the truth: what each loses, in nats per row, on draws of known distributions.
 
     python benchmarks/known_truth.py [--models NAME ...] [--sets NAME ...] [--rows N] [--json F]
 
@@ -50,8 +50,8 @@ class Truth(NamedTuple):
 
 
 def correlated() -> Truth:
-    own = stats.multivariate_normal([0, 0], [[1, 0.9], [0.9, 1]])
-    return Truth(lambda rng, n: own.rvs(n, random_state=rng), own.logpdf)
+    normal = stats.multivariate_normal([0, 0], [[1, 0.9], [0.9, 1]])
+    return Truth(lambda rng, n: normal.rvs(n, random_state=rng), normal.logpdf)
 
 
 def banana() -> Truth:
@@ -85,8 +85,8 @@ def moons() -> Truth:
     arcs = np.concatenate([upper, [1, 0.5] - upper])
 
     def draw(rng, n):
-        own = rng.uniform(0, np.pi, n)
-        x = np.stack([np.cos(own), np.sin(own)], 1)
+        drawn_angle = rng.uniform(0, np.pi, n)
+        x = np.stack([np.cos(drawn_angle), np.sin(drawn_angle)], 1)
         x = np.where(rng.random((n, 1)) < 0.5, x, [1, 0.5] - x)
         return x + 0.1 * rng.normal(size=(n, 2))
 
@@ -124,7 +124,7 @@ SETS = {"gaussian": correlated, "banana": banana, "ring": ring, "moons": moons, 
 
 
 class Result(NamedTuple):
-    """Nats a test row, what is lost against the truth, and seconds to fit and to score."""
+    """Nats per test row, what is lost against the truth, and seconds to fit and to score."""
 
     kind: str
     nats: float
@@ -150,11 +150,12 @@ def judge(truth: Truth, name: str, n: int) -> Result:
     fitted = time.perf_counter()
     answer = p.log_prob(table(test))
     scored = time.perf_counter()
-    own, gap = mean_over_rows(answer), mean_over_rows(answer - truth.log_prob(test))
+    mean = mean_over_rows(answer)
+    gap = mean_over_rows(answer - truth.log_prob(test))
     return Result(
         answer.kind,
-        float(own),
-        own.stderr,
+        float(mean),
+        mean.stderr,
         float(gap),
         gap.stderr,
         fitted - began,
@@ -176,12 +177,13 @@ def main() -> None:
         truth = SETS[name]()
         rng = np.random.default_rng(1)
         truth.draw(rng, a.rows)
-        own = mean_over_rows(truth.log_prob(truth.draw(rng, TEST)))
+        true = mean_over_rows(truth.log_prob(truth.draw(rng, TEST)))
         print(
-            f"\n{name}: true log p of the test rows {float(own):.3f} ± {own.stderr:.3f} nats a row"
+            f"\n{name}: true log p of the test rows {float(true):.3f} ± {true.stderr:.3f} "
+            "nats per row"
         )
         print(
-            f"  {'':<16}{'test, nats a row':>20}  {'kind':<12}{'less the truth':>18}"
+            f"  {'':<16}{'test, nats per row':>20}  {'kind':<12}{'less the truth':>18}"
             f"{'fit, s':>8}{'score':>7}"
         )
         results[name] = {}
@@ -193,8 +195,8 @@ def main() -> None:
                 flush=True,
             )
         if a.json:
-            told = {s: {m: r._asdict() for m, r in own.items()} for s, own in results.items()}
-            a.json.write_text(json.dumps(told, indent=1))
+            record = {s: {m: r._asdict() for m, r in by.items()} for s, by in results.items()}
+            a.json.write_text(json.dumps(record, indent=1))
 
 
 if __name__ == "__main__":

@@ -9,11 +9,11 @@ scikit-learn's classifiers.
 
 Splits of 60 / 20 / 20 % are repeated and by class. pofx's model is one of CANDIDATES, and a peer's
 settings one of its own list (benchmarks/classification.py): that with the least log-loss of the
-validation rows, averaged over all rates of holes, one choice a split. Then each learns from
+validation rows, averaged over all rates of holes, one choice per split. Then each learns from
 training and validation rows together, with the holes that these have by themselves; with
 --train-holes there is one more peer, boosting that is shown the training rows with holes of every
-rate. What kind of column each is, its levels and units, is told of the whole table. Of TABLES those
-that are LONG are left out unless named.
+rate. The kinds, levels and units of the columns come from the whole table. Those of TABLES that are
+LONG are left out unless named.
 """
 
 import argparse
@@ -52,7 +52,7 @@ STYLES = {"accuracy, %": (100, 1), "log-loss": (1, 3)}
 
 
 class Source(NamedTuple):
-    """The class of a table, the columns left out, and how it is read where that is not one file."""
+    """The class of a table, the columns left out, and how it is read if that is not one file."""
 
     target: str
     without: tuple[str, ...] = ()
@@ -88,7 +88,7 @@ QUICK = ("HouseVotes84", "TitanicSurvival", "banknote_authentication")
 
 
 class Candidate(NamedTuple):
-    """A model of all columns; where `real`, numbers are real whatever they look like."""
+    """A model of all columns; if `real`, numbers are real whatever they look like."""
 
     name: str
     model: str
@@ -126,7 +126,7 @@ CANDIDATES = (
     chain("tied gaussian", "gaussian", True, covariance="tied"),
     *(of_tied_chains(k) for k in (2, 4, 8)),
 )
-"""All of them exact for any holes. Those that cannot carry a table's columns are passed over.
+"""All of them exact for any holes. Those without a table's kinds of columns are passed over.
 
 A chain is p(class) p(inputs | class), a mixture one of all columns, and a mixture of chains
 Σ_k w_k p_k(class) p_k(inputs | class).
@@ -163,12 +163,12 @@ def table(task: Task, index: np.ndarray) -> pd.DataFrame:
 
 
 class Ours:
-    """pofx on one task: the schemas of the whole table, and the candidates that carry it."""
+    """pofx on one task: the schemas of the whole table, and the candidates that support it."""
 
     def __init__(self, task: Task):
-        whole = table(task, np.arange(len(task.classes)))
+        all_rows = table(task, np.arange(len(task.classes)))
         self.task = task
-        self.schemas = {r: infer(whole, numeric=lambda c, r=r: r) for r in (False, True)}
+        self.schemas = {r: infer(all_rows, numeric=lambda c, r=r: r) for r in (False, True)}
         real = {self.schemas[True].variable(c).kind for c in task.inputs} == {"real"}
         self.candidates = [c for c in CANDIDATES if real or not c.real]
 
@@ -191,14 +191,14 @@ class Ours:
         """Validation log-loss of each candidate, mean over rates; of those that can be learned."""
         held = pd.concat([holed(self.task, split, split.valid, r) for r in RATES])
         classes = np.tile(self.task.classes[split.valid], len(RATES))
-        found = {}
+        losses = {}
         for candidate in self.candidates:
             try:
                 p = self.fit(candidate, split.train)
             except pofx.PofxError:
                 continue
-            found[candidate.name] = float(log_loss(self.posterior(p, held), classes).mean())
-        return found
+            losses[candidate.name] = float(log_loss(self.posterior(p, held), classes).mean())
+        return losses
 
     def posteriors(self, split: Split) -> tuple[str, np.ndarray, dict[str, float]]:
         """What was chosen, p(class) of the test rows at each rate, and the candidates' losses."""
@@ -213,7 +213,7 @@ class Ours:
 class Result(NamedTuple):
     """What came of a task: choices, candidates' mean validation losses, and scores by method.
 
-    Scores are (rates, repeats, rows), NaN where a row was not tested.
+    Scores are (rates, repeats, rows), NaN if a row was not tested.
     """
 
     task: Task
@@ -233,16 +233,16 @@ def run(task: Task, repeats: int, train_holes: bool, caps: tuple[int, int]) -> R
     for i, split in enumerate(splits(task, repeats, *caps)):
         choice, proba, losses = ours.posteriors(split)
         valid.append(losses)
-        found = {"pofx": (choice, proba)}
+        predictions = {"pofx": (choice, proba)}
         for peer in others:
             picked = choose(peer, task, split, RATES)
-            found[peer.name] = picked.name, posteriors(peer, picked, task, split, RATES)
-        own = task.classes[split.test]
-        for name, (choice, probas) in found.items():
+            predictions[peer.name] = picked.name, posteriors(peer, picked, task, split, RATES)
+        classes = task.classes[split.test]
+        for name, (choice, probas) in predictions.items():
             chosen[name][choice] += 1
             for r, proba in enumerate(probas):
-                right[name][r, i, split.test] = proba.argmax(1) == own
-                loss[name][r, i, split.test] = log_loss(proba, own)
+                right[name][r, i, split.test] = proba.argmax(1) == classes
+                loss[name][r, i, split.test] = log_loss(proba, classes)
     common = [c for c in valid[0] if all(c in v for v in valid)]
     return Result(
         task, chosen, {c: float(np.mean([v[c] for v in valid])) for c in common}, right, loss
@@ -266,9 +266,9 @@ class Line(NamedTuple):
 
 
 def lines(scores: dict[str, np.ndarray], sign: int) -> list[Line]:
-    """A line a rate; the best peer is the one whose figure on these test rows is best.
+    """A line per rate; the best peer is the one whose figure on these test rows is best.
 
-    It is one of those that learned from the rows as they are.
+    The best peer is one of those that learned from the rows as they are.
     """
     out = []
     for r, rate in enumerate(RATES):
@@ -292,11 +292,11 @@ def show(result: Result, measures: dict[str, list[Line]]) -> None:
         print(f"  {name}: " + "; ".join(f"{c} ({n} x)" for c, n in counts.most_common()))
     order = sorted(result.valid, key=result.valid.get)
     print("  on validation: " + ", ".join(f"{c} {result.valid[c]:.3f}" for c in order))
-    for what, own in measures.items():
-        names = list(own[0].value)
+    for what, rates in measures.items():
+        names = list(rates[0].value)
         scale, digits = STYLES[what]
         print(f"  {what:<12}" + "".join(f"{n:>26}" for n in names) + "   pofx ahead of best peer")
-        for line in own:
+        for line in rates:
             cells = f"{scale * line.value['pofx']:>26.{digits}f}"
             for n in names[1:]:
                 gain = " ± ".join(f"{scale * g:.{digits}f}" for g in line.gain[n])
@@ -322,25 +322,32 @@ def summarise(results: dict[str, dict[str, list[Line]]]) -> None:
         for what in measures:
             cells = ""
             for i in range(len(RATES)):
-                own = [r[what][i] for r in results.values()]
-                found = Counter(x.standing(x.best if peer == "best peer" else peer) for x in own)
-                counts = " / ".join(str(found[w]) for w in ("ahead", "level", "behind"))
+                tables = [r[what][i] for r in results.values()]
+                standing = Counter(
+                    x.standing(x.best if peer == "best peer" else peer) for x in tables
+                )
+                counts = " / ".join(str(standing[w]) for w in ("ahead", "level", "behind"))
                 cells += f"{counts:>12}"
             print(f"  {what:<12} {peer:<23}" + cells)
     print("\nMeans over tables")
     for name in names:
         for what in measures:
             scale, digits = STYLES[what]
-            own = [
+            values = [
                 [scale * r[what][i].value[name] for r in results.values()]
                 for i in range(len(RATES))
             ]
-            print(f"  {what:<12} {name:<23}" + "".join(f"{np.mean(v):>12.{digits}f}" for v in own))
+            print(
+                f"  {what:<12} {name:<23}" + "".join(f"{np.mean(v):>12.{digits}f}" for v in values)
+            )
 
 
-def told(results: dict[str, dict[str, list[Line]]]) -> dict[str, Any]:
+def as_json(results: dict[str, dict[str, list[Line]]]) -> dict[str, Any]:
     """The lines as JSON holds them."""
-    return {n: {w: [x._asdict() for x in own] for w, own in m.items()} for n, m in results.items()}
+    return {
+        name: {what: [line._asdict() for line in rates] for what, rates in measures.items()}
+        for name, measures in results.items()
+    }
 
 
 def main():
@@ -364,18 +371,18 @@ def main():
         "The best peer is picked at each rate on the test rows themselves: a bias against pofx."
     )
     warnings.simplefilter("ignore", pofx.PofxWarning)  # EM out of steps, impossible rows
-    found = {}
+    results = {}
     for name in chosen:
         result = run(read(a.folder, name, a.rows), repeats, a.train_holes, (a.train, a.test))
-        found[name] = {
+        results[name] = {
             "accuracy, %": lines(result.right, 1),
             "log-loss": lines(result.loss, -1),
         }
-        show(result, found[name])
+        show(result, results[name])
         if a.json:
-            a.json.write_text(json.dumps(told(found), indent=1))
+            a.json.write_text(json.dumps(as_json(results), indent=1))
         jax.clear_caches()  # compiled programs use up the memory maps that a process may have
-    summarise(found)
+    summarise(results)
 
 
 if __name__ == "__main__":

@@ -30,10 +30,10 @@ def main():
         jnp.zeros(a.columns), jnp.asarray(half @ half.T / a.columns + np.eye(a.columns))
     )
     x = np.asarray(jax.vmap(model.sample)(jax.random.split(jax.random.key(0), a.rows)))
-    own = rng.random(x.shape) < 0.3
-    few = own[:5][rng.integers(0, 5, a.rows)]
+    holes = rng.random(x.shape) < 0.3
+    few = holes[:5][rng.integers(0, 5, a.rows)]
     tables = {
-        "a pattern each": np.where(own, np.nan, x),
+        "a pattern each": np.where(holes, np.nan, x),
         "five patterns": np.where(few, np.nan, x),
         "complete": x,
     }

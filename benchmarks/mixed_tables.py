@@ -4,10 +4,10 @@
 
 DIR holds NAME.csv.gz tables (UCI and R; a header row, an empty cell is missing), of which at most
 --rows rows, drawn at random, are used, with the cells that they lack by themselves. One split at
-random, 80 % to train and 20 % to test; what kind of column each is, its levels and units, is told
-of the whole table.
+random, 80 % to train and 20 % to test; the kinds, levels and units of the columns come from the
+whole table.
 
-Likelihood: nats a test row in the data's units, missing cells integrated out, with the standard
+Likelihood: nats per test row in the data's units, missing cells integrated out, with the standard
 error over test rows; of `pofx.fit(table)` (None, "default", within --budget seconds, a stack of
 what it tried) and of single models with their default options; in brackets the default's paired
 gain on each.
@@ -19,9 +19,10 @@ from the training rows, with the holes that these have by themselves, fills them
   levels    share of wrong levels, mean over the other columns (binary, categorical, ordinal).
 Errors of numbers are squared on the scale of the data: no logarithms for anyone. Peers, with
 nothing tuned: mean and most frequent level; KNNImputer of 10 neighbours, and IterativeImputer of
-BayesianRidge with its defaults (10 rounds), both on standardised numbers and an indicator a level,
-where a level is not predicted from the indicators of its own column and the largest indicator is
-the answer; random forests by MissForest's loop, 100 trees, 4 rounds (benchmarks/imputers.py).
+BayesianRidge with its defaults (10 rounds), both on standardised numbers and an indicator per
+level, where a level is not predicted from the indicators of its own column and the largest
+indicator is the answer; random forests by MissForest's loop, 100 trees, 4 rounds
+(benchmarks/imputers.py).
 pofx gives conditional means and most probable levels.
 
 Coverage: the share of those numbers' cells within the central 90 % of DRAWS imputations, from the
@@ -104,21 +105,21 @@ class Task(NamedTuple):
 
     @property
     def cells(self) -> imputers.Cells:
-        own = self.schema.variables
+        variables = self.schema.variables
         return imputers.Cells(
-            tuple(len(v.levels) for v in own), tuple(v.kind == "ordinal" for v in own)
+            tuple(len(v.levels) for v in variables), tuple(v.kind == "ordinal" for v in variables)
         )
 
     def coded(self, frame: pd.DataFrame) -> np.ndarray:
         """Rows as (n, d): numbers in standard deviations of the training rows, codes of levels."""
         out = np.empty(frame.shape)
         for j, v in enumerate(self.schema.variables):
-            own = frame[v.name]
+            column = frame[v.name]
             if v.discrete:
-                out[:, j] = own.map({level: i for i, level in enumerate(v.levels)})
+                out[:, j] = column.map({level: i for i, level in enumerate(v.levels)})
             else:
                 mean, spread = self.train[v.name].mean(), self.train[v.name].std(ddof=0)
-                out[:, j] = (own - mean) / (spread or 1.0)
+                out[:, j] = (column - mean) / (spread or 1.0)
         return out
 
 
@@ -146,9 +147,9 @@ class Score(NamedTuple):
 
 
 class Likelihood(NamedTuple):
-    """Nats a test row of a model, the default's paired gain on it, and its seconds to fit."""
+    """Nats per test row of a model, the default's paired gain on it, and its seconds to fit."""
 
-    own: Score
+    nats: Score
     gain: Score
     impossible: int
     seconds: float
@@ -177,7 +178,7 @@ def share(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return _over_columns(sums / np.maximum(counts, 1), counts)
 
 
-def sum_over_components(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def pooled_share(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """The share of all cells."""
     return sums.sum(-1) / counts.sum(-1)
 
@@ -224,19 +225,19 @@ def learn(task: Task, budget: float) -> dict[str, tuple[pofx.Joint, float]]:
 def likelihoods(task: Task, fits: dict[str, tuple[pofx.Joint, float]]) -> dict[str, Likelihood]:
     rows = {n: np.asarray(p.log_prob(task.test), np.float64) for n, (p, _) in fits.items()}
     with np.errstate(invalid="ignore"):  # of two impossible rows
-        gains = {n: mean(rows["default"] - own) for n, own in rows.items()}
+        gains = {n: mean(rows["default"] - log_p) for n, log_p in rows.items()}
     return {
-        n: Likelihood(mean(own), gains[n], int(np.isneginf(own).sum()), fits[n][1])
-        for n, own in rows.items()
+        n: Likelihood(mean(log_p), gains[n], int(np.isneginf(log_p).sum()), fits[n][1])
+        for n, log_p in rows.items()
     }
 
 
 def judged(task: Task, filled: np.ndarray, seconds: float) -> Filling:
     off = filled - task.coded(task.test)
-    own = task.number
+    number = task.number
     return Filling(
-        np.where(task.removed, off**2, np.nan)[:, own],
-        np.where(task.removed, off != 0, np.nan)[:, ~own],
+        np.where(task.removed, off**2, np.nan)[:, number],
+        np.where(task.removed, off != 0, np.nan)[:, ~number],
         seconds,
     )
 
@@ -271,44 +272,45 @@ def covered(task: Task, p: pofx.Joint) -> tuple[Score, Score]:
     inside = (below < 95) & (below + ties >= 5)
     rank = below + np.random.default_rng(0).integers(0, ties + 1)
     return tuple(
-        score(_spread(own, removed), sum_over_components)
-        for own in (inside, (rank >= 5) & (rank < 95))
+        score(_spread(is_inside, removed), pooled_share)
+        for is_inside in (inside, (rank >= 5) & (rank < 95))
     )
 
 
-def _spread(own: np.ndarray, where: np.ndarray) -> np.ndarray:
-    out = np.full(where.shape, np.nan)
-    out[where] = own
+def _spread(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    out = np.full(mask.shape, np.nan)
+    out[mask] = values
     return out
 
 
 class Line(NamedTuple):
     """A measure of all ways: figures, and how much more each errs than pofx's default fit."""
 
-    own: dict[str, Score]
+    error: dict[str, Score]
     gain: dict[str, Score]
     best: str
 
     @property
     def standing(self) -> str:
-        """Of the default fit, against the best peer."""
+        """The default fit against the best peer: ahead, level or behind."""
         value, stderr = self.gain[self.best]
         return "ahead" if value > stderr else "level" if value >= -stderr else "behind"
 
 
 def line(values: dict[str, np.ndarray], what: Callable) -> Line | None:
-    """None where the table has no such column."""
+    """None if the table has no such column."""
     if not values["default"].size:
         return None
-    own = {n: score(v, what) for n, v in values.items()}
+    error = {n: score(v, what) for n, v in values.items()}
     gain = {n: paired(v, values["default"], what) for n, v in values.items()}
-    return Line(own, gain, min((n for n in own if n not in OURS), key=lambda n: own[n].value))
+    best = min((n for n in error if n not in OURS), key=lambda n: error[n].value)
+    return Line(error, gain, best)
 
 
 class Result(NamedTuple):
     """All of a table's figures."""
 
-    told: str
+    choice: str
     likelihood: dict[str, Likelihood]
     imputation: dict[str, Line | None]
     coverage: dict[str, tuple[Score, Score]]
@@ -353,14 +355,14 @@ def show(task: Task, result: Result) -> None:
     print(
         f"\n{task.name}: {len(task.train)} + {len(task.test)} rows, {task.number.sum()} numbers, "
         f"{(~task.number).sum()} columns of levels, {holes:.1%} of training cells missing\n"
-        f"  default: {result.told}"
+        f"  default: {result.choice}"
     )
-    print(f"  {'nats a row':<20}{'test':>20}{'default ahead by':>20}{'fit, s':>8}")
-    for name, own in result.likelihood.items():
-        gain = "" if name == "default" else f"{own.gain.value:+.3f} ± {own.gain.stderr:.3f}"
-        odd = f"   {own.impossible} impossible rows" if own.impossible else ""
-        value = f"{own.own.value:.3f} ± {own.own.stderr:.3f}"
-        print(f"  {name:<20}{value:>20}{gain:>20}{own.seconds:>8.1f}{odd}")
+    print(f"  {'nats per row':<20}{'test':>20}{'default ahead by':>20}{'fit, s':>8}")
+    for name, fit in result.likelihood.items():
+        gain = "" if name == "default" else f"{fit.gain.value:+.3f} ± {fit.gain.stderr:.3f}"
+        odd = f"   {fit.impossible} impossible rows" if fit.impossible else ""
+        value = f"{fit.nats.value:.3f} ± {fit.nats.stderr:.3f}"
+        print(f"  {name:<20}{value:>20}{gain:>20}{fit.seconds:>8.1f}{odd}")
     print(f"  {'imputation':<20}{'numbers, sd':>34}{'levels wrong, %':>34}{'s':>8}")
     for name, seconds in result.seconds.items():
         cells = [
@@ -378,10 +380,10 @@ def show(task: Task, result: Result) -> None:
 
 def figure(one: Line, name: str, scale: float, digits: int) -> str:
     """A figure, and in brackets how much more it errs than the default fit."""
-    own, gain = (
-        [f"{scale * x:.{digits}f}" for x in pair] for pair in (one.own[name], one.gain[name])
+    error, gain = (
+        [f"{scale * x:.{digits}f}" for x in pair] for pair in (one.error[name], one.gain[name])
     )
-    return own[0] + (f" ± {own[1]}" if name == "default" else f" ({gain[0]} ± {gain[1]})")
+    return error[0] + (f" ± {error[1]}" if name == "default" else f" ({gain[0]} ± {gain[1]})")
 
 
 def percent(one: Score) -> str:
@@ -393,14 +395,15 @@ def summarise(results: dict[str, Result]) -> None:
     print(f"\n{len(results)} tables. Default fit against the best peer on the test rows themselves")
     for what in ("numbers", "levels"):
         lines = [r.imputation[what] for r in results.values() if r.imputation[what] is not None]
-        found = Counter(one.standing for one in lines)
-        least = sum(o.own["default"].value <= o.own[o.best].value for o in lines)
+        counts = Counter(one.standing for one in lines)
+        least = sum(o.error["default"].value <= o.error[o.best].value for o in lines)
         print(
-            f"  {what:<8} least error or tied on {found['ahead'] + found['level']} of {len(lines)} "
-            f"({found['ahead']} ahead, {found['level']} level, {found['behind']} behind; least on "
-            f"{least})"
+            f"  {what:<8} least error or tied on {counts['ahead'] + counts['level']} of "
+            f"{len(lines)} ({counts['ahead']} ahead, {counts['level']} level, "
+            f"{counts['behind']} behind; least on {least})"
         )
-        means = {n: np.mean([o.own[n].value for o in lines]) for n in lines[0].own} if lines else {}
+        names = lines[0].error if lines else {}
+        means = {n: np.mean([o.error[n].value for o in lines]) for n in names}
         print("    means: " + ", ".join(f"{n} {v:.3f}" for n, v in means.items()))
     for i, what in enumerate(("ends included", "ties split")):
         covers = [r.coverage["default"][i].value for r in results.values() if r.coverage]
@@ -418,7 +421,7 @@ def summarise(results: dict[str, Result]) -> None:
         )
 
 
-def told(results: dict[str, Result]) -> dict[str, Any]:
+def as_json(results: dict[str, Result]) -> dict[str, Any]:
     """All as JSON holds it."""
 
     def plain(x: Any) -> Any:
@@ -456,7 +459,7 @@ def main() -> None:
         results[name] = run(task, budget, peers)
         show(task, results[name])
         if a.json:
-            a.json.write_text(json.dumps(told(results), indent=1))
+            a.json.write_text(json.dumps(as_json(results), indent=1))
         jax.clear_caches()  # compiled programs use up the memory maps that a process may have
     summarise(results)
 

@@ -11,8 +11,8 @@ table for all pixels; so bits per dimension are those of a distribution over all
 of the training images stops learning; nothing is chosen on the test images. Published figures:
 hidden Chow-Liu trees (Liu and Van den Broeck 2021) and sparse circuits for bits; expected
 prediction and median imputation of a logistic regression (Khosravi et al. 2019) for classes, whose
-missing pixels are drawn at random as here. --quick takes 1500 training images a digit, five
-passes over them, and 1500 to test.
+missing pixels are drawn at random as here. --quick takes 1500 training images per digit,
+five passes over them, and 1500 to test.
 """
 
 import argparse
@@ -78,17 +78,17 @@ def main() -> None:
     shared = {"schema": schema, "epochs": 5 if given.quick else 0, "progress": False}
     models, prior, began = [], np.bincount(label) / len(label), time.perf_counter()
     for digit in range(10):
-        own = bins.of[train[label == digit][:most]].astype(float)
-        p = pofx.fit(own, "latent_tree", states=given.states, **shared)
+        images = bins.of[train[label == digit][:most]].astype(float)
+        p = pofx.fit(images, "latent_tree", states=given.states, **shared)
         models.append(p)
         steps, seconds = p.fit_info["steps"], p.fit_info["seconds"]
-        print(f"digit {digit}: {len(own)} images, {steps} passes, {seconds:.0f} s", flush=True)
+        print(f"digit {digit}: {len(images)} images, {steps} passes, {seconds:.0f} s", flush=True)
     print(f"learned in {time.perf_counter() - began:.0f} s, {bins.count} bins")
 
     began = time.perf_counter()
     coded = bins.of[test].astype(float)
-    whole = np.logaddexp.reduce(scores(models, prior, coded), axis=1)
-    bits = -(whole + bins.log_within[test].sum(1)) / (np.log(2) * test.shape[1])
+    log_p = np.logaddexp.reduce(scores(models, prior, coded), axis=1)
+    bits = -(log_p + bins.log_within[test].sum(1)) / (np.log(2) * test.shape[1])
     error = bits.std(ddof=1) / len(bits) ** 0.5
     print(f"{bits.mean():.4f} ± {error:.4f} bits per dimension, {len(bits)} images; {BITS}")
 
@@ -98,12 +98,13 @@ def main() -> None:
         holed = np.where(rng.random(coded.shape) < share, np.nan, coded)
         hit = scores(models, prior, holed).argmax(1) == truth
         right.append((float(hit.mean()), float(hit.std(ddof=1) / len(hit) ** 0.5)))
-        own = f"{right[-1][0]:.4f} ± {right[-1][1]:.4f}"
-        print(f"{share:>8.0%}{own:>18}{expected:>10.3f}{median:>8.3f}", flush=True)
+        accuracy = f"{right[-1][0]:.4f} ± {right[-1][1]:.4f}"
+        print(f"{share:>8.0%}{accuracy:>18}{expected:>10.3f}{median:>8.3f}", flush=True)
     print(f"answered in {time.perf_counter() - began:.0f} s")
     if given.json:
-        found = {"bits": [float(bits.mean()), float(error)], "accuracy": dict(zip(MISSING, right))}
-        given.json.write_text(json.dumps(found, indent=1))
+        accuracies = dict(zip(MISSING, right))
+        record = {"bits": [float(bits.mean()), float(error)], "accuracy": accuracies}
+        given.json.write_text(json.dumps(record, indent=1))
 
 
 if __name__ == "__main__":

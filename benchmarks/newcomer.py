@@ -34,7 +34,7 @@ QUESTION = "p(cultivar | alcohol > 13.5, hue < 0.8)"
 
 
 class Clock:
-    """Tells what each step took, and all of them."""
+    """Prints the seconds of each step, and of all of them."""
 
     def __init__(self) -> None:
         self.total = 0.0
@@ -58,18 +58,18 @@ def from_clone(home: Path, csv: Path | None, question: str) -> None:
         csv = home / "mine.csv"
         run(env / "bin" / "python", "-c", WINES, csv)
     pofx, model = env / "bin" / "pofx", home / "mine.pofx"
-    told = clock(pofx, "fit", csv, "-o", model)
+    summary = clock(pofx, "fit", csv, "-o", model)
     answer = clock(pofx, "ask", model, question)
-    print(f"{clock.total:>7.1f} s   in all, to the first answer\n\n{told}\n{answer}", flush=True)
+    print(f"{clock.total:>7.1f} s   in all, to the first answer\n\n{summary}\n{answer}", flush=True)
 
 
 def from_wheel(home: Path) -> None:
     """The wheel in an empty environment, and its demo."""
     clock, env = Clock(), home / "empty"
-    own = wheel(home)
-    print(f"the wheel, {own.stat().st_size / 2**20:.1f} MiB")
+    built = wheel(home)
+    print(f"the wheel, {built.stat().st_size / 2**20:.1f} MiB")
     clock("python3", "-m", "venv", env)
-    clock(env / "bin" / "pip", "install", "-q", f"{own}[demo]")
+    clock(env / "bin" / "pip", "install", "-q", f"{built}[demo]")
     clock(env / "bin" / "pofx", "demo", cwd=home)
     run(env / "bin" / "python", "-W", "error", "-c", "import pofx", cwd=home)
 

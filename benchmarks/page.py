@@ -2,7 +2,7 @@
 
     python benchmarks/page.py docs/benchmarks.md
 
-Saved output is `benchmarks/results/NAME.txt`: a first line that tells date and command, then all
+Saved output is `benchmarks/results/NAME.txt`: a first line with date and command, then all
 that the script printed. To renew one:
 
     python benchmarks/page.py --run standard_errors
@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 HEAD = """# Benchmarks
 What the scripts of `benchmarks/` last printed, where it is kept: whole, with the day, the machine \
 and the versions. \
-Both sides of a comparison of time run in one process, in turn; compilation is told apart. This \
+Both sides of a comparison of time run in one process, in turn; compilation is stated apart. This \
 page is made by `python benchmarks/page.py`; the tables of the README quote it.
 """
 
@@ -28,20 +28,20 @@ def page() -> str:
     """The page, a section for each script that has saved output."""
     parts = [HEAD]
     for saved in sorted((HERE / "results").glob("*.txt")):
-        told, _, output = saved.read_text().partition("\n")
+        first_line, _, output = saved.read_text().partition("\n")
         title = f"## {saved.stem.replace('_', ' ').capitalize()}\n{summary(saved.stem)}\n"
-        parts.append(f"{title}\n{told}\n```text\n{output.rstrip()}\n```\n")
+        parts.append(f"{title}\n{first_line}\n```text\n{output.rstrip()}\n```\n")
     return "\n".join(parts)
 
 
 def summary(name: str) -> str:
     """The first paragraph of a script's docstring."""
-    told = ast.get_docstring(ast.parse((HERE / f"{name}.py").read_text()))
-    return (told or "").split("\n\n")[0].replace("\n", " ")
+    docstring = ast.get_docstring(ast.parse((HERE / f"{name}.py").read_text()))
+    return (docstring or "").split("\n\n")[0].replace("\n", " ")
 
 
 def run(name: str, *arguments: str) -> None:
-    """Runs a script, showing what it prints, and keeps that where it ends well."""
+    """Runs a script, shows what it prints, and keeps that if it ends well."""
     command = ["python", f"benchmarks/{name}.py", *arguments]
     lines = []
     with subprocess.Popen(
@@ -54,8 +54,8 @@ def run(name: str, *arguments: str) -> None:
     if process.returncode:
         sys.exit(process.returncode)
     shown = " ".join([*command[:2], *("DIR" if Path(a).is_dir() else a for a in arguments)])
-    told = f"{datetime.date.today()}, `{shown}`\n"
-    (HERE / "results" / f"{name}.txt").write_text(told + "".join(lines))
+    first_line = f"{datetime.date.today()}, `{shown}`\n"
+    (HERE / "results" / f"{name}.txt").write_text(first_line + "".join(lines))
 
 
 if __name__ == "__main__":

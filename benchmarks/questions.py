@@ -5,7 +5,7 @@
 A full-covariance Gaussian mixture of 16 components on 20 columns: mean, and central 90 % interval,
 of one column given whatever of the others is there, 20000 rows. A mixture of 8 on 30 columns: the
 mutual information of all 435 pairs to 0.01 nats. `pofx ask` on a saved model, from the start of
-the process, without a persistent compilation cache. Compilation is told apart but for the last.
+the process, without a persistent compilation cache. Compilation is timed apart, except in the last.
 """
 
 import os
@@ -78,11 +78,11 @@ def conditionals():
 def informations():
     p = mixture(30, 8)
     began = time.perf_counter()
-    found = p.mutual_informations(stderr=0.01)
+    answer = p.mutual_informations(stderr=0.01)
     seconds = time.perf_counter() - began
     print(
         f"\n435 mutual informations of 30 columns: {seconds:.1f} s with compilation, "
-        f"{found.draws} draws, largest standard error {np.nanmax(found.stderr):.4f} nats"
+        f"{answer.draws} draws, largest standard error {np.nanmax(answer.stderr):.4f} nats"
     )
 
 

@@ -1,11 +1,11 @@
-"""Does the default fit overfit small tables? Penguins and irises, in ten folds.
+"""Does the default fit overfit small tables? Penguins and irises, in 10 folds.
 
     python benchmarks/small_tables.py [--tables NAME ...] [--budget S] [--folds N]
 
-Mean log-likelihood of the rows of each fold under what was learned from the others, in nats a row
-with its standard error over rows: of `pofx.fit(table)` with no model named, and of single simple
-models. In brackets the default's paired gain on each. The best simple model is picked on these very
-rows: a bias against the default.
+Mean log-likelihood of the rows of each fold under what was learned from the others, in nats per
+row with its standard error over rows: of `pofx.fit(table)` with no model named, and of single
+simple models. In brackets the default's paired gain on each. The best simple model is picked on
+these very rows: a bias against the default.
 """
 
 import argparse
@@ -38,16 +38,16 @@ MODELS: dict[str, tuple[str | None, dict[str, Any]]] = {
 
 
 def iris() -> pd.DataFrame:
-    found: Any = load_iris(as_frame=True)
-    species = np.array(found.target_names)[found.target]
-    return found.data.assign(species=species)
+    iris_data: Any = load_iris(as_frame=True)
+    species = np.array(iris_data.target_names)[iris_data.target]
+    return iris_data.data.assign(species=species)
 
 
 TABLES = {"penguins": load_penguins, "iris": iris}
 
 
 def scores(frame: pd.DataFrame, name: str, budget: float, folds: int) -> np.ndarray | None:
-    """log p of each row by what the other folds say; None where a model does not carry a column."""
+    """log p of each row by what the other folds say; None if a model lacks a kind."""
     model, options = MODELS[name]
     schema, out = infer(frame), np.empty(len(frame))
     fold = np.random.default_rng(0).permutation(len(frame)) % folds
@@ -73,18 +73,20 @@ def main() -> None:
     for table in a.tables:
         frame = TABLES[table]()
         print(f"\n{table}, {len(frame)} rows, {a.folds} folds, default within {a.budget:g} s")
-        found: dict[str, np.ndarray] = {}
+        log_p: dict[str, np.ndarray] = {}
         for name in MODELS:
             began = time.perf_counter()
-            own = scores(frame, name, a.budget, a.folds)
-            if own is None:
+            rows = scores(frame, name, a.budget, a.folds)
+            if rows is None:
                 continue
-            found[name] = own
-            mean, gain = mean_over_rows(own), mean_over_rows(found["default"] - own)
-            told = "" if name == "default" else f"   ({float(gain):+.3f} ± {gain.stderr:.3f})"
+            log_p[name] = rows
+            mean = mean_over_rows(rows)
+            gain = mean_over_rows(log_p["default"] - rows)
+            gain_text = "" if name == "default" else f"   ({float(gain):+.3f} ± {gain.stderr:.3f})"
             seconds = (time.perf_counter() - began) / a.folds
             print(
-                f"  {name:<22}{float(mean):9.3f} ± {mean.stderr:.3f}{seconds:7.1f} s a fold{told}",
+                f"  {name:<22}{float(mean):9.3f} ± {mean.stderr:.3f}"
+                f"{seconds:7.1f} s per fold{gain_text}",
                 flush=True,
             )
 

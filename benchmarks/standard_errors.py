@@ -3,7 +3,7 @@
     python benchmarks/standard_errors.py [PROBLEMS]
 
 Each problem is a random distribution, asked one question whose true answer is known by another way
-(quadrature, a sum over counts, scipy). An estimate covers where the truth lies within 1.96 of its
+(quadrature, a sum over counts, scipy). An estimate covers if the truth lies within 1.96 of its
 standard errors. PROBLEMS of each kind, 100 by default. By default an estimate takes 16384 draws;
 those marked "on request" stop at the standard error that was asked for.
 """
@@ -66,15 +66,15 @@ def integral(values):
 
 
 def entropy_on_the_line(rng, seed):
-    own = components(rng)
-    log_p = log_density(own)
-    return joint(line(own), "x").entropy("x", seed=seed), -integral(np.exp(log_p) * log_p)
+    parameters = components(rng)
+    log_p = log_density(parameters)
+    return joint(line(parameters), "x").entropy("x", seed=seed), -integral(np.exp(log_p) * log_p)
 
 
 def entropy_on_request(rng, seed):
-    own = components(rng)
-    log_p = log_density(own)
-    answer = joint(line(own), "x").entropy("x", stderr=0.004, seed=seed)
+    parameters = components(rng)
+    log_p = log_density(parameters)
+    answer = joint(line(parameters), "x").entropy("x", stderr=0.004, seed=seed)
     return answer, -integral(np.exp(log_p) * log_p)
 
 
@@ -139,8 +139,8 @@ def many_coins(rng, seed, d=20):
     bias, weight = rng.uniform(0.1, 0.9, 2), rng.uniform(0.2, 0.8)
     parts = []
     for b in bias:
-        own = Bernoulli(jnp.full(d, math.log(b / (1 - b))))
-        parts.append(Independent((own,), (own,), (tuple(range(d)),)))
+        coins = Bernoulli(jnp.full(d, math.log(b / (1 - b))))
+        parts.append(Independent((coins,), (coins,), (tuple(range(d)),)))
     weights = np.array([weight, 1 - weight])
     heads = np.arange(d + 1)[:, None]
     log_p = logsumexp(
@@ -166,8 +166,8 @@ def box(rng, seed):
         c, at = half @ half.T + 0.3 * np.eye(3), rng.normal(size=3) + m / 3
         centres.append(at)
         covariances.append(c)
-        own = stats.multivariate_normal(at, c, abseps=1e-7, releps=1e-7, seed=0)
-        truth += w * own.cdf(high, lower_limit=low)
+        normal = stats.multivariate_normal(at, c, abseps=1e-7, releps=1e-7, seed=0)
+        truth += w * normal.cdf(high, lower_limit=low)
     p = joint(mixture(weights, centres, covariances), "xyz")
     text = ", ".join(f"{a} < {n} <= {b}" for n, a, b in zip("xyz", low, high))
     return p.ask(f"P({text})", seed=seed), truth

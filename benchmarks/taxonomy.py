@@ -6,15 +6,15 @@
 DIR holds `tables` (NAME.csv.gz) and `images/mnist` (idx files). Sets:
   digits    scikit-learn's 1797 digits of 64 pixels of 17 grey levels, as ordinal columns; bits per
             dimension are of those levels
-  mnist     28 by 28 pixels, nats an image, one where at least 128 of 255: a fixed threshold, whose
+  mnist     28 by 28 pixels, nats per image, one if at least 128 of 255: a fixed threshold, whose
             figures are about 10 nats lower than those of the published binarisation; the first
             --rows training images and 500 test images. With --gpu one with probability its grey
             level, as in the papers: all 60000 images --copies times, drawn anew each time in place
             of each epoch, and 10000 test images drawn once
   tables    four of real columns (power_plant, wine_red, banknote, housing) and four of mixed types
-            with their missing cells (titanic, pbc, airquality, adult); nats a row in the data's
-            units, of densities where columns are real, a fifth of at most 5000 rows to test
-A model that does not carry a set's columns is left out there. Every model has its default options
+            with their missing cells (titanic, pbc, airquality, adult); nats per row in the data's
+            units, of densities if columns are real, a fifth of at most 5000 rows to test
+A model that lacks the kind of a set's column is left out there. Every model has its default options
 but for those below, which fit two cores; --gpu has the sizes of the published figures (MADE 8000
 wide, 84.87 nats; RBM 500 hidden, 86.3; VAE 50 latent, 500 wide, 86.8). The kind says how log p is
 known; the standard error is over test rows. Nothing is chosen on test rows.
@@ -61,7 +61,7 @@ REAL = {
     "banknote": ("banknote_authentication", ("4",)),  # a class
     "housing": ("california_housing", ()),
 }
-RHAT_THRESHOLD = {
+MIXED = {
     "titanic": ("TitanicSurvival", ()),
     "pbc": ("pbc", ("id",)),
     "airquality": ("airquality", ()),
@@ -111,13 +111,13 @@ def mnist(folder: Path, rows: int, gpu: bool, copies: int) -> Task:
     rng = np.random.default_rng(0)
 
     def read(part, most, copies):
-        own = idx(folder / "images" / "mnist", part, "images")[:most]
-        own = np.concatenate([own] * copies)
-        one = rng.integers(255, size=own.shape, dtype=np.uint8) < own if gpu else own >= 128
+        grey = idx(folder / "images" / "mnist", part, "images")[:most]
+        grey = np.concatenate([grey] * copies)
+        one = rng.integers(255, size=grey.shape, dtype=np.uint8) < grey if gpu else grey >= 128
         return {"image": one.astype(np.float32).reshape(-1, 28, 28)}
 
     schema = {"image": "binary"}
-    unit = "-log p, nats an image, less is better"
+    unit = "-log p, nats per image, less is better"
     if gpu:
         train, test = read("train", None, copies), read("t10k", None, 1)
     else:
@@ -137,7 +137,7 @@ def table(folder: Path, name: str, without: tuple[str, ...], real: bool) -> Task
     schema = {c: {"levels": sorted(frame[c].dropna().unique())} for c in frame if text(frame[c])}
     if real:
         schema = {c: {"kind": "real", "spikes": []} for c in frame}
-    return Task(frame[cut:], frame[:cut], schema, "log p, nats a row, more is better", 1.0, False)
+    return Task(frame[cut:], frame[:cut], schema, "log p, nats per row, more is better", 1.0, False)
 
 
 def text(column: pd.Series) -> bool:
@@ -145,13 +145,13 @@ def text(column: pd.Series) -> bool:
 
 
 def tasks(folder: Path, rows: int, gpu: bool, copies: int) -> dict[str, Any]:
-    own = {"digits": digits, "mnist": lambda: mnist(folder, rows, gpu, copies)}
-    for sets, real in ((REAL, True), (RHAT_THRESHOLD, False)):
-        for name, (file, without) in sets.items():
-            own[name] = lambda file=file, without=without, real=real: table(
+    sets = {"digits": digits, "mnist": lambda: mnist(folder, rows, gpu, copies)}
+    for tables, real in ((REAL, True), (MIXED, False)):
+        for name, (file, without) in tables.items():
+            sets[name] = lambda file=file, without=without, real=real: table(
                 folder, file, without, real
             )
-    return own
+    return sets
 
 
 class Result(NamedTuple):
@@ -174,9 +174,9 @@ def judged(task: Task, name: str, gpu: bool) -> Result:
     if task.image and isinstance(p.model, AbstractImportanceSampled) and name in DRAWS:
         p = replace(p, model=replace(p.model, draws=DRAWS[name]))
     answer = p.log_prob(task.test) / task.share
-    own = mean_over_rows(answer)
+    mean = mean_over_rows(answer)
     seconds = time.perf_counter() - fitted
-    return Result(float(own), own.stderr, answer.kind, fitted - began, seconds)
+    return Result(float(mean), mean.stderr, answer.kind, fitted - began, seconds)
 
 
 def results(task: Task, models: list[str], gpu: bool) -> Iterator[tuple[str, Result | str]]:
@@ -201,23 +201,23 @@ def main() -> None:
     known = tasks(a.folder, a.rows, a.gpu, a.copies)
     print(machine("pofx", "jax", "flowjax", "diffrax", "blackjax"))
     warnings.simplefilter("ignore", pofx.PofxWarning)
-    told: dict[str, dict[str, Any]] = {}
+    record: dict[str, dict[str, Any]] = {}
     for name in a.sets or known:
         task = known[name]()
         print(f"\n{name}, {task.unit}")
-        told[name] = {}
+        record[name] = {}
         for model, r in results(task, a.models, a.gpu):
             if isinstance(r, str):
                 print(f"  {model:<20}{r[:90]}", flush=True)
                 continue
-            told[name][model] = r._asdict()
+            record[name][model] = r._asdict()
             print(
                 f"  {model:<20}{f'{r.value:.3f} ± {r.stderr:.3f}':>20}  {r.kind:<12}"
                 f"fit {r.fit:>6.1f} s, test {r.score:>5.1f} s",
                 flush=True,
             )
         if a.json:
-            a.json.write_text(json.dumps(told, indent=1))
+            a.json.write_text(json.dumps(record, indent=1))
 
 
 if __name__ == "__main__":

@@ -14,21 +14,21 @@ def machine(*packages: str) -> str:
     """The machine and the versions, for the head of a table."""
     import os
 
-    found = []
+    versions = []
     for package in packages:
         try:
-            own = pofx.__version__ if package == "pofx" else version(package)
-            found.append(f"{package} {own}")
+            number = pofx.__version__ if package == "pofx" else version(package)
+            versions.append(f"{package} {number}")
         except PackageNotFoundError:
-            found.append(f"{package} absent")
+            versions.append(f"{package} absent")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"{cores} cores, {platform.machine()}, Python {platform.python_version()}, " + ", ".join(
-        found
+        versions
     )
 
 
 def in_turn(works: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median seconds of each work; each once a round, after a round that is not counted."""
+    """Median seconds of each work; each once per round, after a round that is not counted."""
     seconds: dict[str, list[float]] = {name: [] for name in works}
     for i in range(rounds + 1):
         for name, work in works.items():

@@ -37,7 +37,7 @@ STEPS, EPOCHS = 20, 8
 
 
 def ours(model, x, batch):
-    """Seconds a step of each epoch."""
+    """Seconds per step in each epoch."""
     at = [time.perf_counter()]
     train(
         jax.random.key(1),
@@ -63,11 +63,11 @@ def flowjax(x, batch):
     state, batches = optimizer.init(params), jnp.asarray(x).reshape(-1, batch, x.shape[1])
     at = [time.perf_counter()]
     for _ in range(EPOCHS):
-        for own in batches:
+        for rows in batches:
             params, state, _ = flowjax_step(
                 params,
                 static,
-                own,
+                rows,
                 optimizer=optimizer,
                 opt_state=state,
                 loss_fn=loss,
@@ -83,15 +83,15 @@ def pytorch(module, loss, x, batch):
     batches = torch.tensor(x).reshape(-1, batch, x.shape[1])
     at = [time.perf_counter()]
     for _ in range(EPOCHS):
-        for own in batches:
+        for rows in batches:
             optimizer.zero_grad()
-            loss(own).backward()
+            loss(rows).backward()
             optimizer.step()
         at.append(time.perf_counter())
     return np.diff(at) / len(batches)
 
 
-class MADE(torch.nn.Linear):
+class MaskedLinear(torch.nn.Linear):
     """A linear map of which some weights are held at zero."""
 
     def __init__(self, mask):
@@ -105,17 +105,17 @@ class MADE(torch.nn.Linear):
 def made(d, width):
     """Germain et al. (2015), one hidden layer, natural order."""
     order, hidden = np.arange(d), np.arange(width) % (d - 1)
-    first = MADE(hidden[:, None] >= order)
-    last = MADE(order[:, None] > hidden)
+    first = MaskedLinear(hidden[:, None] >= order)
+    last = MaskedLinear(order[:, None] > hidden)
     return torch.nn.Sequential(first, torch.nn.ReLU(), last)
 
 
 def report(what, times):
     print(f"\n{what}")
     base = np.median(times["pofx"][1:])
-    for name, own in times.items():
-        step = np.median(own[1:])
-        first = own[0] * STEPS
+    for name, seconds in times.items():
+        step = np.median(seconds[1:])
+        first = seconds[0] * STEPS
         print(
             f"  {name:<10}{1000 * step:>8.2f} ms a step   pofx takes {base / step:.2f} of it   "
             f"first epoch, compilation in it, {first:.1f} s"
@@ -142,12 +142,12 @@ def main():
         {
             "pofx": ours(flow, x, 512),
             "flowjax": flowjax(x, 512),
-            "zuko": pytorch(peer, lambda own: -peer().log_prob(own).mean(), x, 512),
+            "zuko": pytorch(peer, lambda rows: -peer().log_prob(rows).mean(), x, 512),
         },
     )
     x = (rng.random((128 * STEPS, 784)) < 0.3).astype(np.float32)
     columns = [Column(f"x{j}", "binary", levels=2, family="bernoulli") for j in range(784)]
-    own = Autoregressive.from_data(jax.random.key(0), make_rows(x), columns, width=500, depth=1)
+    start = Autoregressive.from_data(jax.random.key(0), make_rows(x), columns, width=500, depth=1)
     net = made(784, 500)
 
     def loss(rows):
@@ -155,7 +155,7 @@ def main():
         bce = torch.nn.functional.binary_cross_entropy_with_logits
         return bce(logits, rows, reduction="sum") / len(rows)
 
-    report("MADE", {"pofx": ours(own, x, 128), "PyTorch": pytorch(net, loss, x, 128)})
+    report("MADE", {"pofx": ours(start, x, 128), "PyTorch": pytorch(net, loss, x, 128)})
 
 
 if __name__ == "__main__":

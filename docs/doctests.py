@@ -12,5 +12,5 @@ class Doctests(griffe.Extension):
 
     def on_object(self, *, obj: griffe.Object, **_: object) -> None:
         if obj.docstring:
-            told = obj.docstring.value
-            obj.docstring.value = DOCTEST.sub(lambda m: f"```pycon\n{m[0]}\n```", told)
+            text = obj.docstring.value
+            obj.docstring.value = DOCTEST.sub(lambda m: f"```pycon\n{m[0]}\n```", text)

@@ -33,9 +33,9 @@ def legend(ax: Any, **more: Any) -> None:
 
 def species_points(ax: Any, df: Any, x: str, y: str, **more: Any) -> None:
     """Penguins by species."""
-    for (name, own), colour, marker in zip(df.groupby("species"), COLOURS, MARKERS):
+    for (name, birds), colour, marker in zip(df.groupby("species"), COLOURS, MARKERS):
         style = {"s": 12, "linewidths": 0, "alpha": 0.6, **more}
-        ax.scatter(own[x], own[y], color=colour, marker=marker, label=name, **style)
+        ax.scatter(birds[x], birds[y], color=colour, marker=marker, label=name, **style)
 
 
 def distributions(table: Any, mass: Any, density: Any, between: Any) -> Any:
@@ -75,9 +75,10 @@ def two_variables(p: Any, df: Any) -> Any:
     flat = np.exp(np.asarray(p.marginal(b).log_prob({b: y})))
     side.plot(flat, y, color=COLOURS[0], label="p(y)")
     for value, colour, line in zip(cuts, (COLOURS[1], COLOURS[5]), LINES[1:]):
-        own = p.given({a: value}).marginal(b)
+        conditional = p.given({a: value}).marginal(b)
+        density = np.exp(np.asarray(conditional.log_prob({b: y})))
         style = {"color": colour, "linestyle": line}
-        side.plot(np.exp(np.asarray(own.log_prob({b: y}))), y, label=f"p(y | x = {value})", **style)
+        side.plot(density, y, label=f"p(y | x = {value})", **style)
         middle.axvline(value, **style)
     middle.set(xlabel=f"x = {a} (mm)", ylabel=f"y = {b} (mm)", xlim=(30, 60), ylim=(165, 238))
     middle.text(31, 233, "p(x, y)", fontsize=10)
@@ -96,10 +97,10 @@ def simpson(df: Any) -> Any:
     known = df.dropna(subset=[a, b])
     species_points(ax, known, a, b)
     groups = [("all", known, INK, "--")]
-    groups += [(n, own, c, "-") for (n, own), c in zip(known.groupby("species"), COLOURS)]
-    for _, own, colour, line in groups:
-        slope, level = np.polyfit(own[a], own[b], 1)
-        ends = np.array([own[a].min(), own[a].max()])
+    groups += [(n, birds, c, "-") for (n, birds), c in zip(known.groupby("species"), COLOURS)]
+    for _, birds, colour, line in groups:
+        slope, level = np.polyfit(birds[a], birds[b], 1)
+        ends = np.array([birds[a].min(), birds[a].max()])
         ax.plot(ends, level + slope * ends, line, color=colour, linewidth=2)
     ax.plot([], [], "--", color=INK, label="all penguins")
     ax.set(xlabel="bill_length_mm (mm)", ylabel="bill_depth_mm (mm)", ylim=(12.8, 22.4))
@@ -111,10 +112,10 @@ def bayes(p: Any, table: Any, prior: Any, bird: Any) -> Any:
     drawn, ((left, right),) = figure(1, 2, (4.3, 4.1))
     x = np.linspace(32, 58, 300)
     for name, share, colour, line in zip(table.levels[0], prior, COLOURS, LINES):
-        own = p.given(species=name)
+        likelihood = p.given(species=name)
         style = {"color": colour, "linestyle": line}
-        curve(left, own, "bill_length_mm", x, share, label=name, **style)
-        height = curve(left, own, "bill_length_mm", np.array([45.0]), share, alpha=0)[0]
+        curve(left, likelihood, "bill_length_mm", x, share, label=name, **style)
+        height = curve(left, likelihood, "bill_length_mm", np.array([45.0]), share, alpha=0)[0]
         left.plot(45, height, "o", color=colour)
     left.axvline(45, color=INK, linewidth=0.8, linestyle=":")
     left.set(xlabel="x = bill_length_mm (mm)", ylabel="p(x | species) p(species), per mm")
@@ -133,9 +134,9 @@ def entropies(p: Any) -> Any:
         width = float(p.ask(text))
         ax.barh(y, width, 0.8, left, color=colour, edgecolor="white", linewidth=2)
         light = colour in (COLOURS[4], COLOURS[1])
-        told = f"{text}\n{width:.2f}"
+        label = f"{text}\n{width:.2f}"
         style = {"ha": "center", "va": "center", "fontsize": 8}
-        ax.text(left + width / 2, y, told, color="black" if light else "white", **style)
+        ax.text(left + width / 2, y, label, color="black" if light else "white", **style)
         return left + width
 
     bar(3, 0, "H(species, island)", INK)
@@ -185,9 +186,9 @@ def missing(accuracy: Any, image: Any, label: Any, test: Any) -> Any:
     left.tick_params(length=0)
     left.spines[:].set_visible(False)
     n = int(test.sum())
-    own = np.array(list(accuracy.values())).T
+    by_model = np.array(list(accuracy.values())).T
     names = ("p(x, y), holes integrated out", "logistic regression, holes at their mean")
-    lines = {name: (y, np.sqrt(y * (1 - y) / n)) for name, y in zip(names, own)}
+    lines = {name: (y, np.sqrt(y * (1 - y) / n)) for name, y in zip(names, by_model)}
     plot.curves(right, [100 * share for share in accuracy], lines)
     right.set(xlabel="pixels missing (%)", ylabel=f"accuracy on {n} digits", ylim=(0, 1.02))
     legend(right, loc="lower left")
@@ -210,11 +211,11 @@ def side(side: Any, depth: Any, echo: Any) -> Any:
     left.set_title("2000 rows", fontsize=9)
     y = np.linspace(-1.4, 1.4, 300)
     for value, colour, line in zip((0.1, 0.4, 0.8), COLOURS, LINES):
-        own = np.exp(np.asarray(side.log_prob({"depth": np.full(300, value), "echo": y})))
-        own /= own.sum() * (y[1] - y[0])
+        density = np.exp(np.asarray(side.log_prob({"depth": np.full(300, value), "echo": y})))
+        density /= density.sum() * (y[1] - y[0])
         style = {"color": colour, "linestyle": line}
         left.axvline(value, **style)
-        right.plot(y, own, label=f"p(y | x = {value})", **style)
+        right.plot(y, density, label=f"p(y | x = {value})", **style)
     right.set(xlabel="echo = y", ylabel="density (per unit of y)", ylim=(0, None))
     right.set_title("the flow, given each depth", fontsize=9)
     legend(right, loc="upper right")
@@ -233,7 +234,7 @@ def learning(flips: Any, theta: Any, log_likelihood: Any, mix: Any, kilos: Any, 
     coin.set_title("closed form: the share of heads", fontsize=9)
     history = np.array(mix.fit_info["history"])
     em.plot(np.arange(len(history)), history, color=COLOURS[0])
-    em.set(xlabel="step of EM", ylabel="log-likelihood (nats a row)")
+    em.set(xlabel="step of EM", ylabel="log-likelihood (nats per row)")
     em.set_title("EM: no step goes down", fontsize=9)
     mean, log_sd = np.meshgrid(np.linspace(2.8, 5, 90), np.linspace(-0.55, 0.85, 90))
     z = (kilos[:, None, None] - mean) / np.exp(log_sd)
@@ -265,19 +266,19 @@ def structure(counts: Any, held_out: Any, reached: Any) -> Any:
     left.text(83, 2.5, "atoms of the\nuniverse", fontsize=8, color=INK)
     left.invert_yaxis()
     left.tick_params(axis="y", length=0, labelsize=8)
-    n, own = list(held_out), np.array(list(held_out.values())).T
+    n, by_model = list(held_out), np.array(list(held_out.values())).T
     names = ("full table, with a prior", "tree", "independent columns")
-    for name, y, colour, marker, line in zip(names, own[1:], COLOURS, MARKERS, LINES):
+    for name, y, colour, marker, line in zip(names, by_model[1:], COLOURS, MARKERS, LINES):
         right.plot(n, y, color=colour, marker=marker, linestyle=line, label=name)
     right.axhline(reached, color=INK, linewidth=0.8, linestyle=":")
     right.text(n[0], reached + 0.06, "the truth: minus its entropy", fontsize=8, color=INK)
-    bare_table = np.isneginf(own[0])
-    low = min(own[1:].min(), reached) - 0.5
+    bare_table = np.isneginf(by_model[0])
+    low = min(by_model[1:].min(), reached) - 0.5
     style = {"color": COLOURS[5], "marker": "v", "linestyle": "", "clip_on": False}
     right.plot(np.array(n)[bare_table], np.full(bare_table.sum(), low), **style)
     right.plot([], [], label="full table: minus infinity", **{**style, "clip_on": True})
     right.set(xscale="log", xlabel="rows learned from", ylim=(low, reached + 0.4))
-    right.set_ylabel("held-out log p (nats a row)")
+    right.set_ylabel("held-out log p (nats per row)")
     legend(right, loc="center right", bbox_to_anchor=(1, 0.35))
     for ax in (left, right):
         bare(ax)
@@ -295,8 +296,8 @@ def family(family: Any, scores: Any, moons: Any) -> Any:
         colour = COLOURS[0] if name in family else INK
         style = {"markersize": 2.2, "markeredgewidth": 0, "color": colour}
         ax.plot(points[:, 0], points[:, 1], "o", **style)
-        told = f": {scores[name].value:.1f}" if name in scores else ""
-        ax.set_title(f"{name}{told}", fontsize=8)
+        score = f": {scores[name].value:.1f}" if name in scores else ""
+        ax.set_title(f"{name}{score}", fontsize=8)
         ax.set(xlim=(-1.6, 2.6), ylim=(-1.1, 1.6), xticks=[], yticks=[], aspect="equal")
         ax.spines[:].set_color(GREY)
     return drawn
@@ -306,10 +307,12 @@ def noise(belief: Any, after: Any, turned: Any, seen: Any, moved: Any, log_p: An
     drawn, ((one, two, three, hist),) = figure(1, 4, (2.1, 2.6))
     one.get_gridspec().set_width_ratios([1, 1, 1, 1.7])
     pick = np.flatnonzero(turned)[after.max(1)[turned].argmax()]
-    told = [f"p({v[pick].argmax()} | x) = {v[pick].max():.3f}" for v in (belief, after)]
+    beliefs = [f"p({v[pick].argmax()} | x) = {v[pick].max():.3f}" for v in (belief, after)]
     images = (seen[pick], moved[pick] - seen[pick], moved[pick])
-    titles = (f"sure and right:\n{told[0]}", "noise, at most\n2 of 16 levels")
-    for ax, pixels, title in zip((one, two, three), images, (*titles, f"sure, wrong:\n{told[1]}")):
+    titles = (f"sure and right:\n{beliefs[0]}", "noise, at most\n2 of 16 levels")
+    for ax, pixels, title in zip(
+        (one, two, three), images, (*titles, f"sure, wrong:\n{beliefs[1]}")
+    ):
         ends = {"vmin": -8, "vmax": 8, "cmap": "PuOr"} if ax is two else {"vmin": 0, "vmax": 16}
         ax.imshow(pixels.reshape(8, 8), **{"cmap": "Greys", **ends})
         ax.set_title(title, fontsize=9)
@@ -323,20 +326,20 @@ def noise(belief: Any, after: Any, turned: Any, seen: Any, moved: Any, log_p: An
     return drawn
 
 
-def decisions(clinic: Any, patients: Any, asked: Any, truth: Any, cost: Any) -> Any:
+def decisions(clinic: Any, patients: Any, in_test: Any, truth: Any, cost: Any) -> Any:
     drawn, ((ax,),) = figure(1, 1, (5.6, 3.4))
     share = np.linspace(0, 1, 501)
     lines = {a: (1 - share) * c["benign"] + share * c["malignant"] for a, c in cost.items()}
-    for (act, y), colour, line in zip(lines.items(), COLOURS, LINES):
-        ax.plot(share, y, color=colour, linestyle=line, label=act)
+    for (action, y), colour, line in zip(lines.items(), COLOURS, LINES):
+        ax.plot(share, y, color=colour, linestyle=line, label=action)
     least = np.min(list(lines.values()), axis=0)
     ax.plot(share, least, color=INK, linewidth=4, alpha=0.25, label="least", zorder=0)
-    found = clinic.predict_proba(patients[asked], "tumour")["malignant"].to_numpy()
+    malignant = clinic.predict_proba(patients[in_test], "tumour")["malignant"].to_numpy()
     for name, colour, level in (("malignant", COLOURS[5], -0.35), ("benign", COLOURS[4], -0.7)):
-        own = found[truth == name]
+        predicted = malignant[truth == name]
         style = {"markersize": 6, "color": colour, "alpha": 0.5, "clip_on": False}
-        ax.plot(own, np.full(len(own), level), "|", **style)
-        ax.text(1.03, level, f"{len(own)} {name}", color=colour, va="center", fontsize=8)
+        ax.plot(predicted, np.full(len(predicted), level), "|", **style)
+        ax.text(1.03, level, f"{len(predicted)} {name}", color=colour, va="center", fontsize=8)
     ax.set(xlim=(0, 1), ylim=(-0.9, 6), xlabel="p(malignant | x)", ylabel="expected cost")
-    legend(bare(ax), loc="upper right", bbox_to_anchor=(1, 1), title="act")
+    legend(bare(ax), loc="upper right", bbox_to_anchor=(1, 1), title="action")
     return drawn

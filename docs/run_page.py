@@ -5,9 +5,9 @@
 
 All blocks share one namespace. The ```text block after a block of Python is what that prints:
 words and whole numbers must be the same, other numbers agree to two units of their last digit or
-1 %, for machines round differently. A picture `pictures/lecture/NAME.png` is drawn where it stands,
-by the function NAME of lecture_figures.py, whose parameters are the page's variables; without such
-a function it is the figure of the page's last `ax`.
+1 %, because machines round differently. A picture `pictures/lecture/NAME.png` is drawn where it
+appears, by the function NAME of lecture_figures.py, whose parameters are the page's variables;
+without such a function the picture is the figure of the page's last `ax`.
 """
 
 import argparse
@@ -45,10 +45,10 @@ class Part(NamedTuple):
 
 def parts(page: str) -> Iterator[Part]:
     """The page's blocks and pictures in order."""
-    for found in PARTS.finditer(page):
-        line = page.count("\n", 0, found.start()) + 1
-        own = found.groupdict()
-        yield Part(line, own["code"] or "", own["text"], own["picture"] or "", found)
+    for match in PARTS.finditer(page):
+        line = page.count("\n", 0, match.start()) + 1
+        groups = match.groupdict()
+        yield Part(line, groups["code"] or "", groups["text"], groups["picture"] or "", match)
 
 
 def differences(shown: str, printed: str) -> list[str]:
@@ -60,11 +60,11 @@ def differences(shown: str, printed: str) -> list[str]:
     one, other = shown.splitlines(), printed.splitlines()
     longest = max(len(one), len(other))
     one, other = (lines + [""] * (longest - len(lines)) for lines in (one, other))
-    told = []
-    for line, own in zip(one, other):
-        if not _same(line.rstrip(), own.rstrip()):
-            told += [f"shown   {line!r}", f"printed {own!r}"]
-    return told
+    messages = []
+    for shown_line, printed_line in zip(one, other):
+        if not _same(shown_line.rstrip(), printed_line.rstrip()):
+            messages += [f"shown   {shown_line!r}", f"printed {printed_line!r}"]
+    return messages
 
 
 def _same(shown: str, printed: str) -> bool:
@@ -80,7 +80,7 @@ def _near(shown: str, printed: str) -> bool:
     ends = [number.as_tuple().exponent for number in (one, other)]
     if all(end >= 0 for end in ends if isinstance(end, int)):
         return one == other
-    # 0.1 may stand for 0.0996 as %g writes it: the coarser of the two says what a unit is.
+    # 0.1 may be 0.0996 as %g writes it: the coarser of the two says what a unit is.
     unit = Decimal(1).scaleb(max(end for end in ends if isinstance(end, int)))
     return abs(one - other) <= max(UNITS * unit, SHARE * abs(one))
 
@@ -88,7 +88,7 @@ def _near(shown: str, printed: str) -> bool:
 def run_code(part: Part, names: dict[str, Any], page: Path) -> str:
     """Runs a block in the page's namespace and returns what it printed."""
     out = io.StringIO()
-    # Blank lines before it: a traceback tells the line of the page.
+    # Blank lines before it: a traceback shows the line of the page.
     code = compile("\n" * part.line + part.code, str(page), "exec")
     with contextlib.redirect_stdout(out):
         exec(code, names)
@@ -122,8 +122,8 @@ def run(page: str, path: Path, *, write: bool = False) -> tuple[str, list[str]]:
             new.append(part.at.group())
         else:
             printed = run_code(part, names, path)
-            told = differences(part.text or "", printed)
-            wrong += [f"{path.name}, line {part.line}:", *told] if told else []
+            messages = differences(part.text or "", printed)
+            wrong += [f"{path.name}, line {part.line}:", *messages] if messages else []
             text = f"\n\n```text\n{printed}```" if printed else ""
             new.append(f"```python\n{part.code}```{text}")
         print(
@@ -133,10 +133,11 @@ def run(page: str, path: Path, *, write: bool = False) -> tuple[str, list[str]]:
 
 
 def main() -> int:
-    arguments = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    arguments.add_argument("page", type=Path)
-    arguments.add_argument("--write", action="store_true", help="write output and pictures anew")
-    path, write = (own := arguments.parse_args()).page, own.write
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("page", type=Path)
+    parser.add_argument("--write", action="store_true", help="write output and pictures anew")
+    arguments = parser.parse_args()
+    path, write = arguments.page, arguments.write
     if write:
         PICTURES.mkdir(parents=True, exist_ok=True)
     began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Odd transactions, with reasons: which columns made a row strange.
+"""Odd transactions, with reasons: which columns made a row unusual.
 
     python examples/odd_transactions.py [--rows 3000]
 
@@ -18,11 +18,11 @@ import pandas as pd
 import pofx
 
 SHOPS = {"groceries": (35, 0.5, 17, 3), "fuel": (60, 0.25, 12, 5), "travel": (400, 0.7, 13, 6)}
-"""Of each kind of shop the median amount, its spread in logarithms, the hour and its spread."""
+"""For each kind of shop the median amount, its spread in logarithms, the hour and its spread."""
 
 
 def payments(n: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Ordinary payments; a country is missing where the terminal told none."""
+    """Ordinary payments; a country is missing if the terminal reported none."""
     shop = rng.choice(list(SHOPS), n, p=[0.6, 0.3, 0.1])
     median, spread, hour, wide = np.array([SHOPS[s] for s in shop]).T
     abroad = rng.random(n) < np.where(shop == "travel", 0.5, 0.02)
@@ -40,7 +40,7 @@ def payments(n: int, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def spoiled(df: pd.DataFrame, rng: np.random.Generator) -> tuple[pd.DataFrame, dict[int, str]]:
-    """Six rows made odd, and which column of each."""
+    """Six rows made odd, and the column of each that is odd."""
     df, why = df.copy(), {}
     rows = rng.choice(len(df), 6, replace=False)
     for i, row in enumerate(rows):
@@ -53,15 +53,16 @@ def spoiled(df: pd.DataFrame, rng: np.random.Generator) -> tuple[pd.DataFrame, d
     return df, why
 
 
-def told(p: pofx.Joint, df: pd.DataFrame) -> pd.DataFrame:
+def excess_log_p(p: pofx.Joint, df: pd.DataFrame) -> pd.DataFrame:
     """log p(cell | the other cells) + H(cell | the others), in nats: far below zero is odd."""
-    whole, out = p.log_prob(df).value, {}
+    log_p = p.log_prob(df).value
+    excess = {}
     for c in df:
-        left = p.log_prob(df.assign(**{c: None})).value
+        others_log_p = p.log_prob(df.assign(**{c: None})).value
         others = [other for other in df if other != c]
         usual = p.entropy(c, given=others, stderr=0.05).value
-        out[c] = np.where(df[c].notna(), whole - left + usual, 0.0)
-    return pd.DataFrame(out, index=df.index)
+        excess[c] = np.where(df[c].notna(), log_p - others_log_p + usual, 0.0)
+    return pd.DataFrame(excess, index=df.index)
 
 
 def main(n: int = 3000, seed: int = 0) -> tuple[int, int]:
@@ -70,7 +71,8 @@ def main(n: int = 3000, seed: int = 0) -> tuple[int, int]:
     learned = payments(n, rng)
     df, why = spoiled(payments(n // 3, rng), rng)
     p = pofx.fit(learned, "mixture", components=8, seed=seed)
-    cells, whole = told(p, df), p.tail_probability(df, reference=learned).value
+    cells = excess_log_p(p, df)
+    tail = p.tail_probability(df, reference=learned).value
     odd = cells.min(axis=1).nsmallest(2 * len(why))
     print(f"{len(df)} payments, {len(why)} of them made odd; the {len(odd)} oddest:\n")
     right = 0
@@ -78,9 +80,7 @@ def main(n: int = 3000, seed: int = 0) -> tuple[int, int]:
         reason = cells.loc[i].idxmin()
         right += why.get(i) == reason
         row = ", ".join(f"{c} {v}" for c, v in df.loc[i].items())
-        print(
-            f"  {row}\n    {reason}: {odd[i]:+.1f} nats; as a row, {whole[i]:.2%} are less likely"
-        )
+        print(f"  {row}\n    {reason}: {odd[i]:+.1f} nats; as a row, {tail[i]:.2%} are less likely")
         print(f"    made odd in {why[i]}" if i in why else "    as drawn")
     print(f"\n{right} of {len(why)} found, with the right reason")
     return right, len(why)

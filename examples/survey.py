@@ -3,10 +3,10 @@
     python examples/survey.py [--rows 1500]
 
 A survey asks age, household, income and opinion. The young leave the income out more often, so the
-mean of the incomes given is too high a guess for all. The truth is known here, for the survey is
-drawn: the mean of all incomes, also those not told. Compared are the mean of what was told, filling
-with best guesses, and multiple imputation: twenty whole tables, each from a model refitted to a
-bootstrap sample of the rows, combined by Rubin's rules.
+mean of the incomes given is too high a guess for all. The truth is known here, because the survey
+is drawn: the mean of all incomes, also those not reported. Compared are the mean of what was
+reported, filling with best guesses, and multiple imputation: twenty whole tables, each from a model
+refitted to a bootstrap sample of the rows, combined by Rubin's rules.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def main(n: int = 1500, tables: int = 20, seed: int = 0) -> tuple[float, float, 
     """Prints the three estimates beside the truth; returns the last, its error, and the truth."""
     rng = np.random.default_rng(seed)
     df, truth = survey(n, rng)
-    told = df.income.dropna()
+    reported = df.income.dropna()
     kinds = {"happy": "ordinal", "income": "positive"}
     p = pofx.fit(df, "mixture", components=6, schema=kinds, seed=seed)
     best = p.impute(df).income
@@ -61,9 +61,9 @@ def main(n: int = 1500, tables: int = 20, seed: int = 0) -> tuple[float, float, 
         filled.append(q.impute(df, draws=1, seed=i)[0].income)
     means = np.array([f.mean() for f in filled])
     value, error = rubin(means, np.array([f.var() / n for f in filled]))
-    print(f"{n} asked, {df.income.isna().mean():.0%} did not tell their income\n")
+    print(f"{n} asked, {df.income.isna().mean():.0%} did not report their income\n")
     print(f"  mean of all incomes              {truth:7.0f}")
-    print(f"  mean of those told               {told.mean():7.0f} ± {told.sem():.0f}")
+    print(f"  mean of those reported           {reported.mean():7.0f} ± {reported.sem():.0f}")
     print(f"  best guesses filled in           {best.mean():7.0f} ± {best.sem():.0f}  (too sure)")
     print(f"  {tables} tables drawn, Rubin's rules   {value:7.0f} ± {error:.0f}")
     return value, error, truth

@@ -3,10 +3,9 @@
     python examples/synthetic_data.py [table.csv] [--budget 60]
 
 Learns a table (the penguins, or a file), draws as many rows, and checks two things on rows held
-out. Fidelity: can a forest tell synthetic rows from real ones (area under the curve; 0.5 is no),
-and do a classifier's mistakes grow when it is trained on synthetic rows? Leakage: are synthetic
-rows nearer to the training rows than real rows held out are? A share of 0.5 is what no copying
-gives; draws that repeat training rows come near to 1.
+out. Fidelity: can a forest separate synthetic rows from real ones (area under the curve; 0.5 is
+no)? Leakage: are synthetic rows nearer to the training rows than real rows held out are? A share of
+0.5 is what no copying gives; draws that repeat training rows come near to 1.
 """
 
 import argparse
@@ -22,22 +21,22 @@ import pofx
 
 
 def numbers(p: pofx.Joint, *frames: pd.DataFrame) -> list[np.ndarray]:
-    """Frames as numbers: standardised, an indicator a level, holes at the mean and told apart."""
-    whole = pd.get_dummies(pd.concat(frames), dummy_na=False).astype(float)
+    """Frames as numbers: standardised, an indicator per level, holes at the mean and marked."""
+    x = pd.get_dummies(pd.concat(frames), dummy_na=False).astype(float)
     missing = pd.concat(frames).isna().add_suffix(" missing").astype(float)
-    whole = pd.concat([(whole - whole.mean()) / (whole.std() + 1e-9), missing], axis=1).fillna(0)
+    x = pd.concat([(x - x.mean()) / (x.std() + 1e-9), missing], axis=1).fillna(0)
     ends = np.cumsum([len(f) for f in frames])[:-1]
-    return np.split(whole.to_numpy(), ends)
+    return np.split(x.to_numpy(), ends)
 
 
-def as_told(p: pofx.Joint, df: pd.DataFrame) -> pd.DataFrame:
+def rounded(p: pofx.Joint, df: pd.DataFrame) -> pd.DataFrame:
     """Draws rounded as the data are: to a tenth of a millimetre, to 25 grams."""
     steps = {v.name: v.resolution for v in p.schema.variables if v.resolution}
     return df.assign(**{name: (df[name] / step).round() * step for name, step in steps.items()})
 
 
-def told_apart(a: np.ndarray, b: np.ndarray) -> float:
-    """Area under the curve of a forest that tells a from b, cross-validated."""
+def separability(a: np.ndarray, b: np.ndarray) -> float:
+    """Area under the curve of a forest that separates a from b, cross-validated."""
     forest = RandomForestClassifier(200, min_samples_leaf=3, random_state=0)
     y = np.repeat([0, 1], [len(a), len(b)])
     return float(cross_val_score(forest, np.vstack([a, b]), y, scoring="roc_auc", cv=5).mean())
@@ -58,19 +57,19 @@ def main(df: pd.DataFrame, model: str | None = None, budget: float = 60, **optio
     order = np.random.default_rng(0).permutation(len(df))
     train, held = df.iloc[order[::2]], df.iloc[order[1::2]]
     p = pofx.fit(train, model, budget=budget, **options)
-    synthetic = as_told(p, p.sample(len(held), seed=1))
+    synthetic = rounded(p, p.sample(len(held), seed=1))
     holes = held.isna().to_numpy()  # a model draws whole rows: give them the holes of real ones
     a, b, c = numbers(p, train, synthetic.mask(holes), held)
-    told = {
-        "told apart, synthetic from held out": told_apart(b, c),
-        "told apart, training from held out": told_apart(a, c),
+    checks = {
+        "told apart, synthetic from held out": separability(b, c),
+        "told apart, training from held out": separability(a, c),
         "synthetic nearer to training rows": nearer(a, b, c),
         "copies of training rows nearer": nearer(a, a, c),
     }
     print(f"{len(train)} rows learned, {len(synthetic)} drawn, {len(held)} held out")
-    for name, value in told.items():
+    for name, value in checks.items():
         print(f"  {name:36} {value:.3f}")
-    return told
+    return checks
 
 
 if __name__ == "__main__":

@@ -164,6 +164,28 @@ def test_a_class_is_abstract_or_final():
     assert not wrong, "\n".join(wrong)
 
 
+def test_a_class_with_abstract_methods_says_so():
+    wrong = [
+        f"{path.relative_to(SOURCE)}: {node.name}"
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+        and not node.name.lstrip("_").startswith("Abstract")
+        and any(
+            _name(decorator) == "abstractmethod"
+            for function in node.body
+            for decorator in getattr(function, "decorator_list", ())
+        )
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_only_estimators_use_the_fit_hook():
+    """It is the one exception to imports that run one way."""
+    users = {room(path) for path, others in GRAPH.items() if SOURCE / "core/fit_hook.py" in others}
+    assert users == {"", "estimate"}
+
+
 @pytest.mark.parametrize(
     "base", [AbstractDistribution, AbstractTractable, AbstractEMModel, AbstractFamily]
 )

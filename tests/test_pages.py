@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -133,18 +134,22 @@ def test_a_page_prints_what_it_shows(page):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_model_of_the_page_passes_its_tests():
+def test_the_model_of_the_page_passes_its_tests(monkeypatch):
     """`adding-a-model.md`: the model's block, then that of its tests."""
     text = (DOCS / "adding-a-model.md").read_text(encoding="utf-8")
     model, checks = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
-    page = {"__name__": "adding_a_model"}
-    exec(compile(model, "adding-a-model.md", "exec"), page)
+    spherical = ModuleType("pofx.models.spherical")
+    monkeypatch.setitem(sys.modules, spherical.__name__, spherical)
+    exec(compile(model, "adding-a-model.md", "exec"), vars(spherical))
+    page = {"__name__": "test_spherical"}
     exec(compile(checks, "adding-a-model.md", "exec"), page)
     tests = [value for name, value in page.items() if name.startswith("test_")]
     assert len(tests) == 3
     for check in tests:
         check()
     results = doctest.DocTestRunner().run(
-        doctest.DocTestParser().get_doctest(page["Spherical"].__doc__, page, "Spherical", None, 0)
+        doctest.DocTestParser().get_doctest(
+            spherical.Spherical.__doc__, vars(spherical), "Spherical", None, 0
+        )
     )
     assert results.failed == 0

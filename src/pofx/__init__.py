@@ -11,8 +11,8 @@ from typing import Any, cast
 
 import lazy_loader
 
+from pofx.core.fit_hook import provide_fit
 from pofx.core.jax_version import refuse_faulty_jax
-from pofx.core.learner import provide_learner
 
 __version__ = "0.1.0"
 
@@ -22,4 +22,4 @@ refuse_faulty_jax()
 # importing JAX takes most of a second.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
-provide_learner(lambda: cast("Callable[..., Any]", __getattr__("fit")))
+provide_fit(lambda: cast("Callable[..., Any]", __getattr__("fit")))

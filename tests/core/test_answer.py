@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -125,6 +126,23 @@ def test_it_is_an_array_for_numpy():
 def test_numpy_functions_that_would_drop_kind_and_error_raise(function):
     with pytest.raises(PofxError, match=r"drop the kind and the error.*answer\.value"):
         function(ARRAY)
+
+
+def test_numpy_functions_that_drop_nothing_work():
+    assert (np.shape(ARRAY), np.ndim(ARRAY), np.size(ARRAY)) == ((3,), 1, 3)
+    assert np.divide(ARRAY, 2).kind == np.positive(ARRAY).kind == (+ARRAY).kind == "estimate"
+    np.testing.assert_array_equal(np.divide(ARRAY, 2).value, [0.5, 1, 2])
+
+
+def test_float_of_an_array_says_what_to_take():
+    with pytest.raises(PofxError, match=r"expected one number, got 3; use answer\.value"):
+        float(ARRAY)
+
+
+def test_it_becomes_a_column_of_numbers():
+    data = pd.DataFrame({"x": [1, 2, 3]})
+    data["answer"] = ARRAY
+    assert data["answer"].tolist() == [1, 2, 4]
 
 
 def test_numpy_functions_work_on_the_value():

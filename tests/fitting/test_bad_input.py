@@ -1,7 +1,7 @@
 """Bad input of `fit` and `Joint`: one clear line for each mistake.
 
-What is refused cell by cell is in test_infer.py and test_encode.py, options of `fit` in
-test_fit.py.
+What is refused cell by cell is in tests/table/test_schema_inference.py and test_encoding.py,
+options of `fit` are in test_fit.py.
 """
 
 import re

@@ -134,7 +134,7 @@ def test_mistakes_about_a_stack_are_told_in_one_line(pair):
     cases = [
         ([], data, "models: expected fitted distributions"),
         ([p, "q"], data, "models: expected fitted distributions"),
-        ([p, q.given(kind="p")], data, "models: expected fits of one schema and without evidence"),
+        ([p, q.given(kind="p")], data, "models: expected fits of one schema without evidence"),
         ([p, pofx.fit(frame(50), "independent")], data, "models: expected fits of one schema"),
         ([p, q], data.head(0), "data: expected rows to weigh the models by, got none"),
         ([p, q], data[["x"]], "data: no column 'kind'"),

@@ -342,7 +342,7 @@ def cells(a: Exam) -> Iterator[Line]:
     for row, seen, new in zip(a.x, a.seen, completed):
         want = max(best(a.e, row, seen))
         here = a.e.joint(new[None], np.ones(len(row), bool)).max()
-        yield Line("complete", True, float(max(want - here, 0) / max(1, abs(want))), str(seen))
+        yield Line("most probable", True, float(max(want - here, 0) / max(1, abs(want))), str(seen))
 
 
 def best(e: Explicit, row: np.ndarray, seen: np.ndarray) -> Iterator[Any]:

@@ -86,7 +86,7 @@ def test_kinds_of_frames_are_one(classifier, birds, species):
         np.testing.assert_allclose(model.predict_proba(frame), expected, atol=1e-6)
 
 
-def test_it_refuses_what_is_unsure_and_what_is_strange(birds, species):
+def test_it_rejects_the_uncertain_and_outliers(birds, species):
     model = GenerativeClassifier("class_conditional", reject_cost=0.05, outlier_level=0.001).fit(
         birds, species
     )
@@ -143,8 +143,8 @@ def test_medians_intervals_and_refusals_of_numbers(line):
     # The median of a normal is its mean, so that its deviation is the same.
     other = model.set_params(cost="absolute")
     np.testing.assert_allclose(other.predict([[np.nan, np.nan]]), y.mean(), atol=1e-3)
-    refusing = model.set_params(cost="squared", reject_cost=0.2)
-    assert np.isnan(refusing.predict([[0.0, np.nan], [0.0, 0.0], [99.0, 0.0]])).tolist() == [
+    rejecting = model.set_params(cost="squared", reject_cost=0.2)
+    assert np.isnan(rejecting.predict([[0.0, np.nan], [0.0, 0.0], [99.0, 0.0]])).tolist() == [
         True,
         False,
         True,

@@ -1,7 +1,7 @@
 """Binds a query: names become variables, and values become entries of rows.
 
-All mistakes in names and values are found here. What is bound holds its place in the text, so
-answering needs neither the text nor another lookup.
+All mistakes in names and values are found here. A bound name holds its variable and its place in
+the text. Only the entries of a marginal, which are numbered anew, are looked up again.
 """
 
 import math

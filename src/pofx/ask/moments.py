@@ -19,7 +19,7 @@ from pofx.ask.results import Summary
 from pofx.ask.rounding import with_evidence_rounding
 from pofx.core.answer import Answer
 from pofx.queries import event_marginals, events
-from pofx.queries.event_marginals import Marginal
+from pofx.queries.event_marginals import AbstractMarginal
 from pofx.table.frames.exact import is_large_integer
 from pofx.table.frames.times import TIME_DIFFERENCE_UNITS
 from pofx.table.schema import Variable
@@ -101,7 +101,7 @@ class NumericVariable:
 
     def mean(self) -> Answer:
         """E[X]."""
-        mean = self._answer(Marginal.mean, self.variable.scale, self.variable.shift)
+        mean = self._answer(AbstractMarginal.mean, self.variable.scale, self.variable.shift)
         return replace(_representable(mean), spread=self.spread)
 
     def variance(self) -> Answer:
@@ -133,7 +133,7 @@ class NumericVariable:
             return self._marginal(min(MODE_DRAWS, self.question.precision.max_draws)).mode()
 
     def _answer(
-        self, statistic: Callable[[Marginal], Answer], scale: float, shift: float = 0.0
+        self, statistic: Callable[[AbstractMarginal], Answer], scale: float, shift: float = 0.0
     ) -> Answer:
         def given_nudged(evidence: Evidence) -> Answer:
             return statistic(replace(self, evidence=evidence)._marginal(1)) * scale
@@ -148,10 +148,10 @@ class NumericVariable:
         return self.evidence.set_terms[0].name if self.evidence.set_terms else 0
 
     @cached_property
-    def _marginal_cache(self) -> dict[int, Marginal]:
+    def _marginal_cache(self) -> dict[int, AbstractMarginal]:
         return {}
 
-    def _marginal(self, draws: int) -> Marginal:
+    def _marginal(self, draws: int) -> AbstractMarginal:
         if draws not in self._marginal_cache:
             evidence = self.evidence
             j = evidence.index(self.variable.name)
@@ -175,7 +175,7 @@ def _representable(moment: Answer) -> Answer:
 
 
 @dataclass(frozen=True)
-class LevelMarginal(Marginal):
+class LevelMarginal(AbstractMarginal):
     """Levels that are numbers: `values` of each level, `shares` their probabilities per part."""
 
     shares: Float[np.ndarray, "n l"]

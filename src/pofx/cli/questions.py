@@ -68,7 +68,9 @@ def predict(
     ] = None,
     outlier_level: Annotated[
         float,
-        typer.Option(help="Reject rows whose tail probability is below this level, if any are."),
+        typer.Option(
+            help="Reject rows whose tail probability is below this level; needs --reject-cost."
+        ),
     ] = 0.01,
     unseen: Unseen = "error",
     seed: Seed = 0,

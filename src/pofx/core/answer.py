@@ -2,7 +2,7 @@
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from html import escape
 from typing import Any, Literal, Self
@@ -40,8 +40,9 @@ class Answer(AbstractResult):
 
     Sums, differences, multiples and comparisons work as for the value, and keep the kind and the
     error: independent errors add in quadrature, and the difference of two lower bounds is an
-    estimate of unknown error, because it is no bound. Other numpy functions raise PofxError,
-    because they would drop both. `float(answer)` and `answer.value` give the number alone.
+    estimate of unknown error, because it is no bound. Other numpy functions of an Answer raise
+    PofxError, because they would drop both. `answer.value`, `float(answer)` and
+    `numpy.asarray(answer)` give the numbers alone; so does numpy for a list of Answers.
 
     Args:
         value: a float, or an array.
@@ -86,6 +87,8 @@ class Answer(AbstractResult):
     def __array_function__(self, function: Any, types: Any, inputs: Any, options: Any) -> Any:
         if function is np.mean and inputs == (self,) and not options:
             return self.mean()
+        if function in (np.shape, np.ndim, np.size):
+            return function(np.asarray(self.value), *inputs[1:], **options)
         raise _dropped_error(function.__name__)
 
     def map_answers(self, function: Callable[..., Any], *others: Any) -> Self:
@@ -100,6 +103,10 @@ class Answer(AbstractResult):
         return bool(self.value) or bool(self._beyond)
 
     def __float__(self) -> float:
+        if np.ndim(self.value):
+            raise PofxError(
+                f"float(answer): expected one number, got {np.size(self.value)}; use answer.value"
+            )
         return float(self.value)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -133,6 +140,12 @@ class Answer(AbstractResult):
 
     def _with(self, value: Any, stderr: Any, log: Any = None, **changes: Any) -> "Answer":
         return replace(self, value=value, stderr=stderr, question="", log=log, **changes)
+
+    def __iter__(self) -> Iterator["Answer"]:
+        return (self[i] for i in range(len(self)))
+
+    def __pos__(self) -> "Answer":
+        return self
 
     def __neg__(self) -> "Answer":
         if np.any(self._beyond):
@@ -269,8 +282,7 @@ def _value(x: Any) -> Any:
 
 def _dropped_error(function: str) -> PofxError:
     return PofxError(
-        f"numpy.{function}: it would drop the kind and the error of an Answer; "
-        "use float(answer) or answer.value"
+        f"numpy.{function}: it would drop the kind and the error of an Answer; use answer.value"
     )
 
 
@@ -279,6 +291,8 @@ _ARITHMETIC: dict[np.ufunc, Callable[..., Any]] = {
     np.add: lambda a, b: a + b if isinstance(a, Answer) else b + a,
     np.subtract: lambda a, b: a - b if isinstance(a, Answer) else -b + a,
     np.multiply: lambda a, b: a * b if isinstance(a, Answer) else b * a,
+    np.divide: lambda a, b: a / b if isinstance(a, Answer) else NotImplemented,
+    np.positive: lambda a: a,
     np.negative: lambda a: -a,
     np.equal: lambda a, b: a == b if isinstance(a, Answer) else b == a,
     np.not_equal: lambda a, b: a != b if isinstance(a, Answer) else b != a,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtri
 
-from pofx.core.learner import learner
+from pofx.core.fit_hook import provided_fit
 from pofx.estimate.copulas import (
     elliptical_copula_learner,
     normal_mixture_learner,
@@ -150,7 +150,7 @@ def _named_mixtures(
 def _named_candidate(
     model: str, options: Mapping[str, object], samples: Mapping[str, Sample], task: Task
 ) -> Candidate:
-    fit = partial(learner(), model=model, seed=task.seed, progress=False, **options)
+    fit = partial(provided_fit(), model=model, seed=task.seed, progress=False, **options)
     settings = ", ".join(str(v) for k, v in options.items() if k != "restarts")
     name = f"{model}({settings})" if settings else model
     return Candidate(name, named_learner(fit, samples), model == "mixture")

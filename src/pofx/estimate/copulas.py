@@ -1,7 +1,8 @@
 """Densities of continuous columns with closed marginals: t copulas and mixtures of normals.
 
-Copulas use the ranks of columns among all rows, held-out rows included. This is no leak: increasing
-maps of columns do not change information, and ranks of one column say nothing of another column.
+Copulas use the ranks of columns among all rows, held-out rows included. Such ranks are no leak:
+increasing maps of columns do not change information, and ranks of one column say nothing of another
+column.
 """
 
 import warnings

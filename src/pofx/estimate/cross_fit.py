@@ -122,8 +122,9 @@ def log_ratio(density: Density, rows: np.ndarray, given: bool) -> np.ndarray:
 def _contrast_scores(density: Density, rows: np.ndarray, given: bool) -> np.ndarray:
     """The log score of separating rows from rows whose x is that of another row.
 
-    It is -log(1 + e^-T) for rows and -log(1 + e^T) for pairs of different rows. Of all functions T
-    the log-ratio scores highest (Gutmann and Hyvärinen 2012). No tail of e^T makes it noisy.
+    The score is -log(1 + e^-T) for rows and -log(1 + e^T) for pairs of different rows. Among all
+    functions T the log-ratio scores highest (Gutmann and Hyvärinen 2012). No tail of e^T makes the
+    score noisy.
     """
     partners = min(MAX_PARTNERS, len(rows) - 1)
     x = np.tile(rows, partners + 1)

@@ -1,8 +1,9 @@
 """Entropy from counts: the plug-in estimate, and corrections of its bias.
 
-The plug-in estimate of H is too low by about (K - 1) / 2n for K cells and n rows. That of
-I = H(x) + H(y) - H(x, y) is too high, because the joint table has the most cells. Each estimator
-here maps the positive counts of a table and the number of its possible cells to H in nats.
+The plug-in estimate of H is too low by about (K - 1) / 2n for K cells and n rows. The plug-in
+estimate of I = H(x) + H(y) - H(x, y) is too high, because the joint table has the most cells. Each
+estimator here maps the positive counts of a table and the number of its possible cells to H in
+nats.
 """
 
 from collections.abc import Callable
@@ -49,8 +50,8 @@ def grassberger(table: Table) -> float:
 def chao_shen(table: Table) -> float:
     """-Σ p log p / (1 - (1 - p)^n), with p shrunk by the share of rows in cells seen once.
 
-    It weights cells by their probability to be seen at all, and so allows for cells never seen,
-    however many (Chao and Shen 2003).
+    The estimate weights cells by their probability to be seen at all, and so allows for cells never
+    seen, however many (Chao and Shen 2003).
     """
     n = table.counts.sum()
     singletons = min((table.counts == 1).sum(), n - 1)  # if all cells were seen once, p would be 0
@@ -157,8 +158,8 @@ def _log_counts(level: np.ndarray) -> np.ndarray:
 def _stderr(terms: np.ndarray, degrees: int) -> float:
     """The standard error of a mean over rows of log-frequencies, by the delta method.
 
-    It is at least that of χ² / 2n, the limit if all terms are equal: for uniform levels, and under
-    independence (Wilks 1938).
+    The standard error is at least that of χ² / 2n, the limit if all terms are equal: for uniform
+    levels, and under independence (Wilks 1938).
     """
     n = len(terms)
     return float(np.sqrt(max(terms.var(ddof=1) / n, abs(degrees) / (2 * n**2))))

@@ -35,7 +35,7 @@ def entropy(
     """H(x) = E[-log p(x)] from a sample, without a model of p.
 
     The entropy of continuous columns is differential, in the units of the data, and may be
-    negative. Its standard error covers sampling, not bias.
+    negative. The standard error covers sampling, not bias.
 
     Args:
         x: the sample, of shape (n,) or (n, d). Rows with missing cells are dropped.
@@ -112,7 +112,7 @@ def mutual_information(
     | any | "mixed" (Gao et al. 2017; Mesner and Shalizi 2020), which is "ksg" without ties |
 
     "ksg" and "mixed" use the normal scores of each continuous column, so increasing maps of columns
-    do not change the estimate. They are biased towards independence in many dimensions and for
+    do not change the estimate. Both are biased towards independence in many dimensions and for
     large information, because n rows hardly show more than log n. The estimate is not clipped at 0,
     because that of independent variables scatters around 0, and its mean would be wrong. The
     standard error covers sampling, not bias.
@@ -120,18 +120,18 @@ def mutual_information(
     With `model` the answer comes from a cross-fitted model: it is learned from four fifths of the
     rows and scored on the other fifth, five times. Overfitting raises the score of rows learned
     from and lowers that of held-out rows by the same amount to first order, so the estimate is the
-    average of both. The standard error covers the rows and the error of learning from n rows. It
-    does not cover a named model that cannot follow the dependence, whose estimate is mostly biased
-    towards independence. `model` is one of
+    average of both. The standard error covers the rows and the error of learning from n rows. A
+    named model that cannot follow the dependence has an estimate that is mostly biased towards
+    independence, which the standard error does not cover. `model` is one of
 
     - a name that `pofx models` lists: "gaussian", "chow_liu_tree", ...
     - a function `fit(data, weights=...)`: `functools.partial(pofx.fit, model="mixture",
-      components=4)`. It gets columns x, y and given (x0, x1, ... if there are several) and weights
-      of 0 for held-out rows.
+      components=4)`. The function gets columns x, y and given (x0, x1, ... if there are several)
+      and weights of 0 for held-out rows.
     - "auto": continuous columns are compared under a Student-t copula and mixtures of normals,
-      other columns under a Chow-Liu tree and mixtures. The model that best tells held-out rows from
-      pairs of different rows is taken. If nothing confirms that the model follows the dependence,
-      the error is unknown (`stderr` is NaN) and a warning says why.
+      other columns under a Chow-Liu tree and mixtures. The model that best distinguishes held-out
+      rows from pairs of different rows is taken. If nothing confirms that the model follows the
+      dependence, the error is unknown (`stderr` is NaN) and a warning says why.
 
     Raises:
         PofxError: bad input.

@@ -22,9 +22,9 @@ ROUNDING_SLACK = 1e-12
 def normal_scores(sample: Sample) -> np.ndarray:
     """One point per row, (n, d): normal scores of the continuous columns, and a place for levels.
 
-    Φ⁻¹((rank - 1/2) / n) is an increasing map of a column, which does not change information. It
-    makes the estimate independent of units, of increasing maps and of heavy tails. One distance for
-    all columns should mean the same in each of them (Kraskov et al. 2004).
+    Φ⁻¹((rank - 1/2) / n) is an increasing map of a column, which does not change information. The
+    map makes the estimate independent of units, of increasing maps and of heavy tails. One distance
+    for all columns should mean the same in each of them (Kraskov et al. 2004).
     """
     ranks = rankdata(sample.numbers, axis=0) - 0.5
     return _points(ndtri(ranks / sample.rows), sample.level)
@@ -106,8 +106,8 @@ def neg_log_density_knn(points: np.ndarray, columns: int, k: int) -> np.ndarray:
     """An estimate of -log p of each row in nats, of shape (n,); its mean estimates the entropy.
 
     ψ(n) - ψ(k) + c log 2r, with r the distance to the k-th neighbour and c the number of continuous
-    columns (Kozachenko and Leonenko 1987). Rows of other levels are no neighbours. It is NaN for a
-    row that is alone with its levels, or that equals k others.
+    columns (Kozachenko and Leonenko 1987). Rows of other levels are no neighbours. The estimate is
+    NaN for a row that is alone with its levels, or that equals k others.
 
     Args:
         points: one point per row.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pofx.core.errors import PofxError
-from pofx.core.learner import learner
+from pofx.core.fit_hook import provided_fit
 from pofx.estimate.cross_fit import Density, Learner
 from pofx.estimate.input_samples import Sample
 
@@ -24,7 +24,7 @@ def fit_function(model: Any, seed: int) -> FitFunction:
         seed: seed of the fit of a named model.
     """
     if isinstance(model, str):
-        return partial(learner(), model=model, seed=seed)
+        return partial(provided_fit(), model=model, seed=seed)
     if callable(model) and _takes_weights(model):
         return model
     raise PofxError(

@@ -17,7 +17,7 @@ MAX_PAIRS = 2**22
 class NeighbourCounter:
     """Counts the points p within a distance of a centre c: max_j |p_j - c_j| <= r.
 
-    It uses a sort in one dimension, a tree in few (Bentley 1975), and all pairs in more.
+    Counting uses a sort in one dimension, a tree in few (Bentley 1975), and all pairs in more.
 
     Args:
         points: shape (n, d); with d = 0 all points are within any distance.

@@ -26,8 +26,12 @@ ROWS_PER_NEIGHBOUR, MIN_NEIGHBOURS, MAX_NEIGHBOURS = 20, 3, 50
 class IndependenceTest:
     """A test of independence: an estimate of the information, and its p-value.
 
-    `p_value` is the share of permutations, the sample itself included, with as much information or
-    more.
+    Args:
+        information: the estimate of I(x; y) or I(x; y | given), in nats.
+        p_value: the share of permutations, the sample itself included, with as much information or
+            more; from 1 / (1 + permutations) to 1.
+        permutations: their number.
+        method: what was permuted, as text that follows that number.
 
     >>> information = Answer(0.3, 0.02, "estimate", unit="nats", question="I(x; y)")
     >>> print(IndependenceTest(information, 0.005, 199, "permutations"))
@@ -64,16 +68,17 @@ def independence_test(
     All rows are exchanged, or rows with the same levels of a discrete condition. Under independence
     P(p <= α) is then at most α, for samples of any size (Phipson and Smyth 2010). With a continuous
     condition each row gets the x of one of the five rows nearest in z, each used only once if
-    possible (Runge 2018). That is approximate, and p is too small if x varies much among such rows.
+    possible (Runge 2018). The test is then approximate: p is too small if x varies much among such
+    rows.
 
     Args:
         x: a sample of shape (n,) or (n, d). Rows with missing cells in any sample are dropped.
         y: as x.
         given: the condition z, as x.
         discrete: which columns are discrete, as in `mutual_information`.
-        neighbours: number of nearest neighbours, by default one per 20 rows, 3 to 50. It is larger
-            than for an estimate, because all T_i have the same bias, and more neighbours make them
-            vary less.
+        neighbours: number of nearest neighbours, by default one per 20 rows, 3 to 50. The default
+            is larger than for an estimate, because all T_i have the same bias, and more neighbours
+            make them vary less.
         permutations: number of permutations.
         seed: seed of the permutations.
 

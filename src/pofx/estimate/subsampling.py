@@ -14,7 +14,7 @@ def standard_error(
 ) -> float:
     """The standard error of a statistic of all rows.
 
-    It is the sd over subsamples of m of the n rows, drawn without replacement, times
+    The sd over subsamples of m of the n rows, drawn without replacement, is multiplied by
     sqrt(m / (n - m)), because the sd falls as 1 / sqrt(n) and subsamples of one table share rows. m
     is n / 2, at most 1000. A bootstrap would repeat rows, each its own nearest neighbour at
     distance 0.

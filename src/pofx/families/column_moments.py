@@ -50,8 +50,8 @@ def variance_floor(
 ) -> Float[np.ndarray, "c"]:
     """The minimum variance of a density of each column.
 
-    It is the variance of rounding, resolution^2 / 12, or a millionth of the column's variance if
-    that is more. A constant column of unknown resolution gets unit^2.
+    The minimum is the variance of rounding, resolution^2 / 12, or a millionth of the column's
+    variance if that is more. A constant column of unknown resolution gets unit^2.
 
     Args:
         moments: the moments of the columns.

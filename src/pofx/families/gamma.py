@@ -45,8 +45,8 @@ class Gamma(AbstractFamily):
 
     log p(x) = shape log rate + (shape - 1) log x - rate x - log Gamma(shape)
 
-    The statistics are sums of 1, t - 1 and t - 1 - log t, with t = x / mean of the instance. They
-    keep their digits if x varies little. The shape then takes generalised Newton steps: Minka,
+    The statistics are sums of 1, t - 1 and t - 1 - log t, with t = x / mean of the instance. These
+    sums keep their digits if x varies little. The shape then takes generalised Newton steps: Minka,
     "Estimating a gamma distribution" (2002).
 
     Args:

@@ -105,8 +105,8 @@ def log_negative_binomial(
 ) -> Float[Array, "..."]:
     """log of Gamma(x+r) / (Gamma(r) x!) (r/(r+m))^r (m/(r+m))^x, mean m and size r.
 
-    It is r/(x+r) times a binomial probability, which is that of two Poisson variates given their
-    sum.
+    The probability is r/(x+r) times a binomial probability, which is that of two Poisson variates
+    given their sum.
     """
     n = x + r
     counts = jnp.stack(jnp.broadcast_arrays(r, x, n))

@@ -1,7 +1,8 @@
 """Tails, quantiles and intervals of the gamma distribution and of distributions of counts.
 
-They are accurate in float32 too. A tail is the integral of the density, scaled to its value at the
-end of the tail. So it has the relative precision of the density, however far out it begins.
+All functions are accurate in float32 too. A tail is the integral of the density, scaled to its
+value at the end of the tail, so a tail has the relative precision of the density, however far out
+it begins.
 """
 
 import math

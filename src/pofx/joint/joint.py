@@ -34,10 +34,16 @@ class Joint(NamedModel):
 
     Arguments that many methods share:
         data: a pandas, polars or pyarrow table, a mapping from names to columns, or an array.
-            Columns may be left out, and cells may be missing.
+            All columns must be there, except the one to predict; cells may be missing.
         unseen: "error" to raise for a level never seen and for a number outside of the support of
             its column; "missing" to take them as missing cells.
+        names: of variables, all by default; the others are integrated out.
+        a, b: a variable or several, by name.
+        target: the name of the variable to predict.
         given: names that are conditioned on, averaged over their values.
+        n: number of rows.
+        level: the probability that an interval holds.
+        permutations: orders of the rows behind a p-value.
         unit: "nats" or "bits".
         stderr: the standard error that an estimate should reach, in that unit.
         max_draws: draws after which an estimate ends in any case; it comes in blocks of 2048.

@@ -109,7 +109,7 @@ class AnyOrder(AbstractLowerBound, AbstractNetworkModel):
     ) -> Float[Array, "n"]:
         r"""|O| / |O \ S| Σ_j -log p(x_j | x_S) over j in O \ S, with S a random subset of O.
 
-        Its mean over S is that of -log p_σ(x_O) over orders, an upper bound of -log p(x_O).
+        The mean over S is that of -log p_σ(x_O) over orders, an upper bound of -log p(x_O).
         """
         observed = jnp.broadcast_to(observed, x.shape)
         shift_key, subset_key = jax.random.split(key)

@@ -57,13 +57,13 @@ class Diffusion(
     log p(x | y) >= E[log p(x | z_0)] - KL(q(z_1 | x) || N(0, I)) - E_t |ε - ε̂|² (γ_1 - γ_0)/2
 
     Columns: all kinds. μ_s is the mean of q(z_s | z_t, x) at the network's estimate ĉ(z_t, t, y) of
-    the codes. Its `mean_squared_error` over the rows, in units of σ_t², widens σ_s (Bao et al.,
-    "Analytic-DPM", 2022). Training maximises the bound for infinitely many steps; weights and draws
-    use as many steps as `mean_squared_error` has.
+    the codes. The estimate's `mean_squared_error` over the rows, in units of σ_t², widens σ_s (Bao
+    et al., "Analytic-DPM", 2022). Training maximises the bound for infinitely many steps; weights
+    and draws use as many steps as `mean_squared_error` has.
 
     The columns y that `on` names may be of any kinds and have a distribution of their own, so p(y)
     p(x | y) is a joint and a class in y can be predicted with Bayes' rule. Training hides y in a
-    tenth of the rows. This allows `guidance` g, where steps follow (1 + g) v(z, t | y) - g v(z, t).
+    tenth of the rows. Hidden y allow `guidance` g: steps follow (1 + g) v(z, t | y) - g v(z, t).
     Such draws are sharper than p(x | y) and do not follow it; their weights are those of the guided
     distribution. With sampler "ode", new rows and rows given only y are drawn by the probability
     flow. Kingma, Salimans, Poole and Ho, "Variational diffusion models" (2021).

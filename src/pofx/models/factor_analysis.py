@@ -42,10 +42,10 @@ class FactorAnalysis(AbstractEMModel):
 
     x = μ + Λz + ε,  z ~ N(0, I) of q dimensions,  ε ~ N(0, Ψ) with Ψ diagonal
 
-    Columns: real. Marginals and conditionals are exact. Their cost, and the cost of learning, is
+    Columns: real. Marginals and conditionals are exact. The cost of answers and of learning is
     linear in the number of columns. Learning is EM: a weighted regression of each column on z over
     the rows that observe it (Rubin and Thayer, "EM algorithms for ML factor analysis", 1982). To
-    converge faster it also learns the covariance of z and folds it into Λ (PX-EM; Liu, Rubin and
+    converge faster EM also learns the covariance of z and folds it into Λ (PX-EM; Liu, Rubin and
     Wu 1998).
 
     >>> p = FactorAnalysis.example(jax.random.key(0)).model

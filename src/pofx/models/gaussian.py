@@ -174,9 +174,9 @@ class Gaussian(AbstractEMModel):
         Args:
             covariance: structure of the covariance: "full" (default), "diagonal", "spherical", or
                 "tied", which the components of a mixture share.
-            prior: number of pseudo-rows, default 0 for maximum likelihood. Their scatter in a
-                column follows its variance given the others (`shrinkage.pseudo_variance`), so the
-                prior does not loosen close ties.
+            prior: number of pseudo-rows, default 0 for maximum likelihood. The scatter of
+                pseudo-rows in a column follows its variance given the others
+                (`shrinkage.pseudo_variance`), so the prior does not loosen close ties.
 
         Raises PofxError for an unknown structure or a column that is not real.
         """

@@ -131,7 +131,7 @@ class RBM(AbstractEnergyModel, AbstractOnePhase):
     ) -> Float[Array, "n"]:
         """The free energy minus the mean of the chains.
 
-        Its expected gradient is that of -log p(x).
+        The expected gradient of this loss is that of -log p(x).
         """
         energy = jax.vmap(self.energy)
         return energy(x) - energy(jax.lax.stop_gradient(self.chains)).mean()
@@ -144,11 +144,11 @@ class RBM(AbstractEnergyModel, AbstractOnePhase):
     ) -> Float[Array, "n"]:
         """-log p(x) if Z is a sum, else -Σ_j log p(x_j | x_j or x'_j, the other entries).
 
-        Z cancels in this pseudo-likelihood, so it compares epochs, unlike the loss. It does not
-        depend on how probability is shared between modes that are far apart. x'_j is the other
-        level of a binary entry. For a real entry, whose conditional density has no closed form,
-        x'_j is a step of random length away (Ceylan and Gutmann 2018). If there are more than 32
-        columns, j runs over 32 random ones, and the sum is scaled up.
+        Z cancels in this pseudo-likelihood, so it compares epochs, unlike the loss. How probability
+        is shared between modes that are far apart does not change the pseudo-likelihood. x'_j is
+        the other level of a binary entry. For a real entry, whose conditional density has no closed
+        form, x'_j is a step of random length away (Ceylan and Gutmann 2018). If there are more than
+        32 columns, j runs over 32 random ones, and the sum is scaled up.
         """
         if self.without_chains.is_enumerable:
             return jax.vmap(self.energy)(x) + exact_log_z(self.without_chains)

@@ -69,7 +69,17 @@ def jensen_shannon(
 ) -> Answer:
     """JS(p || q) = KL(p || m) / 2 + KL(q || m) / 2 with m = (p + q) / 2, from 0 to log 2.
 
-    It is symmetric, and finite even if KL is not (Lin 1991). Arguments as for `kl`.
+    Unlike KL, the divergence is symmetric, and finite even if KL is not (Lin 1991).
+
+    Args:
+        p, q: fitted distributions of the same variables.
+        names: the variables, all by default; the others are integrated out.
+        unit: "nats" or "bits".
+        stderr: the standard error that an estimate should reach, in that unit.
+        max_draws: draws after which an estimate ends in any case.
+        seed: of the draws.
+
+    Raises PofxError if the variables or their measures differ.
 
     >>> import pofx
     >>> p = pofx.fit({"a": [0, 1] * 10}, "independent")
@@ -92,8 +102,17 @@ def cross_entropy(
 ) -> Answer:
     """CE(p || q) = -E_p[log q(x)] = H(p) + KL(p || q): the mean cost of rows of p under q.
 
-    For continuous variables it is in the units of the data, as an entropy is. Arguments as for
-    `kl`.
+    For continuous variables it is in the units of the data, as an entropy is.
+
+    Args:
+        p, q: fitted distributions of the same variables.
+        names: the variables, all by default; the others are integrated out.
+        unit: "nats" or "bits".
+        stderr: the standard error that an estimate should reach, in that unit.
+        max_draws: draws after which an estimate ends in any case.
+        seed: of the draws.
+
+    Raises PofxError if the variables or their measures differ.
 
     >>> import pofx
     >>> p = pofx.fit({"a": [0, 1] * 10}, "independent")
@@ -176,9 +195,14 @@ def compare(p: NamedModel, q: NamedModel, data: Any) -> Answer:
     """The mean of log p(x) - log q(x) over rows, a paired difference with its standard error.
 
     The difference is in nats per row, and positive if p gives the rows more probability. On rows
-    from which neither was learned it shows which model is better and how surely. Raises PofxError
-    if the two give a column densities with respect to different measures (counts, levels, point
-    masses, lengths).
+    from which neither was learned it shows which model is better and how surely.
+
+    Args:
+        p, q: fitted distributions of the same columns.
+        data: rows, a table as `fit` takes it.
+
+    Raises PofxError if the two give a column densities with respect to different measures (counts,
+    levels, point masses, lengths).
 
     >>> import pofx
     >>> data = {"a": [0, 1] * 10}

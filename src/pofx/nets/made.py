@@ -25,10 +25,10 @@ class MADE(eqx.Module):
 
     y = (A ∘ N) h_L + b,   h_1 = r((V ∘ M_1) z + c),   h_l = h_(l-1) + r((W_l ∘ M) h_(l-1) + b_l)
 
-    with r(h) = max(h, 0) and masks M, N of zeros and ones. Each hidden unit has a degree. It sees
-    the columns up to that position of the `order` and the units of no greater degree, and is seen
-    by the columns that come later. Without an order (an empty one) only inputs are masked: each
-    output sees all columns in `seen_mask`, and the mask itself. Germain, Gregor, Murray and
+    with r(h) = max(h, 0) and masks M, N of zeros and ones. Each hidden unit has a degree. A unit
+    sees the columns up to that position of the `order` and the units of no greater degree, and is
+    seen by the columns that come later. Without an order (an empty one) only inputs are masked:
+    each output sees all columns in `seen_mask`, and the mask itself. Germain, Gregor, Murray and
     Larochelle, "MADE: masked autoencoder for distribution estimation" (2015).
 
     Args of a call:

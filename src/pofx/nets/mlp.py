@@ -47,7 +47,7 @@ class SmoothMLP(eqx.Module):
 
     y = A_L s(... s(A_1 x)), with A_l h = W_l h + b_l and s(h) = h / (1 + exp(-h))
 
-    Its last layer starts at zero, so y starts at zero too. Elfwing, Uchibe and Doya, "Sigmoid-
+    The last layer starts at zero, so y starts at zero too. Elfwing, Uchibe and Doya, "Sigmoid-
     weighted linear units" (2018).
 
     >>> net = SmoothMLP.init(jax.random.key(0), (2, 8, 1))

@@ -8,7 +8,7 @@ The distribution has one of three forms:
 """
 
 import math
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -41,7 +41,7 @@ MAX_EXACT_ERROR = 1e-6
 
 
 @dataclass(frozen=True)
-class Marginal:
+class AbstractMarginal(ABC):
     """p(x_j | event) of a continuous entry or a count, in the units of entries.
 
     The distribution is an average over parts, with `weights` that sum to one. Answers are exact if
@@ -133,7 +133,7 @@ class Marginal:
 
 
 @dataclass(frozen=True)
-class _MixtureMarginal(Marginal):
+class _MixtureMarginal(AbstractMarginal):
     """A marginal whose parts are mixtures in closed form."""
 
     parts: ColumnMixture
@@ -171,7 +171,7 @@ class _MixtureMarginal(Marginal):
 
 
 @dataclass(frozen=True)
-class _SampleMarginal(Marginal):
+class _SampleMarginal(AbstractMarginal):
     """A marginal whose parts are single values, one per draw."""
 
     values: Float[np.ndarray, "n"]
@@ -214,7 +214,7 @@ def marginal(
     j: int,
     event: Event | None = None,
     draws: int = DEFAULT_DRAWS,
-) -> Marginal:
+) -> AbstractMarginal:
     """p(x_j | event) of a continuous entry or a count.
 
     Args:

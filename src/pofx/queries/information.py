@@ -34,6 +34,7 @@ from pofx.queries.enumeration import (
     log_probs,
 )
 from pofx.queries.monte_carlo import MAX_DRAWS, monte_carlo
+from pofx.queries.structure import may_depend
 
 MAX_INNER_LEVELS = 16
 """Largest number of joint levels that are summed within a draw."""
@@ -72,6 +73,8 @@ def mutual_information(
     **request,
 ) -> Answer:
     """I(a; b | c) = H(a, c) + H(b, c) - H(a, b, c) - H(c)."""
+    if not may_depend(model, a & ~c, b & ~c):
+        return Answer(0.0, method="closed form", unit="nats")
     terms = [(1.0, a | c), (1.0, b | c), (-1.0, a | b | c), (-1.0, c)]
     return clip_exact(signed_entropy_sum(key, model, columns, terms, **request))
 

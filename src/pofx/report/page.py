@@ -44,8 +44,8 @@ def write_report(
 ) -> None:
     """Writes a self-contained page: an HTML file with its pictures inside and no script.
 
-    It shows the columns, how the model was learned and how well, and what columns say about each
-    other. Either the complete file is written or none.
+    The page shows the columns, how the model was learned and how well, and what columns say about
+    each other. Either the complete file is written or none.
 
     Args:
         p: a fitted distribution.
@@ -136,7 +136,7 @@ def _information(p: Joint, seed: int) -> Iterator[str]:
         yield paragraph(f"The first {MAX_PAIRED_COLUMNS} of {len(columns)} columns.")
     names = columns[:MAX_PAIRED_COLUMNS]
     yield paragraph(
-        "It is zero between independent columns, and H if one column determines the other."
+        "Mutual information is zero between independent columns, and H if one determines the other."
     )
     yield picture_row(
         picture("mutual information of pairs", lambda: plot.information(p, names, seed=seed))

@@ -53,23 +53,23 @@ class UnexpectedRow(NamedTuple):
 
 @in_model_width
 def least_expected(
-    p: Joint, x: np.ndarray, *, many: int = 8, cells: int = 3, seed: int = 0
+    p: Joint, x: np.ndarray, *, max_rows: int = 8, max_cells: int = 3, seed: int = 0
 ) -> list[UnexpectedRow]:
     """The rows of the least tail probability, the least first.
 
     Args:
         p: the distribution.
         x: entries of rows, (n, d).
-        many: how many rows are returned at most.
-        cells: the most cells per row; those of the largest excess surprise, if it is positive.
+        max_rows: how many rows are returned at most.
+        max_cells: the most cells per row: those of the largest excess surprise, if positive.
         seed: of the draws behind it.
     """
     data = decode(p.schema, x)
     log_prob = np.asarray(p.log_prob(data).value)
     tail = np.asarray(p.tail_probability(data, seed=seed).value)
-    worst = np.lexsort((log_prob, tail))[:many]
+    worst = np.lexsort((log_prob, tail))[:max_rows]
     surprise = excess_surprise(p, x, worst, seed)
-    columns = [[j for j in np.argsort(-e)[:cells] if e[j] > 0] for e in np.nan_to_num(surprise)]
+    columns = [[j for j in np.argsort(-e)[:max_cells] if e[j] > 0] for e in np.nan_to_num(surprise)]
     expected = _expected_texts(p, x[worst], columns, seed)
     rows = []
     for i, number in enumerate(worst):

@@ -123,7 +123,7 @@ class GenerativeClassifier(ClassifierMixin, BaseSupervisedEstimator):
     def predict(self, X: Any) -> np.ndarray:
         """The action of least expected cost for each row, by default the most probable class.
 
-        Its type is that of `classes_`; an array of objects if rows may be rejected and
+        The array has the type of `classes_`, or holds objects if rows may be rejected and
         `rejected_label` is of another type.
         """
         inputs = self._read_inputs(X)

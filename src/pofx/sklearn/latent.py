@@ -23,7 +23,19 @@ class LatentTransformer(TransformerMixin, BaseGenerativeEstimator):
     | "vae" | the mean of q(z given x_O) | latent numbers |
     | "continuous_mixture" | responsibilities of the points it ends with | latent numbers |
 
-    The other parameters are those of `DensityEstimator`. Learned attribute: `joint_`.
+    Args:
+        model: one of the models of the table.
+        n_components: the size of the model, as in the table; None for its default.
+        options: further arguments of `pofx.fit`, for the model (part, covariance, ...) or for
+            learning (restarts, epochs, ...).
+        schema: kinds of columns that differ from the inferred ones, or a whole schema.
+        unseen: whether a level never seen is "missing", and integrated out, or an "error".
+        budget: without effect, because the model is named.
+        random_state: an integer, a numpy generator, or None for a random seed.
+
+    Learned attributes: `joint_`, the `pofx.Joint` of the rows, and `seed_`, from `random_state`.
+    `transform` returns an array (n, features): probabilities from 0 to 1 for responsibilities and
+    states, latent numbers in units of their prior standard deviation.
 
     >>> X = [[0.0], [0.1], [0.2], [5.0], [5.1], [5.2]]
     >>> LatentTransformer("mixture", n_components=2, random_state=0).fit_transform(X).shape

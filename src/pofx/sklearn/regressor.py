@@ -75,7 +75,7 @@ class GenerativeRegressor(RegressorMixin, BaseSupervisedEstimator):
     def predict(self, X: Any, return_std: bool = False) -> Any:
         """The prediction of least expected cost, (n,), in the target's units.
 
-        It is `rejected_label` for rejected rows. With `return_std`, the standard deviation of
+        Rejected rows get `rejected_label`. With `return_std`, the standard deviation of
         p(y | x_O), (n,), is returned as well.
         """
         inputs = self._read_inputs(X)

@@ -112,8 +112,8 @@ def skewness(values: np.ndarray, counts: np.ndarray) -> float:
 def needs_float64(x: np.ndarray) -> bool:
     """Whether float32 would lose values of encoded rows, (n, d) with NaN for missing cells.
 
-    It would if a number other than 0 is beyond 10^±30, if a column of whole numbers exceeds 2^24,
-    or if a twentieth of a column's distinct values are within 10^4 steps of float32.
+    Values are lost if a number other than 0 is beyond 10^±30, if a column of whole numbers exceeds
+    2^24, or if a twentieth of a column's distinct values are within 10^4 steps of float32.
 
     >>> needs_float64(np.array([[0.1], [0.2]])), needs_float64(np.array([[3.0], [2.0**31]]))
     (False, True)

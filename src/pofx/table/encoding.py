@@ -152,8 +152,8 @@ def decode(schema: Schema, x: np.ndarray, *, like: Any = None, index: Any = None
 
     Args:
         x: encoded rows, (n, d); NaN is a missing cell.
-        like: data of n rows. Their observed cells (levels never seen, too), further columns, column
-            order and pandas index are kept, and a frame stays one of its library.
+        like: data of n rows, whose observed cells (levels never seen, too), further columns, column
+            order and pandas index are kept; a frame stays one of its library.
         index: data whose pandas index is kept.
 
     Raises PofxError unless x has d columns.
@@ -192,8 +192,9 @@ def decode(schema: Schema, x: np.ndarray, *, like: Any = None, index: Any = None
 def log_scale(schema: Schema, x: np.ndarray) -> np.ndarray:
     """log |d value / d entry| of each entry of `x`, (n, d).
 
-    The log-density of a row in the data's units is that of its entries minus the sum of these. They
-    are log(scale) for continuous kinds, and 0 for discrete kinds, at point masses and at NaN.
+    The log-density of a row in the data's units is that of its entries minus the sum of these
+    logarithms: log(scale) for continuous kinds, and 0 for discrete kinds, at point masses and at
+    NaN.
 
     >>> schema = Schema((Variable("a", "positive", spikes=(0.0,), scale=np.e),), "numpy")
     >>> log_scale(schema, np.array([[1.0], [0.0], [np.nan]]))

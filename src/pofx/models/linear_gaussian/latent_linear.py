@@ -122,7 +122,7 @@ def fit_factors(
 def register_closed_forms(cls: type[Any]) -> None:
     """Registers the closed forms of a model of this form.
 
-    It has a `mean`, a `loading`, a `noise` (one number, or one per column), a `scale`, and
+    The model has a `mean`, a `loading`, a `noise` (one number, or one per column), a `scale`, and
     `_posterior(observed)`.
     """
     closed_forms.condition.register(cls)(_condition)

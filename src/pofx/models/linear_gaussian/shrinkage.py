@@ -2,7 +2,7 @@
 
 A conjugate prior pulls a component towards the column's scale with a force that grows with the
 distance: one pseudo-row 1000 standard deviations away outweighs 3000 rows. Each prior here is a
-scale mixture of conjugate priors, so its force is bounded. Its M-step is a conjugate one in which
+scale mixture of conjugate priors, so its force is bounded. The M-step is a conjugate one in which
 the pseudo-row is weighted by how well the current parameters explain it (minorise-maximise; Hunter
 and Lange 2004), so EM never lowers the log-likelihood plus the log prior.
 """
@@ -29,10 +29,7 @@ def pseudo_row_weights(kl: Float[Array, "c"]) -> Float[Array, "c"]:
 
 
 def log_prior_of_family(kl: Float[Array, "c"]) -> Float[Array, "c"]:
-    """The log prior whose tangent is a pseudo-row of weight `pseudo_row_weights(kl)`.
-
-    It holds up to a constant.
-    """
+    """Up to a constant, the log prior with a pseudo-row of `pseudo_row_weights(kl)` as tangent."""
     return -HALF_WEIGHT_NATS * jnp.log1p(_finite_or_zero(kl) / HALF_WEIGHT_NATS)
 
 
@@ -46,7 +43,7 @@ def pseudo_variance(precision: Float[Array, "d"], variance: Float[Array, "d"]) -
     1 / (Σ⁻¹)_jj is the residual variance of column j given the others. If it equals V_j, so does
     D_j. A column that the others determine closely gets q times its residual variance, so n rows
     outweigh the prior by n / q however close the relation. Since Σ is at least
-    diag(1 / (Σ⁻¹)_jj) / d, no direction is widened by more than d q rows would. This is the prior
+    diag(1 / (Σ⁻¹)_jj) / d, no direction is widened by more than d q rows would. The prior is that
     of Huang and Wand (2013, "Simple marginally noninformative prior distributions for covariance
     matrices"); for one column it is a half-t distribution of the standard deviation.
 

@@ -27,7 +27,7 @@ def chow_liu(
 ) -> tuple[int, ...]:
     """The parent of each column in the tree of greatest mutual information, -1 for its root.
 
-    This is the maximum-likelihood tree of discrete columns (Chow and Liu 1968). Numbers enter by
+    For discrete columns the tree has the maximum likelihood (Chow and Liu 1968). Numbers enter by
     quantile bins. Each pair of columns is judged by the rows that have both. If these are few or
     the codes many, the information expected by chance is subtracted. The root is the centre.
 
