@@ -287,7 +287,7 @@ def test_the_leaderboard_is_in_the_units_of_the_data_where_cells_are_missing():
 
 def test_a_checkpoint_of_a_later_phase_alone_is_another_runs(tmp_path):
     (tmp_path / "c.1").write_bytes(b"")
-    with pytest.raises(PofxError, match="which is absent: it is of another run"):
+    with pytest.raises(PofxError, match="which is left of another run"):
         pofx.fit(frame(40), "continuous_mixture", checkpoint=tmp_path / "c", epochs=1, **SMALL)
 
 

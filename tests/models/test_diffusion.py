@@ -295,11 +295,11 @@ def test_training_comes_near_the_truth():
     x, fresh = sample(2000), sample(500, 1)
     p = pofx.fit({"a": x[:, 0], "b": x[:, 1]}, "diffusion", width=64, depth=2)
     model, held = p.model.model, make_rows(p_entries(p, fresh))
-    own = jnp.asarray(held.flat()[0])
+    entries = jnp.asarray(held.to_arrays()[0])
     shift = TRUTH.logpdf(fresh) + np.log([v.scale for v in p.schema.variables]).sum()
-    off = np.asarray(each(model, keys(500), own, 256), np.float64) - shift
+    off = np.asarray(each(model, keys(500), entries, 256), np.float64) - shift
     assert -0.1 < off.mean() < 4 * off.std() / np.sqrt(500)
-    flow = np.asarray(by_flow(model, keys(500), own))
+    flow = np.asarray(by_flow(model, keys(500), entries))
     assert (flow - shift).mean() == pytest.approx(0, abs=0.05)
     with untrusted():
         answer = p.log_prob({"a": fresh[:50, 0], "b": fresh[:50, 1]})

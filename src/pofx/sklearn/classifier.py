@@ -97,7 +97,8 @@ class GenerativeClassifier(ClassifierMixin, BaseSupervisedEstimator):
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """p(y | x_O) of each row, (n, classes), in the order of `classes_`."""
-        table = self.joint_.predict_proba(self._read_inputs(X), **self._query_arguments())
+        inputs = self._read_inputs(X)  # raises NotFittedError before `joint_` is read
+        table = self.joint_.predict_proba(inputs, **self._query_arguments())
         by_level = dict(zip(self._levels, table.values()))
         columns = [by_level[c] for c in self.classes_.tolist()]
         posterior = np.column_stack(columns).astype(np.float64)
