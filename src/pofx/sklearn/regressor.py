@@ -103,7 +103,8 @@ class GenerativeRegressor(RegressorMixin, BaseSupervisedEstimator):
     def predict_interval(self, X: Any, level: float = 0.9) -> np.ndarray:
         """The central interval that holds y with probability `level` given x_O: (n, 2)."""
         arguments = self._query_arguments(level=level)
-        ends = self.joint_.interval(self._read_inputs(X), **arguments, seed=self.seed_)
+        inputs = self._read_inputs(X)  # raises NotFittedError before `joint_` is read
+        ends = self.joint_.interval(inputs, **arguments, seed=self.seed_)
         return np.column_stack(list(ends.values()))
 
     def _decide(self, inputs: Mapping[str, Any], cost: str, **limits: Any) -> Decisions:
