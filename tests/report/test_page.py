@@ -180,6 +180,7 @@ def test_notebooks(p):
                 assert " ".join(cell.split()) in words
 
 
+@pytest.mark.filterwarnings("ignore:EM had not converged")  # the budget may end it
 def test_a_leaderboard_as_a_table():
     p = pofx.fit({"x": np.arange(30.0), "y": np.arange(30) % 2}, budget=1e-9, validation=0.3)
     reader = Reader(p.report()._repr_html_())
