@@ -137,7 +137,9 @@ def register_closed_forms(cls: type[Any]) -> None:
     closed_forms.latent.register(cls)(_latent)
 
 
-def _conditional(p: Any, x: Row, observed: Mask) -> tuple[Row, Float[Array, "d q"]]:
+def _conditional(
+    p: Any, x: Row, observed: Mask | Bool[np.ndarray, "d"]
+) -> tuple[Row, Float[Array, "d q"]]:
     """The shift of the mean and the loading of p(x_M | x_O)."""
     return p._posterior(jnp.asarray(observed)).condition(jnp.where(observed, x - p.mean, 0))
 
