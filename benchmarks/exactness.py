@@ -27,7 +27,8 @@ from pofx.core import float_width
 from pofx.core.errors import PofxError
 from pofx.queries.conditioning import needs_float64
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+# Last, because a folder of the tests is called sklearn.
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 from laws import answers, tables
 

@@ -2,6 +2,8 @@
 
 import ast
 import importlib.util
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -29,3 +31,11 @@ def test_the_page_holds_the_saved_outputs():
     spec.loader.exec_module(page)
     saved = (FOLDER.parent / "docs" / "benchmarks.md").read_text(encoding="utf-8")
     assert saved == page.page(), "python benchmarks/page.py docs/benchmarks.md"
+
+
+def test_the_script_that_uses_the_tests_runs():
+    script = FOLDER / "exactness.py"
+    done = subprocess.run(
+        [sys.executable, script, "--help"], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
