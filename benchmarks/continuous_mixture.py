@@ -95,13 +95,15 @@ def main() -> None:
     )
     for name, holes in (("one pattern", one), ("a pattern a row", each)):
         holed = np.where(holes, np.nan, drawn)
-        some = make_rows(holed)
+        rows_with_holes = make_rows(holed)
 
         def draw(holed=holed):
             with torch.no_grad():
                 models["spflow"].sample_with_evidence(evidence=torch.tensor(holed))
 
-        works = {"pofx": lambda some=some: imputation.draw_missing(key, models["pofx"], some)}
+        works = {
+            "pofx": lambda rows=rows_with_holes: imputation.draw_missing(key, models["pofx"], rows)
+        }
         report(f"drawing half of {DRAWN} rows, {name}", in_turn({**works, "spflow": draw}, 3))
 
 

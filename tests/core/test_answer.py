@@ -143,6 +143,8 @@ def test_it_becomes_a_column_of_numbers():
     data = pd.DataFrame({"x": [1, 2, 3]})
     data["answer"] = ARRAY
     assert data["answer"].tolist() == [1, 2, 4]
+    data["number"] = Answer(0.5)
+    assert [float(a) for a in data["number"]] == [0.5, 0.5, 0.5]
 
 
 def test_numpy_functions_work_on_the_value():

@@ -45,11 +45,11 @@ def by_scipy(scores, weight):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_weights_of_a_stack_are_the_most_likely(seed):
-    own, weight = scores(seed=seed), np.random.default_rng(seed).random(200)
-    w = stack_weights(own, weight)
+    log_probs, weight = scores(seed=seed), np.random.default_rng(seed).random(200)
+    w = stack_weights(log_probs, weight)
     assert w.sum() == pytest.approx(1, abs=1e-12)
-    np.testing.assert_allclose(w, by_scipy(own, weight), atol=2e-3)
-    np.testing.assert_allclose(stack_weights(own + 700 * own[0], weight), w, atol=1e-9)
+    np.testing.assert_allclose(w, by_scipy(log_probs, weight), atol=2e-3)
+    np.testing.assert_allclose(stack_weights(log_probs + 700 * log_probs[0], weight), w, atol=1e-9)
 
 
 def test_of_one_model_the_weight_is_one_and_of_twins_a_half():
@@ -59,15 +59,15 @@ def test_of_one_model_the_weight_is_one_and_of_twins_a_half():
 
 
 def test_a_model_that_holds_a_row_impossible_has_no_share_in_it():
-    own = np.zeros((2, 100))
-    own[0] += 1.0
-    own[0, :10] = -np.inf
-    w = stack_weights(own, np.ones(100))
-    assert np.isfinite(log_mixture(own, w)).all()
+    log_probs = np.zeros((2, 100))
+    log_probs[0] += 1.0
+    log_probs[0, :10] = -np.inf
+    w = stack_weights(log_probs, np.ones(100))
+    assert np.isfinite(log_mixture(log_probs, w)).all()
     # The second alone explains ten rows, and the first is e times as likely elsewhere.
-    np.testing.assert_allclose(w, by_scipy(np.maximum(own, -600), np.ones(100)), atol=1e-3)
+    np.testing.assert_allclose(w, by_scipy(np.maximum(log_probs, -600), np.ones(100)), atol=1e-3)
     # A row that nobody believes in changes nothing.
-    lost = np.column_stack([own, np.full((2, 1), -np.inf)])
+    lost = np.column_stack([log_probs, np.full((2, 1), -np.inf)])
     assert np.isfinite(stack_weights(lost, np.ones(101))).all()
 
 
@@ -91,8 +91,8 @@ def test_gains_are_paired():
     splits = halves(lined())
     best, lines = climb_ladder(KEY, trials, splits, QUICK)
     assert (best.name, best.number) == ("gaussian", 1)
-    own = log_prob(best.fits[0].model, splits[0][1])
-    np.testing.assert_allclose(best.scores, own, atol=1e-6)
+    log_probs = log_prob(best.fits[0].model, splits[0][1])
+    np.testing.assert_allclose(best.scores, log_probs, atol=1e-6)
     before = climb_ladder(KEY, trials[:1], splits, QUICK)[0].scores
     gain = best.scores - before
     assert lines[1].gain == pytest.approx(gain.mean(), abs=1e-6)
@@ -103,12 +103,12 @@ def test_gains_are_paired():
 
 def test_the_model_that_is_right_wins_alone():
     ladders = [[candidate("independent", Independent)], [candidate("gaussian", Gaussian)]]
-    told = select_and_stack(KEY, ladders, halves(lined()), QUICK)
-    assert [(i, e.name) for i, e in told.members] == [(1, "gaussian")]
-    np.testing.assert_array_equal(told.weights, 1)
-    assert [line.name for line in told.board] == ["independent", "gaussian", "stack"]
-    assert [line.kept for line in told.board] == [True, True, False]
-    assert told.untried == []
+    selection = select_and_stack(KEY, ladders, halves(lined()), QUICK)
+    assert [(i, e.name) for i, e in selection.members] == [(1, "gaussian")]
+    np.testing.assert_array_equal(selection.weights, 1)
+    assert [line.name for line in selection.board] == ["independent", "gaussian", "stack"]
+    assert [line.kept for line in selection.board] == [True, True, False]
+    assert selection.untried == []
 
 
 def complementary(n=1200, seed=0):
@@ -126,23 +126,29 @@ def test_models_that_are_each_right_of_some_rows_are_stacked(monkeypatch):
     wide = abs(x[:600, 0]) > 2.5
     parts = {"wide": x[:600][wide], "narrow": x[:600][~wide]}
 
-    def learned(own):
-        start = Gaussian.from_data(KEY, make_rows(own), REAL)
-        return fit_em(start, make_rows(own)).model
+    def learned(part):
+        start = Gaussian.from_data(KEY, make_rows(part), REAL)
+        return fit_em(start, make_rows(part)).model
 
     def as_started(key, start, train, plan, valid):
         return FitResult(start(key, train), [0.0], True, 0.0)
 
     monkeypatch.setattr("pofx.learn.model_selection.fit", as_started)
-    ladders = [[Candidate(n, lambda *_, own=own: learned(own))] for n, own in parts.items()]
-    told = select_and_stack(KEY, ladders, [(train, valid)])
-    assert [e.name for _, e in told.members] == ["wide", "narrow"]
-    own = np.stack([e.scores for _, e in told.members])
-    stack = next(line for line in told.board if line.name == "stack")
+    ladders = [[Candidate(n, lambda *_, part=part: learned(part))] for n, part in parts.items()]
+    selection = select_and_stack(KEY, ladders, [(train, valid)])
+    assert [e.name for _, e in selection.members] == ["wide", "narrow"]
+    log_probs = np.stack([e.scores for _, e in selection.members])
+    stack = next(line for line in selection.board if line.name == "stack")
     assert stack.kept
     assert stack.gain > stack.gain_stderr > 0
-    np.testing.assert_allclose(told.weights, stack_weights(own, np.ones(600)), atol=1e-12)
-    assert log_mixture(own, told.weights).mean() > own.mean(1).max() + stack.gain_stderr
+    expected = stack_weights(log_probs, np.ones(600))
+    np.testing.assert_allclose(selection.weights, expected, atol=1e-12)
+        selection.weights, stack_weights(log_probs, np.ones(600)), atol=1e-12
+    )
+    assert (
+        log_mixture(log_probs, selection.weights).mean()
+        > log_probs.mean(1).max() + stack.gain_stderr
+    )
 
 
 def test_without_a_budget_the_first_candidate_alone_is_tried():
@@ -151,10 +157,10 @@ def test_without_a_budget_the_first_candidate_alone_is_tried():
         [candidate("b1", Gaussian), candidate("b2", Gaussian)],
         [candidate("c1", Gaussian)],
     ]
-    told = select_and_stack(KEY, ladders, halves(lined(60)), QUICK, budget=0.0)
-    assert [line.name for line in told.board] == ["a1"]
-    assert [e.name for _, e in told.members] == ["a1"]
-    assert told.untried == ["b1", "c1"]
+    selection = select_and_stack(KEY, ladders, halves(lined(60)), QUICK, budget=0.0)
+    assert [line.name for line in selection.board] == ["a1"]
+    assert [e.name for _, e in selection.members] == ["a1"]
+    assert selection.untried == ["b1", "c1"]
 
 
 def test_a_time_that_is_over_ends_a_ladder_after_its_first():
@@ -194,11 +200,11 @@ def test_a_model_that_holds_rows_impossible_neither_wins_nor_spoils_the_stack():
         [candidate("open", Independent, columns, prior=1.0)],
     ]
     for order in (ladders, ladders[::-1]):
-        told = select_and_stack(KEY, order, [(train, valid)], QUICK)
-        assert "open" in [e.name for _, e in told.members]
-        own = np.stack([e.scores for _, e in told.members])
-        assert np.isfinite(log_mixture(own, told.weights)).all()
-        by_name = {line.name: line for line in told.board}
+        selection = select_and_stack(KEY, order, [(train, valid)], QUICK)
+        assert "open" in [e.name for _, e in selection.members]
+        log_probs = np.stack([e.scores for _, e in selection.members])
+        assert np.isfinite(log_mixture(log_probs, selection.weights)).all()
+        by_name = {line.name: line for line in selection.board}
         assert by_name["sure"].log_likelihood == -np.inf
         assert np.isfinite(by_name["open"].log_likelihood)
 

@@ -96,3 +96,15 @@ def test_divergences_over_some_variables(p, table):
     # Of a number it is in the data's units, as its entropy is.
     exact = pofx.cross_entropy(q, q, "m")
     assert float(exact) == pytest.approx(float(q.entropy("m")), abs=1e-5)
+
+
+def test_information_between_independent_columns_is_zero_to_the_last_digit():
+    rng = np.random.default_rng(0)
+    data = {"a": rng.normal(size=50), "b": np.arange(50) % 3, "c": rng.normal(size=50)}
+    p = pofx.fit(data, "independent")
+    for answer in (
+        p.mutual_information("a", "b", given="c"),
+        p.total_correlation("a", "b", "c"),
+        p.total_correlation("a", "b", given="c"),
+    ):
+        assert (answer.value, answer.kind) == (0.0, "exact")

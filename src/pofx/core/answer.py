@@ -112,6 +112,11 @@ class Answer(AbstractResult):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self.value, dtype=dtype, copy=copy)
 
+    @property
+    def ndim(self) -> int:
+        """The number of axes of the value, by which pandas distinguishes a number from a column."""
+        return np.ndim(self.value)
+
     def __len__(self) -> int:
         return len(self.value)
 

@@ -217,7 +217,8 @@ def _condition(
     if observed[p.on]:
         part = jax.tree.map(lambda a: a[int(x[p.on])], p.parts)
         return rule(part, p._without_y(x), part_observed, part_keep)
-    log_prior = p._log_posterior_of_levels(x, jnp.asarray(observed))
+    is_marginal = not np.any(observed)
+    log_prior = p.log_prior if is_marginal else p._log_posterior_of_levels(x, jnp.asarray(observed))
     parts = over_components(lambda part, x: rule(part, x, part_observed, part_keep), shared=1)(
         p.parts, p._without_y(x)
     )

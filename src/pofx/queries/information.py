@@ -88,6 +88,9 @@ def total_correlation(
     **request,
 ) -> Answer:
     """TC(a_1; ...; a_m | c) = Σ_i H(a_i | c) - H(a_1, ..., a_m | c) (Watanabe 1960)."""
+    others = [np.any([c, *(b for b in groups if b is not a)], axis=0) & ~c for a in groups]
+    if not any(may_depend(model, a & ~c, b) for a, b in zip(groups, others)):
+        return Answer(0.0, method="closed form", unit="nats")
     terms = [(1.0, a | c) for a in groups]
     terms += [(-1.0, np.any([*groups, c], axis=0)), (1.0 - len(groups), c)]
     return clip_exact(signed_entropy_sum(key, model, columns, terms, **request))
