@@ -143,8 +143,6 @@ def test_models_that_are_each_right_of_some_rows_are_stacked(monkeypatch):
     assert stack.gain > stack.gain_stderr > 0
     expected = stack_weights(log_probs, np.ones(600))
     np.testing.assert_allclose(selection.weights, expected, atol=1e-12)
-        selection.weights, stack_weights(log_probs, np.ones(600)), atol=1e-12
-    )
     assert (
         log_mixture(log_probs, selection.weights).mean()
         > log_probs.mean(1).max() + stack.gain_stderr
