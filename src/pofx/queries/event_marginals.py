@@ -298,8 +298,7 @@ def _exact_log_levels(model, columns, mask, cells, event):
     log_joints = np.where(in_event, log_joints, -math.inf)
     # For a very rare event the logarithms have lost the digits in which levels differ.
     largest = log_joints.max()
-    rounding = jnp.finfo(jnp.zeros(()).dtype).eps
-    if not largest > -math.inf or -largest * rounding > MAX_EXACT_ERROR:
+    if not largest > -math.inf or -largest * np.finfo(np.float64).eps > MAX_EXACT_ERROR:
         return None
     return log_joints - logsumexp(log_joints)
 

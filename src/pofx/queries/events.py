@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from pofx.core import closed_forms
+from pofx.core import closed_forms, float_width
 from pofx.core.abstract import AbstractQueryable, Mask, Row
 from pofx.core.answer import Answer
 from pofx.core.column import Column
@@ -78,7 +78,18 @@ def log_probability(
 def log_closed_probabilities(
     model: AbstractQueryable, columns: Sequence[Column], events: Sequence[Event]
 ) -> Float[np.ndarray, "e"] | None:
-    """log P of each of several events of the same entries; None if they are not closed."""
+    """log P of each of several events of the same entries; None if they are not closed.
+
+    They are computed in float64 on every machine: float32 would round the ends of an interval, of
+    which the probability of a narrow one is a difference.
+    """
+    with float_width.float64(True):
+        return _log_closed_probabilities(float_width.widened(model), columns, events)
+
+
+def _log_closed_probabilities(
+    model: AbstractQueryable, columns: Sequence[Column], events: Sequence[Event]
+) -> Float[np.ndarray, "e"] | None:
     place = sorted(events[0])
     levels = [j for j in place if columns[j].discrete]
     numbers = tuple(j for j in place if not columns[j].discrete)
