@@ -12,11 +12,11 @@ from typing import Any, cast
 import lazy_loader
 
 from pofx.core.fit_hook import provide_fit
-from pofx.core.jax_version import refuse_faulty_jax
+from pofx.core.jax_loading import prepare_jax
 
 __version__ = "0.1.0"
 
-refuse_faulty_jax()
+prepare_jax()
 
 # The public names are listed in __init__.pyi alone, and imported when they are first used, because
 # importing JAX takes most of a second.

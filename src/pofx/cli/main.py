@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from pofx.cli import fitting, questions  # noqa: F401  (each registers its commands)
+from pofx.cli import doctor, fitting, questions  # noqa: F401  (each registers its commands)
 from pofx.cli.app import app
 from pofx.core.errors import PofxError, PofxWarning
 from pofx.core.escaping import escaped

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from pofx.core import float_width
+from pofx.core import compilation_cache, float_width
 from pofx.core.abstract import AbstractLearnable, AbstractQueryable, AbstractSGDModel
 from pofx.core.abstract_approximate import AbstractApproximate, has_estimates
 from pofx.core.errors import recording_warnings
@@ -107,6 +107,7 @@ def fit(
     >>> p
     p(x, y)  Independent
     """
+    compilation_cache.enable()
     name = "mixture" if model is None and "components" in options else model
     cls = None if name is None else class_by_name("pofx.models", AbstractLearnable, "model", name)
     check_options(name or "mixture", options)

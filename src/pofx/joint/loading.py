@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pofx.core import float_width
+from pofx.core import compilation_cache, float_width
 from pofx.families.inflated import aligned_to_spikes
 from pofx.joint.joint import Joint
 from pofx.joint.model_file import read_model_file, reporting_damage
@@ -16,6 +16,7 @@ def load(path: str | Path) -> Joint:
 
     Nothing in the file is executed. Raises PofxError if it is not a model file of this version.
     """
+    compilation_cache.enable()
     model, header = read_model_file(path)
     with reporting_damage(path):
         schema = Schema.from_json(header["schema"])

@@ -1,6 +1,7 @@
 """The installed JAX computes correct sums, and a faulty one is refused."""
 
 import importlib.metadata
+import os
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pofx.core.jax_version import FAULTY_VERSIONS, refuse_faulty_jax
+from pofx.core.jax_loading import FAULTY_VERSIONS, prepare_jax
 
 REFUSED = """
 import importlib.metadata, sys
@@ -37,7 +38,16 @@ def test_mapped_products_are_summed_right(n, float64):
 
 
 def test_the_installed_version_is_accepted():
-    refuse_faulty_jax()
+    prepare_jax()
+
+
+def test_a_false_alarm_of_xla_is_silenced_unless_the_user_wants_to_see_it(monkeypatch):
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+    prepare_jax()
+    assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "3"
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
+    prepare_jax()
+    assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "0"
 
 
 @pytest.mark.parametrize("package", ["jax", "jaxlib"])

@@ -1,0 +1,108 @@
+"""`pofx doctor`: what an answer depends on that is not in the data."""
+
+import os
+import platform
+import time
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from pofx.cli.app import app
+from pofx.cli.output import print_error
+
+PACKAGES = ("pofx", "jax", "jaxlib", "equinox", "numpy", "scipy", "scikit-learn", "pyarrow")
+EXTRAS = ("flowjax", "diffrax", "blackjax", "pandas", "polars")
+SUMMED_ROWS = (16385, 32769)
+"""Numbers of rows from which a faulty JAX sums wrongly, in float64 and in float32."""
+
+
+@app.command()
+def doctor(
+    clear: Annotated[
+        bool, typer.Option("--clear", help="Delete the compiled programs that are kept.")
+    ] = False,
+) -> None:
+    """Print versions, devices, the cache of compiled programs, and a check of the sums."""
+    from pofx.core import compilation_cache
+
+    cache = compilation_cache.state()
+    if clear:
+        if cache.directory is None or cache.reason:
+            print_error(f"pofx: no cache to clear: it is {cache.reason}")
+            raise typer.Exit(2)
+        print(f"deleted {compilation_cache.clear(cache.directory)} programs in {cache.directory}")
+        return
+    for label, text in _findings().items():
+        print(f"{label:<12}{text}")
+
+
+def _findings() -> dict[str, str]:
+    import jax
+
+    installed = {name: _version(name) for name in PACKAGES + EXTRAS}
+    devices = ", ".join(str(d.device_kind) for d in jax.devices())
+    wrong = _wrongly_summed()
+    return {
+        "python": f"{platform.python_version()}, {platform.platform()}",
+        "packages": ", ".join(f"{n} {v}" for n, v in installed.items() if v),
+        "absent": ", ".join(n for n, v in installed.items() if not v) or "nothing",
+        "devices": f"{jax.default_backend()}: {devices}",
+        "threads": f"{os.cpu_count()} cores",
+        "cache": _cache_text(),
+        "small fit": _small_fit_text(),
+        "sums": f"WRONG for {wrong}; use another version of JAX" if wrong else "right",
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def _cache_text() -> str:
+    from pofx.core import compilation_cache
+
+    cache = compilation_cache.state()
+    if cache.directory is None:
+        return f"none, {cache.reason}"
+    if cache.reason:
+        return f"{cache.directory}, {cache.reason}"
+    count, size = compilation_cache.size(cache.directory)
+    readable = "" if cache.writable else ", read-only"
+    return f"{cache.directory}, {count} programs, {size / 2**20:.1f} MiB{readable}"
+
+
+def _small_fit_text() -> str:
+    """How long a first fit takes here, and how many of its programs the cache had."""
+    import pofx
+    from pofx.core.compilation_count import counting_compilations
+
+    rng = np.random.default_rng(0)
+    table = {"x": rng.normal(size=100), "level": rng.integers(0, 3, 100)}
+    began = time.perf_counter()
+    with counting_compilations() as programs:
+        pofx.fit(table, "mixture", components=2, progress=False)
+    seconds = time.perf_counter() - began
+    return f"{seconds:.1f} s, {programs.count} programs, {programs.cached} of them from the cache"
+
+
+def _wrongly_summed() -> str:
+    """The width and the number of rows for which JAX sums wrongly; empty if it does not."""
+    import jax
+    import jax.numpy as jnp
+
+    rng = np.random.default_rng(0)
+    for rows in SUMMED_ROWS:
+        matrix, x = rng.normal(size=(3, 3)), rng.normal(size=(rows, 3))
+        expected = np.square(x @ matrix.T).sum()
+        for float64 in (False, True):
+            with jax.enable_x64(float64):
+                products = jax.jit(lambda a, b: jnp.square(jax.vmap(lambda row: a @ row)(b)).sum())
+                computed = float(products(jnp.asarray(matrix), jnp.asarray(x)))
+            if abs(computed / expected - 1) > 1e-3:
+                return f"{rows} rows of {'float64' if float64 else 'float32'}"
+    return ""

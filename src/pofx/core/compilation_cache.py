@@ -1,0 +1,180 @@
+"""Compiled programs kept on disk, so that the next process need not compile them again.
+
+JAX has such a cache, which is off by default. It is switched on by the first `fit` or `load`, in
+the user's cache directory, unless the user has configured JAX's cache. POFX_CACHE is a directory
+to use instead, or "off".
+
+A cached program is machine code that will be run. So the cache is only used in a directory that
+belongs to the user and that nobody else may write to.
+"""
+
+import hashlib
+import os
+import platform
+import stat
+import warnings
+from contextlib import suppress
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import platformdirs
+
+from pofx.core.errors import PofxError, warn
+
+VARIABLE = "POFX_CACHE"
+OFF = ("off", "no", "0", "false", "")
+MAX_BYTES = 512 * 2**20
+"""The size of all caches together above which the oldest programs are deleted."""
+KEPT_SHARE = 0.75
+"""The share of that size which is kept then."""
+ENTRY = "-cache"
+"""How the name of the file of a program ends."""
+PRIVATE = 0o700
+
+
+class CacheState(NamedTuple):
+    """Where compiled programs are kept; without a directory, the reason why they are not."""
+
+    directory: Path | None
+    reason: str = ""
+    writable: bool = True
+
+
+def enable() -> None:
+    """Switches the cache on, once per process. Never fails: without a cache, programs compile."""
+    _enable()
+
+
+@cache
+def _enable() -> None:
+    cache_state = state()
+    directory = cache_state.directory
+    if directory is None or cache_state.reason:
+        return
+    least_seconds = 0.0
+    if cache_state.writable:
+        _prune(directory.parent)
+    else:
+        least_seconds = float("inf")
+    jax.config.update("jax_compilation_cache_dir", str(directory))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", least_seconds)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    # A damaged or half-written entry, or a full disk, costs a compilation and needs no warning.
+    for doing in ("reading", "writing"):
+        message = f"Error {doing} persistent compilation cache entry"
+        warnings.filterwarnings("ignore", message, UserWarning)
+
+
+def state() -> CacheState:
+    """Where compiled programs are kept, or would be after `enable`."""
+    settings: Any = jax.config
+    users_directory = settings.jax_compilation_cache_dir
+    if users_directory and not _is_own(users_directory):
+        return CacheState(Path(users_directory), "configured in JAX, and left as it is")
+    if not settings.jax_enable_compilation_cache:
+        return CacheState(None, "switched off in JAX")
+    setting = os.environ.get(VARIABLE)
+    if setting is not None and setting.strip().lower() in OFF:
+        return CacheState(None, f"switched off by {VARIABLE}")
+    try:
+        parent = Path(setting).expanduser() if setting else _users_cache_directory()
+        directory = parent / _machine()
+        for path in (parent, directory):
+            _make_private(path)
+        return CacheState(directory, writable=os.access(directory, os.W_OK))
+    except (OSError, RuntimeError, PofxError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        if setting:
+            warn(f"{VARIABLE}: {setting}: {reason}; programs are compiled in every process")
+        return CacheState(None, reason)
+
+
+def _is_own(directory: str) -> bool:
+    return Path(directory).name == _machine()
+
+
+def _users_cache_directory() -> Path:
+    """The directory of pofx in that of the user; PofxError if that is another's, as under sudo."""
+    directory = Path(platformdirs.user_cache_path("pofx", appauthor=False))
+    home = directory.parent
+    if not home.exists():
+        home.mkdir(mode=PRIVATE, parents=True)
+    _check_owner(home)
+    return directory
+
+
+def _make_private(path: Path) -> None:
+    """Makes a directory that only the user may read and write, or checks that it is one."""
+    with suppress(FileExistsError):
+        path.mkdir(mode=PRIVATE, parents=True)
+    _check_owner(path)
+    mode = stat.S_IMODE(path.lstat().st_mode)
+    if hasattr(os, "getuid") and mode & 0o022:
+        raise PofxError(f"{path} can be written by others; try chmod 700")
+
+
+def _check_owner(path: Path) -> None:
+    status = path.lstat()
+    if not stat.S_ISDIR(status.st_mode):
+        raise PofxError(f"{path} is not a directory")
+    if hasattr(os, "getuid") and status.st_uid != os.getuid():
+        raise PofxError(f"{path} belongs to another user")
+
+
+@cache
+def _machine() -> str:
+    """A name for programs that this machine can run: the version of jaxlib, and the processor."""
+    digest = hashlib.sha256(_processor().encode()).hexdigest()[:12]
+    return f"jaxlib-{version('jaxlib')}-{digest}"
+
+
+def _processor() -> str:
+    """What the processor can do: its features as Linux lists them, elsewhere its name."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
+            name, _, features = line.partition(":")
+            if name.strip().lower() in ("flags", "features"):
+                return platform.machine() + " ".join(sorted(features.split()))
+    return platform.machine() + platform.processor()
+
+
+def size(directory: Path) -> tuple[int, int]:
+    """The number of programs in a cache, and their bytes."""
+    sizes = [entry.stat().st_size for entry in _entries(directory)]
+    return len(sizes), sum(sizes)
+
+
+def clear(directory: Path) -> int:
+    """Deletes all programs of a cache, and returns how many there were."""
+    entries = _entries(directory)
+    for entry in entries:
+        Path(entry.path).unlink(missing_ok=True)
+    return len(entries)
+
+
+def _entries(directory: Path) -> list[os.DirEntry[str]]:
+    return [entry for entry in os.scandir(directory) if entry.name.endswith(ENTRY)]
+
+
+def _prune(parent: Path) -> None:
+    """Deletes the oldest programs, whichever version they are of, if all take too much space."""
+    with suppress(OSError):
+        entries = [
+            e
+            for folder in os.scandir(parent)
+            if folder.is_dir()
+            for e in _entries(Path(folder.path))
+        ]
+        # Another process may delete an entry at the same time.
+        sizes = {Path(e.path): e.stat() for e in entries}
+        total = sum(status.st_size for status in sizes.values())
+        if total <= MAX_BYTES:
+            return
+        for path, status in sorted(sizes.items(), key=lambda item: item[1].st_mtime):
+            path.unlink(missing_ok=True)
+            total -= status.st_size
+            if total <= KEPT_SHARE * MAX_BYTES:
+                return

@@ -1,0 +1,54 @@
+"""`pofx doctor` says what an answer depends on that is not in the data."""
+
+import os
+
+import jax
+import pytest
+
+from pofx.cli import doctor
+from pofx.core import compilation_cache
+
+
+@pytest.fixture
+def cache(monkeypatch, tmp_path):
+    """A cache of a user of JAX who has configured none, with one program."""
+    users = jax.config.jax_compilation_cache_dir
+    jax.config.update("jax_compilation_cache_dir", None)
+    monkeypatch.setenv(compilation_cache.VARIABLE, str(tmp_path))
+    directory = compilation_cache.state().directory
+    (directory / "a-cache").write_bytes(bytes(2**20))
+    yield directory
+    jax.config.update("jax_compilation_cache_dir", users)
+
+
+def test_findings(cache, capsys):
+    doctor.doctor()
+    lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert f"jax {jax.__version__}" in lines["packages"]
+    assert lines["devices"].startswith(jax.default_backend())
+    assert lines["cache"] == f"{cache}, 1 programs, 1.0 MiB"
+    assert "programs" in lines["small"]
+    assert lines["sums"] == "right"
+
+
+def test_clear_deletes_the_programs_and_nothing_else(cache, capsys):
+    (cache / "note.txt").touch()
+    doctor.doctor(clear=True)
+    assert capsys.readouterr().out == f"deleted 1 programs in {cache}\n"
+    assert os.listdir(cache) == ["note.txt"]
+
+
+def test_clear_leaves_a_cache_that_the_user_has_configured(cache, capsys):
+    jax.config.update("jax_compilation_cache_dir", str(cache.parent / "mine"))
+    with pytest.raises(doctor.typer.Exit):
+        doctor.doctor(clear=True)
+    assert "configured in JAX, and left as it is" in capsys.readouterr().err
+    assert len(os.listdir(cache)) == 1
+
+
+def test_wrong_sums_would_be_found(monkeypatch):
+    import jax.numpy as jnp
+
+    right = jnp.square
+    monkeypatch.setattr(jnp, "square", lambda x: 1.1 * right(x))
+    assert doctor._wrongly_summed() == "16385 rows of float32"
