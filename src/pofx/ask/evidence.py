@@ -199,7 +199,7 @@ class Evidence:
         keep = p.entries.mask_free(ordered_names)
         if keep.all():
             return p
-        make = _condition_closed_form if closed else _condition_lazily
+        make = condition if closed else _condition_lazily
         model = make(p.model, np.nan_to_num(self.x), self.observed, keep)
         unrelated = unrelated_to(p, self.constrained)
         if unrelated is not None:
@@ -216,20 +216,6 @@ class Evidence:
 def _condition_lazily(model, x, observed, keep) -> AbstractQueryable:
     indices = tuple(np.flatnonzero(keep).tolist())
     return Conditional(model, jnp.asarray(x), jnp.asarray(observed), indices)
-
-
-def _condition_closed_form(model, x, observed, keep) -> AbstractQueryable:
-    try:
-        # One compilation takes a fraction of the time of those of its operations one by one.
-        return _jit_condition(model, jnp.asarray(x), tuple(observed.tolist()), tuple(keep.tolist()))
-    except jax.errors.ConcretizationTypeError:
-        # A rule that chooses a part by the value of a level has to know the value.
-        return condition(model, x, observed, keep)
-
-
-@eqx.filter_jit
-def _jit_condition(model, x, observed, keep):
-    return condition(model, x, np.array(observed), np.array(keep))
 
 
 @eqx.filter_jit

@@ -89,7 +89,7 @@ def _search(question: Question, q: NamedModel) -> np.ndarray:
     # Imported here because the import takes long and only a mode needs it.
     from scipy.optimize import minimize
 
-    draws = _draw_with_log_prob(q.model, jax.random.split(question.key(2), START_DRAWS))
+    draws = _draw_with_log_prob(q.model, question.key(2), START_DRAWS)
     x, log_prob = (np.array(a, np.float64) for a in draws)
     columns = q.entries.columns
     smooth = np.stack([_is_smooth(c, x[:, j]) for j, c in enumerate(columns)], 1)
@@ -136,12 +136,12 @@ def _is_smooth(column: Column, x: np.ndarray) -> np.ndarray:
 
 
 @eqx.filter_jit
-def _draw_with_log_prob(model, keys):
+def _draw_with_log_prob(model, key, count):
     def draw(key):
         x = model.sample(key)
         return x, model.log_prob(x)
 
-    return jax.lax.map(draw, keys, batch_size=256)
+    return jax.lax.map(draw, jax.random.split(key, count), batch_size=256)
 
 
 @eqx.filter_jit

@@ -15,8 +15,11 @@ CHUNK_ROWS = (16, 64, 256)
 """Numbers of rows in a chunk. There are few sizes, because each new shape is compiled anew."""
 MAX_CHUNK_BYTES = 8192
 """Bytes per column of one more size, the largest, so that its temporaries stay in the cache."""
-CHUNKS_PER_CALL = (64, 8, 1)
-"""Numbers of chunks that one compiled call takes."""
+ROWS_PER_CALL = 8192
+MAX_CHUNKS_PER_CALL = 64
+"""What one compiled call takes at most; it has a loop over as many chunks as there are."""
+MAX_SMALL_ROWS = 1024
+"""Rows up to which compilation takes longer than the work, so that all have the smallest chunks."""
 UNSHARED_CHUNK_ROWS = 256
 """Rows in a chunk whose rows have their own patterns, and so their own factorisations."""
 MAX_REALIGNED_ROWS = 8192
@@ -63,9 +66,9 @@ class Rows(eqx.Module):
         x, observed, weight = map(self.from_chunks, arrays)
         return x, observed, weight
 
-    def to_chunks(self, values: Float[np.ndarray, "n *k"]) -> Float[Array, "m c *k"]:
+    def to_chunks(self, values: Float[np.ndarray, "n *k"]) -> Float[np.ndarray, "m c *k"]:
         """Values of the rows, in order, laid out in chunks."""
-        return jnp.asarray(values[np.maximum(self.index, 0)])
+        return values[np.maximum(self.index, 0)]
 
     def from_chunks(self, values: Float[np.ndarray, "m c *k"]) -> Float[np.ndarray, "n *k"]:
         """Values laid out by `to_chunks`, back in order and without the padding."""
@@ -101,8 +104,9 @@ def _finite(error: Array) -> Array:
 def per_row(f: Callable[..., Any], model: Any, rows: Rows, *extras: Any) -> Any:
     """f(model, x, observed, *extras) for each row, in order, on the host.
 
-    Rows go through compiled functions in blocks of a few sizes, so that neither memory nor
-    compilation grows with the number of rows.
+    Rows go through a compiled function in blocks of one size, so that neither memory nor
+    compilation grows with the number of rows. Up to MAX_SMALL_ROWS rows of any number share one
+    program, or one for rows that nearly all have a pattern of their own.
 
     Args:
         f: a function defined at the top of a module, because a new one would be compiled anew.
@@ -114,21 +118,44 @@ def per_row(f: Callable[..., Any], model: Any, rows: Rows, *extras: Any) -> Any:
     >>> per_row(_observed_count, None, r).tolist()
     [1, 2]
     """
+    if len(rows.x) and rows.count <= MAX_SMALL_ROWS:
+        in_order = [rows.from_chunks(np.asarray(a)) for a in extras]
+        rows = _in_small_chunks(rows)
+        extras = tuple(rows.to_chunks(a) for a in in_order)
+    chunks, chunk = rows.x.shape[:2]
+    size = max(min(MAX_CHUNKS_PER_CALL, ROWS_PER_CALL // chunk), 1)
+    arrays = [np.asarray(a) for a in (rows.x, rows.observed, *extras)]
     out = []
-    begin = 0
-    while begin < len(rows.x):
-        size = next(s for s in CHUNKS_PER_CALL if s <= len(rows.x) - begin)
-        block = (a[begin : begin + size] for a in (rows.x, rows.observed, *extras))
-        out.append(_block(f, model, *block))
-        begin += size
-    return jax.tree.map(lambda *a: rows.from_chunks(np.concatenate(a)), *jax.device_get(out))
+    for begin in range(0, chunks, size):
+        count = min(size, chunks - begin)
+        block = [_pad_to(size, a[begin : begin + size]) for a in arrays]
+        result = _block(f, model, np.asarray(count, np.int32), *block)
+        out.append(jax.tree.map(lambda a, count=count: np.asarray(a)[:count], result))
+    return jax.tree.map(lambda *a: rows.from_chunks(np.concatenate(a)), *out)
+
+
+def _in_small_chunks(rows: Rows) -> Rows:
+    x, observed, weight = rows.to_arrays()
+    count = len(_owners(observed)[1])
+    return _lay_out(x, observed, weight, CHUNK_ROWS[0], not (count > 1 and count > len(x) / 2))
+
+
+def _pad_to(size: int, chunks: np.ndarray) -> np.ndarray:
+    if len(chunks) == size:
+        return chunks
+    return np.concatenate([chunks, np.zeros((size - len(chunks), *chunks.shape[1:]), chunks.dtype)])
 
 
 @eqx.filter_jit
-def _block(f, model, x, observed, *extras):
-    numbers = sum(a.size for a in jax.tree.leaves(eqx.filter(model, eqx.is_array)))
+def _block(f, model, count, x, observed, *extras):
+    """f for each row of the first `count` chunks; the others stay zero."""
+    model_arrays, constants = eqx.partition(model, eqx.is_array)
+    numbers = sum(a.size for a in jax.tree.leaves(model_arrays))
 
-    def apply_to_chunk(chunk):
+    # Compiled, so that it is traced once, although its shape is needed first.
+    @jax.jit
+    def apply_to_chunk(model_arrays, chunk):
+        model = eqx.combine(model_arrays, constants)
         _, observed, *extras = chunk
         shared = observed.ndim == 1
         max_numbers = MAX_NUMBERS_SHARED if shared else MAX_NUMBERS_UNSHARED
@@ -143,7 +170,15 @@ def _block(f, model, x, observed, *extras):
             return jax.vmap(apply_to_row)(rows)
         return jax.lax.map(apply_to_row, rows, batch_size=max_rows)
 
-    return jax.lax.map(apply_to_chunk, (x, observed, *extras))
+    chunks = (x, observed, *extras)
+    shapes = jax.eval_shape(apply_to_chunk, model_arrays, jax.tree.map(lambda a: a[0], chunks))
+    zeros = jax.tree.map(lambda s: jnp.zeros((len(x), *s.shape), s.dtype), shapes)
+
+    def add_chunk(i, out):
+        result = apply_to_chunk(model_arrays, jax.tree.map(lambda a: a[i], chunks))
+        return jax.tree.map(lambda all_rows, row: all_rows.at[i].set(row), out, result)
+
+    return jax.lax.fori_loop(0, count, add_chunk, zeros)
 
 
 def log_prob(model: Any, rows: Rows) -> Float[np.ndarray, "n"]:
@@ -179,9 +214,14 @@ def make_rows(
     n = len(x)
     observed = ~np.isnan(x) if observed is None else np.asarray(observed, bool)
     weight = np.ones(n) if weight is None else np.asarray(weight)
-    largest = MAX_CHUNK_BYTES // jnp.zeros(()).dtype.itemsize
+    largest = MAX_CHUNK_BYTES // jnp.result_type(float).itemsize
     chunk, shared = _layout(observed, (*CHUNK_ROWS, largest))
-    return _lay_out(x, observed, weight, chunk, shared)
+    return _on_device(_lay_out(x, observed, weight, chunk, shared))
+
+
+def _on_device(rows: Rows) -> Rows:
+    # `jnp.asarray` would compile a program for each kind of array.
+    return Rows(*jax.device_put((rows.x, rows.observed, rows.weight)), rows.index)
 
 
 def _lay_out(
@@ -193,7 +233,7 @@ def _lay_out(
 ) -> Rows:
     """The rows in chunks of that size, whose rows share a pattern if `shared`."""
     n = len(x)
-    dtype = jnp.zeros(()).dtype
+    dtype = jnp.result_type(float)
     owner = _owners(observed)[0] if shared else None
     patterns, members = _members(observed, owner)
     sizes = [-(-len(numbers) // chunk) * chunk for numbers in members]
@@ -214,7 +254,7 @@ def _lay_out(
     filled = lay(np.where(observed, x, 0).astype(dtype))
     weights = lay(weight.astype(dtype))
     index = lay(np.arange(n, dtype=np.int32), fill=-1)
-    return Rows(jnp.asarray(filled), jnp.asarray(masks), jnp.asarray(weights), index)
+    return Rows(filled, masks, weights, index)
 
 
 def with_common_shape(parts: Sequence[Rows]) -> list[Rows]:
@@ -233,7 +273,7 @@ def with_common_shape(parts: Sequence[Rows]) -> list[Rows]:
     shared = parts[0].observed.ndim == 2
     realigned = [_lay_out(*part.to_arrays(), chunk, shared) for part in parts]
     num_chunks = max(len(part.x) for part in realigned)
-    return [_padded(part, num_chunks - len(part.x)) for part in realigned]
+    return [_on_device(_padded(part, num_chunks - len(part.x))) for part in realigned]
 
 
 def _padded(part: Rows, num_chunks: int) -> Rows:
@@ -243,12 +283,8 @@ def _padded(part: Rows, num_chunks: int) -> Rows:
         array = np.asarray(values)
         return np.concatenate([array, np.full_like(array[-1:], fill).repeat(num_chunks, 0)])
 
-    return Rows(
-        jnp.asarray(pad(part.x, 0)),
-        jnp.asarray(np.concatenate([part.observed, part.observed[-1:].repeat(num_chunks, 0)])),
-        jnp.asarray(pad(part.weight, 0)),
-        pad(part.index, -1),
-    )
+    observed = np.concatenate([part.observed, part.observed[-1:].repeat(num_chunks, 0)])
+    return Rows(pad(part.x, 0), observed, pad(part.weight, 0), pad(part.index, -1))
 
 
 def _layout(observed: np.ndarray, chunks: tuple[int, ...]) -> tuple[int, bool]:

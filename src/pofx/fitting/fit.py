@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from pofx.core import compilation_cache, float_width
+from pofx.core import compilation_cache, float_width, host_keys
 from pofx.core.abstract import AbstractLearnable, AbstractQueryable, AbstractSGDModel
 from pofx.core.abstract_approximate import AbstractApproximate, has_estimates
 from pofx.core.errors import recording_warnings
@@ -126,7 +126,7 @@ def fit(
     with float_width.float64(_learns_in_float64(cls, table.x)):
         key = key_of(seed)
         offset = unit_offset(*table[:3])
-        shuffle_key, select_key = jax.random.split(key)
+        shuffle_key, select_key = host_keys.split(key)
         splits = make_splits(shuffle_key, table, validation)
         with watch(progress, name or "models", offset) as report, recording_warnings() as warnings:
             warn_about_extremes(table.schema, table.x)

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from pofx.core import host_keys
 from pofx.core.abstract import AbstractLearnable, AbstractTractable
 from pofx.core.abstract_approximate import AbstractApproximate
 from pofx.core.errors import PofxError, PofxWarning, recording_warnings, unknown_name_error
@@ -96,10 +97,10 @@ def fit_with_proposal(
     rows, train, valid = parts
     if name is not None:
         _tractable_class(schema, name)
-    proposal_key = jax.random.fold_in(key, 1)
+    proposal_key = host_keys.fold_in(key, 1)
     proposal = None
     if not learns_from_missing:
-        train_key, valid_key = jax.random.split(jax.random.fold_in(key, 2))
+        train_key, valid_key = host_keys.split(host_keys.fold_in(key, 2))
         proposal = fit_proposal(proposal_key, schema, rows, name)
         train = impute_from(train_key, proposal, train)
         valid = valid and impute_from(valid_key, proposal, valid)
@@ -108,7 +109,7 @@ def fit_with_proposal(
     if proposal is None:
         default = None if result.model.needs_proposal else "independent"
         proposal = fit_proposal(proposal_key, schema, rows, name or default)
-    seed = jax.random.key_data(jax.random.fold_in(key, 3))
+    seed = jax.random.key_data(host_keys.fold_in(key, 3))
     model = ImportanceSampled(model=result.model, proposal=proposal, seed=seed)
     return result._replace(model=model, history=[*result.history, _mean_log_prob(model, rows)])
 

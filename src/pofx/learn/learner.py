@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 import equinox as eqx
-import jax
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
-from pofx.core import float_width
+from pofx.core import float_width, host_keys
 from pofx.core.abstract import (
     AbstractDistribution,
     AbstractEMModel,
@@ -89,7 +88,7 @@ def fit(
         valid: validation rows, which stop gradients and stepwise EM.
     """
     clear_caches_if_maps_run_out()
-    keys = jax.random.split(key, max(config.restarts, 1))
+    keys = host_keys.split(key, max(config.restarts, 1))
     model = start(keys[0], rows)
     if isinstance(model, AbstractSGDModel):
         return _fit_by_gradients(key, model, rows, config, valid)
@@ -177,7 +176,7 @@ def _fit_by_gradients(
         epochs = -(-settings.epochs // (len(phases) + 1))
         with float_width.float64(False):
             trained = train(
-                jax.random.fold_in(key, len(phases)),
+                host_keys.fold_in(key, len(phases)),
                 float_width.as_default(phase),
                 float_width.as_default(rows),
                 valid=float_width.as_default(valid),

@@ -11,6 +11,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from pofx.core import host_keys
 from pofx.core.abstract import AbstractSGDModel
 from pofx.core.errors import PofxError, warn
 from pofx.core.rows import Rows
@@ -138,7 +139,7 @@ def train(
     state = _init_state(parameters, moving, settings, held_out)
     history: list[EpochLosses] = []
     initial_loss = float("nan")
-    shuffle_key, valid_key = jax.random.split(key)
+    shuffle_key, valid_key = host_keys.split(key)
     if held_out:
         valid_data = jax.tree.map(jnp.asarray, held_out)
         inputs = (constants, valid_data, valid_key, jnp.asarray(np.inf), settings.batch)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from pofx.core import host_keys
 from pofx.core.abstract import AbstractStepwiseEMModel
 from pofx.core.closed_forms import with_structure_as_data
 from pofx.core.errors import PofxError
@@ -81,7 +82,7 @@ def fit_stepwise_em(
     compiled_time = 0.0
     for epoch in range(config.epochs):
         epoch_rates = jnp.asarray(rates[epoch * steps : (epoch + 1) * steps])
-        shuffle_key = jax.random.fold_in(key, epoch)
+        shuffle_key = host_keys.fold_in(key, epoch)
         model, carry, log_likelihood = _run_epoch(
             shuffle_key, model, carry, x, observed, weight, epoch_rates, config.batch
         )

@@ -215,7 +215,8 @@ def _condition(
     part_observed = np.delete(observed, p.on)
     part_keep = np.delete(keep, p.on)
     if observed[p.on]:
-        part = jax.tree.map(lambda a: a[int(x[p.on])], p.parts)
+        level = x[p.on].astype(int)
+        part = jax.tree.map(lambda a: a[level], p.parts)
         return rule(part, p._without_y(x), part_observed, part_keep)
     is_marginal = not np.any(observed)
     log_prior = p.log_prior if is_marginal else p._log_posterior_of_levels(x, jnp.asarray(observed))

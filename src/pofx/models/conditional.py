@@ -1,6 +1,7 @@
 """Conditionals (and marginals) of a model as models of their own."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
@@ -80,12 +81,22 @@ def condition(
     >>> type(q).__name__, q.size
     ('Gaussian', 2)
     """
-    given = jnp.where(observed, jnp.asarray(x), 0)
+    given = np.where(observed, x, 0).astype(jnp.result_type(float))
+    if closed_forms.condition.find(model):
+        masks = (tuple(np.asarray(mask, bool).tolist()) for mask in (observed, keep))
+        conditional = _by_rule(model, given, *masks)
+        if conditional is not None:
+            return conditional
+    kept = tuple(np.flatnonzero(keep).tolist())
+    return Conditional(model, *jax.device_put((given, np.asarray(observed, bool))), kept)
+
+
+@eqx.filter_jit
+def _by_rule(
+    model: AbstractQueryable, x: Row, observed: tuple[bool, ...], keep: tuple[bool, ...]
+) -> AbstractQueryable | None:
     rule = closed_forms.condition.find(model)
-    conditional = rule(model, given, observed, keep) if rule else None
-    if conditional is not None:
-        return conditional
-    return Conditional(model, given, jnp.asarray(observed), tuple(np.flatnonzero(keep).tolist()))
+    return rule and rule(model, x, np.array(observed), np.array(keep))
 
 
 @closed_forms.conditional_column.register(Conditional)

@@ -3,26 +3,25 @@
 from numbers import Integral
 from typing import Any
 
-import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
+from pofx.core import host_keys
 from pofx.core.errors import PofxError
 
 
 def key_of(seed: Any, *numbers: int) -> PRNGKeyArray:
     """The random key of a seed, folded with further numbers; PofxError for no whole number.
 
+    >>> import jax
     >>> key_of(3) == jax.random.key(3)
     Array(True, dtype=bool)
     >>> key_of(3) == key_of(3 + 2**32)
     Array(False, dtype=bool)
     """
-    # In 32 bits JAX would drop the high half of a seed.
-    with jax.enable_x64(True):
-        key = jax.random.key(_check_seed(seed))
+    key = host_keys.key(_check_seed(seed))
     for number in numbers:
-        key = jax.random.fold_in(key, number)
+        key = host_keys.fold_in(key, number)
     return key
 
 

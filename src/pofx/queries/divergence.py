@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx.core import closed_forms, extended_precision
+from pofx.core import closed_forms, extended_precision, host_keys
 from pofx.core.abstract import AbstractQueryable
 from pofx.core.answer import Answer
 from pofx.core.column import Column
@@ -206,5 +206,5 @@ class _MeanOfDraws(eqx.Module):
     other: _LogRatioDraw
 
     def __call__(self, key: PRNGKeyArray) -> Float[Array, ""]:
-        first_key, second_key = jax.random.split(key)
+        first_key, second_key = host_keys.split(key)
         return (self.one(first_key) + self.other(second_key)) / 2

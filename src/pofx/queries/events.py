@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from pofx.core import closed_forms, float_width
+from pofx.core import closed_forms, float_width, host_keys
 from pofx.core.abstract import AbstractQueryable, Mask, Row
 from pofx.core.answer import Answer
 from pofx.core.column import Column
@@ -122,7 +122,7 @@ def draw_event(
         PofxError: no draw satisfied the event.
     """
     draw = _event_draw(model, columns, event)
-    x, log_weights = _map_draws(draw, jax.random.split(key, n))
+    x, log_weights = _map_draws(draw, key, n)
     log_weights = np.asarray(log_weights, np.float64)
     if not log_weights.max() > -math.inf:
         raise PofxError(
@@ -162,9 +162,9 @@ def draw_rows_given_event(
     key: PRNGKeyArray, model: AbstractQueryable, columns: Sequence[Column], event: Event, n: int
 ) -> WeightedRows:
     """n weighted draws of all entries, given the event."""
-    event_key, completion_key = jax.random.split(key)
+    event_key, completion_key = host_keys.split(key)
     rows = draw_event(event_key, model, columns, event, n)
-    x = _complete(model, jax.random.split(completion_key, n), rows.x, rows.observed)
+    x = _complete(model, completion_key, rows.x, rows.observed)
     return rows._replace(x=x, observed=jnp.ones_like(rows.observed))
 
 
@@ -314,14 +314,14 @@ class _LogWeight(eqx.Module):
 
 
 @eqx.filter_jit
-def _map_draws(draw, keys):
-    return jax.lax.map(draw, keys, batch_size=256)
+def _map_draws(draw, key, n):
+    return jax.lax.map(draw, jax.random.split(key, n), batch_size=256)
 
 
 @eqx.filter_jit
-def _complete(model, keys, x, observed):
+def _complete(model, key, x, observed):
     def one(pair):
         key, row = pair
         return model.sample(key, row, observed)
 
-    return jax.lax.map(one, (keys, x), batch_size=256)
+    return jax.lax.map(one, (jax.random.split(key, len(x)), x), batch_size=256)

@@ -38,7 +38,7 @@ def tail_probability(
     """
     log_probs = log_prob(model, rows)
     if reference is None:
-        fresh = _draw(model, jax.random.split(key, draws))
+        fresh = _draw(model, key, draws)
     else:
         fresh = jnp.asarray(imputation.draw_missing(key, model, reference))
         draws = reference.count
@@ -77,8 +77,8 @@ def least_cost(
 
 
 @eqx.filter_jit
-def _draw(model, keys):
-    return jax.lax.map(model.sample, keys, batch_size=1024)
+def _draw(model, key, count):
+    return jax.lax.map(model.sample, jax.random.split(key, count), batch_size=1024)
 
 
 @eqx.filter_jit

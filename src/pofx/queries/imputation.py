@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
-from pofx.core import closed_forms
+from pofx.core import closed_forms, host_keys
 from pofx.core.abstract import AbstractQueryable
 from pofx.core.column import Column
 from pofx.core.rows import Rows, make_rows, per_row
@@ -20,8 +20,7 @@ def draw_missing(
 ) -> Float[np.ndarray, "n d"]:
     """Each row with its missing entries drawn from p(x_M | x_O)."""
     # The key of a row follows from its number, so it does not depend on the layout in chunks.
-    keys = jax.vmap(jax.vmap(jax.random.fold_in, (None, 0)), (None, 0))(key, rows.index)
-    return per_row(_sample, model, rows, keys)
+    return per_row(_sample, (key, model), rows, rows.index)
 
 
 def conditional_means(
@@ -46,7 +45,7 @@ def conditional_means(
     if (~observed[:, ~discrete]).any():
         means = _closed_means(model, rows)
         if means is None:
-            keys = jax.random.split(key, draws)
+            keys = host_keys.split(key, draws)
             means = sum(draw_missing(k, model, rows) for k in keys) / draws
         out = np.where(observed, x, means)
     for j, column in enumerate(columns):
@@ -92,5 +91,6 @@ def _expectation(model, x, observed):
     return None if rule is None else rule(model, jnp.where(observed, x, 0), observed)
 
 
-def _sample(model, x, observed, key):
-    return model.sample(key, x, observed)
+def _sample(key_and_model, x, observed, index):
+    key, model = key_and_model
+    return model.sample(jax.random.fold_in(key, index), x, observed)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
+from pofx.core import host_keys
 from pofx.core.answer import Answer
 from pofx.core.errors import PofxError
 
@@ -51,7 +52,7 @@ def monte_carlo(
     while sums.count < min_draws or (
         stderr is not None and error > stderr and sums.count < max_draws
     ):
-        key, block_key = jax.random.split(key)
+        key, block_key = host_keys.split(key)
         values = np.asarray(_draw_block(draw, block_key), np.float64).reshape(BLOCK_DRAWS, -1)
         if not np.isfinite(values).all():
             # With an infinite value the mean is infinite; with NaN nothing is known of it.
@@ -96,7 +97,7 @@ def log_monte_carlo(
     while sums.count < min_draws or (
         not error <= max(target_error, rounding_error) and sums.count < max_draws
     ):
-        key, block_key = jax.random.split(key)
+        key, block_key = host_keys.split(key)
         values = np.asarray(_draw_block(draw, block_key), np.float64).reshape(BLOCK_DRAWS, 1)
         # Before the first positive weight all weights are zero, on any scale.
         log_scale = values.max() if log_scale == -math.inf else log_scale

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
+from pofx.core import host_keys
 from pofx.core.abstract import AbstractQueryable
 from pofx.core.answer import Answer
 from pofx.core.column import Column
@@ -89,7 +90,7 @@ def _estimate_pairs(key, model, groups, first, second, stderr, max_draws):
     error = np.full(len(first), math.inf)
     min_draws = min(DEFAULT_DRAWS, max_draws)
     while count < min_draws or (stderr is not None and error.max() > stderr and count < max_draws):
-        key, block_key = jax.random.split(key)
+        key, block_key = host_keys.split(key)
         log_prob = np.asarray(_log_probs(model, block_key, masks), np.float64)
         ratio = log_prob[len(groups) :] - log_prob[first] - log_prob[second]
         total = total + ratio.sum(1)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from pofx.core import closed_forms
+from pofx.core import closed_forms, host_keys
 from pofx.core.abstract import AbstractQueryable, Mask, Row
 from pofx.core.column import Column
 from pofx.core.column_mixture import ColumnMixture
@@ -86,7 +86,7 @@ def summarise_conditionals(
         return ConditionalSummary(mean, variance, quantiles, np.zeros(rows.count))
     rows = eqx.tree_at(lambda r: r.observed, rows, rows.observed.at[..., j].set(False))
     values = np.stack(
-        [imputation.draw_missing(k, model, rows)[:, j] for k in jax.random.split(key, draws)], 1
+        [imputation.draw_missing(k, model, rows)[:, j] for k in host_keys.split(key, draws)], 1
     ).astype(np.float64)
     variance = values.var(1, ddof=1)
     quantiles = np.quantile(values, levels, axis=1).T
