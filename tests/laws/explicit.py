@@ -19,6 +19,8 @@ from scipy import special, stats
 Real = np.longdouble
 LOG_2PI = np.log(2 * Real("3.14159265358979323846264338327950288"))
 NODES = 16
+MAX_OUTER_STEPS = 400
+"""Panels outside of that range, up to the end of an interval."""
 REACH = 14
 """The range over which a density is integrated, in standard deviations on each side."""
 TAIL = 1e-25
@@ -320,8 +322,7 @@ def grid(laws: Sequence[Law], shares: Sequence[Any], breaks: Iterable[float] = (
         logs = laws[0].logs
         with np.errstate(divide="ignore", invalid="ignore"):
             ends = np.array([np.log(Real(b)) if logs else Real(b) for b in breaks])
-        ends = ends[(ends > edges[0]) & (ends < edges[-1])]
-        edges = np.unique(np.concatenate([edges, ends]))
+        edges = _extended(edges, ends[np.isfinite(ends)])
         node, weight = map(wide, np.polynomial.legendre.leggauss(NODES))
         half = np.diff(edges)[:, None] / 2
         y = (edges[:-1, None] + half * (1 + node)).ravel()
@@ -332,6 +333,18 @@ def grid(laws: Sequence[Law], shares: Sequence[Any], breaks: Iterable[float] = (
         log_p.append(log_density)
         p.append((half * weight).ravel() * np.exp(log_density + (y if logs else 0)))
     return Grid(*map(np.concatenate, (x, p, log_p)))
+
+
+def _extended(edges: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """The edges of quadrature with these ends too, which may lie far outside of them."""
+    more = [edges, ends]
+    for end in ends:
+        for edge, inner in ((edges[0], edges[1]), (edges[-1], edges[-2])):
+            step = edge - inner
+            count = int(np.ceil(2 * (end - edge) / step)) if abs(step) > 0 else 0
+            if 0 < count <= MAX_OUTER_STEPS:
+                more.append(np.linspace(edge, end, count, endpoint=False))
+    return np.unique(np.concatenate(more))
 
 
 def _mass(law: Law, point: Any) -> Any:

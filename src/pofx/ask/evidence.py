@@ -19,6 +19,7 @@ from pofx.core import closed_forms
 from pofx.core.abstract import AbstractQueryable
 from pofx.core.abstract_approximate import has_estimates
 from pofx.core.column import Column
+from pofx.core.compilation import compiled_quickly, to_device
 from pofx.core.log_ratios import log_conditional
 from pofx.models.conditional import Conditional, condition
 from pofx.named.independence import unrelated_to
@@ -102,17 +103,15 @@ class Evidence:
         if not self.observed.any():
             return 0.0
         warn_if_unreliable(self.p, self.x[None])
-        x, observed = jnp.asarray(np.nan_to_num(self.x)), jnp.asarray(self.observed)
-        return float(_log_prob(self.p.model, x, observed))
+        return float(_log_prob(self.p.model, np.nan_to_num(self.x), self.observed))
 
     def log_ratio(self, other: "Evidence") -> float:
         """log p(these points | those of `other`), which are among them, in the units of entries."""
         closed = closed_forms.log_prob_box.find(self.p.model) and not has_estimates(self.p.model)
         if not closed or not other.observed.any():
             return self.log_prob - other.log_prob
-        x = jnp.asarray(np.nan_to_num(self.x))
-        observed, given = jnp.asarray(self.observed), jnp.asarray(other.observed)
-        return float(_log_conditional(self.p.model, x, observed, given))
+        row = np.nan_to_num(self.x), self.observed, other.observed
+        return float(_log_conditional(self.p.model, *row))
 
     @property
     def eps(self) -> float:
@@ -215,14 +214,14 @@ class Evidence:
 
 def _condition_lazily(model, x, observed, keep) -> AbstractQueryable:
     indices = tuple(np.flatnonzero(keep).tolist())
-    return Conditional(model, jnp.asarray(x), jnp.asarray(observed), indices)
+    return Conditional(model, to_device(x), to_device(observed), indices)
 
 
-@eqx.filter_jit
+@compiled_quickly
 def _log_conditional(model, x, observed, given):
     return log_conditional(model, x, observed, given)
 
 
-@eqx.filter_jit
+@compiled_quickly
 def _log_prob(model, x, observed):
     return model.log_prob(x, observed)

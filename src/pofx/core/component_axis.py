@@ -5,6 +5,10 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import numpy as np
+from jax.core import Tracer
+
+from pofx.core.compilation import to_device
 
 COMPONENTS = "components"
 
@@ -36,5 +40,10 @@ def sum_over_components(x: Any) -> Any:
 def stack_modules(parts: Any) -> Any:
     """Modules of the same structure as one module with stacked arrays."""
     arrays = [eqx.partition(p, eqx.is_array) for p in parts]
-    stacked = jax.tree.map(lambda *a: jax.numpy.stack(a), *(a for a, _ in arrays))
+    traced = any(isinstance(a, Tracer) for a in jax.tree.leaves(arrays[0][0]))
+
+    def stack(*leaves):
+        return jax.numpy.stack(leaves) if traced else to_device(np.stack(leaves))
+
+    stacked = jax.tree.map(stack, *(a for a, _ in arrays))
     return eqx.combine(stacked, arrays[0][1])

@@ -9,7 +9,10 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import PRNGKeyArray
+
+from pofx.core.compilation import to_device
 
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 PARITY = np.uint32(0x1BD11BDA)
@@ -53,7 +56,7 @@ def split(key: PRNGKeyArray, count: int = 2) -> list[PRNGKeyArray]:
 
 def _is_threefry(key: PRNGKeyArray | None) -> bool:
     """Whether keys are those of JAX's default, and this one is no tracer."""
-    if isinstance(key, jax.core.Tracer):
+    if isinstance(key, Tracer):
         return False
     settings: Any = jax.config
     name = settings.jax_default_prng_impl if key is None else str(jax.random.key_impl(key))
@@ -69,7 +72,7 @@ def _words(key: PRNGKeyArray) -> np.ndarray:
 
 
 def _wrapped(words: np.ndarray) -> PRNGKeyArray:
-    return jax.random.wrap_key_data(words, impl="threefry2x32")
+    return jax.random.wrap_key_data(to_device(words), impl="threefry2x32")
 
 
 def _threefry(key: np.ndarray, high: np.ndarray, low: np.ndarray) -> np.ndarray:

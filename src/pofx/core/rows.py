@@ -1,7 +1,7 @@
 """Rows in chunks that share a pattern of missing entries, and functions applied to each row."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from pofx.core.closed_forms import with_structure_as_data
+from pofx.core.compilation import compiled_quickly
 
 CHUNK_ROWS = (16, 64, 256)
 """Numbers of rows in a chunk. There are few sizes, because each new shape is compiled anew."""
@@ -20,6 +21,8 @@ MAX_CHUNKS_PER_CALL = 64
 """What one compiled call takes at most; it has a loop over as many chunks as there are."""
 MAX_SMALL_ROWS = 1024
 """Rows up to which compilation takes longer than the work, so that all have the smallest chunks."""
+MAX_BRIEF_NUMBERS = 2**20
+"""Numbers of the model, times rows, up to which a program runs briefly."""
 UNSHARED_CHUNK_ROWS = 256
 """Rows in a chunk whose rows have their own patterns, and so their own factorisations."""
 MAX_REALIGNED_ROWS = 8192
@@ -125,11 +128,13 @@ def per_row(f: Callable[..., Any], model: Any, rows: Rows, *extras: Any) -> Any:
     chunks, chunk = rows.x.shape[:2]
     size = max(min(MAX_CHUNKS_PER_CALL, ROWS_PER_CALL // chunk), 1)
     arrays = [np.asarray(a) for a in (rows.x, rows.observed, *extras)]
+    is_brief = rows.count * max(_array_size(model), 1) <= MAX_BRIEF_NUMBERS
+    apply_to_block = _brief_block if is_brief else _block
     out = []
     for begin in range(0, chunks, size):
         count = min(size, chunks - begin)
         block = [_pad_to(size, a[begin : begin + size]) for a in arrays]
-        result = _block(f, model, np.asarray(count, np.int32), *block)
+        result = apply_to_block(f, model, np.asarray(count, np.int32), *block)
         out.append(jax.tree.map(lambda a, count=count: np.asarray(a)[:count], result))
     return jax.tree.map(lambda *a: rows.from_chunks(np.concatenate(a)), *out)
 
@@ -146,11 +151,10 @@ def _pad_to(size: int, chunks: np.ndarray) -> np.ndarray:
     return np.concatenate([chunks, np.zeros((size - len(chunks), *chunks.shape[1:]), chunks.dtype)])
 
 
-@eqx.filter_jit
-def _block(f, model, count, x, observed, *extras):
+def _apply_to_block(f, model, count, x, observed, *extras):
     """f for each row of the first `count` chunks; the others stay zero."""
     model_arrays, constants = eqx.partition(model, eqx.is_array)
-    numbers = sum(a.size for a in jax.tree.leaves(model_arrays))
+    numbers = _array_size(model)
 
     # Compiled, so that it is traced once, although its shape is needed first.
     @jax.jit
@@ -179,6 +183,14 @@ def _block(f, model, count, x, observed, *extras):
         return jax.tree.map(lambda all_rows, row: all_rows.at[i].set(row), out, result)
 
     return jax.lax.fori_loop(0, count, add_chunk, zeros)
+
+
+_block = eqx.filter_jit(_apply_to_block)
+_brief_block = compiled_quickly(_apply_to_block)
+
+
+def _array_size(model: Any) -> int:
+    return sum(a.size for a in jax.tree.leaves(eqx.filter(model, eqx.is_array)))
 
 
 def log_prob(model: Any, rows: Rows) -> Float[np.ndarray, "n"]:
@@ -221,7 +233,8 @@ def make_rows(
 
 def _on_device(rows: Rows) -> Rows:
     # `jnp.asarray` would compile a program for each kind of array.
-    return Rows(*jax.device_put((rows.x, rows.observed, rows.weight)), rows.index)
+    x, observed, weight = jax.device_put((rows.x, rows.observed, rows.weight))
+    return Rows(x, observed, weight, rows.index)
 
 
 def _lay_out(
@@ -254,7 +267,7 @@ def _lay_out(
     filled = lay(np.where(observed, x, 0).astype(dtype))
     weights = lay(weight.astype(dtype))
     index = lay(np.arange(n, dtype=np.int32), fill=-1)
-    return Rows(filled, masks, weights, index)
+    return Rows(cast(Any, filled), cast(Any, masks), cast(Any, weights), index)
 
 
 def with_common_shape(parts: Sequence[Rows]) -> list[Rows]:
@@ -284,7 +297,8 @@ def _padded(part: Rows, num_chunks: int) -> Rows:
         return np.concatenate([array, np.full_like(array[-1:], fill).repeat(num_chunks, 0)])
 
     observed = np.concatenate([part.observed, part.observed[-1:].repeat(num_chunks, 0)])
-    return Rows(pad(part.x, 0), observed, pad(part.weight, 0), pad(part.index, -1))
+    x, weight = cast(Any, pad(part.x, 0)), cast(Any, pad(part.weight, 0))
+    return Rows(x, cast(Any, observed), weight, pad(part.index, -1))
 
 
 def _layout(observed: np.ndarray, chunks: tuple[int, ...]) -> tuple[int, bool]:

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core import closed_forms
 from pofx.core.column import Column, Kind
+from pofx.core.compilation import to_device
 from pofx.core.family import AbstractFamily
 from pofx.families.column_moments import weighted_moments
 from pofx.families.special_functions import divergence, entr, log
@@ -96,7 +97,7 @@ class Bernoulli(AbstractFamily):
         """Frequencies after the addition of one row, half of it 0 and half of it 1."""
         moments = weighted_moments(x, weight)
         ones = moments.weight * moments.mean
-        return cls(jnp.asarray(np.log(ones + 0.5) - np.log(moments.weight - ones + 0.5)))
+        return cls(to_device(np.log(ones + 0.5) - np.log(moments.weight - ones + 0.5)))
 
     @classmethod
     def stack_key(cls, column: Column) -> tuple:

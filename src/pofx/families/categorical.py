@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core import closed_forms
 from pofx.core.column import Column, Kind
+from pofx.core.compilation import to_device
 from pofx.core.family import AbstractFamily
 from pofx.families.special_functions import divergence, entr, log
 
@@ -113,7 +114,7 @@ class Categorical(AbstractFamily):
         codes = range(cls.num_raw(columns[0]))
         counts = np.stack([np.where(x == code, weight, 0.0).sum(0) for code in codes], -1)
         counts = np.where(np.arange(len(codes)) < levels, counts + 1 / levels, 0.0)
-        return cls(jnp.asarray(counts / counts.sum(-1, keepdims=True)))
+        return cls(to_device(counts / counts.sum(-1, keepdims=True)))
 
     @classmethod
     def stack_key(cls, column: Column) -> tuple:

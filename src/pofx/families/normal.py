@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core import closed_forms
 from pofx.core.column import Column, Kind
+from pofx.core.compilation import to_device
 from pofx.core.double_double import Double, add, divide, double, square, two_sum
 from pofx.core.family import AbstractFamily
 from pofx.families.column_moments import variance_floor, weighted_moments
@@ -125,7 +126,7 @@ class Normal(AbstractFamily):
         unit = np.where(moments.mean == 0, 1.0, 0.1 * moments.mean)
         floor = variance_floor(moments, np.array([c.resolution for c in columns]), unit)
         variance = np.maximum(moments.variance, floor)
-        return cls(jnp.asarray(moments.mean), jnp.asarray(variance), jnp.asarray(floor))
+        return cls(to_device(moments.mean), to_device(variance), to_device(floor))
 
     @classmethod
     def stack_key(cls, column: Column) -> tuple:

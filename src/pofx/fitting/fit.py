@@ -127,7 +127,8 @@ def fit(
         key = key_of(seed)
         offset = unit_offset(*table[:3])
         shuffle_key, select_key = host_keys.split(key)
-        splits = make_splits(shuffle_key, table, validation)
+        holds_out = cls is None or stops_on_validation(cls, len(table.x))
+        splits = make_splits(shuffle_key, table, validation, holds_out)
         with watch(progress, name or "models", offset) as report, recording_warnings() as warnings:
             warn_about_extremes(table.schema, table.x)
             config = LearnerConfig(

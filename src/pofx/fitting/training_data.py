@@ -74,7 +74,7 @@ def read_training_data(
 
 
 def make_splits(
-    key: jax.Array, data: TrainingData, validation: float | Any
+    key: jax.Array, data: TrainingData, validation: float | Any, needed: bool = True
 ) -> list[tuple[Rows, Rows]]:
     """Pairs of rows to learn from and rows held out.
 
@@ -83,8 +83,9 @@ def make_splits(
         data: all rows.
         validation: the share of rows to hold out, in several splits if it is a small number of
             rows; or data of rows held out, for one split.
+        needed: whether a share of the rows is to be held out.
 
-    Returns an empty list if no row would be left to learn from.
+    Returns an empty list if no row would be left to learn from, or if none is needed.
     """
     schema, x, weight, _ = data
     if not isinstance(validation, Real):
@@ -94,6 +95,8 @@ def make_splits(
         return [(make_rows(x, weight=weight), make_rows(valid))]
     if not 0 < float(validation) < 1:
         raise PofxError(f"validation: expected a share between 0 and 1, got {validation!r}")
+    if not needed:
+        return []
     order = np.asarray(jax.random.permutation(key, len(x)))
     if weight is not None:
         order = order[weight[order] > 0]

@@ -19,6 +19,7 @@ from pofx.core import float_width
 from pofx.core.abstract import AbstractQueryable
 from pofx.core.abstract_approximate import has_estimates
 from pofx.core.atomic_write import write_atomically
+from pofx.core.compilation import to_device
 from pofx.core.errors import PofxError, PofxWarning, warn
 from pofx.core.escaping import escaped
 from pofx.core.registry import discover
@@ -163,7 +164,7 @@ def _from_json(tree: Any, tensor: Callable[[str], np.ndarray], depth: int = 0) -
 def _array(value: np.ndarray) -> jax.Array:
     if value.dtype.kind not in "fiub":
         raise ValueError(f"an array of {value.dtype}")
-    return jnp.asarray(value)
+    return to_device(value)
 
 
 def _in_width(model: AbstractQueryable) -> AbstractQueryable:

@@ -11,9 +11,12 @@ import numpy as np
 
 from pofx.core.abstract import AbstractEMModel
 from pofx.core.closed_forms import with_structure_as_data
+from pofx.core.compilation import compiled_quickly, to_device
 from pofx.core.errors import check_at_least, warn
 from pofx.core.rows import Rows
 
+MAX_SMALL_CELLS = 2**14
+"""The number of cells up to which compilation takes longer than the steps."""
 MAX_BLOCK_STEPS = 256
 """Largest number of steps in one compiled call."""
 SLOW_GAIN_SHARE = 0.05
@@ -89,8 +92,8 @@ def fit_em(
     start_time = time.perf_counter()
     model, restore = with_structure_as_data(model)
     history: list[float] = []
-    recent = jnp.full(4, -jnp.inf, rows.x.dtype)
-    lowest = jnp.asarray(-jnp.inf, rows.x.dtype)
+    recent = to_device(np.full(4, -np.inf, rows.x.dtype))
+    lowest = to_device(np.asarray(-np.inf, rows.x.dtype))
     best = _BestModel(eqx.filter(model, eqx.is_array), lowest, lowest, lowest)
     done = False
     block_steps = 4
@@ -98,9 +101,11 @@ def fit_em(
     while not done and len(history) < steps:
         limit = min(block_steps, steps - len(history))
         block_start = time.perf_counter()
-        state = _run_block(model, best, rows, recent, jnp.asarray(limit), tolerance)
+        run_block = _run_small_block if rows.x.size <= MAX_SMALL_CELLS else _run_block
+        state = run_block(model, best, rows, recent, np.asarray(limit), tolerance)
         model, best, recent, trace, count, done = state
-        history += np.asarray(trace)[: int(count)].tolist()
+        count, done = int(count), bool(done)
+        history += np.asarray(trace)[:count].tolist()
         if report:
             report(FitProgress(len(history), steps, history[-1]))
         # The first block compiles, which does not count as time of this fit.
@@ -156,11 +161,10 @@ class _BestModel(NamedTuple):
 def _allowed_loss(rows: Rows, log_likelihood: float) -> float:
     """How far rounding and a prior may lower the objective, in nats per unit of weight."""
     rounding = 64 * float(jnp.finfo(rows.x.dtype).eps) * abs(log_likelihood)
-    return PRIOR_NATS / float(rows.total) + rounding
+    return PRIOR_NATS / np.asarray(rows.weight, np.float64).sum() + rounding
 
 
-@eqx.filter_jit
-def _run_block(
+def _steps(
     model: Any, best: _BestModel, rows: Rows, recent: jax.Array, limit: jax.Array, tolerance: float
 ) -> tuple[Any, _BestModel, jax.Array, jax.Array, jax.Array, jax.Array]:
     """Up to `limit` steps in one compiled loop, and their log-likelihoods."""
@@ -188,6 +192,10 @@ def _run_block(
     state = (arrays, best, recent, trace, jnp.asarray(0), jnp.asarray(False))
     arrays, best, recent, trace, count, done = jax.lax.while_loop(proceed, advance, state)
     return eqx.combine(arrays, static), best, recent, trace, count, done
+
+
+_run_block: Any = eqx.filter_jit(_steps)
+_run_small_block = compiled_quickly(_steps)
 
 
 def _has_settled(recent: jax.Array, tolerance: float) -> jax.Array:

@@ -1,7 +1,6 @@
 """Conditionals (and marginals) of a model as models of their own."""
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
@@ -9,6 +8,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from pofx.core import closed_forms
 from pofx.core.abstract import AbstractQueryable, Example, Mask, Row
 from pofx.core.column_mixture import ColumnMixture
+from pofx.core.compilation import compiled_quickly, to_device
 from pofx.core.log_ratios import log_conditional
 from pofx.models.gaussian import Gaussian
 
@@ -88,10 +88,10 @@ def condition(
         if conditional is not None:
             return conditional
     kept = tuple(np.flatnonzero(keep).tolist())
-    return Conditional(model, *jax.device_put((given, np.asarray(observed, bool))), kept)
+    return Conditional(model, to_device(given), to_device(np.asarray(observed, bool)), kept)
 
 
-@eqx.filter_jit
+@compiled_quickly
 def _by_rule(
     model: AbstractQueryable, x: Row, observed: tuple[bool, ...], keep: tuple[bool, ...]
 ) -> AbstractQueryable | None:

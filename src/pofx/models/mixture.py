@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx.core import closed_forms
+from pofx.core import closed_forms, host_keys
 from pofx.core.abstract import AbstractEMModel, AbstractTractable, Example, Mask, Row
 from pofx.core.column import Column, Kind
 from pofx.core.column_mixture import ColumnMixture
+from pofx.core.compilation import compiled_quickly, to_device
 from pofx.core.component_axis import over_components, stack_modules
 from pofx.core.double_double import Double
 from pofx.core.errors import PofxError
@@ -133,12 +134,13 @@ class Mixture(AbstractEMModel):
             raise PofxError(
                 f"components: expected 1 to {rows.count}, the number of rows; got {components}"
             )
-        cluster_key, part_key = jax.random.split(key)
+        cluster_key, part_key = host_keys.split(key)
         cls_of_part, options = part_class(part, options)
         template = cls_of_part.from_data(part_key, rows, columns, prior=prior, **options)
         cluster = kmeans_clusters(cluster_key, rows, columns, components, init)
         shares = np.eye(components, dtype=rows.x.dtype)[cluster]
-        copies = cls(jnp.zeros(components), stack_modules([template] * components), prior)
+        no_weights = to_device(np.zeros(components, jnp.result_type(float)))
+        copies = cls(no_weights, stack_modules([template] * components), prior)
         return _m_step_by_shares(copies, rows, rows.to_chunks(shares))
 
     @classmethod
@@ -152,7 +154,7 @@ class Mixture(AbstractEMModel):
         return Example(mixture, Gaussian.example(key).columns)
 
 
-@eqx.filter_jit
+@compiled_quickly
 def _m_step_by_shares(p: Mixture, rows: Rows, shares: Float[Array, "m c k"]) -> Mixture:
     """The mixture after an M-step in which each row belongs to components by these shares."""
 

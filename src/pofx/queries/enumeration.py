@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from typing import TypeAlias
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +11,7 @@ from jaxtyping import Bool, Float
 
 from pofx.core.abstract import AbstractQueryable
 from pofx.core.column import Column
+from pofx.core.compilation import compiled_quickly
 
 ColumnMask: TypeAlias = Bool[np.ndarray, "d"]
 
@@ -46,10 +46,15 @@ def log_probs(
         x: all joint levels, as from `enumerate_levels`.
         mask: the columns.
     """
-    return np.asarray(_log_probs(model, jnp.asarray(x), jnp.asarray(mask)), np.float64)
+    # Padded to 16, 64, 256, ... rows, because each number of rows is compiled.
+    count = 4 ** max(2, -(-(len(x) - 1).bit_length() // 2))
+    padded = np.pad(x, ((0, count - len(x)), (0, 0)))
+    is_row = np.arange(count) < len(x)
+    return np.asarray(_log_probs(model, padded, is_row, np.asarray(mask)), np.float64)[: len(x)]
 
 
-@eqx.filter_jit
-def _log_probs(model, x, mask):
+@compiled_quickly
+def _log_probs(model, x, is_row, mask):
+    log_probs = jnp.where(is_row, jax.vmap(model.log_prob, (0, None))(x, mask), -jnp.inf)
     # These are all levels, so a sum other than one is due to rounding, which is normalised away.
-    return jax.nn.log_softmax(jax.vmap(model.log_prob, (0, None))(x, mask))
+    return jax.nn.log_softmax(log_probs)

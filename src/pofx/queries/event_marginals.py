@@ -11,7 +11,6 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import equinox as eqx
 import jax
@@ -24,6 +23,7 @@ from pofx.core.abstract import AbstractQueryable
 from pofx.core.answer import Answer
 from pofx.core.column import Column
 from pofx.core.column_mixture import ColumnMixture, flatten
+from pofx.core.compilation import compiled_quickly
 from pofx.core.log_ratios import log_joint
 from pofx.queries import events
 from pofx.queries.enumeration import (
@@ -152,22 +152,18 @@ class _MixtureMarginal(AbstractMarginal):
             return variance + (self._mean() - centre) ** 2
 
     def _cdf(self, x: float) -> np.ndarray:
-        return np.asarray(_map_parts(ColumnMixture.cdf, self.parts, jnp.asarray(x)), np.float64)
+        return np.asarray(_map_parts(ColumnMixture.cdf, self.parts, np.asarray(x)), np.float64)
 
     def _quantile(self, u: float) -> float:
-        return float(_quantile(self._mixture, jnp.asarray(u), jnp.asarray(1 - u), self.column))
+        levels = np.asarray(u), np.asarray(1 - u)
+        return float(_quantile(self.weights, self.parts, *levels, self.column))
 
     def mode(self) -> Answer:
-        mode = float(_mode(self._mixture, self.column))
-        if self.exact and len(self._mixture.log_weights) == 1:
+        mode = float(_mode(self.weights, self.parts, self.column))
+        if self.exact and self.parts.log_weights.size == 1:
             return self._answer(mode, 0.0)
         # The mode of a mixture is searched for on a grid of quantiles.
         return Answer(mode, np.nan, "estimate", method="by search")
-
-    @cached_property
-    def _mixture(self) -> ColumnMixture:
-        """All parts as one mixture."""
-        return flatten(jnp.log(jnp.asarray(self.weights)), self.parts)
 
 
 @dataclass(frozen=True)
@@ -228,8 +224,7 @@ def marginal(
     column = columns[j]
     is_closed = has_closed_conditional(model, column, j)
     if is_closed and not event:
-        x = jnp.zeros((1, model.size))
-        observed = jnp.zeros(model.size, bool)
+        x, observed = np.zeros((1, model.size)), np.zeros(model.size, bool)
         parts = _conditional_mixtures(model, x, observed, j)
         return _MixtureMarginal(column, np.ones(1), parts, True)
     if is_closed and event and j not in event:
@@ -273,9 +268,7 @@ def level_probabilities(
     if log_conditional is not None:
         return _answer_of_logs(log_conditional.reshape(shape))
     rows = events.draw_event(key, model, columns, event, draws)
-    row_probs = _conditional_levels(
-        model, jnp.asarray(cells), jnp.asarray(mask), rows.x, rows.observed
-    )
+    row_probs = _conditional_levels(model, cells, np.asarray(mask), rows.x, rows.observed)
     row_probs = np.asarray(row_probs, np.float64)
     mean = rows.weights @ row_probs
     error = np.sqrt((rows.weights**2) @ (row_probs - mean) ** 2)
@@ -334,16 +327,16 @@ def _conditional_mixtures(model, x, observed, j):
     return jax.vmap(one)(x)
 
 
-@eqx.filter_jit
+@compiled_quickly
 def _map_parts(f, parts, *x):
     return jax.vmap(lambda part: f(part, *x))(parts)
 
 
-@eqx.filter_jit
-def _quantile(mixture, u, above, column):
-    return mixture.quantile(u, column, above)
+@compiled_quickly
+def _quantile(weights, parts, u, above, column):
+    return flatten(jnp.log(weights), parts).quantile(u, column, above)
 
 
-@eqx.filter_jit
-def _mode(mixture, column):
-    return mixture.mode(column)
+@compiled_quickly
+def _mode(weights, parts, column):
+    return flatten(jnp.log(weights), parts).mode(column)

@@ -26,6 +26,7 @@ from pofx.core import closed_forms, float_width, host_keys
 from pofx.core.abstract import AbstractQueryable, Mask, Row
 from pofx.core.answer import Answer
 from pofx.core.column import Column
+from pofx.core.compilation import compiled_quickly, to_device
 from pofx.core.errors import PofxError
 from pofx.core.log_ratios import log_joint
 from pofx.queries.enumeration import MAX_ENUMERATED_LEVELS, enumerate_levels, log_probs
@@ -105,8 +106,8 @@ def _log_closed_probabilities(
     x = np.zeros((len(ends), len(columns)))
     x[:, levels] = ends[:, : len(levels)].mean(2)
     observed = np.isin(np.arange(len(columns)), levels)
-    low, high = map(jnp.asarray, np.moveaxis(ends[:, len(levels) :], 2, 0))
-    log_prob = _log_prob_boxes(model, jnp.asarray(x), jnp.asarray(observed), numbers, low, high)
+    low, high = np.moveaxis(ends[:, len(levels) :], 2, 0)
+    log_prob = _log_prob_boxes(model, x, observed, numbers, low, high)
     owner = np.repeat(np.arange(len(events)), [len(event_cells) for event_cells in cells])
     total = np.full(len(events), -math.inf)
     np.logaddexp.at(total, owner, np.asarray(log_prob, np.float64)[:count])
@@ -130,7 +131,7 @@ def draw_event(
         )
     weights = np.exp(log_weights - log_weights.max())
     observed = _event_mask(columns, event) | isinstance(draw, _RejectionDraw)
-    return WeightedRows(x, jnp.asarray(observed), weights / weights.sum())
+    return WeightedRows(x, to_device(observed), weights / weights.sum())
 
 
 def enumerate_event(
@@ -155,7 +156,7 @@ def enumerate_event(
     if not log_weights.max(initial=-math.inf) > -math.inf:
         raise PofxError("the evidence has probability zero")
     weights = np.exp(log_weights - log_weights.max())
-    return WeightedRows(jnp.asarray(x[in_event]), jnp.asarray(mask), weights / weights.sum())
+    return WeightedRows(to_device(x[in_event]), to_device(mask), weights / weights.sum())
 
 
 def draw_rows_given_event(
@@ -178,15 +179,14 @@ def _has_closed_boxes(
     if not numbers:
         return True
     rule = closed_forms.log_prob_box.find(model)
-    x = jnp.zeros(model.size)
-    ends = jnp.zeros(len(numbers))
+    x, ends = np.zeros(model.size), np.zeros(len(numbers))
     # Traced, not computed: some rules return None only when they are called.
     if rule and eqx.filter_eval_shape(rule, model, x, x > 0, numbers, ends, ends) is not None:
         return True
     return len(numbers) == 1 and has_closed_conditional(model, columns[numbers[0]], numbers[0])
 
 
-@eqx.filter_jit
+@compiled_quickly
 def _log_prob_boxes(model, x, observed, numbers, low, high):
     rule = closed_forms.log_prob_box.find(model) if numbers else None
 
@@ -225,7 +225,7 @@ def _event_draw(
     ends = np.full((len(place), max_intervals, 2), np.inf)
     for i, j in enumerate(place):
         ends[i, : len(event[j])] = event[j]
-    low, high = map(jnp.asarray, np.moveaxis(ends, 2, 0))
+    low, high = map(to_device, np.moveaxis(ends, 2, 0))
     can_walk = all(
         columns[j].discrete or has_closed_conditional(model, columns[j], j) for j in place
     )

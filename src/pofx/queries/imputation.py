@@ -65,7 +65,7 @@ def most_probable(
     Returns None if the model has no rule for it.
     """
     rule = closed_forms.most_probable.find(model)
-    row = jnp.zeros(model.size)
+    row = np.zeros(model.size)
     if rule is None or eqx.filter_eval_shape(rule, model, row, row > 0) is None:
         return None
     return per_row(_most_probable, model, rows)
@@ -79,7 +79,7 @@ def _most_probable(model, x, observed):
 def _closed_means(model: AbstractQueryable, rows: Rows) -> Float[np.ndarray, "n d"] | None:
     """E[x_M | x_O] of each row; None if it is not closed."""
     rule = closed_forms.expectation.find(model)
-    row = jnp.zeros(model.size)
+    row = np.zeros(model.size)
     # Traced, not computed: some rules return None only when they are called.
     if rule is None or eqx.filter_eval_shape(rule, model, row, row > 0) is None:
         return None

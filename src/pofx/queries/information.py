@@ -26,6 +26,7 @@ from pofx.core import closed_forms
 from pofx.core.abstract import AbstractQueryable
 from pofx.core.answer import Answer
 from pofx.core.column import Column
+from pofx.core.compilation import to_device
 from pofx.core.float_width import float64, widened
 from pofx.queries.enumeration import (
     MAX_ENUMERATED_LEVELS,
@@ -217,18 +218,18 @@ class LogRatio(eqx.Module):
         inner = enumerable_columns(columns, union_mask)
         levels = enumerate_levels(columns, inner)
         assert levels is not None
-        entropies = jnp.asarray(list(known_entropies.values()), float)
+        entropies = to_device(np.array([*known_entropies.values()], jnp.result_type(float)))
         # The log-probability of all columns is computed once, and not at all for one level.
         union_terms = np.flatnonzero((masks == union_mask).all(1))
         needs_no_mask = len(levels) == 1 or len(union_terms) > 0
-        all_masks = jnp.asarray(masks if needs_no_mask else np.vstack([masks, union_mask]))
+        all_masks = to_device(masks if needs_no_mask else np.vstack([masks, union_mask]))
         union = int(union_terms[0]) if len(union_terms) else len(all_masks) - 1
         return cls(
             model,
-            jnp.asarray(signs),
+            to_device(signs),
             all_masks,
-            jnp.asarray(inner),
-            jnp.asarray(levels),
+            to_device(inner),
+            to_device(levels),
             entropies,
             tuple(known_entropies),
             union,

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
@@ -82,7 +81,7 @@ def mutual_informations(
 
 def _estimate_pairs(key, model, groups, first, second, stderr, max_draws):
     """Mean and standard error of the log-ratio of each pair, and the number of draws."""
-    masks = jnp.asarray(np.concatenate([groups, groups[first] | groups[second]]))
+    masks = np.concatenate([groups, groups[first] | groups[second]])
     total = np.zeros(len(first))
     square = np.zeros(len(first))
     count = 0

@@ -39,9 +39,9 @@ def has_closed_conditional(model: AbstractQueryable, column: Column, j: int) -> 
     """Whether p(x_j | x_O) of the entry j is closed; False for a discrete column."""
     if column.discrete or closed_forms.conditional_column.find(model) is None:
         return False
-    x = jnp.zeros(model.size)
+    x, observed = np.zeros(model.size), np.zeros(model.size, bool)
     # Traced, not computed: some rules return None only when they are called.
-    mixture = eqx.filter_eval_shape(lambda m: conditional_mixture(m, x, x > 0, j), model)
+    mixture = eqx.filter_eval_shape(conditional_mixture, model, x, observed, j)
     return mixture is not None
 
 

@@ -46,7 +46,7 @@ def warn_about_extremes(schema: Schema, x: np.ndarray) -> None:
         if column.kind != "real" or not len(values):
             continue
         low, high = np.quantile(values, [0.25, 0.75])
-        dtype = jnp.zeros(()).dtype
+        dtype = jnp.result_type(float)
         if is_large_integer(schema.variable(column.variable).shift):
             num_exact = len(np.unique(values))
             num_rounded = len(np.unique(values.astype(dtype)))
