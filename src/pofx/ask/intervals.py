@@ -113,7 +113,7 @@ def previous_float(x: float) -> float:
     >>> previous_float(1.0) < 1.0, previous_float(0.0) < 0.0
     (True, True)
     """
-    min_normal = float(np.finfo(jnp.zeros(()).dtype).tiny)
+    min_normal = float(np.finfo(jnp.result_type(float)).tiny)
     previous = float(np.nextafter(_float(x), _float(-math.inf)))
     if abs(previous) >= min_normal or previous == 0:
         return previous
@@ -231,4 +231,4 @@ def _complement(intervals: Intervals) -> Intervals:
 
 def _float(x: float) -> np.floating:
     with np.errstate(over="ignore"):
-        return jnp.zeros(()).dtype.type(x)
+        return jnp.result_type(float).type(x)

@@ -141,8 +141,9 @@ def per_row(f: Callable[..., Any], model: Any, rows: Rows, *extras: Any) -> Any:
 
 def _in_small_chunks(rows: Rows) -> Rows:
     x, observed, weight = rows.to_arrays()
-    count = len(_owners(observed)[1])
-    return _lay_out(x, observed, weight, CHUNK_ROWS[0], not (count > 1 and count > len(x) / 2))
+    num_patterns = len(_owners(observed)[1])
+    shared = len(x) <= MAX_CHUNKS_PER_CALL or num_patterns <= len(x) / 2
+    return _lay_out(x, observed, weight, CHUNK_ROWS[0], shared)
 
 
 def _pad_to(size: int, chunks: np.ndarray) -> np.ndarray:

@@ -86,7 +86,7 @@ def read_model_file(path: str | Path) -> tuple[AbstractQueryable, dict[str, Any]
         model = _in_width(model)
         # Tracing finds shapes and settings that do not fit together, at no cost in memory.
         with float_width.float64(float_width.is_float64(model)):
-            row = jax.ShapeDtypeStruct((model.size,), jnp.zeros(()).dtype)
+            row = jax.ShapeDtypeStruct((model.size,), jnp.result_type(float))
             mask = jax.ShapeDtypeStruct((model.size,), jnp.bool_)
             value = eqx.filter_eval_shape(lambda m, x, o: m.log_prob(x, o), model, row, mask)
             draw = eqx.filter_eval_shape(lambda m: m.sample(jax.random.key(0)), model)

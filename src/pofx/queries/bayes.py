@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from pofx.core.abstract import AbstractQueryable, Mask, Row
+from pofx.core.compilation import to_device
 from pofx.core.log_ratios import log_joint
 from pofx.core.rows import Rows, per_row
 
@@ -27,7 +28,7 @@ def posterior(
     # Numbers of levels are padded, so that few of them are compiled. Codes of the padding are
     # replaced by the last level and get probability 0.
     padded_levels = 1 << (levels - 1).bit_length()
-    query = _Posterior(jnp.asarray(target), jnp.asarray(levels), padded_levels)
+    query = _Posterior(to_device(target), to_device(levels), padded_levels)
     return per_row(query, model, rows)[:, :levels]
 
 

@@ -47,7 +47,7 @@ def tail_probability(
     owner = owner.reshape(-1)
     rank = np.empty(len(log_probs))
     for i, pattern in enumerate(patterns):
-        fresh_log_probs = np.sort(np.asarray(_log_probs(model, fresh, jnp.asarray(pattern))))
+        fresh_log_probs = np.sort(np.asarray(_log_probs(model, fresh, pattern)))
         has_pattern = owner == i
         rank[has_pattern] = np.searchsorted(fresh_log_probs, log_probs[has_pattern], side="right")
     share = (1 + rank) / (1 + draws)

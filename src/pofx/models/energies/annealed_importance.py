@@ -133,7 +133,7 @@ def enumerate_log_sum(log_weight: Callable[[Row], Float[Array, ""]], bits: int) 
     27
     """
     inner = min(bits, BLOCK_BITS)
-    dtype = jnp.zeros(()).dtype
+    dtype = jnp.result_type(float)
 
     def sum_block(number):
         place = number * 2**inner + jnp.arange(2**inner)
