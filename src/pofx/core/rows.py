@@ -143,7 +143,7 @@ def _in_small_chunks(rows: Rows) -> Rows:
     x, observed, weight = rows.to_arrays()
     num_patterns = len(_owners(observed)[1])
     shared = len(x) <= MAX_CHUNKS_PER_CALL or num_patterns <= len(x) / 2
-    return _lay_out(x, observed, weight, CHUNK_ROWS[0], shared)
+    return _lay_out(x, observed, weight, CHUNK_ROWS[0], shared, x.dtype)
 
 
 def _pad_to(size: int, chunks: np.ndarray) -> np.ndarray:
@@ -229,7 +229,7 @@ def make_rows(
     weight = np.ones(n) if weight is None else np.asarray(weight)
     largest = MAX_CHUNK_BYTES // jnp.result_type(float).itemsize
     chunk, shared = _layout(observed, (*CHUNK_ROWS, largest))
-    return _on_device(_lay_out(x, observed, weight, chunk, shared))
+    return _on_device(_lay_out(x, observed, weight, chunk, shared, jnp.result_type(float)))
 
 
 def _on_device(rows: Rows) -> Rows:
@@ -244,10 +244,10 @@ def _lay_out(
     weight: Float[np.ndarray, "n"],
     chunk: int,
     shared: bool,
+    dtype: Any,
 ) -> Rows:
     """The rows in chunks of that size, whose rows share a pattern if `shared`."""
     n = len(x)
-    dtype = jnp.result_type(float)
     owner = _owners(observed)[0] if shared else None
     patterns, members = _members(observed, owner)
     sizes = [-(-len(numbers) // chunk) * chunk for numbers in members]
@@ -285,7 +285,8 @@ def with_common_shape(parts: Sequence[Rows]) -> list[Rows]:
         return list(parts)
     chunk = parts[0].x.shape[1]
     shared = parts[0].observed.ndim == 2
-    realigned = [_lay_out(*part.to_arrays(), chunk, shared) for part in parts]
+    dtype = parts[0].x.dtype
+    realigned = [_lay_out(*part.to_arrays(), chunk, shared, dtype) for part in parts]
     num_chunks = max(len(part.x) for part in realigned)
     return [_on_device(_padded(part, num_chunks - len(part.x))) for part in realigned]
 
