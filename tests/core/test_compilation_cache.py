@@ -144,6 +144,12 @@ def test_a_directory_that_others_may_write_to_is_not_trusted(alone, monkeypatch)
         assert compilation_cache.state().directory is None
 
 
+def test_the_users_cache_may_be_elsewhere_by_a_link(alone):
+    (alone / "disk").mkdir(mode=0o700)
+    (alone / "home").symlink_to(alone / "disk")
+    assert compilation_cache.state().directory.parent == (alone / "disk" / "pofx").resolve()
+
+
 @needs_owners
 def test_a_link_to_a_directory_elsewhere_is_not_trusted(alone):
     directory = compilation_cache.state().directory
@@ -168,14 +174,17 @@ def test_the_oldest_programs_go_when_space_runs_out(alone, monkeypatch):
     directory = compilation_cache.state().directory
     older = directory.parent / "jaxlib-0.0-old"
     older.mkdir()
+    (directory.parent / "mine").mkdir()
+    (directory.parent / "mine" / "my-cache").write_bytes(bytes(100))
     for age, path in enumerate([directory / "new-cache", directory / "b-cache", older / "c-cache"]):
         path.write_bytes(bytes(100))
         os.utime(path, (1e9 - age, 1e9 - age))
     monkeypatch.setattr(compilation_cache, "MAX_BYTES", 299)
     compilation_cache._prune(directory.parent)
-    assert [path.name for path in programs(directory.parent)] == ["b-cache", "new-cache"]
+    left = ["b-cache", "my-cache", "new-cache"]
+    assert sorted(path.name for path in programs(directory.parent)) == left
     compilation_cache._prune(directory.parent)
-    assert len(programs(directory.parent)) == 2
+    assert len(programs(directory.parent)) == 3
     assert compilation_cache.size(directory) == (2, 200)
     assert compilation_cache.clear(directory) == 2
     assert compilation_cache.size(directory) == (0, 0)

@@ -30,6 +30,8 @@ MAX_BYTES = 512 * 2**20
 """The size of all caches together above which the oldest programs are deleted."""
 KEPT_SHARE = 0.75
 """The share of that size which is kept then."""
+FOLDER = "jaxlib-"
+"""How the name of a folder of programs begins."""
 ENTRY = "-cache"
 """How the name of the file of a program ends."""
 PRIVATE = 0o700
@@ -80,7 +82,7 @@ def state() -> CacheState:
     if setting is not None and setting.strip().lower() in OFF:
         return CacheState(None, f"switched off by {VARIABLE}")
     try:
-        parent = Path(setting).expanduser() if setting else _users_cache_directory()
+        parent = Path(setting).expanduser().resolve() if setting else _users_cache_directory()
         directory = parent / _machine()
         for path in (parent, directory):
             _make_private(path)
@@ -98,12 +100,11 @@ def _is_own(directory: str) -> bool:
 
 def _users_cache_directory() -> Path:
     """The directory of pofx in that of the user; PofxError if that is another's, as under sudo."""
-    directory = Path(platformdirs.user_cache_path("pofx", appauthor=False))
-    home = directory.parent
+    home = Path(platformdirs.user_cache_path("pofx", appauthor=False)).parent.resolve()
     if not home.exists():
         home.mkdir(mode=PRIVATE, parents=True)
     _check_owner(home)
-    return directory
+    return home / "pofx"
 
 
 def _make_private(path: Path) -> None:
@@ -128,7 +129,7 @@ def _check_owner(path: Path) -> None:
 def _machine() -> str:
     """A name for programs that this machine can run: the version of jaxlib, and the processor."""
     digest = hashlib.sha256(_processor().encode()).hexdigest()[:12]
-    return f"jaxlib-{version('jaxlib')}-{digest}"
+    return f"{FOLDER}{version('jaxlib')}-{digest}"
 
 
 def _processor() -> str:
@@ -165,7 +166,7 @@ def _prune(parent: Path) -> None:
         entries = [
             e
             for folder in os.scandir(parent)
-            if folder.is_dir()
+            if folder.name.startswith(FOLDER) and folder.is_dir(follow_symlinks=False)
             for e in _entries(Path(folder.path))
         ]
         # Another process may delete an entry at the same time.
