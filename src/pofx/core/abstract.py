@@ -39,6 +39,8 @@ class AbstractDistribution(eqx.Module):
 
     sampling_cost: ClassVar[str] = "one pass"
     """What it costs to draw a new row, in words."""
+    runs_briefly: ClassVar[bool] = True
+    """Whether an answer about a row takes one pass, and no draws, chains or steps."""
 
     @property
     @abstractmethod

@@ -33,6 +33,7 @@ class AbstractApproximate(AbstractDistribution):
     """
 
     is_lower_bound: ClassVar[bool] = False
+    runs_briefly: ClassVar[bool] = False
     learns_from_missing: ClassVar[bool] = True
     needs_proposal: ClassVar[bool] = True
 
@@ -159,6 +160,8 @@ class AbstractImportanceSampled(AbstractQueryable):
         draws: the number of weighted draws per row;
         weighted_completion: these draws.
     """
+
+    runs_briefly: ClassVar[bool] = False
 
     model: eqx.AbstractVar[AbstractApproximate]
     seed: eqx.AbstractVar[UInt[Array, "2"]]

@@ -47,3 +47,12 @@ def to_device(values: Any) -> jax.Array:
     ('float32', 'bool')
     """
     return jax.device_put(np.asarray(values))
+
+
+def array_size(model: Any) -> int:
+    """The number of numbers in the arrays of a model.
+
+    >>> array_size((np.zeros((2, 3)), "a", jax.numpy.ones(4)))
+    10
+    """
+    return sum(a.size for a in jax.tree.leaves(model) if isinstance(a, jax.Array | np.ndarray))

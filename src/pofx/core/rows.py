@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from pofx.core.closed_forms import with_structure_as_data
-from pofx.core.compilation import compiled_quickly
+from pofx.core.compilation import array_size, compiled_quickly
 
 CHUNK_ROWS = (16, 64, 256)
 """Numbers of rows in a chunk. There are few sizes, because each new shape is compiled anew."""
@@ -128,8 +128,7 @@ def per_row(f: Callable[..., Any], model: Any, rows: Rows, *extras: Any) -> Any:
     chunks, chunk = rows.x.shape[:2]
     size = max(min(MAX_CHUNKS_PER_CALL, ROWS_PER_CALL // chunk), 1)
     arrays = [np.asarray(a) for a in (rows.x, rows.observed, *extras)]
-    is_brief = rows.count * max(_array_size(model), 1) <= MAX_BRIEF_NUMBERS
-    apply_to_block = _brief_block if is_brief else _block
+    apply_to_block = _brief_block if _runs_briefly(model, rows.count) else _block
     out = []
     for begin in range(0, chunks, size):
         count = min(size, chunks - begin)
@@ -155,7 +154,7 @@ def _pad_to(size: int, chunks: np.ndarray) -> np.ndarray:
 def _apply_to_block(f, model, count, x, observed, *extras):
     """f for each row of the first `count` chunks; the others stay zero."""
     model_arrays, constants = eqx.partition(model, eqx.is_array)
-    numbers = _array_size(model)
+    numbers = array_size(model)
 
     # Compiled, so that it is traced once, although its shape is needed first.
     @jax.jit
@@ -190,8 +189,15 @@ _block = eqx.filter_jit(_apply_to_block)
 _brief_block = compiled_quickly(_apply_to_block)
 
 
-def _array_size(model: Any) -> int:
-    return sum(a.size for a in jax.tree.leaves(eqx.filter(model, eqx.is_array)))
+def _runs_briefly(model: Any, count: int) -> bool:
+    takes_many_steps = any(
+        map(_takes_many_steps, jax.tree.leaves(model, is_leaf=_takes_many_steps))
+    )
+    return not takes_many_steps and count * array_size(model) <= MAX_BRIEF_NUMBERS
+
+
+def _takes_many_steps(part: Any) -> bool:
+    return not getattr(part, "runs_briefly", True)
 
 
 def log_prob(model: Any, rows: Rows) -> Float[np.ndarray, "n"]:

@@ -11,12 +11,12 @@ import numpy as np
 
 from pofx.core.abstract import AbstractEMModel
 from pofx.core.closed_forms import with_structure_as_data
-from pofx.core.compilation import compiled_quickly, to_device
+from pofx.core.compilation import array_size, compiled_quickly, to_device
 from pofx.core.errors import check_at_least, warn
 from pofx.core.rows import Rows
 
-MAX_SMALL_CELLS = 2**14
-"""The number of cells up to which compilation takes longer than the steps."""
+MAX_BRIEF_NUMBERS = 2**18
+"""Numbers of the model, times rows, up to which compilation takes longer than the steps."""
 MAX_BLOCK_STEPS = 256
 """Largest number of steps in one compiled call."""
 SLOW_GAIN_SHARE = 0.05
@@ -97,11 +97,12 @@ def fit_em(
     best = _BestModel(eqx.filter(model, eqx.is_array), lowest, lowest, lowest)
     done = False
     block_steps = 4
+    is_brief = rows.weight.size * array_size(model) <= MAX_BRIEF_NUMBERS
+    run_block = _run_small_block if is_brief else _run_block
     compiled_time = start_time
     while not done and len(history) < steps:
         limit = min(block_steps, steps - len(history))
         block_start = time.perf_counter()
-        run_block = _run_small_block if rows.x.size <= MAX_SMALL_CELLS else _run_block
         state = run_block(model, best, rows, recent, np.asarray(limit), tolerance)
         model, best, recent, trace, count, done = state
         count, done = int(count), bool(done)
