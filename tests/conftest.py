@@ -1,5 +1,7 @@
 """What all tests share: Hypothesis made repeatable, small tables, distributions learned once."""
 
+import os
+import time
 from itertools import count
 
 import numpy as np
@@ -20,6 +22,26 @@ settings.register_profile(
 settings.load_profile("repeatable")
 
 _done = count(1)
+UNTIL = float(os.environ.get("POFX_TESTS_UNTIL", "inf"))
+"""Seconds since 1970 after which no test begins; `.ci/run` sets it, because its time is limited."""
+OUT_OF_TIME = "no time left in this run"
+
+
+def pytest_collection_modifyitems(items):
+    """Pages first: they take minutes, and a run should not end in the middle of one."""
+    items.sort(key=lambda item: item.path.name != "test_pages.py")
+
+
+def pytest_runtest_setup():
+    if time.time() > UNTIL:
+        pytest.skip(OUT_OF_TIME)
+
+
+def pytest_terminal_summary(terminalreporter):
+    skipped = terminalreporter.stats.get("skipped", [])
+    left = sum(OUT_OF_TIME in str(report.longrepr) for report in skipped)
+    if left:
+        terminalreporter.write_line(f"NOT RUN: {left} tests, {OUT_OF_TIME}")
 
 
 @pytest.fixture(autouse=True)
