@@ -1,6 +1,6 @@
 """How long does a first answer take? Twenty calls on the penguins, in new processes.
 
-    python benchmarks/latency.py [--old DIR] [--rounds N] [--profile]
+    python benchmarks/latency.py [--old DIR] [--rounds N]
 
 Each call once, and again with other values and another pattern of missing cells, in a process of
 its own: with an empty cache of compiled programs ("empty"), and in the next process ("filled").
@@ -54,7 +54,10 @@ def calls(pofx: Any, frame: Any, folder: Path) -> dict[str, Any]:
     """The twenty calls; each takes 0 the first time and 1 the second."""
     held: dict[str, Any] = {}
     rows = [frame.head(100), frame.tail(60)]
-    cost = {"treat": {"Adelie": 0, "Gentoo": 5, "Chinstrap": 1}, "leave": {"Adelie": 2, "Gentoo": 0}}
+    cost = {
+        "treat": {"Adelie": 0, "Gentoo": 5, "Chinstrap": 1},
+        "leave": {"Adelie": 2, "Gentoo": 0},
+    }
     cost["leave"]["Chinstrap"] = 1
 
     def keep(name, value):
@@ -86,11 +89,9 @@ def calls(pofx: Any, frame: Any, folder: Path) -> dict[str, Any]:
         "predict_proba": lambda k: held["p"].predict_proba(rows[k], "species"),
         "impute": lambda k: held["p"].impute(rows[k]),
         "impute, 3 draws": lambda k: held["p"].impute(rows[k], draws=3),
-        **{
-            name: (lambda k, pair=pair: held["p"].ask(pair[k])) for name, pair in QUESTIONS.items()
-        },
+        **{name: (lambda k, pair=pair: held["p"].ask(pair[k])) for name, pair in QUESTIONS.items()},
         "all informations": informations,
-        "decide": lambda k: held["p"].decide(rows[k], cost=cost),
+        "decide": lambda k: held["p"].decide(rows[k], "species", cost=cost),
         "interval": lambda k: held["p"].interval(rows[k], "body_mass_g"),
         "tail_probability": lambda k: held["p"].tail_probability(rows[k]),
         "save and load": save_and_load,
@@ -254,7 +255,9 @@ def main() -> None:
         for name, source in sources.items():
             results[name].append(measure(source))
     totals = {name: table(name, each) for name, each in results.items()}
-    print(f"\n{'':<28}" + "".join(f"{name:>10}" for name in totals) + ("     ratio" if a.old else ""))
+    print(
+        f"\n{'':<28}" + "".join(f"{name:>10}" for name in totals) + ("     ratio" if a.old else "")
+    )
     for what, value in totals["now"].items():
         old = f"{totals['old'][what]:>10.3f}{totals['old'][what] / value:>10.1f}" if a.old else ""
         print(f"{what:<28}{value:>10.3f}{old}")

@@ -121,8 +121,8 @@ def test_values_of_evidence_are_data(p):
         "E[u | v = {}, w = {}]",
     ]
     for question in questions:
-        asked = [partial(p.ask, question.format(a, a / 2)) for a in (0.5, -1.5, 2)]
-        assert compiled_again(*asked) == 0
+        calls = [partial(p.ask, question.format(a, a / 2)) for a in (0.5, -1.5, 2)]
+        assert compiled_again(*calls) == 0
     assert compiled_again(lambda: p.given(u=1.0), lambda: p.given(u=-2.5)) == 0
 
 
