@@ -2,18 +2,20 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
-export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0.3
+export POFX_CACHE ?= $(CURDIR)/.cache/pofx
 # A program from that cache has XLA print the processor's features as an error that is none.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+SHORT := --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1
 
 .PHONY: demo test check docs format clean
 
 demo: $(VENV)/.demo
 	$(BIN)/pofx demo
 
-# Compilation is most of what these take: LLVM goes its short way here; `check` compiles as users do.
-test: export XLA_FLAGS := --xla_backend_optimization_level=0 $(XLA_FLAGS)
+# Compilation is most of what these take, so XLA goes its short way; `check` has some steps more.
+test: export XLA_FLAGS := $(SHORT) --xla_backend_optimization_level=0 $(XLA_FLAGS)
+check: export XLA_FLAGS := $(SHORT) --xla_backend_optimization_level=1 $(XLA_FLAGS)
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import pofx
+from pofx.core import compilation_cache
 from pofx.core.memory_maps import clear_caches_if_maps_run_out
 
 settings.register_profile(
@@ -21,6 +22,8 @@ settings.register_profile(
 )
 settings.load_profile("repeatable")
 
+# As by a first `fit`, for tests that make their models by hand.
+compilation_cache.enable()
 _done = count(1)
 UNTIL = float(os.environ.get("POFX_TESTS_UNTIL", "inf"))
 """Seconds since 1970 after which no test begins; `.ci/run` sets it, because its time is limited."""

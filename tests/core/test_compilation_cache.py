@@ -165,7 +165,7 @@ def test_a_read_only_directory_is_read_and_not_written(alone, monkeypatch):
     monkeypatch.setattr(jax.config, "update", settings.__setitem__)
     state = compilation_cache.state()
     assert not state.writable
-    compilation_cache._enable.__wrapped__()
+    compilation_cache._enable()
     assert settings["jax_compilation_cache_dir"] == str(state.directory)
     assert settings["jax_persistent_cache_min_compile_time_secs"] == float("inf")
 

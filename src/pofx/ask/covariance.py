@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-import equinox as eqx
 import numpy as np
 from jaxtyping import Float
 
@@ -18,6 +17,7 @@ from pofx.ask.question import Question
 from pofx.ask.results import Moments
 from pofx.core import closed_forms
 from pofx.core.answer import Answer
+from pofx.core.compilation import compiled
 from pofx.core.rows import make_rows
 from pofx.core.unrepresentable import lost_digits
 from pofx.queries import event_marginals, events, row_conditionals
@@ -181,6 +181,6 @@ def _level_values(variable: Variable) -> np.ndarray:
     return np.array([level_number(level) for level in variable.levels], np.float64)
 
 
-@eqx.filter_jit
+@compiled
 def _jit_call(rule, model):
     return rule(model)

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,6 +19,7 @@ from pofx.ask.results import Mode
 from pofx.ask.tables import level_probabilities
 from pofx.core.answer import Answer
 from pofx.core.column import Column
+from pofx.core.compilation import compiled
 from pofx.named.model import NamedModel
 from pofx.named.rows import entry_index
 from pofx.table.encoding import in_data_units
@@ -135,7 +135,7 @@ def _is_smooth(column: Column, x: np.ndarray) -> np.ndarray:
     return np.array([is_number and spike_index(column, entry) < 0 for entry in x.tolist()])
 
 
-@eqx.filter_jit
+@compiled
 def _draw_with_log_prob(model, key, count):
     def draw(key):
         x = model.sample(key)
@@ -144,6 +144,6 @@ def _draw_with_log_prob(model, key, count):
     return jax.lax.map(draw, jax.random.split(key, count), batch_size=256)
 
 
-@eqx.filter_jit
+@compiled
 def _value_and_gradient(model, x):
     return jax.value_and_grad(model.log_prob)(x)

@@ -7,7 +7,6 @@ improved R-hat for assessing convergence of MCMC" (2021). All is computed on the
 import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtri
-from scipy.stats import rankdata
 
 RHAT_THRESHOLD = 1.05
 """The largest R-hat of chains that count as mixed."""
@@ -68,6 +67,9 @@ def _halves(draws: Float[np.ndarray, "n chains"]) -> Float[np.ndarray, "k more"]
 
 def _scores(values: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n m"]:
     """Normal scores of the ranks (Blom 1958), which have moments even if the values have none."""
+    # Imported late, because it takes a second.
+    from scipy.stats import rankdata
+
     ranks = rankdata(values.ravel()).reshape(values.shape)
     return ndtri((ranks - 0.375) / (values.size + 0.25))
 

@@ -47,15 +47,28 @@ class CacheState(NamedTuple):
 
 def enable() -> None:
     """Switches the cache on, once per process. Never fails: without a cache, programs compile."""
-    _enable()
+    _USE.state = _USE.state or _enable()
 
 
-@cache
-def _enable() -> None:
+class _Use:
+    """What `enable` has switched on in this process."""
+
+    state: CacheState | None = None
+
+
+_USE = _Use()
+
+
+def in_use() -> CacheState:
+    """The cache that `enable` has switched on; without a directory before that, or if it failed."""
+    return _USE.state or CacheState(None, "not switched on")
+
+
+def _enable() -> CacheState:
     cache_state = state()
     directory = cache_state.directory
     if directory is None or cache_state.reason:
-        return
+        return CacheState(None, cache_state.reason)
     least_seconds = 0.0
     if cache_state.writable:
         _prune(directory.parent)
@@ -68,6 +81,7 @@ def _enable() -> None:
     for doing in ("reading", "writing"):
         message = f"Error {doing} persistent compilation cache entry"
         warnings.filterwarnings("ignore", message, UserWarning)
+    return cache_state
 
 
 def state() -> CacheState:

@@ -3,8 +3,10 @@
 import inspect
 import pkgutil
 import re
-from functools import cache
+from functools import cache, reduce
 from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
 
 from pofx.core.errors import unknown_name_error
 
@@ -28,12 +30,19 @@ def discover(package: str, base: type) -> dict[str, type]:
     """
     classes = {}
     for info in pkgutil.walk_packages(import_module(package).__path__, f"{package}."):
-        module = import_module(info.name)
-        for name, value in inspect.getmembers(module, inspect.isclass):
-            defined_here = value.__module__ == module.__name__
-            if defined_here and issubclass(value, base) and not inspect.isabstract(value):
-                classes[snake_case(name)] = value
+        classes |= _classes_of(info.name, base)
     return dict(sorted(classes.items()))
+
+
+def _classes_of(module_name: str, base: type) -> dict[str, type]:
+    """The concrete subclasses of `base` that a module defines, by their user names."""
+    return {
+        snake_case(name): value
+        for name, value in inspect.getmembers(import_module(module_name), inspect.isclass)
+        if value.__module__ == module_name
+        and issubclass(value, base)
+        and not inspect.isabstract(value)
+    }
 
 
 def class_by_name(package: str, base: type, what: str, name: str) -> type:
@@ -46,7 +55,36 @@ def class_by_name(package: str, base: type, what: str, name: str) -> type:
 
     Raises PofxError for an unknown name, with the nearest known one.
     """
+    cls = _in_module_of_its_name(package, base, name) if isinstance(name, str) else None
+    if cls is not None:
+        return cls
     classes = discover(package, base)
     if not isinstance(name, str) or name not in classes:
         raise unknown_name_error(what, name, classes)
     return classes[name]
+
+
+@cache
+def _in_module_of_its_name(package: str, base: type, name: str) -> type | None:
+    """The class, if it stands in a module of the same name, without importing all others."""
+    if not name.isidentifier() or find_spec(f"{package}.{name}") is None:
+        return None
+    return _classes_of(f"{package}.{name}", base).get(name)
+
+
+def at(package: str, name: str) -> Any:
+    """What is called "module:qualified.name" in a package.
+
+    Args:
+        package: how the name of the module begins.
+        name: the name.
+
+    Raises ValueError for another package, ImportError or AttributeError for an unknown name.
+
+    >>> at("pofx.", "pofx.core.registry:snake_case") is snake_case
+    True
+    """
+    module, _, path = name.partition(":")
+    if not module.startswith(package):
+        raise ValueError(f"{name} is not in {package}")
+    return reduce(getattr, path.split("."), import_module(module))

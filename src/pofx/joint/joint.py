@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -10,7 +10,6 @@ from pofx.ask.ask import ask
 from pofx.core import html
 from pofx.core.answer import Answer
 from pofx.core.escaping import escaped
-from pofx.estimate.permutation import IndependenceTest
 from pofx.joint.fit_summary import FitSummary
 from pofx.joint.saving import save
 from pofx.named import completion, conditioning, decision_rule, densities, information, prediction
@@ -22,6 +21,9 @@ from pofx.named.precision import Precision
 from pofx.queries.expected_cost import DEFAULT_DRAWS
 from pofx.queries.monte_carlo import MAX_DRAWS
 from pofx.table.encoding import Unseen
+
+if TYPE_CHECKING:
+    from pofx.estimate.permutation import IndependenceTest
 
 
 class Joint(NamedModel):
@@ -312,7 +314,7 @@ class Joint(NamedModel):
         given: Names = (),
         permutations: int = 199,
         seed: int = 0,
-    ) -> IndependenceTest:
+    ) -> "IndependenceTest":
         """A permutation test of the independence of a and b given others, from rows of data.
 
         The test uses the rows that are complete in these columns and no statistic of the model, so

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import lazy_loader
 import numpy as np
-import optax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from pofx.core import host_keys
@@ -20,7 +20,7 @@ from pofx.learn.checkpoint import fingerprint, read_checkpoint, write_checkpoint
 from pofx.learn.em import FitProgress, ProgressCallback
 from pofx.learn.sgd_config import DEFAULT_SGD_CONFIG, SGDConfig, validated
 
-ADAM = optax.scale_by_adam()
+optax = lazy_loader.load("optax")
 
 
 class EpochLosses(NamedTuple):
@@ -241,15 +241,14 @@ def _adamw_step(settings, total_steps, state, gradient, norm):
     """The state after a step of AdamW along this gradient of this norm."""
     clip = jnp.where(settings.clip > 0, jnp.minimum(1, settings.clip / norm), 1)
     clipped = jax.tree.map(lambda g: g * clip.astype(g.dtype), gradient)
-    direction, moments = ADAM.update(clipped, state.optimiser)
+    direction, moments = optax.scale_by_adam().update(clipped, state.optimiser)
     rate = _learning_rate(settings, total_steps, state.steps)
 
     def move(p, direction):
         return p - rate * (direction + settings.decay * p)
 
     parameters = jax.tree.map(move, state.parameters, direction)
-    steps = state.steps + 1
-    average = state.average
+    steps, average = state.steps + 1, state.average
     if average is not None:
         # Without bias to the start, as the moments of Adam (Kingma and Ba 2015).
         w = (1 - settings.average) / (1 - settings.average**steps)
@@ -311,7 +310,8 @@ def _init_state(
     steps = jnp.zeros((), jnp.int32)
     average = copy() if settings.average else None
     best = copy() if held_out else None
-    return TrainState(copy(), copy(moving), ADAM.init(copy()), steps, average, best)
+    moments = optax.scale_by_adam().init(copy())
+    return TrainState(copy(), copy(moving), moments, steps, average, best)
 
 
 def _training_data(model: AbstractSGDModel, rows: Rows, name: str) -> TrainingData:

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import ndtri
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
-from scipy.stats.qmc import Sobol
 
 from pofx.core import closed_forms
 from pofx.core.abstract import (
@@ -33,6 +32,8 @@ from pofx.models.independent import Independent
 from pofx.models.mixture import Mixture
 from pofx.nets.mlp import MLP
 
+MAX_SOBOL_DIMENSION = 21201
+"""Largest number of latent numbers: that of scipy's Sobol sequence."""
 MAX_PARAMETERS = 2**24
 """The largest number of parameters of the finite mixture."""
 
@@ -187,8 +188,8 @@ class ContinuousMixture(AbstractTractable, AbstractValidatesOnLoss, AbstractWith
         """
         check_at_least(1, latent=latent, points=points, width=width)
         check_at_least(0, depth=depth)
-        if latent > Sobol.MAXDIM:
-            raise PofxError(f"latent: expected at most {Sobol.MAXDIM}, got {latent}")
+        if latent > MAX_SOBOL_DIMENSION:
+            raise PofxError(f"latent: expected at most {MAX_SOBOL_DIMENSION}, got {latent}")
         if points & (points - 1):
             raise PofxError(
                 f"points: expected a power of two, because of the Sobol sequence; got {points}"
@@ -224,6 +225,9 @@ def _fit_part(part: Any, rows: Rows) -> Any:
 
 def draw_sobol(key: PRNGKeyArray, points: int, latent: int) -> Float[Array, "points latent"]:
     """A scrambled Sobol sequence in the unit cube, of shape (points, latent) (Owen 1998)."""
+    # Imported late, because it takes a second.
+    from scipy.stats.qmc import Sobol
+
     seed = np.random.default_rng(np.asarray(jax.random.key_data(key)))
     return jnp.asarray(Sobol(latent, rng=seed).random(points))
 

@@ -2,15 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pofx.core.answer import Answer
 from pofx.core.errors import PofxError, unknown_name_error
 from pofx.core.float_width import in_model_width
-from pofx.estimate.permutation import IndependenceTest
-from pofx.estimate.permutation import independence_test as permutation_test
 from pofx.named.independence import with_note_if_ignored
 from pofx.named.model import NamedModel
 from pofx.named.precision import Precision
@@ -20,6 +18,9 @@ from pofx.queries import information, pairwise_information
 from pofx.table.frames.cells import Cells
 from pofx.table.frames.reading import read_frame
 from pofx.table.schema import Schema
+
+if TYPE_CHECKING:
+    from pofx.estimate.permutation import IndependenceTest
 
 HAS_DENSITY = ("real", "positive")
 """Kinds of column whose entropy is differential."""
@@ -103,8 +104,11 @@ def total_correlation(p: NamedModel, names: Group, given: Group, precision: Prec
 
 def independence_test(
     p: NamedModel, a: Group, b: Group, data: Any, given: Group, permutations: int, seed: int
-) -> IndependenceTest:
+) -> "IndependenceTest":
     """A permutation test of I(a; b | given) = 0 on the rows of the data."""
+    # Imported late, because scipy.stats takes a second.
+    from pofx.estimate.permutation import independence_test as permutation_test
+
     _check_no_repeats("independence_test", a, b)
     _check_disjoint("independence_test", a, b)
     cells = read_frame(data, p.schema.names).cells

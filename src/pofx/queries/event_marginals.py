@@ -12,7 +12,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,7 +22,7 @@ from pofx.core.abstract import AbstractQueryable
 from pofx.core.answer import Answer
 from pofx.core.column import Column
 from pofx.core.column_mixture import ColumnMixture, flatten
-from pofx.core.compilation import compiled_quickly
+from pofx.core.compilation import compiled, compiled_quickly
 from pofx.core.log_ratios import log_joint
 from pofx.queries import events
 from pofx.queries.enumeration import (
@@ -300,7 +299,7 @@ def _answer_of_logs(log: np.ndarray) -> Answer:
     return Answer(np.exp(log), method="closed form", log=log)
 
 
-@eqx.filter_jit
+@compiled
 def _conditional_levels(model, cells, mask, x, observed):
     """p(cell | x_O) of each cell, for each draw x of the event."""
 
@@ -317,7 +316,7 @@ def _conditional_levels(model, cells, mask, x, observed):
     return jax.lax.map(one, x, batch_size=64)
 
 
-@eqx.filter_jit
+@compiled
 def _conditional_mixtures(model, x, observed, j):
     def one(x):
         mixture = conditional_mixture(model, x, observed, j)

@@ -26,7 +26,7 @@ from pofx.core import closed_forms, float_width, host_keys
 from pofx.core.abstract import AbstractQueryable, Mask, Row
 from pofx.core.answer import Answer
 from pofx.core.column import Column
-from pofx.core.compilation import compiled_quickly, to_device
+from pofx.core.compilation import compiled, compiled_quickly, to_device
 from pofx.core.errors import PofxError
 from pofx.core.log_ratios import log_joint
 from pofx.queries.enumeration import MAX_ENUMERATED_LEVELS, enumerate_levels, log_probs
@@ -313,12 +313,12 @@ class _LogWeight(eqx.Module):
         return self.draw(key)[1]
 
 
-@eqx.filter_jit
+@compiled
 def _map_draws(draw, key, n):
     return jax.lax.map(draw, jax.random.split(key, n), batch_size=256)
 
 
-@eqx.filter_jit
+@compiled
 def _complete(model, key, x, observed):
     def one(pair):
         key, row = pair

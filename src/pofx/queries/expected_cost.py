@@ -1,6 +1,5 @@
 """Tail probabilities of rows, and the action of least expected cost."""
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +7,7 @@ from jaxtyping import Float, PRNGKeyArray
 
 from pofx.core.abstract import AbstractQueryable
 from pofx.core.answer import Answer
+from pofx.core.compilation import compiled
 from pofx.core.rows import Rows, log_prob
 from pofx.queries import imputation
 
@@ -76,11 +76,11 @@ def least_cost(
     return action, expected_cost[np.arange(len(expected_cost)), action]
 
 
-@eqx.filter_jit
+@compiled
 def _draw(model, key, count):
     return jax.lax.map(model.sample, jax.random.split(key, count), batch_size=1024)
 
 
-@eqx.filter_jit
+@compiled
 def _log_probs(model, x, observed):
     return jax.vmap(model.log_prob, (0, None))(x, observed)

@@ -11,6 +11,7 @@ from jaxtyping import PRNGKeyArray
 
 from pofx.core import host_keys
 from pofx.core.answer import Answer
+from pofx.core.compilation import compiled
 from pofx.core.errors import PofxError
 
 BLOCK_DRAWS = 2048
@@ -156,6 +157,6 @@ def _rounding_error(draw: eqx.Module) -> float:
     return float(jnp.finfo(jnp.result_type(*arrays) if arrays else float).eps)
 
 
-@eqx.filter_jit
+@compiled
 def _draw_block(draw, key):
     return jax.vmap(draw)(jax.random.split(key, BLOCK_DRAWS)).astype(jnp.result_type(float))

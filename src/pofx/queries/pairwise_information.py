@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 
-import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
@@ -12,6 +11,7 @@ from pofx.core import host_keys
 from pofx.core.abstract import AbstractQueryable
 from pofx.core.answer import Answer
 from pofx.core.column import Column
+from pofx.core.compilation import compiled
 from pofx.queries.enumeration import ColumnMask
 from pofx.queries.information import enumerated_entropy, exact_entropy
 from pofx.queries.monte_carlo import BLOCK_DRAWS, DEFAULT_DRAWS, MAX_DRAWS, check_request
@@ -100,7 +100,7 @@ def _estimate_pairs(key, model, groups, first, second, stderr, max_draws):
     return mean, error, count
 
 
-@eqx.filter_jit
+@compiled
 def _log_probs(model, key, masks):
     """log p of the columns of each mask, for each of a block of draws."""
     x = jax.lax.map(model.sample, jax.random.split(key, BLOCK_DRAWS), batch_size=256)
