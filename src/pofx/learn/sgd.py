@@ -20,7 +20,7 @@ from pofx.learn.checkpoint import fingerprint, read_checkpoint, write_checkpoint
 from pofx.learn.em import FitProgress, ProgressCallback
 from pofx.learn.sgd_config import DEFAULT_SGD_CONFIG, SGDConfig, validated
 
-optax = lazy_loader.load("optax")
+optax: Any = lazy_loader.load("optax")
 
 
 class EpochLosses(NamedTuple):
