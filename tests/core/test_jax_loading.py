@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from pofx.core.compilation import compiled, compiled_quickly
 from pofx.core.jax_loading import FAULTY_VERSIONS, prepare_jax
 
 REFUSED = """
@@ -20,20 +21,21 @@ import pofx
 """
 
 
-@jax.jit
 def squared_products(matrix, vectors):
     """Σ_i (A x_i)², which JAX 0.10.2 computes wrongly from some number of rows."""
     return jnp.square(jax.vmap(lambda x: matrix @ x)(vectors)).sum()
 
 
+@pytest.mark.parametrize("compiler", [jax.jit, compiled, compiled_quickly])
 @pytest.mark.parametrize("float64", [False, True], ids=["float32", "float64"])
 @pytest.mark.parametrize("n", [16384, 16385, 32769, 65536, 131072])
-def test_mapped_products_are_summed_right(n, float64):
+def test_mapped_products_are_summed_right(n, float64, compiler):
     rng = np.random.default_rng(n)
     matrix, vectors = rng.normal(size=(3, 3)), rng.normal(size=(n, 3))
     expected = np.square(vectors @ matrix.T).sum()
     with jax.enable_x64(float64):
-        computed = float(squared_products(jnp.asarray(matrix), jnp.asarray(vectors)))
+        products = compiler(squared_products)
+        computed = float(products(jnp.asarray(matrix), jnp.asarray(vectors)))
     assert computed == pytest.approx(expected, rel=1e-12 if float64 else 1e-4)
 
 

@@ -14,8 +14,6 @@ from pofx.cli.output import print_error
 
 PACKAGES = ("pofx", "jax", "jaxlib", "equinox", "numpy", "scipy", "scikit-learn", "pyarrow")
 EXTRAS = ("flowjax", "diffrax", "blackjax", "pandas", "polars")
-SUMMED_ROWS = (16385, 32769)
-"""Numbers of rows from which a faulty JAX sums wrongly, in float64 and in float32."""
 
 
 @app.command()
@@ -41,9 +39,11 @@ def doctor(
 def _findings() -> dict[str, str]:
     import jax
 
+    from pofx.core.sum_check import wrong_sums
+
     installed = {name: _version(name) for name in PACKAGES + EXTRAS}
     devices = ", ".join(str(d.device_kind) for d in jax.devices())
-    wrong = _wrongly_summed()
+    wrong = wrong_sums()
     return {
         "python": f"{platform.python_version()}, {platform.platform()}",
         "packages": ", ".join(f"{n} {v}" for n, v in installed.items() if v),
@@ -88,21 +88,3 @@ def _small_fit_text() -> str:
         pofx.fit(table, "mixture", components=2, progress=False)
     seconds = time.perf_counter() - began
     return f"{seconds:.1f} s, {programs.count} programs, {programs.cached} of them from the cache"
-
-
-def _wrongly_summed() -> str:
-    """The width and the number of rows for which JAX sums wrongly; empty if it does not."""
-    import jax
-    import jax.numpy as jnp
-
-    rng = np.random.default_rng(0)
-    for rows in SUMMED_ROWS:
-        matrix, x = rng.normal(size=(3, 3)), rng.normal(size=(rows, 3))
-        expected = np.square(x @ matrix.T).sum()
-        for float64 in (False, True):
-            with jax.enable_x64(float64):
-                products = jax.jit(lambda a, b: jnp.square(jax.vmap(lambda row: a @ row)(b)).sum())
-                computed = float(products(jnp.asarray(matrix), jnp.asarray(x)))
-            if abs(computed / expected - 1) > 1e-3:
-                return f"{rows} rows of {'float64' if float64 else 'float32'}"
-    return ""

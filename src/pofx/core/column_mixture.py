@@ -65,8 +65,10 @@ class ColumnMixture(eqx.Module):
 
     def log_between(self, low: Float[Array, ""], high: Float[Array, ""]) -> Float[Array, "k"]:
         """log P(low < X <= high, component k) for each k, however small it is."""
-        log_mass = log_between(self.family, self._all(low), self._all(high))
-        return jax.nn.log_softmax(self.log_weights) + log_mass
+        return jax.nn.log_softmax(self.log_weights) + self._log_between(low, high)
+
+    def _log_between(self, low: Float[Array, ""], high: Float[Array, ""]) -> Float[Array, "k"]:
+        return log_between(self.family, self._all(low), self._all(high))
 
     def mean(self) -> Float[Array, ""]:
         """E[X]."""
@@ -125,13 +127,14 @@ class ColumnMixture(eqx.Module):
         self, key: PRNGKeyArray, low: Float[Array, "i"], high: Float[Array, "i"]
     ) -> tuple[Float[Array, ""], Float[Array, ""]]:
         """A draw given that X is in one of the intervals (low_i, high_i], and log P of them."""
-        log_mass = jax.vmap(self.log_between)(low, high)
+        log_in_component = jax.vmap(self._log_between)(low, high)
+        log_mass = jax.nn.log_softmax(self.log_weights) + log_in_component
         piece_key, share_key = jax.random.split(key)
         piece = jax.random.categorical(piece_key, log_mass.ravel())
         i, k = jnp.divmod(piece, len(self.log_weights))
         component = jax.tree.map(lambda a: a[k][None], self.family)
         share = jax.random.uniform(share_key, (), self.log_weights.dtype)
-        draw = _truncated_quantile(component, share, low[i], high[i])
+        draw = _truncated_quantile(component, share, low[i], high[i], log_in_component[i, k])
         return draw, jax.nn.logsumexp(log_mass)
 
     def _all(self, x: Float[Array, ""]) -> Float[Array, "k"]:
@@ -143,7 +146,7 @@ def _average(weights: Float[Array, "k"], values: Float[Array, "k"]) -> Float[Arr
     return weights @ jnp.where(weights > 0, values, 0)
 
 
-def _truncated_quantile(family, share, low, high):
+def _truncated_quantile(family, share, low, high, log_mass):
     """The x with P(low < X <= x) = share P(low < X <= high), for a family of one column.
 
     It is a quantile of the family if the interval has enough probability. For a smaller one, far
@@ -151,7 +154,6 @@ def _truncated_quantile(family, share, low, high):
     probabilities that keep their relative error.
     """
     low, high = low[None], high[None]
-    log_mass = log_between(family, low, high)
     start = family.cdf(low)
     target = log_mass + jnp.log(share)
     quantile = jnp.clip(family.quantile(start + share * (family.cdf(high) - start)), low, high)

@@ -74,14 +74,13 @@ def divide(a: Double, b: Float[Array, "..."]) -> Double:
 
 
 def total(a: Double) -> Double:
-    """The sum along the last axis, pair by pair."""
-    while a.high.shape[-1] > 1:
-        if a.high.shape[-1] % 2:
-            padding = [(0, 0)] * (a.high.ndim - 1) + [(0, 1)]
-            a = Double(jnp.pad(a.high, padding), jnp.pad(a.low, padding))
-        one, other = (Double(a.high[..., i::2], a.low[..., i::2]) for i in (0, 1))
-        a = add(one, other)
-    return Double(a.high.sum(-1), a.low.sum(-1))
+    """The sum along the last axis."""
+
+    def add_next(one: tuple, other: tuple) -> tuple:
+        return tuple(add(Double(*one), Double(*other)))
+
+    zero = jnp.zeros((), a.high.dtype)
+    return Double(*jax.lax.reduce(tuple(a), (zero, zero), add_next, (a.high.ndim - 1,)))
 
 
 def _halves(a: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
@@ -93,4 +92,5 @@ def _halves(a: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "
 
 
 def _finite(high: Float[Array, "..."], low: Float[Array, "..."]) -> Double:
-    return Double(high, jnp.where(jnp.isfinite(high) & jnp.isfinite(low), low, 0))
+    # If `high` is not finite, neither is its rounding error.
+    return Double(high, jnp.where(jnp.isfinite(low), low, 0))

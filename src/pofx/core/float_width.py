@@ -16,6 +16,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 T = TypeVar("T")
 Q = ParamSpec("Q")
@@ -99,8 +100,14 @@ def in_model_width(query: Callable[Q, T]) -> Callable[Q, T]:
 
 
 def _cast(tree: Any, source: Any, target: Any) -> Any:
+    on_cpu = jax.default_backend() == "cpu"
+
     def cast_leaf(a: Any) -> Any:
-        is_source = eqx.is_array(a) and a.dtype == source
-        return a.astype(target) if is_source else a
+        if not (eqx.is_array(a) and a.dtype == source):
+            return a
+        if isinstance(a, Tracer) or not on_cpu:
+            return a.astype(target)
+        # JAX would compile a program for each shape.
+        return jax.device_put(np.asarray(a).astype(target))
 
     return jax.tree.map(cast_leaf, tree)

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from pofx.core.closed_forms import with_structure_as_data
-from pofx.core.compilation import array_size, compiled_quickly
+from pofx.core.compilation import array_size, compiled, compiled_quickly
 
 CHUNK_ROWS = (16, 64, 256)
 """Numbers of rows in a chunk. There are few sizes, because each new shape is compiled anew."""
@@ -185,7 +185,7 @@ def _apply_to_block(f, model, count, x, observed, *extras):
     return jax.lax.fori_loop(0, count, add_chunk, zeros)
 
 
-_block = eqx.filter_jit(_apply_to_block)
+_block = compiled(_apply_to_block)
 _brief_block = compiled_quickly(_apply_to_block)
 
 

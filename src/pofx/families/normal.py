@@ -162,7 +162,7 @@ def log_normal_between(
     log_density = -0.5 * (end * end + np.log(2 * np.pi))
     narrow = log_density + jnp.log(jnp.where(is_narrow, ratio_integral, 1))
     top = jnp.where(is_narrow, 0, b)
-    log_b = log_ndtr(top, TAIL_SERIES_TERMS)
+    log_a, log_b = log_ndtr(jnp.stack([a, top]), TAIL_SERIES_TERMS)
     far = (top < -MAX_LOG_TAIL_SDS) & jnp.isfinite(a)
     # In the far tail the log tails are -a²/2 and -b²/2 plus small terms. Their difference is taken
     # term by term, because that of the sums would have no digits.
@@ -170,7 +170,7 @@ def log_normal_between(
     w = jnp.where(far, width, 0)
     mills = jnp.log(z / (z - w)) + jnp.log1p(-1 / (z - w) ** 2) - jnp.log1p(-1 / z**2)
     far_ratio = w * (z - w / 2) + mills
-    ratio = jnp.where(far, far_ratio, log_ndtr(a, TAIL_SERIES_TERMS) - log_b)
+    ratio = jnp.where(far, far_ratio, log_a - log_b)
     ratio = jnp.where(is_narrow, -jnp.inf, jnp.minimum(ratio, 0))
     tail = log_b + jnp.log1p(-jnp.exp(ratio))
     central = jnp.log1p(-(normal_cdf(a) + normal_cdf(-b)))

@@ -1,6 +1,5 @@
 """Expectation maximisation (EM) by sums over all rows; a closed form is EM with one step."""
 
-import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
@@ -11,9 +10,10 @@ import numpy as np
 
 from pofx.core.abstract import AbstractEMModel
 from pofx.core.closed_forms import with_structure_as_data
-from pofx.core.compilation import array_size, compiled_quickly, to_device
+from pofx.core.compilation import array_size, compiled, compiled_quickly, to_device
 from pofx.core.errors import check_at_least, warn
 from pofx.core.rows import Rows
+from pofx.core.work_time import work_time
 
 MAX_BRIEF_NUMBERS = 2**18
 """Numbers of the model, times rows, up to which compilation takes longer than the steps."""
@@ -57,7 +57,7 @@ class FitResult(NamedTuple):
         return self.history[-1] if self.history else float("nan")
 
 
-@eqx.filter_jit
+@compiled
 def em_step(model: AbstractEMModel, rows: Rows) -> tuple[AbstractEMModel, jax.Array]:
     """One step of EM: the next model, and the mean log-likelihood of this model in nats."""
     statistics, log_likelihood = rows.sum(model.expected_statistics)
@@ -89,7 +89,7 @@ def fit_em(
         report: called after each block of steps.
     """
     check_at_least(1, steps=steps)
-    start_time = time.perf_counter()
+    start_time = work_time()
     model, restore = with_structure_as_data(model)
     history: list[float] = []
     recent = to_device(np.full(4, -np.inf, rows.x.dtype))
@@ -99,22 +99,19 @@ def fit_em(
     block_steps = 4
     is_brief = rows.weight.size * array_size(model) <= MAX_BRIEF_NUMBERS
     run_block = _run_small_block if is_brief else _run_block
-    compiled_time = start_time
     while not done and len(history) < steps:
         limit = min(block_steps, steps - len(history))
-        block_start = time.perf_counter()
+        block_start = work_time()
         state = run_block(model, best, rows, recent, np.asarray(limit), tolerance)
         model, best, recent, trace, count, done = state
         count, done = int(count), bool(done)
         history += np.asarray(trace)[:count].tolist()
         if report:
             report(FitProgress(len(history), steps, history[-1]))
-        # The first block compiles, which does not count as time of this fit.
-        compiled_time = compiled_time if len(history) > count else time.perf_counter()
-        if time.perf_counter() - compiled_time >= seconds:
+        if work_time() - start_time >= seconds:
             break
         # About two reports per second.
-        is_quick = time.perf_counter() - block_start < 0.25
+        is_quick = work_time() - block_start < 0.25
         block_steps = min(2 * block_steps, MAX_BLOCK_STEPS) if is_quick else block_steps
     # Gains that shrink like 1 / steps² never end, and never matter.
     done = done or abs(_last_gain(history)) < MAX_LAST_GAIN_TOLERANCES * tolerance
@@ -139,7 +136,7 @@ def fit_em(
             "improve it",
         )
     converged = bool(done and np.isfinite(history[-1]))
-    return FitResult(restore(model), history, converged, time.perf_counter() - start_time)
+    return FitResult(restore(model), history, converged, work_time() - start_time)
 
 
 def _last_gain(history: list[float]) -> float:
@@ -195,7 +192,7 @@ def _steps(
     return eqx.combine(arrays, static), best, recent, trace, count, done
 
 
-_run_block: Any = eqx.filter_jit(_steps)
+_run_block = compiled(_steps)
 _run_small_block = compiled_quickly(_steps)
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-import equinox as eqx
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
@@ -19,6 +18,7 @@ from pofx.core.abstract import (
     AbstractStepwiseEMModel,
 )
 from pofx.core.closed_forms import with_structure_as_data
+from pofx.core.compilation import compiled
 from pofx.core.errors import PofxError, PofxWarning, recording_warnings, warn
 from pofx.core.memory_maps import clear_caches_if_maps_run_out
 from pofx.core.rows import Rows
@@ -112,7 +112,7 @@ def fit(
     return result._replace(history=[*best.history, *result.history], seconds=seconds)
 
 
-@eqx.filter_jit
+@compiled
 def _step(model: AbstractEMModel, rows: Rows) -> AbstractEMModel:
     return model.m_step(rows.sum(model.expected_statistics)[0])
 

@@ -1,6 +1,5 @@
 """Model selection on held-out rows: the best model of each ladder, and a stack of them."""
 
-import time
 import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from pofx.core.errors import PofxWarning, recording_warnings
 from pofx.core.row_means import mean_over_rows
 from pofx.core.rows import Rows
 from pofx.core.rows import log_prob as row_log_probs
+from pofx.core.work_time import work_time
 from pofx.learn.em import FitResult
 from pofx.learn.learner import DEFAULT_CONFIG, LearnerConfig, Start, fit
 
@@ -31,7 +31,8 @@ class LeaderboardRow(NamedTuple):
     """A line of the leaderboard: held-out log-likelihood in nats per row.
 
     `gain` is the mean paired difference from the best model before it, with its standard error.
-    `kept` says whether this model then became the best.
+    `kept` says whether this model then became the best. `seconds` are those of work, without
+    compilation.
     """
 
     name: str
@@ -91,7 +92,7 @@ def climb_ladder(
         splits: pairs of training and held-out rows; the held-out rows of all splits count together.
         config: settings of each fit.
         patience: number of larger candidates that may fail in a row.
-        until: time, on the clock of `time.monotonic`, from which no further candidate is tried.
+        until: time, on the clock of `work_time`, from which no further candidate is tried.
         end: time from which no further split is fitted. A candidate without a fit to each split is
             dropped, except the first one if `before` is None.
         before: held-out scores of the best model so far, to which the first gain is relative.
@@ -100,7 +101,7 @@ def climb_ladder(
     board: list[LeaderboardRow] = []
     weight = np.concatenate([valid.to_arrays()[2] for _, valid in splits])
     for i, candidate in enumerate(candidates):
-        start_time = time.monotonic()
+        start_time = work_time()
         if best is not None and (start_time >= until or i - best.number > patience):
             break
         split_end = end if best or before is not None else float("inf")
@@ -126,7 +127,7 @@ def _fit_splits(
     with recording_warnings(), warnings.catch_warnings():
         warnings.simplefilter("ignore", PofxWarning)  # a trial need not converge
         for i, (train, valid) in enumerate(splits):
-            time_left = end - time.monotonic()
+            time_left = end - work_time()
             if time_left <= 0:
                 break
             limited = config._replace(seconds=min(config.seconds, time_left / (len(splits) - i)))
@@ -152,9 +153,10 @@ def select_and_stack(
         ladders: candidates, each ladder from its smallest up.
         splits: pairs of training and held-out rows.
         config: settings of each fit.
-        budget: seconds after which no fit begins, except those of the first candidate.
+        budget: seconds, without compilation, after which no fit begins, except those of the first
+            candidate.
     """
-    start_time = time.monotonic()
+    start_time = work_time()
     until = start_time + budget
     board: list[LeaderboardRow] = []
     winners: list[tuple[int, FittedCandidate]] = []
@@ -162,7 +164,7 @@ def select_and_stack(
     weight = np.concatenate([valid.to_arrays()[2] for _, valid in splits])
     best: FittedCandidate | None = None
     for i, ladder in enumerate(ladders):
-        ladder_start = time.monotonic()
+        ladder_start = work_time()
         if winners and ladder_start >= until:
             untried.append(ladder[0].name)
             continue
@@ -188,7 +190,7 @@ def select_and_stack(
     weights = np.ones(1)
     halves_have_weight = weight[::2].any() and weight[1::2].any()
     if len(winners) > 1 and halves_have_weight:
-        stack_start = time.monotonic()
+        stack_start = work_time()
         scores = np.stack([winner.scores for _, winner in winners])
         stack_scores = _cross_fitted_stack_scores(scores, weight)
         row = _leaderboard_row("stack", stack_scores, best.scores, weight, stack_start)
@@ -266,7 +268,7 @@ def _leaderboard_row(name, scores, best_scores, weight, start_time) -> Leaderboa
         gain = mean_over_rows(_difference(scores, best_scores), weight)
     # The gain on a single held-out row has no standard error, so it counts as it is.
     is_best = best_scores is None or bool(gain.value > np.nan_to_num(gain.stderr))
-    seconds = time.monotonic() - start_time
+    seconds = work_time() - start_time
     return LeaderboardRow(
         name, float(mean), mean.stderr, float(gain), gain.stderr, is_best, seconds
     )

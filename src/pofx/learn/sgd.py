@@ -13,8 +13,10 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from pofx.core import host_keys
 from pofx.core.abstract import AbstractSGDModel
+from pofx.core.compilation import compiled_in_place
 from pofx.core.errors import PofxError, warn
 from pofx.core.rows import Rows
+from pofx.core.work_time import work_time
 from pofx.learn.batches import batch_indices
 from pofx.learn.checkpoint import fingerprint, read_checkpoint, write_checkpoint
 from pofx.learn.em import FitProgress, ProgressCallback
@@ -130,7 +132,7 @@ def train(
     >>> round(float(end.model.mean[0]), 3), end.stop_reason
     (2.0, 'epochs')
     """
-    start_time = time.perf_counter()
+    start_time = work_time()
     settings = validated(settings)
     data = _training_data(model, rows, "rows")
     held_out = None if valid is None else _training_data(model, valid, "valid")
@@ -162,16 +164,13 @@ def train(
 
     def save() -> None:
         if path:
-            record = {"history": history, "seconds": time.perf_counter() - start_time}
+            record = {"history": history, "seconds": work_time() - start_time}
             write_checkpoint(path, state, record, run)
 
-    compile_seconds = 0.0  # the time of the first epoch of this call, which compiles
     while True:
-        seconds = time.perf_counter() - start_time - compile_seconds
-        stop_reason = _stop_reason(history, held_out, seconds, settings)
+        stop_reason = _stop_reason(history, held_out, work_time() - start_time, settings)
         if stop_reason:
             break
-        epoch_start = time.perf_counter()
         epoch = jnp.asarray(len(history))
         min_loss = jnp.asarray(_best_epoch(history)[1])
         inputs = (constants, data, shuffle_key, epoch, settings.batch, setting_arrays)
@@ -181,7 +180,6 @@ def train(
             inputs = (constants, held_out, valid_key, min_loss, settings.batch)
             state, valid_loss = _validate(inputs, state)
         history.append(EpochLosses(float(loss), float(valid_loss)))
-        compile_seconds = compile_seconds or time.perf_counter() - epoch_start
         if time.perf_counter() - write_time >= every:
             save()
             write_time = time.perf_counter()
@@ -198,11 +196,11 @@ def train(
     model = eqx.combine(final, state.moving, constants)
     skipped = len(history) * -(-len(data.x) // settings.batch) - int(state.steps)
     best_epoch = best_epoch or len(history)
-    seconds = time.perf_counter() - start_time
+    seconds = work_time() - start_time
     return TrainingResult(model, history, best_epoch, skipped, stop_reason, initial_loss, seconds)
 
 
-@eqx.filter_jit(donate="all-except-first")
+@compiled_in_place
 def _run_epoch(inputs: tuple, state: TrainState) -> tuple[TrainState, Array]:
     """One pass over the rows in a new order: the next state, and the mean loss of its batches."""
     constants, data, key, epoch, batch, settings = inputs
@@ -266,7 +264,7 @@ def _learning_rate(settings, total_steps, step):
     return settings.rate * jnp.where(step < warmup_steps, ramp, decay)
 
 
-@eqx.filter_jit(donate="all-except-first")
+@compiled_in_place
 def _validate(inputs: tuple, state: TrainState) -> tuple[TrainState, Array]:
     """The mean loss of validation rows, and the state, which keeps the best parameters."""
     constants, data, key, min_loss, batch = inputs

@@ -36,7 +36,7 @@ class SGDConfig(NamedTuple):
     patience: int = 0
     """Epochs without a better validation loss before training stops; 0 for no such stop."""
     seconds: float = float("inf")
-    """Wall time after which no epoch begins, without the first epoch, which compiles.
+    """Time after which no epoch begins, without compilation.
 
     If time ends training, the result depends on the machine.
     """

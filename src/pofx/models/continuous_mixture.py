@@ -24,6 +24,7 @@ from pofx.core.abstract import (
 )
 from pofx.core.column import Column, Kind
 from pofx.core.column_mixture import ColumnMixture
+from pofx.core.compilation import compiled
 from pofx.core.double_double import Double
 from pofx.core.errors import PofxError, check_at_least
 from pofx.core.registry import class_by_name
@@ -213,12 +214,12 @@ class ContinuousMixture(AbstractTractable, AbstractValidatesOnLoss, AbstractWith
         return Example(cls(net, part, grid, to_normal(grid), jnp.zeros(4), shapes), columns)
 
 
-@eqx.filter_jit
+@compiled
 def _mixture(p: ContinuousMixture) -> Mixture:
     return p.mixture()
 
 
-@eqx.filter_jit
+@compiled
 def _fit_part(part: Any, rows: Rows) -> Any:
     return part.m_step(rows.sum(part.expected_statistics)[0])
 
@@ -232,7 +233,7 @@ def draw_sobol(key: PRNGKeyArray, points: int, latent: int) -> Float[Array, "poi
     return jnp.asarray(Sobol(latent, rng=seed).random(points))
 
 
-@jax.jit
+@compiled
 def to_normal(u: Float[Array, "k latent"]) -> Float[Array, "k latent"]:
     """Standard normal quantiles of points of the unit cube, taken modulo one."""
     eps = jnp.finfo(u.dtype).eps

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from pofx.core.abstract import AbstractOnePhase, AbstractQueryable, Example, Mask, Row
 from pofx.core.abstract_approximate import AbstractEnergyModel
 from pofx.core.column import Column, Kind
+from pofx.core.compilation import compiled
 from pofx.core.errors import check_at_least
 from pofx.core.rows import Rows
 from pofx.models.energies.annealed_importance import warn_means, warn_mixing, warn_weights
@@ -262,7 +263,7 @@ def _init(
     return eqx.tree_at(lambda p: p.chains, model, draw_base(model.without_chains, key, chains))
 
 
-@eqx.filter_jit
+@compiled
 def _run_and_monitor(
     p: RBM, key: PRNGKeyArray
 ) -> tuple[Float[Array, "m d"], Float[Array, "kept m"], Float[Array, "m d"]]:

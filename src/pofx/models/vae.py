@@ -22,6 +22,7 @@ from pofx.core.abstract import (
 )
 from pofx.core.abstract_approximate import AbstractLowerBound
 from pofx.core.column import KINDS, Column, Kind
+from pofx.core.compilation import compiled
 from pofx.core.errors import check_at_least, warn
 from pofx.core.rows import Rows, per_row
 from pofx.models.independent import Independent
@@ -253,7 +254,7 @@ class VAE(AbstractLowerBound, AbstractOnePhase):
         return Example(cls._init(key, embedding, part, columns, 2, [8], 1, 0), columns)
 
 
-@eqx.filter_jit
+@compiled
 def _em_step(part: Independent, rows: Rows) -> Independent:
     return part.m_step(rows.sum(part.expected_statistics)[0])
 

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from pofx.core.compilation import compiled_quickly
+
 
 class MLP(eqx.Module):
     """A multilayer perceptron: affine maps with leaky rectifiers between them.
@@ -33,13 +35,20 @@ class MLP(eqx.Module):
     @classmethod
     def init(cls, key: PRNGKeyArray, sizes: Sequence[int]) -> "MLP":
         """A random net; `sizes` are the numbers of units of its layers, from input to output."""
-        pairs = list(pairwise(sizes))
-        keys = jax.random.split(key, len(pairs))
-        weights = tuple(
-            jax.random.normal(k, (out, into)) / jnp.sqrt(into)
-            for k, (into, out) in zip(keys, pairs)
-        )
-        return cls(weights, tuple(jnp.zeros(out) for _, out in pairs))
+        return cls(*_random_layers(key, tuple(sizes)))
+
+
+@compiled_quickly
+def _random_layers(
+    key: PRNGKeyArray, sizes: tuple[int, ...]
+) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    """The weights and the biases of each layer."""
+    pairs = list(pairwise(sizes))
+    keys = jax.random.split(key, len(pairs))
+    weights = tuple(
+        jax.random.normal(k, (out, into)) / jnp.sqrt(into) for k, (into, out) in zip(keys, pairs)
+    )
+    return weights, tuple(jnp.zeros(out) for _, out in pairs)
 
 
 class SmoothMLP(eqx.Module):

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from pofx.core.compilation import compiled
 from pofx.models.denoising.noisy_encoding import NoisyEncoding
 from pofx.nets.residual import ResidualMLP
 
@@ -81,7 +82,7 @@ class Denoiser(eqx.Module):
         return a * e - s * c - self(a * c + s * e, t, context), e
 
 
-@eqx.filter_jit
+@compiled
 def mean_squared_error(
     denoiser: Denoiser,
     key: PRNGKeyArray,

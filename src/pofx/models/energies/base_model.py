@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core.abstract import AbstractEMModel, AbstractTractable
 from pofx.core.column import Column
+from pofx.core.compilation import compiled
 from pofx.core.registry import class_by_name
 from pofx.core.rows import Rows
 
@@ -51,13 +51,13 @@ def smooth_real_columns(columns: Sequence[Column]) -> tuple[int, ...]:
     return tuple(j for j, c in enumerate(columns) if c.kind == "real" and not c.spikes)
 
 
-@eqx.filter_jit
+@compiled
 def draw_rows(model: AbstractTractable, key: PRNGKeyArray, n: int) -> Float[Array, "n d"]:
     """n draws from a model."""
     return jax.vmap(model.sample)(jax.random.split(key, n))
 
 
-@eqx.filter_jit
+@compiled
 def _em_step(model: Any, rows: Rows) -> tuple[Any, Float[Array, ""]]:
     statistics, value = rows.sum(model.expected_statistics)
     return model.m_step(statistics), value

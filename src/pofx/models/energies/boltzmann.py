@@ -2,13 +2,13 @@
 
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core.abstract import Row
+from pofx.core.compilation import compiled
 from pofx.models.energies.annealed_importance import (
     LogZEstimate,
     anneal_chains,
@@ -72,7 +72,7 @@ def log_hidden_sum(inputs: Float[Array, "... hidden"]) -> Float[Array, "... hidd
     return jax.nn.softplus(inputs) - inputs / 2
 
 
-@eqx.filter_jit
+@compiled
 def draw_base(p: BoltzmannLayers, key: PRNGKeyArray, n: int) -> Float[Array, "n d"]:
     """n rows of the base: independent columns at the means and scales of the data."""
     no_field = jnp.zeros_like(p.visible.bias)
@@ -87,7 +87,7 @@ def log_partition(p: BoltzmannLayers, key: PRNGKeyArray, temperatures: int) -> L
     return anneal_log_z(p, key, temperatures)
 
 
-@eqx.filter_jit
+@compiled
 def exact_log_z(p: BoltzmannLayers) -> Float[Array, ""]:
     """log Z = log Σ_h Σ_x exp(-E(x, h)); one sum has a closed form, the other is enumerated."""
 
@@ -102,7 +102,7 @@ def exact_log_z(p: BoltzmannLayers) -> Float[Array, ""]:
     return enumerate_log_sum(lambda x: -p.energy(x, jnp.ones((), x.dtype)), d)
 
 
-@eqx.filter_jit
+@compiled
 def anneal_log_z(p: BoltzmannLayers, key: PRNGKeyArray, temperatures: int) -> LogZEstimate:
     """log Z by annealed importance sampling from the base, in this number of temperatures."""
     start_key, run_key = jax.random.split(key)

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core.abstract import AbstractTractable, Mask, Row
+from pofx.core.compilation import compiled
 from pofx.models.energies.annealed_importance import (
     LogZEstimate,
     anneal_chains,
@@ -113,7 +114,7 @@ def redraw_step(
     return jnp.where(accepted, proposal, x)
 
 
-@eqx.filter_jit
+@compiled
 def estimate_log_z(
     key: PRNGKeyArray, p: TiltedDistribution, chains: int
 ) -> tuple[LogZEstimate, Float[Array, "m d"], Float[Array, ""]]:
@@ -133,7 +134,7 @@ def estimate_log_z(
     return average_weights(log_w, smooth=True), resampled, jnp.abs(log_w).max()
 
 
-@eqx.filter_jit
+@compiled
 def run_chains(
     key: PRNGKeyArray,
     p: TiltedDistribution,
@@ -171,7 +172,7 @@ def run_chains(
     return ChainRun(*carry, kept[0], kept[1].mean())
 
 
-@eqx.filter_jit
+@compiled
 def anneal_log_z(
     key: PRNGKeyArray, p: TiltedDistribution, step_size: Float[Array, ""], temperatures: int
 ) -> LogZEstimate:

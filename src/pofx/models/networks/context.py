@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from pofx.core.abstract import AbstractEMModel, AbstractTractable, Mask, Row
 from pofx.core.abstract_approximate import importance_weighted
 from pofx.core.column import Column
+from pofx.core.compilation import compiled
 from pofx.core.errors import PofxError, unknown_name_error
 from pofx.core.rows import Rows, make_rows
 from pofx.models.chow_liu_tree import ChowLiuTree
@@ -149,6 +150,6 @@ def _fit_prior(key: PRNGKeyArray, rows: Rows, columns: Sequence[Column]) -> Abst
     return prior
 
 
-@eqx.filter_jit
+@compiled
 def _em_step(prior: AbstractEMModel, rows: Rows) -> AbstractEMModel:
     return prior.m_step(rows.sum(prior.expected_statistics)[0])

@@ -18,6 +18,7 @@ from pofx.core.abstract import (
     Row,
 )
 from pofx.core.column import DISCRETE, Column
+from pofx.core.compilation import compiled
 from pofx.core.errors import PofxError, check_at_least
 from pofx.core.family import AbstractFamily
 from pofx.core.rows import Rows
@@ -258,12 +259,12 @@ def _log_prob(
     return jax.nn.logsumexp(log_p + log_weights, 0)
 
 
-@eqx.filter_jit
+@compiled
 def _fit_columns(independent: Independent, rows: Rows) -> Independent:
     return independent.m_step(rows.sum(independent.expected_statistics)[0])
 
 
-@eqx.filter_jit
+@compiled
 def _init_jitted(cls: type, key: PRNGKeyArray, *config: Any) -> MADE | Transformer:
     """A random network, compiled as a whole, which is faster than op by op."""
     return cls.init(key, *config)

@@ -5,7 +5,6 @@
 
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +12,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from pofx.core.abstract import Mask, Row
 from pofx.core.column_mixture import ColumnMixture
+from pofx.core.compilation import compiled
 from pofx.core.component_axis import over_components, stack_modules
 from pofx.core.double_double import Double
 from pofx.core.family import AbstractFamily
@@ -72,7 +72,7 @@ def from_data(
     return _from_blocks(columns, to_blocks(shares), to_blocks(x), to_blocks(weight))
 
 
-@eqx.filter_jit
+@compiled
 def _from_blocks(columns: Independent, shares: Array, x: Array, weight: Array) -> Independent:
     template = stack_modules([columns] * shares.shape[-1])
 
