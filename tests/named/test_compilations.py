@@ -126,5 +126,14 @@ def test_values_of_evidence_are_data(p):
     assert compiled_again(lambda: p.given(u=1.0), lambda: p.given(u=-2.5)) == 0
 
 
+def test_columns_of_evidence_are_data(p):
+    evidence = ["v = 1", "w = 0.5", "v = 1, w = 0.5", "side = left", "level = a, side = right"]
+    for question in ("P(u > 1 | {})", "E[u | {}]", "Q[0.9](u | {})", "p(u | {})"):
+        asked = [partial(p.ask, question.format(terms)) for terms in evidence]
+        assert compiled_again(*asked) == 0, question
+    levels = [partial(p.ask, f"p(level | {terms})") for terms in evidence[:4]]
+    assert compiled_again(*levels) == 0
+
+
 if __name__ == "__main__":
     print(json.dumps(counts()))

@@ -140,7 +140,7 @@ def _estimate(
 ) -> Answer:
     """By weighted draws, with the error of a self-normalised mean (Owen 2013, section 9.2)."""
     rows = events.draw_rows_given_event(
-        question.key(2), evidence.model, evidence.columns, evidence.event_of_model, draws
+        question.key(2), evidence.model, evidence.columns, evidence.event, draws
     )
     x, w = np.asarray(rows.x, np.float64), rows.weights
     a, b = (_values(variable, x[:, evidence.index(variable.name)]) for variable in pair)

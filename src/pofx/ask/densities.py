@@ -77,24 +77,23 @@ def _log_from_draws(question: Question, joint: Evidence, evidence: Evidence) -> 
     changed = any(joint.event[j] != intervals for j, intervals in evidence.event.items())
     if len(new_indices) != 1 or not evidence.event or changed:
         return None
-    (entry_index,) = new_indices
-    j = evidence.model_index(entry_index)
-    column = evidence.p.entries.columns[entry_index]
-    if column.discrete == (entry_index in joint.event):
+    (j,) = new_indices
+    column = evidence.columns[j]
+    if column.discrete == (j in joint.event):
         return None
-    if not column.discrete and joint.observed[entry_index]:
+    if not column.discrete and joint.observed[j]:
         return None
 
     def estimate(draws: int) -> Answer:
         key, model, columns = question.key(2), evidence.model, evidence.columns
-        event = evidence.event_of_model
+        event = evidence.event
         if not column.discrete:
             marginal = event_marginals.marginal(key, model, columns, j, event, draws)
-            return marginal.interval_probability(joint.event[entry_index])
+            return marginal.interval_probability(joint.event[j])
         target_mask = np.arange(len(columns)) == j
         levels = event_marginals.level_probabilities(key, model, columns, target_mask, event, draws)
         assert levels is not None  # the levels of one column are few
-        return replace(levels[int(joint.x[entry_index])], log=None)
+        return replace(levels[int(joint.x[j])], log=None)
 
     answer = question.to_precision(estimate)
     if not answer.value > 0:
@@ -179,7 +178,7 @@ def _log_event_probability(
     columns = evidence.columns
     event = {
         j: intervals
-        for j, intervals in evidence.event_of_model.items()
+        for j, intervals in evidence.event.items()
         if not covers_support(columns[j], intervals)
     }
     if not all(event.values()):

@@ -47,7 +47,7 @@ def _resampled_rows(question: Question, n: int, evidence: Evidence) -> Float[np.
     draws = max(DEFAULT_DRAWS, 2 ** math.ceil(math.log2(MAX_DRAWS_PER_ROW / 2 * n)))
     with errors_at(evidence.set_terms[0].name):
         rows = events.draw_rows_given_event(
-            question.key(2), evidence.model, evidence.columns, evidence.event_of_model, draws
+            question.key(2), evidence.model, evidence.columns, evidence.event, draws
         )
     ess = 1 / (rows.weights**2).sum()
     if ess < max(MIN_ESS_SHARE * draws, n):

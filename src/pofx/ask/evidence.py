@@ -81,21 +81,19 @@ class Evidence:
 
     @cached_property
     def model(self) -> AbstractQueryable:
-        """p(the other entries | points): not in closed form, but without a computation."""
+        """p(all entries | points), so that one program serves any points.
+
+        It is not in closed form, but costs no computation.
+        """
         if not self.observed.any():
             return self.p.model
-        x = np.nan_to_num(self.x)
-        return _condition_lazily(self.p.model, x, self.observed, ~self.observed)
+        everything = np.ones(len(self.x), bool)
+        return _condition_lazily(self.p.model, np.nan_to_num(self.x), self.observed, everything)
 
     @property
     def columns(self) -> Sequence[Column]:
         """The columns of `model`."""
-        return [c for c, observed in zip(self.p.entries.columns, self.observed) if not observed]
-
-    @property
-    def event_of_model(self) -> Event:
-        """The event by the indices of `columns`."""
-        return {self.model_index(j): intervals for j, intervals in self.event.items()}
+        return self.p.entries.columns
 
     @cached_property
     def log_prob(self) -> float:
@@ -148,15 +146,11 @@ class Evidence:
 
     def mask(self, names: Sequence[str]) -> Bool[np.ndarray, "m"]:
         """Which of `columns` belong to the names."""
-        return self.p.entries.mask_free(names)[~self.observed]
+        return self.p.entries.mask_free(names)
 
     def index(self, name: str) -> int:
         """The index of a plain column among `columns`."""
         return int(np.flatnonzero(self.mask([name]))[0])
-
-    def model_index(self, j: int) -> int:
-        """The index among `columns` of the free entry j of p."""
-        return int((~self.observed[:j]).sum())
 
     def with_points(self, points: Mapping[BoundName, float]) -> "Evidence":
         """With more points, in the units of entries."""

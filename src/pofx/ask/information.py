@@ -90,7 +90,7 @@ def _enumerated(
             evidence.model,
             evidence.columns,
             evidence.mask(_texts(names)),
-            evidence.event_of_model,
+            evidence.event,
         )
     if evidence.set_terms and (levels is None or levels.kind != "exact"):
         raise error_at(

@@ -155,7 +155,7 @@ class NumericVariable:
         if draws not in self._marginal_cache:
             evidence = self.evidence
             j = evidence.index(self.variable.name)
-            key, event = self.question.key(2), evidence.event_of_model
+            key, event = self.question.key(2), evidence.event
             compute = event_marginals.marginal
             if self.variable.discrete:
                 compute = _level_marginal

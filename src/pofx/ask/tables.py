@@ -31,7 +31,7 @@ def level_probabilities(
             evidence.model,
             evidence.columns,
             target_mask,
-            evidence.event_of_model,
+            evidence.event,
             draws,
         )
         if levels is None:

@@ -4,7 +4,7 @@ import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.export
@@ -64,9 +64,10 @@ class Program:
         return result
 
     def _run(self, arrays: list[Any]) -> Any:
-        numbers = self.jitted(*arrays)
-        leaves, tree = self.result
-        numbers = iter(numbers)
+        # A result without arrays follows from the structure, and is known once that was traced.
+        is_known = self.result is not None and not any(map(is_array, self.result[0]))
+        numbers = iter(() if is_known else self.jitted(*arrays))
+        leaves, tree = cast(Any, self.result)
         return jax.tree.unflatten(tree, [next(numbers) if is_array(v) else v for v in leaves])
 
     def _build(self, arrays: list[Any]) -> None:

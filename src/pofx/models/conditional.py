@@ -24,7 +24,8 @@ class Conditional(AbstractQueryable):
         model: the joint distribution of d columns.
         given: a row of the model, of shape (d,), that holds x_O.
         observed: mask of O, of shape (d,).
-        keep: indices of K, in order.
+        keep: indices of K, in order. A column of O among them stays as it is given, so that one
+            program serves any O if K are all columns.
 
     >>> import jax
     >>> p = Conditional.example(jax.random.key(0)).model
@@ -50,7 +51,8 @@ class Conditional(AbstractQueryable):
     def _joint_row(self, x: Row, observed: Mask) -> tuple[Row, Mask]:
         """The row of the model, and its mask, that also holds x_K."""
         keep = np.array(self.keep)
-        return self.given.at[keep].set(x), self.observed.at[keep].set(observed)
+        row = jnp.where(self.observed, self.given, self.given.at[keep].set(x))
+        return row, self.observed | self.observed.at[keep].set(observed)
 
     @classmethod
     def example(cls, key: PRNGKeyArray) -> Example:

@@ -81,6 +81,7 @@ def unwrap_conditionals(p: NamedModel, x: np.ndarray) -> tuple[AbstractQueryable
     while isinstance(model, Conditional):
         evidence = np.where(model.observed, model.given, np.nan)
         full_rows = np.tile(evidence.astype(np.float64), (len(x), 1))
-        full_rows[:, list(model.keep)] = x
+        keep = list(model.keep)
+        full_rows[:, keep] = np.where(np.isnan(evidence[keep]), x, evidence[keep])
         model, x = model.model, full_rows
     return model, x

@@ -178,12 +178,17 @@ def _has_closed_boxes(
 ) -> bool:
     if not numbers:
         return True
-    rule = closed_forms.log_prob_box.find(model)
     x, ends = np.zeros(model.size), np.zeros(len(numbers))
-    # Traced, not computed: some rules return None only when they are called.
-    if rule and eqx.filter_eval_shape(rule, model, x, x > 0, numbers, ends, ends) is not None:
+    if _has_boxes(model, x, x > 0, numbers, ends):
         return True
     return len(numbers) == 1 and has_closed_conditional(model, columns[numbers[0]], numbers[0])
+
+
+@compiled_quickly
+def _has_boxes(model, x, observed, numbers, ends) -> bool:
+    # Some rules return None only when they are called.
+    rule = closed_forms.log_prob_box.find(model)
+    return bool(rule) and rule(model, x, observed, numbers, ends, ends) is not None
 
 
 @compiled_quickly

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +10,7 @@ from jaxtyping import Float, PRNGKeyArray
 from pofx.core import closed_forms, host_keys
 from pofx.core.abstract import AbstractQueryable
 from pofx.core.column import Column
+from pofx.core.compilation import compiled_quickly
 from pofx.core.rows import Rows, make_rows, per_row
 from pofx.queries.bayes import posterior
 
@@ -64,9 +64,8 @@ def most_probable(
 
     Returns None if the model has no rule for it.
     """
-    rule = closed_forms.most_probable.find(model)
     row = np.zeros(model.size)
-    if rule is None or eqx.filter_eval_shape(rule, model, row, row > 0) is None:
+    if not _is_closed(_most_probable, model, row, row > 0):
         return None
     return per_row(_most_probable, model, rows)
 
@@ -78,10 +77,8 @@ def _most_probable(model, x, observed):
 
 def _closed_means(model: AbstractQueryable, rows: Rows) -> Float[np.ndarray, "n d"] | None:
     """E[x_M | x_O] of each row; None if it is not closed."""
-    rule = closed_forms.expectation.find(model)
     row = np.zeros(model.size)
-    # Traced, not computed: some rules return None only when they are called.
-    if rule is None or eqx.filter_eval_shape(rule, model, row, row > 0) is None:
+    if not _is_closed(_expectation, model, row, row > 0):
         return None
     return per_row(_expectation, model, rows)
 
@@ -89,6 +86,12 @@ def _closed_means(model: AbstractQueryable, rows: Rows) -> Float[np.ndarray, "n 
 def _expectation(model, x, observed):
     rule = closed_forms.expectation.find(model)
     return None if rule is None else rule(model, jnp.where(observed, x, 0), observed)
+
+
+@compiled_quickly
+def _is_closed(f, model, x, observed) -> bool:
+    # Some rules return None only when they are called.
+    return f(model, x, observed) is not None
 
 
 def _sample(key_and_model, x, observed, index):

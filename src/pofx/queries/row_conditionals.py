@@ -17,6 +17,7 @@ from pofx.core import closed_forms, host_keys
 from pofx.core.abstract import AbstractQueryable, Mask, Row
 from pofx.core.column import Column
 from pofx.core.column_mixture import ColumnMixture
+from pofx.core.compilation import compiled_quickly
 from pofx.core.rows import Rows, per_row
 from pofx.queries import imputation
 
@@ -39,10 +40,13 @@ def has_closed_conditional(model: AbstractQueryable, column: Column, j: int) -> 
     """Whether p(x_j | x_O) of the entry j is closed; False for a discrete column."""
     if column.discrete or closed_forms.conditional_column.find(model) is None:
         return False
-    x, observed = np.zeros(model.size), np.zeros(model.size, bool)
-    # Traced, not computed: some rules return None only when they are called.
-    mixture = eqx.filter_eval_shape(conditional_mixture, model, x, observed, j)
-    return mixture is not None
+    return _has_mixture(model, np.zeros(model.size), np.zeros(model.size, bool), j)
+
+
+@compiled_quickly
+def _has_mixture(model: AbstractQueryable, x: Row, observed: Mask, j: int) -> bool:
+    # Some rules return None only when they are called.
+    return conditional_mixture(model, x, observed, j) is not None
 
 
 def conditional_mixture(
