@@ -15,7 +15,7 @@ from pofx.core.errors import check_at_least, warn
 from pofx.core.rows import Rows
 from pofx.core.work_time import work_time
 
-MAX_BRIEF_NUMBERS = 2**18
+MAX_BRIEF_NUMBERS = 2**16
 """Numbers of the model, times rows, up to which compilation takes longer than the steps."""
 MAX_BLOCK_STEPS = 256
 """Largest number of steps in one compiled call."""
@@ -102,7 +102,7 @@ def fit_em(
     while not done and len(history) < steps:
         limit = min(block_steps, steps - len(history))
         block_start = work_time()
-        state = run_block(model, best, rows, recent, np.asarray(limit), tolerance)
+        state = run_block(model, best, rows, recent, np.asarray(limit), np.asarray(tolerance))
         model, best, recent, trace, count, done = state
         count, done = int(count), bool(done)
         history += np.asarray(trace)[:count].tolist()
