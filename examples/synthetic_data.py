@@ -1,6 +1,6 @@
 """Synthetic data: how faithful, and does it leak?
 
-    python examples/synthetic_data.py [table.csv] [--budget 60]
+    python examples/synthetic_data.py [table.csv] [--budget S]
 
 Learns a table (the penguins, or a file), draws as many rows, and checks two things on rows held
 out. Fidelity: can a forest separate synthetic rows from real ones (area under the curve; 0.5 is
@@ -52,7 +52,9 @@ def nearer(train: np.ndarray, synthetic: np.ndarray, held: np.ndarray) -> float:
     return float(np.mean((a[:, None] < b) + 0.5 * (a[:, None] == b)))
 
 
-def main(df: pd.DataFrame, model: str | None = None, budget: float = 60, **options) -> dict:
+def main(
+    df: pd.DataFrame, model: str | None = None, budget: float | None = None, **options
+) -> dict:
     """Prints and returns the checks."""
     order = np.random.default_rng(0).permutation(len(df))
     train, held = df.iloc[order[::2]], df.iloc[order[1::2]]
@@ -75,7 +77,7 @@ def main(df: pd.DataFrame, model: str | None = None, budget: float = 60, **optio
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("table", nargs="?", type=Path)
-    parser.add_argument("--budget", type=float, default=60)
+    parser.add_argument("--budget", type=float)
     given = parser.parse_args()
     if given.table:
         frame = pd.read_csv(given.table)

@@ -19,9 +19,9 @@ from pofx.core import closed_forms
 from pofx.core.abstract import AbstractQueryable
 from pofx.core.abstract_approximate import has_estimates
 from pofx.core.column import Column
-from pofx.core.compilation import compiled_quickly, to_device
+from pofx.core.compilation import compiled_quickly
 from pofx.core.log_ratios import log_conditional
-from pofx.models.conditional import Conditional, condition
+from pofx.models.conditional import condition, condition_lazily
 from pofx.named.independence import unrelated_to
 from pofx.named.model import NamedModel
 from pofx.named.rows import entry_index
@@ -88,7 +88,7 @@ class Evidence:
         if not self.observed.any():
             return self.p.model
         everything = np.ones(len(self.x), bool)
-        return _condition_lazily(self.p.model, np.nan_to_num(self.x), self.observed, everything)
+        return condition_lazily(self.p.model, np.nan_to_num(self.x), self.observed, everything)
 
     @property
     def columns(self) -> Sequence[Column]:
@@ -192,7 +192,7 @@ class Evidence:
         keep = p.entries.mask_free(ordered_names)
         if keep.all():
             return p
-        make = condition if closed else _condition_lazily
+        make = condition if closed else condition_lazily
         model = make(p.model, np.nan_to_num(self.x), self.observed, keep)
         unrelated = unrelated_to(p, self.constrained)
         if unrelated is not None:
@@ -204,11 +204,6 @@ class Evidence:
             fixed=p.fixed[p.entries.mask_all(ordered_names)],
             unrelated=unrelated,
         )
-
-
-def _condition_lazily(model, x, observed, keep) -> AbstractQueryable:
-    indices = tuple(np.flatnonzero(keep).tolist())
-    return Conditional(model, to_device(x), to_device(observed), indices)
 
 
 @compiled_quickly

@@ -33,8 +33,9 @@ def fit(
     weights: Annotated[str | None, typer.Option(help="The column that holds row weights.")] = None,
     validation: Annotated[float, typer.Option(help="Share of rows held out.")] = 0.1,
     budget: Annotated[
-        float, typer.Option(help="Seconds for comparing models if none is named.")
-    ] = 60.0,
+        float | None,
+        typer.Option(help="Seconds for comparing models if none is named; by default 5 to 60."),
+    ] = None,
     epochs: Annotated[
         int, typer.Option(help="The most passes over the rows by batches or gradients.")
     ] = 0,

@@ -20,6 +20,7 @@ from pofx.fitting.arguments import (
     check_count,
     check_non_negative,
     check_proposal,
+    checked_budget,
 )
 from pofx.fitting.candidates import model_start
 from pofx.fitting.fit_warnings import warn_about_variance_floors
@@ -57,7 +58,7 @@ def fit(
     schema: Mapping[str, Any] | Schema | None = None,
     weights: str | Any = None,
     validation: float | Any = 0.1,
-    budget: float = 60.0,
+    budget: float | None = None,
     seed: int = 0,
     restarts: int = 4,
     tolerance: float = 1e-6,
@@ -86,7 +87,8 @@ def fit(
         validation: the share of rows held out (in up to five splits if it has fewer than 200 rows),
             or data of rows held out. These rows compare models, and stop a model that learns by
             batches or gradients.
-        budget: seconds for the comparison of models.
+        budget: seconds for the comparison of models, compilation not counted; by default 5 for a
+            small table, one for every 500 cells of a larger one, and at most 60.
         seed: of all random numbers; equal seeds give equal results.
         restarts: random starts of EM, the best of which goes on.
         tolerance: nats per row; EM ends when a step gains less.
@@ -115,7 +117,6 @@ def fit(
     check_count("steps", steps, 1)
     check_count("epochs", epochs, 0)
     check_non_negative("tolerance", tolerance)
-    check_non_negative("budget", budget)
     check_checkpoint(checkpoint, cls)
     check_proposal(proposal, cls)
 
@@ -123,6 +124,7 @@ def fit(
         return cls is not None and cls.supported_kinds(column, **options) == {"real"}
 
     table = read_training_data(data, schema, weights, numeric)
+    budget = checked_budget(budget, table.x.size)
     with float_width.float64(_learns_in_float64(cls, table.x)):
         key = key_of(seed)
         offset = unit_offset(*table[:3])

@@ -16,6 +16,9 @@ from pofx.core.work_time import work_time
 from pofx.learn.em import FitResult
 from pofx.learn.learner import DEFAULT_CONFIG, LearnerConfig, Start, fit
 
+MAX_TRIAL_STEPS = 200
+TRIAL_TOLERANCE = 1e-4
+"""Steps of EM, and nats per row, at which a trial ends; a further gain would decide nothing."""
 MIN_STACK_WEIGHT = 0.02
 """Smallest weight in a stack, and nats per row that all smaller weights together may be worth."""
 
@@ -124,6 +127,9 @@ def _fit_splits(
 ) -> list[FitResult]:
     """Fit the splits that can begin before `end`; each gets an even share of the time left."""
     fits = []
+    config = config._replace(
+        steps=min(config.steps, MAX_TRIAL_STEPS), tolerance=max(config.tolerance, TRIAL_TOLERANCE)
+    )
     with recording_warnings(), warnings.catch_warnings():
         warnings.simplefilter("ignore", PofxWarning)  # a trial need not converge
         for i, (train, valid) in enumerate(splits):

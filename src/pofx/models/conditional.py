@@ -84,13 +84,39 @@ def condition(
     ('Gaussian', 2)
     """
     given = np.where(observed, x, 0).astype(jnp.result_type(float))
+    observed, keep = np.asarray(observed, bool), np.asarray(keep, bool)
     if closed_forms.condition.find(model):
-        masks = (tuple(np.asarray(mask, bool).tolist()) for mask in (observed, keep))
-        conditional = _by_rule(model, given, *masks)
+        conditional = _by_rule(model, given, *(tuple(mask.tolist()) for mask in (observed, keep)))
         if conditional is not None:
             return conditional
-    kept = tuple(np.flatnonzero(keep).tolist())
-    return Conditional(model, to_device(given), to_device(np.asarray(observed, bool)), kept)
+    return condition_lazily(model, given, observed, keep)
+
+
+def condition_lazily(
+    model: AbstractQueryable,
+    x: Float[np.ndarray, "d"],
+    observed: Bool[np.ndarray, "d"],
+    keep: Bool[np.ndarray, "d"],
+) -> Conditional:
+    """p(x_K | x_O) without a computation; a conditional of a conditional is one of the same model.
+
+    >>> import jax
+    >>> p = Gaussian.example(jax.random.key(0)).model
+    >>> a, all_kept = np.array([1, 0, 0], bool), np.ones(3, bool)
+    >>> q = condition_lazily(condition_lazily(p, np.zeros(3), a, all_kept), np.ones(3), ~a, ~a)
+    >>> type(q.model).__name__, q.given.tolist(), q.keep
+    ('Gaussian', [0.0, 1.0, 1.0], (1, 2))
+    """
+    kept = np.flatnonzero(keep)
+    if isinstance(model, Conditional):
+        place = np.array(model.keep)
+        given, mask = np.array(model.given), np.array(model.observed)
+        new = np.zeros_like(mask)
+        new[place] = observed
+        given[place] = np.where(mask[place], given[place], x)
+        model, x, observed, kept = model.model, given, mask | new, place[kept]
+    row = np.where(observed, x, 0).astype(np.asarray(x).dtype)
+    return Conditional(model, to_device(row), to_device(observed), tuple(kept.tolist()))
 
 
 @compiled_quickly

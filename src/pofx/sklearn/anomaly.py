@@ -47,7 +47,7 @@ class AnomalyDetector(OutlierMixin, BaseGenerativeEstimator):
         options: Mapping[str, Any] | None = None,
         schema: Mapping[str, Any] | Schema | None = None,
         unseen: Unseen = "error",
-        budget: float = 60.0,
+        budget: float | None = None,
         random_state: Any = None,
     ) -> None:
         super().__init__(

@@ -48,7 +48,7 @@ class BaseGenerativeEstimator(BaseEstimator):
         options: further arguments of `pofx.fit`.
         schema: overrides of the inferred columns, or a whole schema.
         unseen: what a level never seen is: "missing" or an "error".
-        budget: seconds for the selection of a model.
+        budget: seconds for the selection of a model; None for the default of `pofx.fit`.
         random_state: an integer, a numpy generator, or None for a random seed.
     """
 
@@ -64,7 +64,7 @@ class BaseGenerativeEstimator(BaseEstimator):
         options: Mapping[str, Any] | None = None,
         schema: Mapping[str, Any] | Schema | None = None,
         unseen: Unseen = "missing",
-        budget: float = 60.0,
+        budget: float | None = None,
         random_state: Any = None,
     ) -> None:
         self.model = model

@@ -55,7 +55,7 @@ class GenerativeClassifier(ClassifierMixin, BaseSupervisedEstimator):
         reject_cost: float | None = None,
         outlier_level: float = 0.01,
         rejected_label: Any = None,
-        budget: float = 60.0,
+        budget: float | None = None,
         random_state: Any = None,
     ) -> None:
         super().__init__(

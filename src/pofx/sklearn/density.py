@@ -21,7 +21,7 @@ class DensityEstimator(DensityMixin, BaseGenerativeEstimator):
             learning (restarts, epochs, ...).
         schema: kinds of columns that differ from the inferred ones, or a whole schema.
         unseen: whether a level never seen is "missing", and integrated out, or an "error".
-        budget: seconds for the selection of a model.
+        budget: seconds for the selection of a model; None for the default of `pofx.fit`.
         random_state: an integer, a numpy generator, or None for a random seed.
 
     Learned attributes: `joint_`, the `pofx.Joint`, and `seed_`, from `random_state`.

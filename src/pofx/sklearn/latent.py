@@ -50,7 +50,7 @@ class LatentTransformer(TransformerMixin, BaseGenerativeEstimator):
         options: Mapping[str, Any] | None = None,
         schema: Mapping[str, Any] | Schema | None = None,
         unseen: Unseen = "missing",
-        budget: float = 60.0,
+        budget: float | None = None,
         random_state: Any = None,
     ) -> None:
         super().__init__(

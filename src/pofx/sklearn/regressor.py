@@ -49,7 +49,7 @@ class GenerativeRegressor(RegressorMixin, BaseSupervisedEstimator):
         reject_cost: float | None = None,
         outlier_level: float = 0.01,
         rejected_label: float = np.nan,
-        budget: float = 60.0,
+        budget: float | None = None,
         random_state: Any = None,
     ) -> None:
         super().__init__(
