@@ -13,6 +13,7 @@ from pofx.ask.mode import mode
 from pofx.ask.moments import expectation, quantile
 from pofx.ask.probability import probability
 from pofx.ask.question import Question
+from pofx.ask.rows import answer_rows
 from pofx.ask.tables import tabulate
 from pofx.core.errors import PofxError
 from pofx.core.float_width import in_model_width
@@ -42,6 +43,7 @@ def ask(
     text: str,
     others: Mapping[str, NamedModel],
     precision: Precision = DEFAULT_PRECISION,
+    rows: Any = None,
 ) -> Any:
     """Answers a query about p: with an `Answer`, a `Table` or another result.
 
@@ -50,6 +52,7 @@ def ask(
         text: the query.
         others: distributions by the names that a divergence uses; p itself is "p".
         precision: the unit of an information, and how long an estimate goes on.
+        rows: a frame whose rows give values to the names without one after the bar.
 
     Raises NotationError, with the text and a caret under the place, if the text cannot be read or
     answered, and PofxError for a wrong argument.
@@ -79,11 +82,11 @@ def ask(
     question = Question(str(query), precision)
     try:
         with errors_at(0):
-            bound = bind(query, {"p": p, **others})
+            bound = bind(query, {"p": p, **others}, by_row=rows is not None)
 
         def compute(*models: NamedModel) -> Any:
             with errors_at(0):
-                return _answer(question, bound, dict(zip(["p", *others], models)))
+                return _answer(question, bound, dict(zip(["p", *others], models)), rows)
 
         return average_over_seeds(compute, p, *others.values())
     except QueryError as error:
@@ -94,10 +97,17 @@ def _answer(
     question: Question,
     bound: BoundQuery | BoundDivergence,
     distributions: Mapping[str, NamedModel],
+    rows: Any,
 ) -> Any:
     if isinstance(bound, BoundDivergence):
+        if rows is not None:
+            raise PofxError("rows: expected a question about p, and this is a divergence")
         return information.divergence(question, bound, distributions)
     evidence = Evidence.from_terms(distributions["p"], bound.evidence)
+    if rows is not None:
+        return answer_rows(
+            question, evidence, rows, lambda inner: _answer_noted(question, bound, inner)
+        )
     if bound.is_tabulated:
         return tabulate(
             question, evidence, evidence.free, lambda inner: _answer_noted(question, bound, inner)

@@ -108,12 +108,15 @@ class BoundDivergence:
     right: BoundSide
 
 
-def bind(query: Query, distributions: Mapping[str, NamedModel]) -> BoundQuery | BoundDivergence:
+def bind(
+    query: Query, distributions: Mapping[str, NamedModel], by_row: bool = False
+) -> BoundQuery | BoundDivergence:
     """A query with its names and values looked up, the evidence first.
 
     Args:
         query: as it was parsed.
         distributions: by the names that a divergence uses; other queries are about "p".
+        by_row: whether rows of a table give values to the names without one after the bar.
 
     Raises QueryError for an unknown name or level, a name that is given already, an array where
     there can be none, a value of the wrong type or outside the support as evidence, and levels of
@@ -125,7 +128,7 @@ def bind(query: Query, distributions: Mapping[str, NamedModel]) -> BoundQuery | 
         return BoundDivergence(query.kind, left, right)
     p = distributions["p"]
     evidence = bind_evidence(p, query.given, {name.text for name in names_before_bar(query)})
-    if _is_tabulated(query, evidence):
+    if _is_tabulated(query, evidence) and not by_row:
         check_tabulable(evidence.free)
     groups: tuple[tuple[BoundName, ...], ...] = ()
     event = BoundTerms((), (), {}, {})

@@ -329,6 +329,7 @@ class Joint(NamedModel):
     def ask(
         self,
         text: str,
+        rows: Any = None,
         /,
         *,
         unit: str = "nats",
@@ -341,6 +342,8 @@ class Joint(NamedModel):
 
         Args:
             text: the question; `docs/notation.md` is the reference.
+            rows: a frame whose rows give values to the names without one after the bar, for one
+                answer per row: p.ask("E[a | b]", df).
             unit: that of an information.
             others: distributions by the names that a divergence gives them:
                 p.ask("KL(p || q)", q=q).
@@ -353,7 +356,7 @@ class Joint(NamedModel):
         >>> print(p.ask("H(a)", unit="bits"))
         H(a) = 1 bits   exact, by enumeration
         """
-        return ask(self, text, others, Precision(unit, stderr, max_draws, seed))
+        return ask(self, text, others, Precision(unit, stderr, max_draws, seed), rows)
 
     # -- files and summaries
 
