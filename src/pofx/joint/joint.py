@@ -12,6 +12,7 @@ from pofx.core.answer import Answer
 from pofx.core.escaping import escaped
 from pofx.joint.fit_summary import FitSummary
 from pofx.joint.saving import save
+from pofx.joint.warming import warm_up
 from pofx.named import completion, conditioning, decision_rule, densities, information, prediction
 from pofx.named.decision_rule import DecisionRule
 from pofx.named.decisions import Decisions
@@ -357,6 +358,22 @@ class Joint(NamedModel):
         H(a) = 1 bits   exact, by enumeration
         """
         return ask(self, text, others, Precision(unit, stderr, max_draws, seed), rows)
+
+    def warm_up(self, *questions: str, data: Any = None) -> None:
+        """Compiles what scores, draws, guesses, predictions and these questions need.
+
+        A service calls it before the first request. Other rows and other values then compile
+        nothing, up to 1024 rows at once.
+
+        Args:
+            questions: in the notation, with any values.
+            data: rows like those to come; by default a row without missing cells.
+
+        >>> import pofx
+        >>> p = pofx.fit({"a": ["x", "y"] * 10, "b": [0, 1] * 10}, "independent")
+        >>> p.warm_up("p(a | b = 0)")
+        """
+        warm_up(self, questions, data)
 
     # -- files and summaries
 
