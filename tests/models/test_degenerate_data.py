@@ -42,7 +42,8 @@ TABLES = {
     "column all missing": np.where([False, False, True], NAN, PLAIN),
     "missing cells": np.where(RNG.random(PLAIN.shape) < 0.3, NAN, PLAIN),
 }
-SINGULAR = ("duplicated columns", "linear columns")
+# Without its column one component of the mixture has two rows in two columns.
+SINGULAR = ("duplicated columns", "linear columns", "column all missing")
 MODELS = {
     "gaussian": (Gaussian, {}),
     "ppca": (PPCA, {"latent": 1}),
