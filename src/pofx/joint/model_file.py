@@ -12,14 +12,15 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import PRNGKeyArray
 from safetensors import safe_open
 from safetensors.numpy import save as to_bytes
 
-from pofx.core import float_width
+from pofx.core import float_width, host_keys
 from pofx.core.abstract import AbstractQueryable
 from pofx.core.abstract_approximate import has_estimates
 from pofx.core.atomic_write import write_atomically
-from pofx.core.compilation import to_device
+from pofx.core.compilation import compiled_quickly, to_device
 from pofx.core.errors import PofxError, PofxWarning, warn
 from pofx.core.escaping import escaped
 from pofx.core.registry import discover
@@ -86,13 +87,18 @@ def read_model_file(path: str | Path) -> tuple[AbstractQueryable, dict[str, Any]
         model = _in_width(model)
         # Tracing finds shapes and settings that do not fit together, at no cost in memory.
         with float_width.float64(float_width.is_float64(model)):
-            row = jax.ShapeDtypeStruct((model.size,), jnp.result_type(float))
-            mask = jax.ShapeDtypeStruct((model.size,), jnp.bool_)
-            value = eqx.filter_eval_shape(lambda m, x, o: m.log_prob(x, o), model, row, mask)
-            draw = eqx.filter_eval_shape(lambda m: m.sample(jax.random.key(0)), model)
-        if value.shape != () or draw.shape != (model.size,) or value.dtype.kind != "f":
+            row = np.zeros(model.size, jnp.result_type(float))
+            fits = _arrays_fit(model, host_keys.key(0), row, np.zeros(model.size, bool))
+        if not fits:
             raise ValueError("its arrays do not fit together")
     return model, header
+
+
+@compiled_quickly
+def _arrays_fit(model: Any, key: PRNGKeyArray, x: np.ndarray, observed: np.ndarray) -> bool:
+    """Whether a log-probability is a number, and a draw a row; an error for other misfits."""
+    value, draw = model.log_prob(x, observed), model.sample(key)
+    return value.shape == () and draw.shape == (model.size,) and value.dtype.kind == "f"
 
 
 @contextmanager
