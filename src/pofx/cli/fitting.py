@@ -34,7 +34,7 @@ def fit(
     validation: Annotated[float, typer.Option(help="Share of rows held out.")] = 0.1,
     budget: Annotated[
         float | None,
-        typer.Option(help="Seconds for comparing models if none is named; by default 5 to 60."),
+        typer.Option(help="Seconds for comparing models if none is named; by default 20 to 60."),
     ] = None,
     epochs: Annotated[
         int, typer.Option(help="The most passes over the rows by batches or gradients.")

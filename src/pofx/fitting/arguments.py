@@ -13,7 +13,7 @@ from pofx.core.registry import snake_case
 
 MAX_COUNT = 2**31 - 1
 """The largest number of restarts, steps and epochs: what loops count to."""
-MIN_BUDGET, MAX_BUDGET = 5.0, 60.0
+MIN_BUDGET, MAX_BUDGET = 20.0, 60.0
 CELLS_PER_SECOND = 500
 """The default budget is a second for so many cells, within these limits in seconds."""
 MAX_FLOAT = float(np.finfo(np.float64).max)
@@ -37,8 +37,8 @@ def check_non_negative(name: str, value: float) -> None:
 def checked_budget(budget: float | None, cells: int) -> float:
     """The seconds for the comparison of models, by default as many as a table of that size needs.
 
-    >>> checked_budget(None, 2408), checked_budget(None, 10_000), checked_budget(8.0, 2408)
-    (5.0, 20.0, 8.0)
+    >>> checked_budget(None, 2408), checked_budget(None, 20_000), checked_budget(8.0, 2408)
+    (20.0, 40.0, 8.0)
     """
     if budget is None:
         return float(min(max(cells / CELLS_PER_SECOND, MIN_BUDGET), MAX_BUDGET))

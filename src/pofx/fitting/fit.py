@@ -87,7 +87,7 @@ def fit(
         validation: the share of rows held out (in up to five splits if it has fewer than 200 rows),
             or data of rows held out. These rows compare models, and stop a model that learns by
             batches or gradients.
-        budget: seconds for the comparison of models, compilation not counted; by default 5 for a
+        budget: seconds for the comparison of models, compilation not counted; by default 20 for a
             small table, one for every 500 cells of a larger one, and at most 60.
         seed: of all random numbers; equal seeds give equal results.
         restarts: random starts of EM, the best of which goes on.
