@@ -150,6 +150,15 @@ def test_nothing_is_written_where_nothing_may_be(cache, monkeypatch):
     assert not list(cache.iterdir())
 
 
+def test_what_cannot_be_written_is_no_error(cache):
+    class Strange:
+        def serialize(self):
+            raise NotImplementedError
+
+    trace_cache.write("a", Strange(), None)
+    assert trace_cache.read("a") is None
+
+
 def test_a_full_disk_is_no_error(cache, monkeypatch):
     def full(*_):
         raise OSError("no space left on device")

@@ -75,12 +75,15 @@ def read(key: str) -> tuple[jax.export.Exported, Any] | None:
 
 
 def write(key: str, exported: jax.export.Exported, result: Any) -> None:
-    """Keeps a traced function, if its result is of known structure and the disk has space."""
+    """Keeps a traced function, if its result is of known structure and the disk has space.
+
+    Never fails: without an entry, the next process traces it again.
+    """
     if not compilation_cache.in_use().writable:
         return
     path = _path(key)
     part = path.with_name(f".{path.name}.{token_hex(4)}")
-    with suppress(UnknownStructureError, OSError):
+    with suppress(Exception):
         header = json.dumps(structure.to_json(result)).encode()
         length = len(header).to_bytes(HEADER_BYTES, "little")
         content = zlib.compress(length + header + exported.serialize(), 1)
