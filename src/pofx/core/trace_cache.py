@@ -82,7 +82,7 @@ def write(key: str, exported: jax.export.Exported, result: Any) -> None:
     if not compilation_cache.in_use().writable:
         return
     path = _path(key)
-    part = path.with_name(f".{path.name}.{token_hex(4)}")
+    part = path.with_name(f".{token_hex(4)}.{path.name}")
     with suppress(Exception):
         header = json.dumps(structure.to_json(result)).encode()
         length = len(header).to_bytes(HEADER_BYTES, "little")
