@@ -13,7 +13,7 @@ SHORT := --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_co
 demo: $(VENV)/.demo
 	$(BIN)/pofx demo
 
-# Compilation is most of what these take, so XLA goes its short way; `check` has some steps more.
+# Compilation is most of what these take, so XLA optimises little: not at all for `test`, a little for `check`.
 test: export XLA_FLAGS := $(SHORT) --xla_backend_optimization_level=0 $(XLA_FLAGS)
 check: export XLA_FLAGS := $(SHORT) --xla_backend_optimization_level=1 $(XLA_FLAGS)
 test: $(VENV)/.dev

@@ -47,6 +47,13 @@ def test_other_evidence_holds_for_every_row(p, table):
     assert answers.value.tolist() == each
 
 
+def test_a_question_mark_is_filled_too(p, table):
+    rows = table[["x"]].head(4)
+    assert (
+        p.ask("P(y > 1 | x = ?)", rows).value.tolist() == p.ask("P(y > 1 | x)", rows).value.tolist()
+    )
+
+
 def test_a_missing_cell_is_no_evidence(p, table):
     rows = table[["x", "side"]].head(4).copy()
     rows.loc[0, "x"] = np.nan

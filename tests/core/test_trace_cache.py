@@ -42,7 +42,7 @@ print(json.dumps([len(traces), values]))
 """
 
 
-def asked(**environment):
+def answers_in_a_process(**environment):
     """The number of functions traced, and answers, in a new process."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("JAX_", "POFX_"))}
     kept |= {k: str(v) for k, v in environment.items()}
@@ -58,11 +58,11 @@ def traced(folder):
 
 @pytest.mark.slow
 def test_answers_are_the_same_to_the_bit_without_traces_with_them_and_with_damaged_ones(tmp_path):
-    count_without, without = asked(POFX_CACHE="off")
-    _, first = asked(POFX_CACHE=tmp_path)
+    count_without, without = answers_in_a_process(POFX_CACHE="off")
+    _, first = answers_in_a_process(POFX_CACHE=tmp_path)
     entries = traced(tmp_path)
     assert len(entries) >= 8
-    count, second = asked(POFX_CACHE=tmp_path)
+    count, second = answers_in_a_process(POFX_CACHE=tmp_path)
     assert count == 0 < count_without
     assert without == first == second
     assert traced(tmp_path) == entries
@@ -72,7 +72,7 @@ def test_answers_are_the_same_to_the_bit_without_traces_with_them_and_with_damag
         for place in rng.integers(len(content), size=5):
             content[place] ^= 1 + rng.integers(255)
         path.write_bytes(content)
-    assert asked(POFX_CACHE=tmp_path)[1] == first
+    assert answers_in_a_process(POFX_CACHE=tmp_path)[1] == first
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ def test_nothing_is_written_where_nothing_may_be(cache, monkeypatch):
 def test_what_cannot_be_written_is_no_error(cache):
     class Strange:
         def serialize(self):
-            raise NotImplementedError
+            raise ValueError("of unknown kind")
 
     trace_cache.write("a", Strange(), None)
     assert trace_cache.read("a") is None

@@ -62,9 +62,9 @@ def test_a_marginal_of_a_conditional(p):
 def test_given_columns_that_are_kept_stay_as_they_are_given(p):
     x, other = row(), row(2)
     q = condition_lazily(p, x, mask(0, 2), np.ones(D, bool))
-    rest = condition_lazily(p, x, mask(0, 2), ~mask(0, 2))
+    without_given = condition_lazily(p, x, mask(0, 2), ~mask(0, 2))
     for observed in (mask(1), mask(1, 3), mask(0, 1)):
-        log_p = rest.log_prob(other[[1, 3]], observed[[1, 3]])
+        log_p = without_given.log_prob(other[[1, 3]], observed[[1, 3]])
         np.testing.assert_allclose(q.log_prob(other, observed), log_p, rtol=1e-5)
     draw = np.asarray(q.sample(jax.random.key(0)))
     np.testing.assert_allclose(draw[[0, 2]], x[[0, 2]], rtol=1e-5)

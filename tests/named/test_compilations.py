@@ -129,8 +129,8 @@ def test_values_of_evidence_are_data(p):
 def test_columns_of_evidence_are_data(p):
     evidence = ["v = 1", "w = 0.5", "v = 1, w = 0.5", "side = left", "level = a, side = right"]
     for question in ("P(u > 1 | {})", "E[u | {}]", "Q[0.9](u | {})", "p(u | {})"):
-        asked = [partial(p.ask, question.format(terms)) for terms in evidence]
-        assert compiled_again(*asked) == 0, question
+        calls = [partial(p.ask, question.format(terms)) for terms in evidence]
+        assert compiled_again(*calls) == 0, question
     levels = [partial(p.ask, f"p(level | {terms})") for terms in evidence[:4]]
     assert compiled_again(*levels) == 0
 

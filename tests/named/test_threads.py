@@ -1,6 +1,5 @@
 """Questions from several threads at once: right answers, and each program compiled once."""
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -39,9 +38,6 @@ def test_many_threads_get_the_answers_of_one(p, table):
             case _:
                 return float(p.sample(2, seed=i).x.iloc[1])
 
-    began = time.perf_counter()
     with ThreadPoolExecutor(THREADS) as pool:
         together = list(pool.map(ask, range(CALLS), timeout=240))
-    seconds = time.perf_counter() - began
     assert together == [ask(i) for i in range(CALLS)]
-    assert seconds < 240

@@ -127,7 +127,8 @@ def bind(
         right = bind_side(query.right, distributions)
         return BoundDivergence(query.kind, left, right)
     p = distributions["p"]
-    evidence = bind_evidence(p, query.given, {name.text for name in names_before_bar(query)})
+    asked_names = {name.text for name in names_before_bar(query)}
+    evidence = bind_evidence(p, query.given, asked_names, by_row)
     if _is_tabulated(query, evidence) and not by_row:
         check_tabulable(evidence.free)
     groups: tuple[tuple[BoundName, ...], ...] = ()
@@ -236,10 +237,14 @@ def bind_event(p: NamedModel, terms: Sequence[Term], letter: str) -> BoundTerms:
 
 
 def bind_evidence(
-    p: NamedModel, terms: Sequence[Term], asked_names: Collection[str] = ()
+    p: NamedModel,
+    terms: Sequence[Term],
+    asked_names: Collection[str] = (),
+    by_row: bool = False,
 ) -> BoundTerms:
     """The terms after a bar; QueryError for one that cannot hold.
 
+    With `by_row`, rows give values to a name without one, written `b` or `b = ?`.
     A set of one value is a point, unless its name is asked about too: P(a > 1 | a in {1, 2}).
     """
     free: list[BoundName] = []
@@ -249,7 +254,7 @@ def bind_evidence(
         term = term if term.name.text in asked_names else as_point(term)
         name = bind_name(p, term.name, array=isinstance(term, Unknown | Free))
         variable = name.variable
-        if isinstance(term, Free):
+        if isinstance(term, Free) or (by_row and isinstance(term, Unknown)):
             free.append(name)
         elif isinstance(term, Point):
             points[name] = encode_value(variable, term.value)

@@ -29,7 +29,7 @@ QUICK = {
 }
 """XLA's options for programs that run briefly: compiled three times as fast as by default."""
 MODERATE = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}
-"""For programs that draw by the thousand: as fast as by default, and compiled twice as fast."""
+"""For longer programs: nearly as fast as by default, and compiled twice as fast."""
 SETTINGS = (
     "jax_enable_x64",
     "jax_default_matmul_precision",
@@ -59,7 +59,7 @@ def compiled_quickly(function: Callable[..., T]) -> Callable[..., T]:
 
 
 def compiled(function: Callable[..., T]) -> Callable[..., T]:
-    """The same for programs that draw by the thousand, which run two to three times as fast so.
+    """The same for longer programs: draws by the thousand, large batches, loops of learning.
 
     >>> import jax.numpy as jnp
     >>> float(compiled(lambda x: jnp.sin(x).sum())(np.zeros(3)))
