@@ -43,7 +43,7 @@ def test_memory_that_is_not_there_is_told_in_one_line(run, monkeypatch):
 def test_fit_chooses(run, folder):
     code, _, err = run("fit whole.parquet -o chosen.pofx --validation 0.2")
     assert code == 0
-    assert "within 60 s" in err
+    assert "within 20 s" in err
     assert "held out, nats per row" in err
     assert pofx.load(folder / "chosen.pofx").fit_info["leaderboard"]
 

@@ -55,9 +55,7 @@ def test_without_time_a_model_that_relates_columns_is_tried_all_the_same(first):
 
 @pytest.mark.slow
 def test_within_a_budget_models_are_compared():
-    began = time.perf_counter()
     p = pofx.fit(frame(), budget=20, restarts=1)
-    assert time.perf_counter() - began < 60, "one candidate's compilation past the budget at most"
     board = {line["name"]: line for line in p.fit_info["leaderboard"]}
     assert {"independent", "mixture(components=2)"} <= set(board)
     assert p.fit_info["model"] != "independent"
@@ -80,16 +78,18 @@ def test_one_seed_gives_one_answer():
     assert one.fit_info["untried"] == []
 
 
-def test_rows_held_out_may_be_given():
-    data, held = frame(60), frame(40, 1).dropna()
-    p = pofx.fit(data, budget=0, validation=held)
-    line = p.fit_info["leaderboard"][0]
-    fitted = pofx.fit(data, "independent", schema=p.schema)
-    expected = fitted.log_prob(held).value
-    # A trial without time may end a little before its EM has converged.
-    assert line["log_likelihood"] == pytest.approx(expected.mean(), abs=5e-3)
-    assert line["stderr"] == pytest.approx(expected.std(ddof=1) / np.sqrt(len(held)), rel=0.015)
-    assert p.fit_info["rows"] == 60
+def test_rows_held_out_may_be_given(monkeypatch):
+    ladders = pofx.fitting.selection.candidate_ladders
+    monkeypatch.setattr(
+        pofx.fitting.selection, "candidate_ladders", lambda *args: [ladders(*args)[0][:1]]
+    )
+    data, held = frame(60)[["kind"]], frame(40, 1)[["kind"]].dropna()
+    p = pofx.fit(data, validation=held)
+    (line,) = p.fit_info["leaderboard"]
+    expected = pofx.fit(data, "independent", schema=p.schema).log_prob(held).value
+    assert line["log_likelihood"] == pytest.approx(expected.mean(), abs=1e-4)
+    assert line["stderr"] == pytest.approx(expected.std(ddof=1) / np.sqrt(len(held)), rel=1e-3)
+    assert p.fit_info["rows"] == data["kind"].notna().sum()
 
 
 # -- stacks of fits

@@ -59,12 +59,22 @@ class AbstractDirectConditionals(AbstractApproximate):
     """A distribution that can draw exactly from some of its conditionals.
 
     A subclass provides
-        draws_exactly: for which masks that is so.
+        draws_exactly: for which masks that is so;
+        direct_completion: such a draw.
     """
 
     @abstractmethod
     def draws_exactly(self, observed: Mask) -> Bool[Array, ""]:
         """Whether `weighted_completion` draws from p(x_M | x_O), so that its weight is p(x_O)."""
+
+    @abstractmethod
+    def direct_completion(
+        self, key: PRNGKeyArray, x: Row, observed: Mask
+    ) -> tuple[Row, Float[Array, ""]]:
+        """x with its missing entries drawn from p(x_M | x_O), and log p(x_O), for these masks.
+
+        The arguments are those of `weighted_completion`, and so is the result.
+        """
 
 
 class AbstractStepSampler(AbstractApproximate):
@@ -142,9 +152,16 @@ class AbstractLowerBound(AbstractApproximate):
     """A distribution with a lower bound: E[log w] <= log p(x_O), tighter with more draws.
 
     The model has its own proposal for its latent variables.
+
+    A subclass provides
+        log_weight: the weight of a complete row.
     """
 
     is_lower_bound: ClassVar[bool] = True
+
+    @abstractmethod
+    def log_weight(self, key: PRNGKeyArray, x: Row) -> Float[Array, ""]:
+        """The log w of `weighted_completion` for a complete row, which needs no proposal."""
 
 
 class AbstractImportanceSampled(AbstractQueryable):

@@ -60,6 +60,12 @@ class Rows(eqx.Module):
         # Chunk by chunk, because a float32 that has counted to 2^24 ignores a further 1.
         return self.weight.sum(1).sum()
 
+    @property
+    def patterns(self) -> Bool[np.ndarray, "p d"]:
+        """The masks of observed entries; rows that share one have one in common."""
+        observed = np.asarray(self.observed)
+        return observed if observed.ndim == 2 else observed[self.index >= 0]
+
     def to_arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The rows (n, d), their masks of observed entries (n, d) and their weights (n,)."""
         observed = np.asarray(self.observed)
@@ -202,6 +208,7 @@ def _takes_many_steps(part: Any) -> bool:
 
 def log_prob(model: Any, rows: Rows) -> Float[np.ndarray, "n"]:
     """log p(x_O) of each row under a tractable model, in nats."""
+    model = model.for_patterns(rows.patterns)
     return per_row(_log_prob, with_structure_as_data(model)[0], rows)
 
 

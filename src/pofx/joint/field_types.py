@@ -1,6 +1,7 @@
 """Checks the fields in a model file against the annotations of the classes of the model."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import Field, fields
 from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -13,6 +14,11 @@ from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 from pofx.joint.file_header import one_line_error
 
 STRICT = ConfigDict(strict=True)
+
+
+def stored_fields(cls: type) -> list[Field]:
+    """The fields of a class that a model file keeps."""
+    return [f for f in fields(cls) if f.metadata.get("stored", True)]
 
 
 def check_fields(cls: type, values: Mapping[str, Any]) -> None:

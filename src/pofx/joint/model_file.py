@@ -24,7 +24,7 @@ from pofx.core.compilation import compiled_quickly, to_device
 from pofx.core.errors import PofxError, PofxWarning, warn
 from pofx.core.escaping import escaped
 from pofx.core.registry import discover
-from pofx.joint.field_types import check_fields
+from pofx.joint.field_types import check_fields, stored_fields
 from pofx.joint.file_header import check_header, parse_header
 from pofx.queries.conditioning import needs_float64
 
@@ -133,7 +133,7 @@ def _to_json(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
     if isinstance(value, eqx.Module):
         values = {
             f.name: _to_json(getattr(value, f.name), f"{name}.{f.name}", arrays)
-            for f in fields(value)
+            for f in stored_fields(type(value))
         }
         return {"class": type(value).__name__, "fields": values}
     if isinstance(value, tuple):
@@ -158,9 +158,10 @@ def _from_json(tree: Any, tensor: Callable[[str], np.ndarray], depth: int = 0) -
     if cls is None:
         raise ValueError(f"no class of a model is called {str(tree['class'])[:40]!r}")
     values = {k: _from_json(v, tensor, depth + 1) for k, v in tree["fields"].items()}
-    if set(values) != {f.name for f in fields(cls)}:
+    if set(values) != {f.name for f in stored_fields(cls)}:
         raise ValueError(f"the fields of {tree['class']} are others")
     check_fields(cls, values)
+    values |= {f.name: f.default for f in fields(cls) if f.name not in values}
     module = object.__new__(cls)
     for key, value in values.items():
         object.__setattr__(module, key, value)

@@ -89,6 +89,9 @@ class AnyOrder(AbstractLowerBound, AbstractNetworkModel):
         u = jax.random.uniform(order_key, (self.size,))
         return self.draw_along(draw_key, jnp.argsort(jnp.where(observed, u, 1 + u)), x, observed)
 
+    def log_weight(self, key: PRNGKeyArray, x: Row) -> Float[Array, ""]:
+        return self.weighted_completion(key, None, x, jnp.ones(self.size, bool))[1]
+
     def draw(self, key: PRNGKeyArray) -> Row:
         observed = jnp.zeros(self.size, bool)
         return self.weighted_completion(key, None, jnp.zeros(self.size), observed)[0]

@@ -75,17 +75,22 @@ class Autoregressive(
         self, key: PRNGKeyArray, proposal: AbstractTractable, x: Row, observed: Mask
     ) -> tuple[Row, Float[Array, ""]]:
         def draw_exactly(x):
-            row = self.draw_along(key, x, observed)
-            return row, self.heads.log_probs(self.raw(row), row, observed).sum()
+            return self.direct_completion(key, x, observed)
 
         def draw_by_importance(x):
             return importance_weighted(key, proposal, self.log_density, x, observed)
 
         return jax.lax.cond(self.draws_exactly(observed), draw_exactly, draw_by_importance, x)
 
+    def direct_completion(
+        self, key: PRNGKeyArray, x: Row, observed: Mask
+    ) -> tuple[Row, Float[Array, ""]]:
+        row = self.draw_along(key, x, observed)
+        return row, self.heads.log_probs(self.raw(row), row, observed).sum()
+
     def draws_exactly(self, observed: Mask) -> Bool[Array, ""]:
         """Whether the observed columns come first in the order, and a column is missing."""
-        observed_in_order = observed[jnp.array(self.net.order)]
+        observed_in_order = observed[np.array(self.net.order)]
         return ~(observed_in_order[1:] & ~observed_in_order[:-1]).any() & ~observed_in_order.all()
 
     def loss(

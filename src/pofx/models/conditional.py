@@ -1,5 +1,7 @@
 """Conditionals (and marginals) of a model as models of their own."""
 
+from dataclasses import replace
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
@@ -47,6 +49,14 @@ class Conditional(AbstractQueryable):
 
     def _sample(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
         return self.model.sample(key, *self._joint_row(x, observed))[np.array(self.keep)]
+
+    def for_patterns(self, observed: Bool[np.ndarray, "n d"]) -> "Conditional":
+        evidence = np.asarray(self.observed)
+        # The evidence itself too, because log p(x_O) is a part of each answer.
+        joint = np.tile(evidence, (len(observed) + 1, 1))
+        joint[:-1, np.array(self.keep)] |= observed
+        model = self.model.for_patterns(joint)
+        return self if model is self.model else replace(self, model=model)
 
     def _joint_row(self, x: Row, observed: Mask) -> tuple[Row, Mask]:
         """The row of the model, and its mask, that also holds x_K."""

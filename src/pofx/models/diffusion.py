@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from pofx.core import host_keys
 from pofx.core.abstract import (
     AbstractOnePhase,
     AbstractQueryable,
@@ -25,6 +26,7 @@ from pofx.core.abstract_approximate import (
     AbstractStepSampler,
 )
 from pofx.core.column import KINDS, Column, Kind
+from pofx.core.compilation import compiled
 from pofx.core.errors import PofxError, check_at_least
 from pofx.core.rows import Rows, make_rows
 from pofx.models.denoising.ancestral_sampling import log_weight, sample_ancestral
@@ -151,6 +153,14 @@ class Diffusion(
     def draws_exactly(self, observed: Mask) -> Bool[Array, ""]:
         return self.context.is_pure_conditional(observed)
 
+    def direct_completion(
+        self, key: PRNGKeyArray, x: Row, observed: Mask
+    ) -> tuple[Row, Float[Array, ""]]:
+        return self.context.direct_completion(key, x, observed, self.draw_given)
+
+    def log_weight(self, key: PRNGKeyArray, x: Row) -> Float[Array, ""]:
+        return self._log_weight(jax.random.split(key)[1], x)
+
     def _log_weight(self, key: PRNGKeyArray, row: Row) -> Float[Array, ""]:
         x, y_input, log_prior = self._split(row)
         return log_prior + log_weight(
@@ -227,16 +237,11 @@ class Diffusion(
     ) -> "Diffusion":
         """The model with the error of each step estimated from the rows."""
         x, _, weight = rows.to_arrays()
-        choice_key, noise_key = jax.random.split(key)
-        index = np.asarray(jax.random.permutation(choice_key, len(x)))
-        index = index[weight[index] > 0][:MAX_ERROR_ROWS]
-        targets, y_inputs, _ = jax.vmap(self._split)(jnp.asarray(x[index]))
-        c = jax.vmap(self.denoiser.codes)(targets)
-        steps = len(self.mean_squared_error)
-        times = (jnp.arange(steps) + 1) / steps
-        errors = mean_squared_error(
-            self.denoiser, noise_key, c, y_inputs, jnp.asarray(weight[index]), times
-        )
+        choice_key, noise_key = host_keys.split(key)
+        index = np.flatnonzero(weight > 0)
+        if len(index) > MAX_ERROR_ROWS:
+            index = np.asarray(jax.random.permutation(choice_key, index))[:MAX_ERROR_ROWS]
+        errors = _step_errors(self, noise_key, x[index], weight[index])
         return eqx.tree_at(lambda p: p.mean_squared_error, self, errors)
 
     @classmethod
@@ -292,3 +297,15 @@ class Diffusion(
         weights = jax.random.normal(key, (2, 8)) / 8
         model = eqx.tree_at(lambda p: p.denoiser.net.output_weights, model, weights)
         return Example(model, columns)
+
+
+@compiled
+def _step_errors(
+    p: Diffusion, key: PRNGKeyArray, x: Float[Array, "n d"], weight: Float[Array, "n"]
+) -> Float[Array, "steps c"]:
+    """The mean squared error of each step over the rows."""
+    targets, y_inputs, _ = jax.vmap(p._split)(x)
+    steps = len(p.mean_squared_error)
+    times = (jnp.arange(steps) + 1) / steps
+    codes = jax.vmap(p.denoiser.codes)(targets)
+    return mean_squared_error(p.denoiser, key, codes, y_inputs, weight, times)

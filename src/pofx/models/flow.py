@@ -99,6 +99,11 @@ class Flow(
     def draws_exactly(self, observed: Mask) -> Bool[Array, ""]:
         return self.context.is_pure_conditional(observed)
 
+    def direct_completion(
+        self, key: PRNGKeyArray, x: Row, observed: Mask
+    ) -> tuple[Row, Float[Array, ""]]:
+        return self.context.direct_completion(key, x, observed, self.draw_given)
+
     def loss(
         self,
         key: PRNGKeyArray,

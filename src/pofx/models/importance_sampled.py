@@ -1,12 +1,15 @@
 """An approximate model with a proposal model, queried by importance sampling."""
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from functools import partial
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray, UInt
+import numpy as np
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, UInt
 
 from pofx.core import closed_forms
 from pofx.core.abstract import AbstractTractable, Example, Mask, Row
@@ -15,6 +18,7 @@ from pofx.core.abstract_approximate import (
     AbstractDirectConditionals,
     AbstractEnergyModel,
     AbstractImportanceSampled,
+    AbstractLowerBound,
     AbstractPointwise,
 )
 from pofx.core.importance_weights import log_mean_weight
@@ -47,6 +51,8 @@ class ImportanceSampled(AbstractImportanceSampled):
         proposal: a tractable model of the same rows.
         seed: the data of a random key.
         draws: the number S of weighted draws, default 64.
+        patterns: what is known of the masks of all rows when a program is compiled: they are
+            "complete", "empty", "direct" (the model draws from p(x_M | x_O) itself) or "any".
 
     >>> p = ImportanceSampled.example(jax.random.key(0)).model
     >>> type(p.model).__name__, type(p.proposal).__name__, p.size
@@ -57,10 +63,24 @@ class ImportanceSampled(AbstractImportanceSampled):
     proposal: AbstractTractable
     seed: UInt[Array, "2"]
     draws: int = eqx.field(static=True, default=DEFAULT_DRAWS)
+    patterns: Literal["any", "complete", "empty", "direct"] = eqx.field(
+        static=True, default="any", metadata={"stored": False}
+    )
 
     @property
     def size(self) -> int:
         return self.proposal.size
+
+    def for_patterns(self, observed: Bool[np.ndarray, "n d"]) -> "ImportanceSampled":
+        if observed.all():
+            return replace(self, patterns="complete")
+        if not observed.any():
+            return replace(self, patterns="empty")
+        model = self.model
+        if not isinstance(model, AbstractDirectConditionals):
+            return self
+        is_direct = all(model.draws_exactly(mask) for mask in np.unique(observed, axis=0))
+        return replace(self, patterns="direct") if is_direct else self
 
     def weighted_completion(
         self, key: PRNGKeyArray, x: Row, observed: Mask
@@ -73,10 +93,12 @@ class ImportanceSampled(AbstractImportanceSampled):
         )
 
     def _log_prob(self, x: Row, observed: Mask) -> Float[Array, ""]:
+        if self.patterns == "empty":
+            return jnp.zeros((), jnp.result_type(float))
         key = self.row_key(x, observed)
 
-        def draw_once(x):
-            return self.model.weighted_completion(key, self.proposal, x, observed)[1]
+        def draw_once(model, x):
+            return model.direct_completion(key, x, observed)[1]
 
         def average_weights(x):
             _, log_w = self._draw_weighted(key, x, observed)
@@ -94,17 +116,24 @@ class ImportanceSampled(AbstractImportanceSampled):
     ) -> Any:
         """`evaluate` for a complete row of a model with `log_density`, else `estimate`."""
         x = x.astype(jnp.result_type(float))
-        if not isinstance(self.model, AbstractPointwise):
+        if not isinstance(self.model, AbstractPointwise) or self.patterns in ("empty", "direct"):
             return estimate(x)
         log_density = self.model.log_density
+        if self.patterns == "complete":
+            return evaluate(x, log_density)
         return jax.lax.cond(observed.all(), lambda x: evaluate(x, log_density), estimate, x)
 
     def _draw_weighted(self, key, x, observed):
         """Completions by the proposal, and their log-weights."""
         keys = jax.random.split(key, self.draws)
+        model = self.model
 
         def complete(key):
-            return self.model.weighted_completion(key, self.proposal, x, observed)
+            if self.patterns == "complete" and isinstance(model, AbstractLowerBound):
+                return x, model.log_weight(key, x)
+            if self.patterns == "direct" and isinstance(model, AbstractDirectConditionals):
+                return model.direct_completion(key, x, observed)
+            return model.weighted_completion(key, self.proposal, x, observed)
 
         return jax.vmap(complete)(keys)
 
@@ -115,9 +144,8 @@ class ImportanceSampled(AbstractImportanceSampled):
             row = rows[jax.random.categorical(pick_key, log_w)]
             return self._run_chain(chain_key, row, observed)
 
-        def draw_once(key):
-            row = x.astype(jnp.result_type(float))
-            return self.model.weighted_completion(key, self.proposal, row, observed)[0]
+        def draw_once(model, key):
+            return model.direct_completion(key, x.astype(jnp.result_type(float)), observed)[0]
 
         def draw_conditional(key):
             return self._if_draws_exactly(observed, draw_once, resample, key)
@@ -125,15 +153,27 @@ class ImportanceSampled(AbstractImportanceSampled):
         def draw_new(key):
             return self.model.draw(key).astype(jnp.result_type(float))
 
+        if self.patterns == "complete":
+            return x
+        if self.patterns == "empty":
+            return draw_new(key).astype(x.dtype)
+        if self.patterns == "direct":
+            return draw_conditional(key).astype(x.dtype)
         return jax.lax.cond(observed.any(), draw_conditional, draw_new, key).astype(x.dtype)
 
     def _if_draws_exactly(
         self, observed: Mask, draw_once: Callable, draw_many: Callable, operand: Any
     ) -> Any:
         """`draw_once` if the model draws from p(x_M | x_O) itself, else `draw_many`."""
-        if not isinstance(self.model, AbstractDirectConditionals):
+        model = self.model
+        if not isinstance(model, AbstractDirectConditionals):
             return draw_many(operand)
-        return jax.lax.cond(self.model.draws_exactly(observed), draw_once, draw_many, operand)
+        once = partial(draw_once, model)
+        if self.patterns == "direct":
+            return once(operand)
+        if self.patterns == "complete":
+            return draw_many(operand)
+        return jax.lax.cond(model.draws_exactly(observed), once, draw_many, operand)
 
     def _run_chain(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
         """The row after some steps of the Markov chain of an energy model; else the row itself."""

@@ -94,7 +94,7 @@ class VAE(AbstractLowerBound, AbstractOnePhase):
         return self.part.from_unconstrained(tuple(r.reshape(s) for r, s in zip(raw, self.shapes)))
 
     def weighted_completion(
-        self, key: PRNGKeyArray, proposal: AbstractTractable, x: Row, observed: Mask
+        self, key: PRNGKeyArray, proposal: AbstractTractable | None, x: Row, observed: Mask
     ) -> tuple[Row, Float[Array, ""]]:
         latent_key, column_key = jax.random.split(key)
         mean, sd = self.posterior(x, observed)
@@ -103,6 +103,9 @@ class VAE(AbstractLowerBound, AbstractOnePhase):
         columns = self.decode(z)
         log_w = columns.log_prob(x, observed) + _log_prior_ratio(z, mean, sd)
         return columns.sample(column_key, x, observed), log_w
+
+    def log_weight(self, key: PRNGKeyArray, x: Row) -> Float[Array, ""]:
+        return self.weighted_completion(key, None, x, jnp.ones(self.size, bool))[1]
 
     def draw(self, key: PRNGKeyArray) -> Row:
         latent_key, column_key = jax.random.split(key)

@@ -34,6 +34,7 @@ def warn_if_unreliable(p: NamedModel, x: np.ndarray, single_draws: bool = True) 
     missing = np.isnan(full_rows)
     # A row without observed entries needs no weights, a complete row no draws.
     weighted = full_rows[missing.any(1) & ~missing.all(1)][:MAX_CHECKED_ROWS]
+    weighted = weighted[[not model.is_known(~np.isnan(row)) for row in weighted]]
     if len(weighted):
         diagnostics = weight_diagnostics.diagnose_weights(model, make_rows(weighted))
         warn_about_weights(p, diagnostics, single_draws)

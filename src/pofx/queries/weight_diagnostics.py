@@ -87,7 +87,8 @@ def diagnose_weights(model: AbstractImportanceSampled, rows: Rows) -> WeightDiag
     then that of one draw among all. No weights are needed for a row without observed entries, for a
     complete row under a density, and if the model draws from the conditional itself.
     """
-    log_prob, error, ess_share, pareto_k, is_exact = per_row(_row_diagnostics, model, rows)
+    specialised = model.for_patterns(rows.patterns)
+    log_prob, error, ess_share, pareto_k, is_exact = per_row(_row_diagnostics, specialised, rows)
     base = model.model
     log_z_stderr = float(base.log_z_stderr) if isinstance(base, AbstractEnergyModel) else 0.0
     has_evidence = rows.to_arrays()[1].any(1)

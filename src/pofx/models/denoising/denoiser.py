@@ -5,7 +5,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from pofx.core.compilation import compiled
 from pofx.models.denoising.noisy_encoding import NoisyEncoding
 from pofx.nets.residual import ResidualMLP
 
@@ -82,7 +81,6 @@ class Denoiser(eqx.Module):
         return a * e - s * c - self(a * c + s * e, t, context), e
 
 
-@compiled
 def mean_squared_error(
     denoiser: Denoiser,
     key: PRNGKeyArray,

@@ -96,14 +96,25 @@ class Context(eqx.Module):
             )
 
         def by_model(row):
-            completed = draw(second, self.draw(first, row, observed))
-            place = np.array(self.context_columns)
-            assert self.prior is not None
-            return completed, self.prior.log_prob(row[place], observed[place]).astype(row.dtype)
+            return self.direct_completion(key, row, observed, draw)
 
         if self.prior is None:
             return by_proposal(row)
         return jax.lax.cond(self.is_pure_conditional(observed), by_model, by_proposal, row)
+
+    def direct_completion(
+        self,
+        key: PRNGKeyArray,
+        row: Row,
+        observed: Mask,
+        draw: Callable[[PRNGKeyArray, Row], Row],
+    ) -> tuple[Row, Float[Array, ""]]:
+        """`weighted_completion` of a row of which nothing of x is observed."""
+        first, second = jax.random.split(key)
+        completed = draw(second, self.draw(first, row, observed))
+        place = np.array(self.context_columns)
+        assert self.prior is not None
+        return completed, self.prior.log_prob(row[place], observed[place]).astype(row.dtype)
 
     def is_pure_conditional(self, observed: Mask) -> Bool[Array, ""]:
         """Whether nothing of x is observed, in a model with context."""
