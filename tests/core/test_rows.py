@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pofx.core.rows import CHUNK_ROWS, UNSHARED_CHUNK_ROWS, make_rows, per_row, with_common_shape
+from pofx.core.row_patterns import UNSHARED_CHUNK_ROWS
+from pofx.core.rows import CHUNK_ROWS, make_rows, per_row, with_common_shape
 
 run_many = settings(max_examples=60, deadline=None, derandomize=True)
 

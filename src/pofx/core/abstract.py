@@ -93,13 +93,6 @@ class AbstractQueryable(AbstractDistribution):
         x, observed = self._checked(x, observed)
         return jnp.where(observed, x, self._sample(key, x, observed))
 
-    def for_patterns(self, observed: Bool[np.ndarray, "n d"]) -> "AbstractQueryable":
-        """The same distribution, with less to compile, for rows with these masks only.
-
-        Its estimates are the same, up to rounding.
-        """
-        return self
-
     @abstractmethod
     def _log_prob(self, x: Row, observed: Mask) -> Float[Array, ""]:
         """`log_prob` of a row whose missing entries are zero."""

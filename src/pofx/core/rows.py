@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from pofx.core.closed_forms import with_structure_as_data
+from pofx.core.closed_forms import with_masks, with_structure_as_data
 from pofx.core.compilation import array_size, compiled, compiled_quickly
+from pofx.core.row_patterns import layout, pattern_numbers, rows_of_patterns
 
 CHUNK_ROWS = (16, 64, 256)
 """Numbers of rows in a chunk. There are few sizes, because each new shape is compiled anew."""
@@ -23,8 +24,6 @@ MAX_SMALL_ROWS = 1024
 """Rows up to which compilation takes longer than the work, so that all have the smallest chunks."""
 MAX_BRIEF_NUMBERS = 2**20
 """Numbers of the model, times rows, up to which a program runs briefly."""
-UNSHARED_CHUNK_ROWS = 256
-"""Rows in a chunk whose rows have their own patterns, and so their own factorisations."""
 MAX_REALIGNED_ROWS = 8192
 """Rows up to which compilation takes longer than the work."""
 MAX_NUMBERS_SHARED = 2**28
@@ -61,8 +60,8 @@ class Rows(eqx.Module):
         return self.weight.sum(1).sum()
 
     @property
-    def patterns(self) -> Bool[np.ndarray, "p d"]:
-        """The masks of observed entries; rows that share one have one in common."""
+    def masks(self) -> Bool[np.ndarray, "p d"]:
+        """The masks of observed entries; rows of a chunk may have one in common."""
         observed = np.asarray(self.observed)
         return observed if observed.ndim == 2 else observed[self.index >= 0]
 
@@ -146,7 +145,7 @@ def per_row(f: Callable[..., Any], model: Any, rows: Rows, *extras: Any) -> Any:
 
 def _in_small_chunks(rows: Rows) -> Rows:
     x, observed, weight = rows.to_arrays()
-    num_patterns = len(_owners(observed)[1])
+    num_patterns = len(pattern_numbers(observed)[1])
     shared = len(x) <= MAX_CHUNKS_PER_CALL or num_patterns <= len(x) / 2
     return _lay_out(x, observed, weight, CHUNK_ROWS[0], shared, x.dtype)
 
@@ -208,8 +207,8 @@ def _takes_many_steps(part: Any) -> bool:
 
 def log_prob(model: Any, rows: Rows) -> Float[np.ndarray, "n"]:
     """log p(x_O) of each row under a tractable model, in nats."""
-    model = model.for_patterns(rows.patterns)
-    return per_row(_log_prob, with_structure_as_data(model)[0], rows)
+    model = with_structure_as_data(with_masks(model, rows.masks))[0]
+    return per_row(_log_prob, model, rows)
 
 
 def _log_prob(model, x, observed):
@@ -241,7 +240,7 @@ def make_rows(
     observed = ~np.isnan(x) if observed is None else np.asarray(observed, bool)
     weight = np.ones(n) if weight is None else np.asarray(weight)
     largest = MAX_CHUNK_BYTES // jnp.result_type(float).itemsize
-    chunk, shared = _layout(observed, (*CHUNK_ROWS, largest))
+    chunk, shared = layout(observed, (*CHUNK_ROWS, largest))
     return _on_device(_lay_out(x, observed, weight, chunk, shared, jnp.result_type(float)))
 
 
@@ -261,8 +260,8 @@ def _lay_out(
 ) -> Rows:
     """The rows in chunks of that size, whose rows share a pattern if `shared`."""
     n = len(x)
-    owner = _owners(observed)[0] if shared else None
-    patterns, members = _members(observed, owner)
+    owner = pattern_numbers(observed)[0] if shared else None
+    patterns, members = rows_of_patterns(observed, owner)
     sizes = [-(-len(numbers) // chunk) * chunk for numbers in members]
     place = np.empty(n, np.int64)
     for begin, numbers in zip(np.cumsum([0, *sizes[:-1]]), members):
@@ -314,42 +313,3 @@ def _padded(part: Rows, num_chunks: int) -> Rows:
     observed = np.concatenate([part.observed, part.observed[-1:].repeat(num_chunks, 0)])
     x, weight = cast(Any, pad(part.x, 0)), cast(Any, pad(part.weight, 0))
     return Rows(x, cast(Any, observed), weight, pad(part.index, -1))
-
-
-def _layout(observed: np.ndarray, chunks: tuple[int, ...]) -> tuple[int, bool]:
-    """The size of a chunk, and whether it pays to share patterns.
-
-    In units of d^2 operations, a row costs 1, a factorisation about d, and a step of the loop
-    about 32. A chunk with a shared pattern has one factorisation; else each row has one.
-    """
-    n, d = observed.shape
-    counts = _owners(observed)[1]
-
-    def cost(chunk):
-        return int(np.ceil(counts / chunk).sum()) * (d + chunk + 32)
-
-    best = min(chunks, key=cost)
-    if cost(best) > n * (d + 1) or (len(counts) > 1 and len(counts) > n / 2):
-        return min(c for c in chunks if c >= min(n, UNSHARED_CHUNK_ROWS)), False
-    return best, True
-
-
-def _owners(observed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The number of each row's pattern, and how many rows each pattern has."""
-    # One extra bit, so that rows without columns have a pattern too.
-    packed = np.packbits(np.pad(observed, ((0, 0), (0, 1))), axis=1)
-    _, owner, counts = np.unique(
-        np.ascontiguousarray(packed).view([("", packed.dtype, packed.shape[1])]),
-        return_inverse=True,
-        return_counts=True,
-    )
-    return owner.reshape(len(observed)), counts
-
-
-def _members(observed: np.ndarray, owner: np.ndarray | None) -> tuple[np.ndarray, list[np.ndarray]]:
-    """The distinct patterns and, for each, the numbers of its rows in order."""
-    if owner is None:
-        return observed[:0], [np.arange(len(observed))]
-    order = np.argsort(owner, kind="stable")
-    starts = np.flatnonzero(np.diff(owner[order], prepend=-1))
-    return observed[order[starts]], np.split(order, starts[1:])

@@ -50,14 +50,6 @@ class Conditional(AbstractQueryable):
     def _sample(self, key: PRNGKeyArray, x: Row, observed: Mask) -> Row:
         return self.model.sample(key, *self._joint_row(x, observed))[np.array(self.keep)]
 
-    def for_patterns(self, observed: Bool[np.ndarray, "n d"]) -> "Conditional":
-        evidence = np.asarray(self.observed)
-        # The evidence itself too, because log p(x_O) is a part of each answer.
-        joint = np.tile(evidence, (len(observed) + 1, 1))
-        joint[:-1, np.array(self.keep)] |= observed
-        model = self.model.for_patterns(joint)
-        return self if model is self.model else replace(self, model=model)
-
     def _joint_row(self, x: Row, observed: Mask) -> tuple[Row, Mask]:
         """The row of the model, and its mask, that also holds x_K."""
         keep = np.array(self.keep)
@@ -171,3 +163,11 @@ def _expectation(p: Conditional, x: Row, observed: Mask) -> Row | None:
     rule = closed_forms.expectation.find(p.model)
     means = rule and rule(p.model, *p._joint_row(x, observed))
     return None if means is None else means[np.array(p.keep)]
+
+
+@closed_forms.for_masks.register(Conditional)
+def _for_masks(p: Conditional, masks: Bool[np.ndarray, "n d"]) -> Conditional:
+    # The evidence itself too, because log p(x_O) is a part of each answer.
+    joint = np.tile(np.asarray(p.observed), (len(masks) + 1, 1))
+    joint[:-1, np.array(p.keep)] |= masks
+    return replace(p, model=closed_forms.with_masks(p.model, joint))

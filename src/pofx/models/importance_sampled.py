@@ -51,7 +51,7 @@ class ImportanceSampled(AbstractImportanceSampled):
         proposal: a tractable model of the same rows.
         seed: the data of a random key.
         draws: the number S of weighted draws, default 64.
-        patterns: what is known of the masks of all rows when a program is compiled: they are
+        masks: what is known of the masks of all rows when a program is compiled: they are
             "complete", "empty", "direct" (the model draws from p(x_M | x_O) itself) or "any".
 
     >>> p = ImportanceSampled.example(jax.random.key(0)).model
@@ -63,24 +63,13 @@ class ImportanceSampled(AbstractImportanceSampled):
     proposal: AbstractTractable
     seed: UInt[Array, "2"]
     draws: int = eqx.field(static=True, default=DEFAULT_DRAWS)
-    patterns: Literal["any", "complete", "empty", "direct"] = eqx.field(
+    masks: Literal["any", "complete", "empty", "direct"] = eqx.field(
         static=True, default="any", metadata={"stored": False}
     )
 
     @property
     def size(self) -> int:
         return self.proposal.size
-
-    def for_patterns(self, observed: Bool[np.ndarray, "n d"]) -> "ImportanceSampled":
-        if observed.all():
-            return replace(self, patterns="complete")
-        if not observed.any():
-            return replace(self, patterns="empty")
-        model = self.model
-        if not isinstance(model, AbstractDirectConditionals):
-            return self
-        is_direct = all(model.draws_exactly(mask) for mask in np.unique(observed, axis=0))
-        return replace(self, patterns="direct") if is_direct else self
 
     def weighted_completion(
         self, key: PRNGKeyArray, x: Row, observed: Mask
@@ -93,7 +82,7 @@ class ImportanceSampled(AbstractImportanceSampled):
         )
 
     def _log_prob(self, x: Row, observed: Mask) -> Float[Array, ""]:
-        if self.patterns == "empty":
+        if self.masks == "empty":
             return jnp.zeros((), jnp.result_type(float))
         key = self.row_key(x, observed)
 
@@ -116,10 +105,10 @@ class ImportanceSampled(AbstractImportanceSampled):
     ) -> Any:
         """`evaluate` for a complete row of a model with `log_density`, else `estimate`."""
         x = x.astype(jnp.result_type(float))
-        if not isinstance(self.model, AbstractPointwise) or self.patterns in ("empty", "direct"):
+        if not isinstance(self.model, AbstractPointwise) or self.masks in ("empty", "direct"):
             return estimate(x)
         log_density = self.model.log_density
-        if self.patterns == "complete":
+        if self.masks == "complete":
             return evaluate(x, log_density)
         return jax.lax.cond(observed.all(), lambda x: evaluate(x, log_density), estimate, x)
 
@@ -129,9 +118,9 @@ class ImportanceSampled(AbstractImportanceSampled):
         model = self.model
 
         def complete(key):
-            if self.patterns == "complete" and isinstance(model, AbstractLowerBound):
+            if self.masks == "complete" and isinstance(model, AbstractLowerBound):
                 return x, model.log_weight(key, x)
-            if self.patterns == "direct" and isinstance(model, AbstractDirectConditionals):
+            if self.masks == "direct" and isinstance(model, AbstractDirectConditionals):
                 return model.direct_completion(key, x, observed)
             return model.weighted_completion(key, self.proposal, x, observed)
 
@@ -153,11 +142,11 @@ class ImportanceSampled(AbstractImportanceSampled):
         def draw_new(key):
             return self.model.draw(key).astype(jnp.result_type(float))
 
-        if self.patterns == "complete":
+        if self.masks == "complete":
             return x
-        if self.patterns == "empty":
+        if self.masks == "empty":
             return draw_new(key).astype(x.dtype)
-        if self.patterns == "direct":
+        if self.masks == "direct":
             return draw_conditional(key).astype(x.dtype)
         return jax.lax.cond(observed.any(), draw_conditional, draw_new, key).astype(x.dtype)
 
@@ -169,9 +158,9 @@ class ImportanceSampled(AbstractImportanceSampled):
         if not isinstance(model, AbstractDirectConditionals):
             return draw_many(operand)
         once = partial(draw_once, model)
-        if self.patterns == "direct":
+        if self.masks == "direct":
             return once(operand)
-        if self.patterns == "complete":
+        if self.masks == "complete":
             return draw_many(operand)
         return jax.lax.cond(model.draws_exactly(observed), once, draw_many, operand)
 
@@ -203,3 +192,16 @@ def _expectation(p: ImportanceSampled, x: Row, observed: Mask) -> Row:
     # Without evidence the model draws without a proposal, and all such rows share their draws.
     draws = jax.vmap(p.model.draw)(jax.random.split(key, p.draws))
     return jnp.where(observed.any(), jax.nn.softmax(log_w) @ rows, draws.mean(0))
+
+
+@closed_forms.for_masks.register(ImportanceSampled)
+def _for_masks(p: ImportanceSampled, masks: Bool[np.ndarray, "n d"]) -> ImportanceSampled:
+    if masks.all():
+        return replace(p, masks="complete")
+    if not masks.any():
+        return replace(p, masks="empty")
+    model = p.model
+    if not isinstance(model, AbstractDirectConditionals):
+        return p
+    is_direct = all(model.draws_exactly(mask) for mask in np.unique(masks, axis=0))
+    return replace(p, masks="direct") if is_direct else p

@@ -19,7 +19,7 @@ def draw_missing(
     key: PRNGKeyArray, model: AbstractQueryable, rows: Rows
 ) -> Float[np.ndarray, "n d"]:
     """Each row with its missing entries drawn from p(x_M | x_O)."""
-    model = model.for_patterns(rows.patterns)
+    model = closed_forms.with_masks(model, rows.masks)
     # The key of a row follows from its number, so it does not depend on the layout in chunks.
     return per_row(_sample, (key, model), rows, rows.index)
 

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 
 from pofx.core.abstract_approximate import AbstractEnergyModel, AbstractImportanceSampled
 from pofx.core.answer import Answer
+from pofx.core.closed_forms import with_masks
 from pofx.core.importance_weights import log_mean_weight, pareto_k_threshold, pareto_smoothed
 from pofx.core.rows import Rows, per_row
 
@@ -87,7 +88,7 @@ def diagnose_weights(model: AbstractImportanceSampled, rows: Rows) -> WeightDiag
     then that of one draw among all. No weights are needed for a row without observed entries, for a
     complete row under a density, and if the model draws from the conditional itself.
     """
-    specialised = model.for_patterns(rows.patterns)
+    specialised = with_masks(model, rows.masks)
     log_prob, error, ess_share, pareto_k, is_exact = per_row(_row_diagnostics, specialised, rows)
     base = model.model
     log_z_stderr = float(base.log_z_stderr) if isinstance(base, AbstractEnergyModel) else 0.0
