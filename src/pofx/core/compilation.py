@@ -71,6 +71,9 @@ def compiled(function: Callable[..., T]) -> Callable[..., T]:
 def compiled_in_place(function: Callable[..., T]) -> Callable[..., T]:
     """The same for steps of learning, whose results take the memory of all arguments but the first.
 
+    All arguments are bound to the default device, as the results are: JAX compiles a program anew
+    for arguments that are not.
+
     >>> import jax.numpy as jnp
     >>> float(compiled_in_place(lambda rate, x: x - rate)(0.5, jnp.ones(())))
     0.5
@@ -84,7 +87,9 @@ def compiled_in_place(function: Callable[..., T]) -> Callable[..., T]:
 
     @wraps(function)
     def call(*arguments: Any) -> T:
-        return jitted()(*arguments)
+        device = jax.config.jax_default_device or jax.devices()[0]
+        arrays, structure = eqx.partition(arguments, is_array)
+        return jitted()(*eqx.combine(jax.device_put(arrays, device), structure))
 
     return call
 

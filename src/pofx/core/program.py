@@ -72,9 +72,19 @@ class Program:
 
     def _build(self, arrays: list[Any]) -> None:
         on_cpu = jax.default_backend() == "cpu"
-        options: Any = self.options if on_cpu else None
-        traced = self._traced_before_or_now(arrays) if on_cpu else None
-        self.jitted = jax.jit(traced or self._apply, compiler_options=options)
+        if not on_cpu:
+            self.jitted = jax.jit(self._apply)
+            return
+        traced = self._traced_before_or_now(arrays)
+        # The results of an exported function are bound to a device. If the arguments were not, the
+        # program would be compiled again for its own results, as in a loop of learning.
+        device: Any = jax.sharding.SingleDeviceSharding(jax.devices("cpu")[0])
+        self.jitted = jax.jit(
+            traced or self._apply,
+            in_shardings=device,
+            out_shardings=device,
+            compiler_options=self.options,
+        )
 
     def _apply(self, *arrays: Any) -> list[Any]:
         """The function, from the arrays in its arguments to those in its result."""

@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from pofx.core import host_keys
 from pofx.core.abstract import AbstractSGDModel
-from pofx.core.compilation import compiled_in_place
+from pofx.core.compilation import compiled_in_place, compiled_quickly, to_device
 from pofx.core.errors import PofxError, warn
 from pofx.core.rows import Rows
 from pofx.core.work_time import work_time
@@ -138,13 +138,13 @@ def train(
     held_out = None if valid is None else _training_data(model, valid, "valid")
     parameters, constants = eqx.partition(model, model.trainable_mask())
     moving, constants = eqx.partition(constants, _is_moving_array)
-    state = _init_state(parameters, moving, settings, held_out)
+    state = _init_state(parameters, moving, bool(settings.average), held_out is not None)
     history: list[EpochLosses] = []
     initial_loss = float("nan")
     shuffle_key, valid_key = host_keys.split(key)
     if held_out:
-        valid_data = jax.tree.map(jnp.asarray, held_out)
-        inputs = (constants, valid_data, valid_key, jnp.asarray(np.inf), settings.batch)
+        valid_data = jax.tree.map(to_device, held_out)
+        inputs = (constants, valid_data, valid_key, to_device(np.inf), settings.batch)
         state, loss = _validate(inputs, state)
         initial_loss = float(loss)
     path = None if checkpoint is None else Path(checkpoint)
@@ -158,8 +158,8 @@ def train(
             state, record = stored
             history = [EpochLosses(*losses) for losses in record["history"]]
             start_time -= record["seconds"]
-    data, held_out = jax.tree.map(jnp.asarray, (data, held_out))
-    setting_arrays = jax.tree.map(jnp.asarray, settings)
+    data, held_out = jax.tree.map(to_device, (data, held_out))
+    setting_arrays = jax.tree.map(to_device, settings)
     write_time = time.perf_counter()
 
     def save() -> None:
@@ -171,8 +171,8 @@ def train(
         stop_reason = _stop_reason(history, held_out, work_time() - start_time, settings)
         if stop_reason:
             break
-        epoch = jnp.asarray(len(history))
-        min_loss = jnp.asarray(_best_epoch(history)[1])
+        epoch = to_device(len(history))
+        min_loss = to_device(_best_epoch(history)[1])
         inputs = (constants, data, shuffle_key, epoch, settings.batch, setting_arrays)
         state, loss = _run_epoch(inputs, state)
         valid_loss = float("nan")
@@ -297,17 +297,16 @@ def _is_moving_array(leaf: Any) -> bool:
     return eqx.is_array(leaf) and not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
-def _init_state(
-    parameters: Any, moving: Any, settings: SGDConfig, held_out: TrainingData | None
-) -> TrainState:
+@compiled_quickly
+def _init_state(parameters: Any, moving: Any, averages: bool, keeps_best: bool) -> TrainState:
     def copy(tree=parameters):
         # Donated buffers are lost, so none may be the caller's. A stated type is not a weak type,
         # which would change after an epoch and compile anew.
         return jax.tree.map(lambda a: jnp.array(a, a.dtype), tree)
 
     steps = jnp.zeros((), jnp.int32)
-    average = copy() if settings.average else None
-    best = copy() if held_out else None
+    average = copy() if averages else None
+    best = copy() if keeps_best else None
     moments = optax.scale_by_adam().init(copy())
     return TrainState(copy(), copy(moving), moments, steps, average, best)
 
