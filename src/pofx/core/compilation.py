@@ -87,7 +87,7 @@ def compiled_in_place(function: Callable[..., T]) -> Callable[..., T]:
 
     @wraps(function)
     def call(*arguments: Any) -> T:
-        device = jax.config.jax_default_device or jax.devices()[0]
+        device = getattr(jax.config, "jax_default_device", None) or jax.devices()[0]
         arrays, structure = eqx.partition(arguments, is_array)
         return jitted()(*eqx.combine(jax.device_put(arrays, device), structure))
 

@@ -98,8 +98,8 @@ def fit(
             an interrupted training goes on.
         proposal: the name of an exact model. For a model without closed marginals it is learned
             from the same rows, and missing cells are drawn from it and importance-weighted. By
-            default a mixture of Gaussians for real columns, else a latent tree, or for more than 100
-            columns a mixture of independent columns.
+            default a mixture of Gaussians for real columns, else a latent tree, or for more than
+            100 columns a mixture of independent columns.
         progress: whether to show a progress bar; None shows it on a terminal.
         options: of the model, such as components=8, part="gaussian", latent=3 or on="species".
 

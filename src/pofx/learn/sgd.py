@@ -159,7 +159,7 @@ def train(
             history = [EpochLosses(*losses) for losses in record["history"]]
             start_time -= record["seconds"]
     data, held_out = jax.tree.map(to_device, (data, held_out))
-    setting_arrays = jax.tree.map(to_device, settings)
+    setting_arrays = jax.tree.map(jax.device_put, settings)
     write_time = time.perf_counter()
 
     def save() -> None:
