@@ -54,6 +54,25 @@ def split(key: PRNGKeyArray, count: int = 2) -> list[PRNGKeyArray]:
     return [_wrapped(words) for words in _threefry(_words(key), np.zeros_like(counts), counts)]
 
 
+def randint(key: PRNGKeyArray, limit: int) -> int:
+    """`int(jax.random.randint(key, (), 0, limit))`, for a limit below 2^31.
+
+    >>> randint(key(3), 100) == int(jax.random.randint(jax.random.key(3), (), 0, 100))
+    True
+    """
+    if not _is_threefry(key):
+        return int(jax.random.randint(key, (), 0, limit))
+    wide = jax.config.read("jax_enable_x64")
+    size = 2**64 if wide else 2**32
+    zero = np.zeros(1, np.uint32)
+    pairs = [map(int, _threefry(_words(k), zero, zero)[0]) for k in split(key)]
+    high, low = (a * 2**32 + b if wide else a ^ b for a, b in pairs)
+    # As JAX does, in integers that overflow.
+    root = (2**32 if wide else 2**16) % limit
+    multiplier = root * root % size % limit
+    return (high % limit * multiplier + low % limit) % size % limit
+
+
 def _is_threefry(key: PRNGKeyArray | None) -> bool:
     """Whether keys are those of JAX's default, and this one is no tracer."""
     if isinstance(key, Tracer):

@@ -1,16 +1,15 @@
 """Initial clusters of rows, from which mixtures start."""
 
-import warnings
 from collections.abc import Sequence
-from typing import Any
 
-import jax
 import numpy as np
 from jaxtyping import Float, Int, PRNGKeyArray
 
+from pofx.core import host_keys
 from pofx.core.column import Column
 from pofx.core.errors import PofxError
 from pofx.core.rows import Rows
+from pofx.models.components.kmeans import kmeans, nearest
 
 INIT_METHODS = ("k-means++", "random")
 MAX_ONE_HOT_LEVELS = 32
@@ -34,10 +33,7 @@ def kmeans_clusters(
         raise PofxError(f"init: expected one of {', '.join(INIT_METHODS)}; got {init!r}")
     if components == 1:
         return np.zeros(rows.count, int)
-    from sklearn.cluster import KMeans
-    from sklearn.exceptions import ConvergenceWarning
-
-    seed = int(jax.random.randint(key, (), 0, 2**31 - 1))
+    seed = host_keys.randint(key, 2**31 - 1)
     rng = np.random.default_rng(seed)
     f = features(rows, columns)
     weight = rows.to_arrays()[2]
@@ -45,14 +41,10 @@ def kmeans_clusters(
     index = np.arange(len(f)) if fits_whole else rng.choice(len(f), MAX_KMEANS_ROWS, replace=False)
     # With fewer distinct rows than clusters k-means would leave empty clusters: jitter rows.
     jittered = f[index] + 1e-6 * rng.standard_normal((len(index), f.shape[1]))
-    steps = 10 if init == "k-means++" else 1
-    settings: dict[str, Any] = {"n_init": 1, "max_iter": steps, "random_state": seed}
-    with warnings.catch_warnings():
-        # Rows of weight zero leave empty clusters.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        kmeans = KMeans(components, init=init, **settings)
-        kmeans = kmeans.fit(jittered, sample_weight=weight[index])
-    return np.asarray(kmeans.predict(f))
+    spread = init == "k-means++"
+    steps = 10 if spread else 1
+    centres = kmeans(jittered, weight[index], components, seed, spread=spread, steps=steps)
+    return nearest(f, centres)
 
 
 def features(rows: Rows, columns: Sequence[Column]) -> Float[np.ndarray, "n f"]:
