@@ -16,6 +16,7 @@ from pofx.core.abstract_approximate import (
     AbstractImportanceSampled,
     AbstractPointwise,
 )
+from pofx.core.closed_forms import with_masks
 from pofx.core.registry import discover
 from pofx.core.rows import make_rows
 from pofx.joint.model_file import read_model_file, write_model_file
@@ -163,6 +164,28 @@ def test_missing_entries_may_hold_anything_and_observed_ones_stay(case):
     gradient = eqx.filter_grad(lambda p, x: p.log_prob(x, jnp.asarray(observed)))(p, row)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
     assert float(ask(p, row, jnp.zeros(model.size, bool))[0]) == 0
+
+
+def test_masks_known_to_the_program_change_no_answer(case):
+    model, _, proposal, x = case
+    p = ImportanceSampled(model, proposal, jax.random.key_data(jax.random.key(3)))
+    row = jnp.asarray(x[0], jnp.zeros(()).dtype)
+    ask = eqx.filter_jit(lambda p, x, o: (p.log_prob(x, o), p.sample(jax.random.key(1), x, o)))
+    kinds = set()
+    for observed in product((False, True), repeat=model.size):
+        mask = np.array(observed)
+        known = with_masks(p, mask[None])
+        if known.masks in kinds:
+            continue
+        kinds.add(known.masks)
+        (log_p, draw), (expected, expected_draw) = (ask(q, row, mask) for q in (known, p))
+        assert float(log_p) == pytest.approx(float(expected), rel=1e-5, abs=1e-5)
+        np.testing.assert_allclose(draw, expected_draw, rtol=1e-5, atol=1e-5)
+        # A mask of any other kind beside it, and nothing is known.
+        both = np.stack([mask, ~mask])
+        assert with_masks(p, both).masks == "any" or model.size == 1
+    assert {"any", "complete", "empty"} <= kinds or isinstance(model, AbstractDirectConditionals)
+    assert ("direct" in kinds) == isinstance(model, AbstractDirectConditionals)
 
 
 def test_files_keep_every_bit(case, tmp_path):

@@ -112,8 +112,9 @@ class Context(eqx.Module):
         """`weighted_completion` of a row of which nothing of x is observed."""
         first, second = jax.random.split(key)
         completed = draw(second, self.draw(first, row, observed))
+        if self.prior is None:
+            return completed, jnp.zeros((), row.dtype)
         place = np.array(self.context_columns)
-        assert self.prior is not None
         return completed, self.prior.log_prob(row[place], observed[place]).astype(row.dtype)
 
     def is_pure_conditional(self, observed: Mask) -> Bool[Array, ""]:
