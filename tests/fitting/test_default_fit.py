@@ -9,6 +9,7 @@ import pytest
 
 import pofx
 from pofx import PofxError, PofxWarning
+from pofx.fitting import selection
 
 pytestmark = pytest.mark.slow  # each compiles for minutes; the laws run quickly
 
@@ -79,10 +80,8 @@ def test_one_seed_gives_one_answer():
 
 
 def test_rows_held_out_may_be_given(monkeypatch):
-    ladders = pofx.fitting.selection.candidate_ladders
-    monkeypatch.setattr(
-        pofx.fitting.selection, "candidate_ladders", lambda *args: [ladders(*args)[0][:1]]
-    )
+    ladders = selection.candidate_ladders
+    monkeypatch.setattr(selection, "candidate_ladders", lambda *args: [ladders(*args)[0][:1]])
     data, held = frame(60)[["kind"]], frame(40, 1)[["kind"]].dropna()
     p = pofx.fit(data, validation=held)
     (line,) = p.fit_info["leaderboard"]
