@@ -44,6 +44,13 @@ def test_a_notebook_shows_a_bar(shown, monkeypatch):
     assert gone == ""
 
 
+def test_what_is_not_learning_is_named(shown):
+    with watch(None, "x") as report:
+        report(FitProgress(1, 1, float("nan"), "proposal"))
+    assert "step 1  proposal  " in shown[1]
+    assert "nan" not in shown[1]
+
+
 def test_a_bar_is_gone_after_an_error(shown):
     with pytest.raises(KeyboardInterrupt), watch(None, "x"):
         raise KeyboardInterrupt

@@ -14,7 +14,7 @@ from pofx.core.registry import discover
 from pofx.core.rows import Rows, make_rows
 from pofx.core.rows import log_prob as scores_of
 from pofx.fitting.candidates import model_start
-from pofx.learn.em import FitResult
+from pofx.learn.em import FitProgress, FitResult, ProgressCallback
 from pofx.learn.learner import DEFAULT_CONFIG, LearnerConfig, Start
 from pofx.learn.learner import fit as learn
 from pofx.models.importance_sampled import ImportanceSampled
@@ -35,7 +35,11 @@ after 200 steps, and about the same for a mixture of 64 components as for a tree
 
 
 def fit_proposal(
-    key: jax.Array, schema: Schema, rows: Rows, name: str | None = None
+    key: PRNGKeyArray,
+    schema: Schema,
+    rows: Rows,
+    name: str | None = None,
+    report: ProgressCallback | None = None,
 ) -> AbstractTractable:
     """The exact model of that name, learned from the rows.
 
@@ -59,7 +63,9 @@ def fit_proposal(
         name = "latent_tree"
         options = {"states": int(np.clip(n // 50, 2, 16))}
     start = model_start(_tractable_class(schema, name), schema, options)
-    config = DEFAULT_CONFIG._replace(steps=EM_STEPS, tolerance=EM_TOLERANCE)
+    config = DEFAULT_CONFIG._replace(
+        steps=EM_STEPS, tolerance=EM_TOLERANCE, report=report and _in_phase("proposal", report)
+    )
     # Its warnings do not matter, because importance weights show how far a proposal can be trusted.
     with recording_warnings(), warnings.catch_warnings():
         warnings.simplefilter("ignore", PofxWarning)
@@ -110,17 +116,24 @@ def fit_with_proposal(
     proposal = None
     if not learns_from_missing:
         train_key, valid_key = host_keys.split(host_keys.fold_in(key, 2))
-        proposal = fit_proposal(proposal_key, schema, rows, name)
+        proposal = fit_proposal(proposal_key, schema, rows, name, config.report)
         train = impute_from(train_key, proposal, train)
         valid = valid and impute_from(valid_key, proposal, valid)
     result = learn(key, start, train, config, valid)
     assert isinstance(result.model, AbstractApproximate)
     if proposal is None:
         default = None if result.model.needs_proposal else "independent"
-        proposal = fit_proposal(proposal_key, schema, rows, name or default)
+        proposal = fit_proposal(proposal_key, schema, rows, name or default, config.report)
     seed = jax.random.key_data(host_keys.fold_in(key, 3))
     model = ImportanceSampled(model=result.model, proposal=proposal, seed=seed)
+    if config.report:
+        config.report(FitProgress(0, 1, np.nan, "log-likelihood of rows"))
     return result._replace(model=model, history=[*result.history, _mean_log_prob(model, rows)])
+
+
+def _in_phase(phase: str, report: ProgressCallback) -> ProgressCallback:
+    """The callback, told what is under way."""
+    return lambda progress: report(progress._replace(phase=phase))
 
 
 def _mean_log_prob(model: ImportanceSampled, rows: Rows) -> float:

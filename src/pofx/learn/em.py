@@ -28,11 +28,15 @@ PRIOR_NATS = 5.0
 
 
 class FitProgress(NamedTuple):
-    """Progress of a fit: steps done, largest number of steps, and log-likelihood in nats."""
+    """Progress of a fit: steps done, largest number of steps, and log-likelihood in nats.
+
+    `phase` says in words what is under way if that is not learning itself.
+    """
 
     step: int
     steps: int
     log_likelihood: float
+    phase: str = ""
 
 
 ProgressCallback: TypeAlias = Callable[[FitProgress], None]

@@ -23,7 +23,7 @@ from pofx.core.errors import PofxError, PofxWarning, recording_warnings, warn
 from pofx.core.memory_maps import clear_caches_if_maps_run_out
 from pofx.core.rows import Rows
 from pofx.core.rows import log_prob as row_log_probs
-from pofx.learn.em import FitResult, ProgressCallback, fit_em
+from pofx.learn.em import FitProgress, FitResult, ProgressCallback, fit_em
 from pofx.learn.sgd import TrainingResult, train
 from pofx.learn.sgd_config import SGDConfig
 from pofx.learn.stepwise_em import DEFAULT_STEPWISE_CONFIG, StepwiseConfig, fit_stepwise_em
@@ -185,6 +185,9 @@ def _fit_by_gradients(
                 checkpoint=path and Path(f"{path}.{len(phases)}" if phases else path),
             )
         phases.append(trained)
+        if config.report:
+            epochs = len(trained.history)
+            config.report(FitProgress(epochs, epochs, np.nan, "estimates after learning"))
         final = float_width.as_default(trained.model).finalise(key, rows, score)
         phase = trained.model.next_phase()
         if phase is None and len(phases) == 1:

@@ -40,7 +40,8 @@ def watch(
     with (_below_cell if notebook else _on_terminal)(f"fit {name}") as draw:
 
         def report(progress: FitProgress) -> None:
-            draw(progress, f"{progress.log_likelihood - unit_offset:.4f} nats/row")
+            score = f"{progress.log_likelihood - unit_offset:.4f} nats/row"
+            draw(progress, progress.phase or score)
 
         yield report
 
