@@ -35,7 +35,7 @@ after 200 steps, and about the same for a mixture of 64 components as for a tree
 
 
 def fit_proposal(
-    key: PRNGKeyArray,
+    key: jax.Array,
     schema: Schema,
     rows: Rows,
     name: str | None = None,
