@@ -5,8 +5,9 @@
 Each library in a process of its own, with its usual settings, on the columns that it can model:
 import, learning, and then each question once and again with other values. Seconds, median of the
 rounds; pofx with an empty cache and with a filled one. PATH is an interpreter that has the other
-libraries (pylace, pgmpy, pomegranate, spflow); those that it lacks are left out. The libraries
-learn different models: what they are worth is measured in `small_tables.py`, not here.
+libraries (pylace, pgmpy, pomegranate); those that it lacks are left out. `import pofx` imports
+nothing yet, so the rest is in its time of learning. The libraries learn different models: what they
+are worth is measured in `small_tables.py`, not here.
 """
 
 import argparse
@@ -79,12 +80,13 @@ def sklearn_calls(frame: Any) -> Calls:
 
 
 def pomegranate_calls(frame: Any) -> Calls:
-    """A mixture of normals of the numbers, complete rows."""
+    """A mixture of normals of the numbers at unit variance, complete rows."""
     import torch
     from pomegranate.distributions import Normal
     from pomegranate.gmm import GeneralMixtureModel
 
-    x = torch.tensor(frame[NUMBERS].dropna().to_numpy(), dtype=torch.float32)
+    x = frame[NUMBERS].dropna().to_numpy()
+    x = torch.tensor((x - x.mean(0)) / x.std(0), dtype=torch.float32)
     model = GeneralMixtureModel([Normal() for _ in range(3)])
     model.fit(x)
     return {
@@ -167,7 +169,7 @@ def line(name: str, times: list[dict[str, Any]]) -> str:
             return f"{'-':>18}"
         first, again = (statistics.median(t[step][i] for t in times) for i in range(2))
         shown = f"{first:.3g} s" + (f", {1e3 * again:.3g} ms" if again else "")
-        return f"{shown:>18}"
+        return f"{shown:>20}"
 
     return f"{name:<14}" + "".join(map(cell, STEPS))
 
@@ -198,7 +200,7 @@ def main() -> None:
         for name, times in rounds.items():
             if times:
                 results.setdefault(name, []).append(times)
-    print("\nfirst, and again\n" + " " * 14 + "".join(f"{step:>18}" for step in STEPS))
+    print("\nfirst, and again\n" + " " * 14 + "".join(f"{step:>20}" for step in STEPS))
     for name, times in results.items():
         print(line(name, times))
     return None

@@ -48,6 +48,12 @@ def case(request, wide):
     return example(request.param, wide)
 
 
+@pytest.fixture(params=CASES)
+def narrow_case(request):
+    """In float32 only, for what compiles much."""
+    return example(request.param, False)
+
+
 @eqx.filter_jit
 def draw_rows(model, keys):
     return jax.lax.map(model.draw, keys, batch_size=500)
@@ -166,8 +172,8 @@ def test_missing_entries_may_hold_anything_and_observed_ones_stay(case):
     assert float(ask(p, row, jnp.zeros(model.size, bool))[0]) == 0
 
 
-def test_masks_known_to_the_program_change_no_answer(case):
-    model, _, proposal, x = case
+def test_masks_known_to_the_program_change_no_answer(narrow_case):
+    model, _, proposal, x = narrow_case
     p = ImportanceSampled(model, proposal, jax.random.key_data(jax.random.key(3)))
     row = jnp.asarray(x[0], jnp.zeros(()).dtype)
     ask = eqx.filter_jit(lambda p, x, o: (p.log_prob(x, o), p.sample(jax.random.key(1), x, o)))
@@ -181,9 +187,6 @@ def test_masks_known_to_the_program_change_no_answer(case):
         (log_p, draw), (expected, expected_draw) = (ask(q, row, mask) for q in (known, p))
         assert float(log_p) == pytest.approx(float(expected), rel=1e-5, abs=1e-5)
         np.testing.assert_allclose(draw, expected_draw, rtol=1e-5, atol=1e-5)
-        # A mask of any other kind beside it, and nothing is known.
-        both = np.stack([mask, ~mask])
-        assert with_masks(p, both).masks == "any" or model.size == 1
     assert {"any", "complete", "empty"} <= kinds or isinstance(model, AbstractDirectConditionals)
     assert ("direct" in kinds) == isinstance(model, AbstractDirectConditionals)
 
