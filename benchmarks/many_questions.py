@@ -36,7 +36,7 @@ LEVELS = {
 def questions(frame) -> Iterator[str]:
     """Questions of eight forms about random columns and values, each once."""
     rng = np.random.default_rng(0)
-    asked = set()
+    seen = set()
     while True:
         a, b = rng.choice(NUMBERS, 2, replace=False)
         c = rng.choice(list(LEVELS))
@@ -52,8 +52,8 @@ def questions(frame) -> Iterator[str]:
             f"H({c} | {a} = {x:.2f})",
             f"I({c}; {a})",
         ):
-            if text not in asked:
-                asked.add(text)
+            if text not in seen:
+                seen.add(text)
                 yield text
 
 

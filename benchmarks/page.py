@@ -40,6 +40,12 @@ def summary(name: str) -> str:
     return (docstring or "").split("\n\n")[0].replace("\n", " ")
 
 
+def _shown(argument: str) -> str:
+    """An argument without the paths of this machine."""
+    path = Path(argument)
+    return "DIR" if path.is_dir() else "PATH" if path.is_file() else argument
+
+
 def run(name: str, *arguments: str) -> None:
     """Runs a script, shows what it prints, and keeps that if it ends well."""
     command = ["python", f"benchmarks/{name}.py", *arguments]
@@ -53,7 +59,7 @@ def run(name: str, *arguments: str) -> None:
             lines.append(line)
     if process.returncode:
         sys.exit(process.returncode)
-    shown = " ".join([*command[:2], *("DIR" if Path(a).is_dir() else a for a in arguments)])
+    shown = " ".join([*command[:2], *(_shown(a) for a in arguments)])
     first_line = f"{datetime.date.today()}, `{shown}`\n"
     (HERE / "results" / f"{name}.txt").write_text(first_line + "".join(lines))
 
