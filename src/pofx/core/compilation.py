@@ -71,8 +71,8 @@ def compiled(function: Callable[..., T]) -> Callable[..., T]:
 def compiled_in_place(function: Callable[..., T]) -> Callable[..., T]:
     """The same for steps of learning, whose results take the memory of all arguments but the first.
 
-    All arguments are bound to the default device, as the results are: JAX compiles a program anew
-    for arguments that are not.
+    On a CPU all arguments are bound to the device that results of other programs are bound to: JAX
+    compiles a program anew for arguments that are not.
 
     >>> import jax.numpy as jnp
     >>> float(compiled_in_place(lambda rate, x: x - rate)(0.5, jnp.ones(())))
@@ -87,9 +87,10 @@ def compiled_in_place(function: Callable[..., T]) -> Callable[..., T]:
 
     @wraps(function)
     def call(*arguments: Any) -> T:
-        device = getattr(jax.config, "jax_default_device", None) or jax.devices()[0]
+        if jax.default_backend() != "cpu":
+            return jitted()(*arguments)
         arrays, structure = eqx.partition(arguments, is_array)
-        return jitted()(*eqx.combine(jax.device_put(arrays, device), structure))
+        return jitted()(*eqx.combine(jax.device_put(arrays, jax.devices("cpu")[0]), structure))
 
     return call
 

@@ -203,5 +203,6 @@ def _for_masks(p: ImportanceSampled, masks: Bool[np.ndarray, "n d"]) -> Importan
     model = p.model
     if not isinstance(model, AbstractDirectConditionals):
         return p
-    is_direct = all(model.draws_exactly(mask) for mask in np.unique(masks, axis=0))
+    # An empty row beside others is drawn as in a table of any rows, so it takes the general way.
+    is_direct = all(m.any() and model.draws_exactly(m) for m in np.unique(masks, axis=0))
     return replace(p, masks="direct") if is_direct else p
