@@ -255,12 +255,12 @@ def test_an_interrupted_fit_goes_on_to_the_same_bits(tmp_path, monkeypatch, fitt
 
 
 def poor():
+    """Tables of two columns, as those of the other tests, so that programs are shared."""
     data = numbers()
-    half = data.assign(c=3.0)
-    half.loc[:63, "y"] = np.nan
     return {
-        "a constant column beside one missing in half of the rows": half,
-        "ten rows of one column": data[["x"]][:10],
+        "ten rows, a constant column and one missing in half": data.assign(x=3.0)[:10].assign(
+            y=data["y"][:10].where(data.index[:10] % 2 == 0)
+        ),
         "rows all equal": pd.DataFrame({"x": np.full(128, 2.5), "y": np.full(128, -1.0)}),
     }
 
@@ -285,3 +285,11 @@ def test_poor_data_is_learned_from_or_refused_in_a_line(name, what):
     for column in data.columns:
         if data[column].nunique() > 1:
             assert abs(drawn[column].mean() - data[column].mean()) < 2.5 * data[column].std()
+
+
+@slow
+def test_a_flow_of_one_column_has_nothing_to_couple():
+    data = numbers()[["x"]][:10]
+    p = quick(data, "flow")
+    assert np.isfinite(plain(p.log_prob, data).value).all()
+    assert np.isfinite(plain(p.sample, 100, seed=0).to_numpy()).all()

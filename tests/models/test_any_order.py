@@ -23,7 +23,6 @@ from pofx.models.independent import Independent
 from .test_autoregressive import (
     KEY,
     MIXED_COLUMNS,
-    NETS,
     SLOWLY,
     SMALL,
     binary,
@@ -207,18 +206,19 @@ def test_it_is_fitted_without_a_guide_that_knows_anything():
     assert np.asarray(p.impute({**few, "a": [0.0]})["b"])[0] == 0
 
 
-@pytest.mark.parametrize("net", NETS)
-@pytest.mark.parametrize("missing", [0.0, 0.3])
+@pytest.mark.parametrize(("net", "missing"), [("made", 0.0), ("made", 0.3), ("transformer", 0.3)])
 def test_it_learns_a_distribution_to_its_entropy(net, missing):
     p, x = truth(4)
+    x = x if net == "made" else x[:6000]  # attention takes longer
     holes = np.where(np.random.default_rng(1).random(x.shape) < missing, np.nan, x)
     options = {"net": net, "width": 128 if net == "made" else 32}
+    first = len(x) * 9 // 10
 
     def start(key, data):
         return AnyOrder.from_data(key, data, binary(4), **options)
 
     model = fit(
-        KEY, start, make_rows(holes[:18_000]), LearnerConfig(epochs=20), make_rows(holes[18_000:])
+        KEY, start, make_rows(holes[:first]), LearnerConfig(epochs=20), make_rows(holes[first:])
     ).model
     proposal = Independent.from_data(KEY, make_rows(x), binary(4))
     asked = ImportanceSampled(model, proposal, jax.random.key_data(KEY))

@@ -291,13 +291,15 @@ def truth(d=6, seed=0):
 @pytest.mark.parametrize("net", NETS)
 def test_it_learns_a_distribution_to_its_entropy(net):
     p, x = truth()
+    x = x if net == "made" else x[:6000]  # attention takes longer
     options = {"net": net, "width": 128 if net == "made" else 32}
+    first = len(x) * 9 // 10
 
     def start(key, data):
         return Autoregressive.from_data(key, data, binary(6), **options)
 
     model = fit(
-        KEY, start, make_rows(x[:18_000]), LearnerConfig(epochs=20), make_rows(x[18_000:])
+        KEY, start, make_rows(x[:first]), LearnerConfig(epochs=20), make_rows(x[first:])
     ).model
     log_q = np.asarray(densities(model, jnp.asarray(states(6))), np.float64)
     entropy = -(p * np.log(p)).sum()
@@ -337,7 +339,7 @@ def frame(n=300, seed=0):
 @pytest.mark.filterwarnings("ignore:log p is unreliable")  # few rows and little training
 @pytest.mark.parametrize(
     ("model", "net"),
-    [("autoregressive", "made"), ("any_order", "made"), ("any_order", "transformer")],
+    [("autoregressive", "made"), ("any_order", "transformer")],
 )
 def test_a_mixed_table_is_asked_through_fit(model, net, tmp_path):
     data = frame()

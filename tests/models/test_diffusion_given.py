@@ -267,7 +267,7 @@ def test_three_classes_are_learned():
     names = np.array(["a", "b", "c"])
     data = {"u": x[:, 0], "v": x[:, 1], "y": names[y]}
     test = {"u": fresh[:, 0], "v": fresh[:, 1], "y": names[truth]}
-    p = pofx.fit(data, "diffusion", on="y", width=64, depth=2)
+    p = pofx.fit(data, "diffusion", on="y", width=64, depth=2, epochs=80)
     own = p.log_prob(test)
     assert own.kind == "lower bound"
     exact = joint(fresh)

@@ -10,7 +10,6 @@ import numpy as np
 import typer
 
 from pofx.cli.app import app
-from pofx.cli.output import print_error
 
 PACKAGES = ("pofx", "jax", "jaxlib", "equinox", "numpy", "scipy", "scikit-learn", "pyarrow")
 EXTRAS = ("flowjax", "diffrax", "blackjax", "pandas", "polars")
@@ -23,6 +22,7 @@ def doctor(
     ] = False,
 ) -> None:
     """Print versions, devices, the cache of compiled programs, and a check of the sums."""
+    from pofx.cli.output import print_error
     from pofx.core import compilation_cache
 
     cache = compilation_cache.state()

@@ -81,12 +81,9 @@ def fit(
 @app.command()
 def info(model: ModelFile) -> None:
     """Show what a model file holds: schema, model, and how it was learned."""
-    p = load(model)
-    print(p)
-    print()
-    print(p.schema)
-    print()
-    print(p.report())
+    from pofx.joint.description import describe_file
+
+    print(describe_file(model))
 
 
 @app.command()

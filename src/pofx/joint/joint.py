@@ -9,7 +9,7 @@ import numpy as np
 from pofx.ask.ask import ask
 from pofx.core import html
 from pofx.core.answer import Answer
-from pofx.core.escaping import escaped
+from pofx.joint.description import title
 from pofx.joint.fit_summary import FitSummary
 from pofx.joint.saving import save
 from pofx.joint.warming import warm_up
@@ -386,8 +386,7 @@ class Joint(NamedModel):
         return FitSummary(self.fit_info)
 
     def __repr__(self) -> str:
-        bar = f" | {', '.join(self.evidence)}" if self.evidence else ""
-        return escaped(f"p({', '.join(self.schema.names)}{bar})  {type(self.model).__name__}")
+        return title(self.schema, self.evidence, type(self.model).__name__)
 
     def _repr_html_(self) -> str:
         return html.text(repr(self)) + self.report()._repr_html_() + self.schema._repr_html_()

@@ -6,8 +6,9 @@ import numpy as np
 
 from pofx.core import compilation_cache, float_width
 from pofx.families.inflated import aligned_to_spikes
+from pofx.joint.file_opening import reporting_damage
 from pofx.joint.joint import Joint
-from pofx.joint.model_file import read_model_file, reporting_damage
+from pofx.joint.model_file import read_model_file
 from pofx.table.schema import Schema
 
 

@@ -1,9 +1,7 @@
 """Model files: one safetensors file, arrays and a JSON header, nothing that runs."""
 
 import json
-import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
-from safetensors import safe_open
 from safetensors.numpy import save as to_bytes
 
 from pofx.core import float_width, host_keys
@@ -21,17 +18,13 @@ from pofx.core.abstract import AbstractQueryable
 from pofx.core.abstract_approximate import has_estimates
 from pofx.core.atomic_write import write_atomically
 from pofx.core.compilation import compiled_quickly, to_device
-from pofx.core.errors import PofxError, PofxWarning, warn
-from pofx.core.escaping import escaped
+from pofx.core.errors import PofxError, warn
 from pofx.core.registry import discover
 from pofx.joint.field_types import check_fields, stored_fields
-from pofx.joint.file_header import check_header, parse_header
+from pofx.joint.file_header import parse_header
+from pofx.joint.file_opening import FORMAT, HEADER, open_model_file, reporting_damage
 from pofx.queries.conditioning import needs_float64
 
-FORMAT = 2
-"""The version of the format, which grows if older versions cannot read new files."""
-HEADER = "pofx"
-MAX_HEADER_BYTES = 64 * 2**20
 MAX_DEPTH = 12
 """Modules and lists within one another."""
 
@@ -59,19 +52,11 @@ def write_model_file(path: str | Path, model: AbstractQueryable, header: Mapping
 
 def read_model_file(path: str | Path) -> tuple[AbstractQueryable, dict[str, Any]]:
     """The model and the header of a model file; PofxError, one line, for any other file."""
-    _check_sizes(path)
     with (
         float_width.float64(True),
         reporting_damage(path),
-        safe_open(path, framework="numpy") as file,
+        open_model_file(path) as (header, file),
     ):
-        header = parse_header((file.metadata() or {})[HEADER])
-        if type(header.get("format")) is int and header["format"] > FORMAT:
-            raise PofxError(
-                f"{path}: written in format {header['format']} by a newer pofx; this one reads up "
-                f"to {FORMAT}: upgrade pofx"
-            )
-        check_header(header)
         unread = set(file.keys())
 
         def tensor(name: str) -> np.ndarray:
@@ -99,33 +84,6 @@ def _arrays_fit(model: Any, key: PRNGKeyArray, x: np.ndarray, observed: np.ndarr
     """Whether a log-probability is a number, and a draw a row; an error for other misfits."""
     value, draw = model.log_prob(x, observed), model.sample(key)
     return value.shape == () and draw.shape == (model.size,) and value.dtype.kind == "f"
-
-
-@contextmanager
-def reporting_damage(path: str | Path) -> Iterator[None]:
-    """Turns any error that a malformed file causes into a PofxError of one line."""
-    try:
-        yield
-    except PofxError as error:
-        text = str(error)
-        raise PofxError(text if text.startswith(str(path)) else f"{path}: {text}") from None
-    except OSError as error:
-        raise PofxError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except PofxWarning:  # if warnings are errors
-        raise
-    except Exception as error:  # JAX too raises errors of several kinds for shapes that do not fit
-        reason = escaped(str(error).splitlines()[0][:120]) if str(error) else type(error).__name__
-        raise PofxError(f"{path}: not a valid pofx model file ({reason})") from None
-
-
-def _check_sizes(path: str | Path) -> None:
-    """Compares the stated length of the header with the file's, before anything is read."""
-    with reporting_damage(path):
-        size = os.path.getsize(path)
-        with open(path, "rb") as file:
-            stated = int.from_bytes(file.read(8), "little")
-        if size < 8 or stated > min(size - 8, MAX_HEADER_BYTES):
-            raise ValueError("the stated size of its header is not that of the file")
 
 
 def _to_json(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:

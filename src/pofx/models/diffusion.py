@@ -26,7 +26,7 @@ from pofx.core.abstract_approximate import (
     AbstractStepSampler,
 )
 from pofx.core.column import KINDS, Column, Kind
-from pofx.core.compilation import compiled
+from pofx.core.compilation import compiled, to_device
 from pofx.core.errors import PofxError, check_at_least
 from pofx.core.rows import Rows, make_rows
 from pofx.models.denoising.ancestral_sampling import log_weight, sample_ancestral
@@ -275,14 +275,14 @@ class Diffusion(
         Raises PofxError for an option out of range.
         """
         check_at_least(1, timesteps=timesteps, width=width, depth=depth)
-        context = Context.from_data(jax.random.fold_in(key, 1), rows, columns, on)
+        context = Context.from_data(host_keys.fold_in(key, 1), rows, columns, on)
         x, observed, weight = rows.to_arrays()
         place = list(context.x_columns)
         weight = observed * weight[:, None]
         codes = NoisyEncoding.from_data([columns[j] for j in place], x[:, place], weight[:, place])
         y_size = context.size + 1 if context.size else 0
         net = ResidualMLP.init(key, codes.size, codes.size, width, depth, y_size)
-        start = cls(Denoiser(codes, net), context, jnp.ones((timesteps, codes.size)))
+        start = cls(Denoiser(codes, net), context, to_device(np.ones((timesteps, codes.size))))
         return start.with_sampler(sampler, guidance=guidance)
 
     @classmethod

@@ -10,6 +10,7 @@ import numpy as np
 from jax.scipy.stats import norm
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from pofx.core import host_keys
 from pofx.core.abstract import (
     AbstractOnePhase,
     AbstractQueryable,
@@ -22,6 +23,7 @@ from pofx.core.abstract import (
 )
 from pofx.core.abstract_approximate import AbstractDirectConditionals, AbstractExactDensity
 from pofx.core.column import KINDS, Column, Kind, check_column_kinds
+from pofx.core.compilation import to_device
 from pofx.core.errors import PofxError, check_at_least
 from pofx.core.rows import Rows, make_rows
 from pofx.families.column_moments import weighted_moments
@@ -170,7 +172,7 @@ class Flow(
         check_at_least(0, depth=depth)
         if not 0 < tail < np.inf:
             raise PofxError(f"tail: expected standard deviations above 0, got {tail:g}")
-        context_key, net_key = jax.random.split(key)
+        context_key, net_key = host_keys.split(key)
         context = Context.from_data(context_key, rows, columns, on)
         x_columns = [columns[j] for j in context.x_columns]
         check_column_kinds(x_columns, "a flow", "real")
@@ -191,7 +193,7 @@ class Flow(
                 f"data: column {name!r} holds one value at most, so the density of a flow would be "
                 "unbounded; leave the column out, or try another model"
             )
-        arrays = map(jnp.asarray, (moments.mean, np.log(spread), rounding))
+        arrays = map(to_device, (moments.mean, np.log(spread), rounding))
         return cls(Bijection.init(net_key, config), context, *arrays)
 
     @classmethod

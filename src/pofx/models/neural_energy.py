@@ -21,6 +21,7 @@ from pofx.core.abstract import (
 )
 from pofx.core.abstract_approximate import AbstractEnergyModel
 from pofx.core.column import KINDS, Column, Kind
+from pofx.core.compilation import to_device
 from pofx.core.errors import PofxError, check_at_least, unknown_name_error, warn
 from pofx.core.rows import Rows
 from pofx.models.energies.annealed_importance import (
@@ -303,14 +304,14 @@ def _init(
     hmc_columns = smooth_real_columns(columns)
     rounding = np.zeros(len(columns))
     rounding[list(hmc_columns)] = [columns[j].resolution for j in hmc_columns]
-    zero = jnp.zeros(())
+    zero = to_device(0.0)
     return NeuralEnergy(
         net=net,
         embedding=embedding,
         reference=reference,
         chains=draw_rows(reference, key, chains),
-        step_size=zero + 0.5 * max(len(hmc_columns), 1) ** -0.25,
-        rounding=jnp.asarray(rounding),
+        step_size=to_device(0.5 * max(len(hmc_columns), 1) ** -0.25),
+        rounding=to_device(rounding),
         log_z=zero,
         log_z_stderr=zero,
         hmc_columns=hmc_columns,

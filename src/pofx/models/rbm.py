@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from pofx.core.abstract import AbstractOnePhase, AbstractQueryable, Example, Mask, Row
 from pofx.core.abstract_approximate import AbstractEnergyModel
 from pofx.core.column import Column, Kind
-from pofx.core.compilation import compiled
+from pofx.core.compilation import compiled, compiled_quickly
 from pofx.core.errors import check_at_least
 from pofx.core.rows import Rows
 from pofx.models.energies.annealed_importance import warn_means, warn_mixing, warn_weights
@@ -220,14 +220,8 @@ class RBM(AbstractEnergyModel, AbstractOnePhase):
         Raises PofxError for columns of other kinds or an option below 1.
         """
         check_at_least(1, hidden=hidden, sweeps=sweeps, chains=chains, temperatures=temperatures)
-        weight_key, bias_key, chain_key = jax.random.split(key, 3)
         visible = VisibleUnits.from_data(rows, columns)
-        # For real columns, weights near zero and equal hidden biases are a saddle of the loss.
-        scale = visible.where_real(jnp.full(len(columns), 0.1), jnp.full(len(columns), 0.01))
-        weights = scale[:, None] * jax.random.normal(weight_key, (len(columns), hidden))
-        model = _init(chain_key, weights, visible, chains, sweeps, temperatures)
-        hidden_bias = any(visible.real) * jax.random.normal(bias_key, (hidden,))
-        return eqx.tree_at(lambda p: p.hidden_bias, model, hidden_bias)
+        return _random_start(key, visible, hidden, chains, sweeps, temperatures)
 
     @classmethod
     def example(cls, key: PRNGKeyArray) -> Example:
@@ -239,6 +233,25 @@ class RBM(AbstractEnergyModel, AbstractOnePhase):
         model = _init(key, 0.7 * jax.random.normal(key, (4, 3)), visible, 32)
         log_z = log_partition(model.without_chains, key, model.temperatures).log_z
         return Example(eqx.tree_at(lambda p: p.log_z, model, log_z), columns)
+
+
+@compiled_quickly
+def _random_start(
+    key: PRNGKeyArray,
+    visible: VisibleUnits,
+    hidden: int,
+    chains: int,
+    sweeps: int,
+    temperatures: int,
+) -> RBM:
+    weight_key, bias_key, chain_key = jax.random.split(key, 3)
+    columns = len(visible.real)
+    # For real columns, weights near zero and equal hidden biases are a saddle of the loss.
+    scale = visible.where_real(jnp.full(columns, 0.1), jnp.full(columns, 0.01))
+    weights = scale[:, None] * jax.random.normal(weight_key, (columns, hidden))
+    model = _init(chain_key, weights, visible, chains, sweeps, temperatures)
+    hidden_bias = any(visible.real) * jax.random.normal(bias_key, (hidden,))
+    return eqx.tree_at(lambda p: p.hidden_bias, model, hidden_bias)
 
 
 def _init(

@@ -8,6 +8,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from pofx.core.compilation import compiled_quickly
 from pofx.core.errors import PofxError
 
 LAYERS = ("autoregressive", "coupling")
@@ -75,8 +76,13 @@ class Bijection(eqx.Module):
 
         Raises PofxError if flowjax, the extra "flow", is not installed.
         """
-        flow = jax.tree.map(_shrink_last_layer, _build_flow(key, config), is_leaf=_is_network)
-        return cls(tuple(jax.tree.leaves(eqx.filter(flow, eqx.is_array))), config)
+        return cls(_random_arrays(key, config), config)
+
+
+@compiled_quickly
+def _random_arrays(key: PRNGKeyArray, config: BijectionConfig) -> tuple[Array, ...]:
+    flow = jax.tree.map(_shrink_last_layer, _build_flow(key, config), is_leaf=_is_network)
+    return tuple(jax.tree.leaves(eqx.filter(flow, eqx.is_array)))
 
 
 def _is_network(node: Any) -> bool:

@@ -6,9 +6,10 @@ from itertools import pairwise
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from pofx.core.compilation import compiled_quickly
+from pofx.core.compilation import compiled_quickly, to_device
 
 
 class MLP(eqx.Module):
@@ -76,5 +77,5 @@ class SmoothMLP(eqx.Module):
     @classmethod
     def init(cls, key: PRNGKeyArray, sizes: Sequence[int]) -> "SmoothMLP":
         """A net of output zero; `sizes` are the numbers of units, from input to output."""
-        net = MLP.init(key, sizes)
-        return cls((*net.weights[:-1], 0 * net.weights[-1]), net.biases)
+        weights, biases = _random_layers(key, tuple(sizes))
+        return cls((*weights[:-1], to_device(np.zeros(weights[-1].shape))), biases)

@@ -5,6 +5,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from pofx.core.compilation import compiled_quickly
+
 TIME_FREQUENCIES = 5
 """Number of frequencies in the encoding of a time between 0 and 1: π, 2π, 4π, ..."""
 
@@ -53,18 +55,24 @@ class ResidualMLP(eqx.Module):
         cls, key: PRNGKeyArray, into: int, out: int, width: int, depth: int, condition_size: int = 0
     ) -> "ResidualMLP":
         """A net of output zero with `depth` hidden layers of `width` units."""
-        keys = jax.random.split(key, 4)
-        e = 2 + 2 * TIME_FREQUENCIES + condition_size
+        return _init(key, into, out, width, depth, 2 + 2 * TIME_FREQUENCIES + condition_size)
 
-        def draw_weights(key, *shape):
-            return jax.random.normal(key, shape) / jnp.sqrt(shape[-1])
 
-        return cls(
-            input_weights=draw_weights(keys[0], width, into + 1),
-            hidden_weights=draw_weights(keys[1], depth, width, width),
-            scale=jnp.zeros((depth, width, e)),
-            shift=draw_weights(keys[2], depth, width, e),
-            update_weights=draw_weights(keys[3], depth, width, width) / max(depth, 1),
-            gain=jnp.zeros((width, e)),
-            output_weights=jnp.zeros((out, width)),
-        )
+@compiled_quickly
+def _init(
+    key: PRNGKeyArray, into: int, out: int, width: int, depth: int, size_of_e: int
+) -> ResidualMLP:
+    keys = jax.random.split(key, 4)
+
+    def draw_weights(key, *shape):
+        return jax.random.normal(key, shape) / jnp.sqrt(shape[-1])
+
+    return ResidualMLP(
+        input_weights=draw_weights(keys[0], width, into + 1),
+        hidden_weights=draw_weights(keys[1], depth, width, width),
+        scale=jnp.zeros((depth, width, size_of_e)),
+        shift=draw_weights(keys[2], depth, width, size_of_e),
+        update_weights=draw_weights(keys[3], depth, width, width) / max(depth, 1),
+        gain=jnp.zeros((width, size_of_e)),
+        output_weights=jnp.zeros((out, width)),
+    )

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from pofx.core.abstract import Row
 from pofx.core.column import Column
+from pofx.core.compilation import compiled_quickly, to_device
 from pofx.nets.row_embedding import Embedding
 
 MIN_NOISE = 0.004
@@ -191,16 +192,23 @@ class NoisyEncoding(eqx.Module):
         numbers = [columns[j] for j in embedding.numbers]
         # A resolution r at a typical x is a resolution r / x of log x.
         log = embedding.kind_mask("positive")
-        typical = np.where(log, np.exp(np.where(log, embedding.shift, 0)), 1) * embedding.scale
+        shift, scale = np.asarray(embedding.shift), np.asarray(embedding.scale)
+        typical = np.where(log, np.exp(np.where(log, shift, 0)), 1) * scale
         rounding = np.array([c.resolution for c in numbers]) / typical / np.sqrt(12)
         is_ordered = embedding.kind_mask("count", "binary", "ordinal")
-        level_noise = embedding.level_gap(embedding.log_knee) / LEVEL_SPACING_SDS
+        level_noise = np.asarray(_level_gaps(embedding)) / LEVEL_SPACING_SDS
         noise = np.where(is_ordered, level_noise, rounding)
         # The two codes of a mark are 2 apart.
         mark_noise = np.full(len(embedding.mark_columns), 2 / LEVEL_SPACING_SDS)
         min_noise = [np.maximum(noise, MIN_NOISE), mark_noise]
         levels = tuple(c.levels for c in numbers)
-        return cls(embedding, jnp.asarray(np.concatenate(min_noise)), levels)
+        return cls(embedding, to_device(np.concatenate(min_noise)), levels)
+
+
+@compiled_quickly
+def _level_gaps(embedding: Embedding) -> Float[Array, "n"]:
+    """The distance between the codes of neighbouring levels at the knee of each column."""
+    return embedding.level_gap(embedding.log_knee)
 
 
 def _log_mass(low: Array, high: Array, middle: Array, gap: Array) -> Array:

@@ -39,10 +39,10 @@ def fit_reference(
     model = cls.from_data(key, rows, columns, **options)
     before = -np.inf
     for _ in range(MAX_EM_STEPS):
-        updated, value = _em_step(model, rows)
-        if not value - before > 1e-3 * float(rows.total):
+        updated, mean = _em_step(model, rows)
+        if not float(mean) - before > 1e-3:
             break
-        model, before = updated, float(value)
+        model, before = updated, float(mean)
     return model
 
 
@@ -59,5 +59,6 @@ def draw_rows(model: AbstractTractable, key: PRNGKeyArray, n: int) -> Float[Arra
 
 @compiled
 def _em_step(model: Any, rows: Rows) -> tuple[Any, Float[Array, ""]]:
-    statistics, value = rows.sum(model.expected_statistics)
-    return model.m_step(statistics), value
+    """The model after a step of EM, and its mean log-likelihood before, in nats per row."""
+    statistics, total = rows.sum(model.expected_statistics)
+    return model.m_step(statistics), total / rows.total

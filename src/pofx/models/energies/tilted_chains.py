@@ -151,25 +151,22 @@ def run_chains(
         chains, acceptance = step_all(keys, chains)
         return chains, acceptance.mean()
 
-    def tune(carry, key_and_rate):
+    def step_and_tune(carry, key_and_rate):
         (chains, step_size), (key, rate) = carry, key_and_rate
         chains, acceptance = step(key, chains, step_size)
-        factor = jnp.exp(rate * (acceptance - TARGET_ACCEPTANCE))
-        return (chains, step_size * factor), None
-
-    def keep(carry, key):
-        chains, step_size = carry
-        chains, acceptance = step(key, chains, step_size)
         energies = jax.vmap(lambda x: p.tilt(x) - p.reference.log_prob(x))(chains)
-        return (chains, step_size), (energies, acceptance)
+        factor = jnp.exp(rate * (acceptance - TARGET_ACCEPTANCE))
+        return (chains, step_size * factor), (energies, acceptance)
 
     tune_key, keep_key = jax.random.split(key)
     # Rates that fall this slowly can still tune at the end, and converge (Robbins and Monro 1951).
     rates = (1 + jnp.arange(TUNING_STEPS, dtype=step_size.dtype)) ** -0.6
+    # One loop, whose later steps tune at rate 0: a second one would be compiled once more.
+    rates = jnp.concatenate([rates, jnp.zeros(KEPT_STEPS, rates.dtype)])
     tune_keys = jax.random.split(tune_key, TUNING_STEPS)
-    carry, _ = jax.lax.scan(tune, (chains, step_size), (tune_keys, rates))
-    carry, kept = jax.lax.scan(keep, carry, jax.random.split(keep_key, KEPT_STEPS))
-    return ChainRun(*carry, kept[0], kept[1].mean())
+    keys = jnp.concatenate([tune_keys, jax.random.split(keep_key, KEPT_STEPS)])
+    carry, (energies, acceptance) = jax.lax.scan(step_and_tune, (chains, step_size), (keys, rates))
+    return ChainRun(*carry, energies[TUNING_STEPS:], acceptance[TUNING_STEPS:].mean())
 
 
 @compiled

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from pofx.core.abstract import Row
 from pofx.core.column import Column, Kind, check_column_kinds
+from pofx.core.compilation import compiled_quickly
 from pofx.core.rows import Rows
 from pofx.families.column_moments import variance_floor, weighted_moments
 
@@ -124,9 +125,11 @@ class VisibleUnits(eqx.Module):
             floor: the least variance, in units of the scale.
             real: a mask of the real columns.
         """
-        arrays = tuple(jnp.asarray(a) for a in (shift, scale, floor))
-        zeros = jnp.zeros(len(real))
-        base = cls(
-            zeros, zeros + np.log(0.5), arrays[0], arrays[1], arrays[2], tuple(real.tolist())
-        )
-        return eqx.tree_at(lambda v: v.bias, base, base.where_real(zeros, base._base_odds()))
+        return _start(shift, scale, floor, tuple(real.tolist()))
+
+
+@compiled_quickly
+def _start(shift: Array, scale: Array, floor: Array, real: tuple[bool, ...]) -> VisibleUnits:
+    zeros = jnp.zeros(len(real))
+    base = VisibleUnits(zeros, zeros + np.log(0.5), shift, scale, floor, real)
+    return eqx.tree_at(lambda v: v.bias, base, base.where_real(zeros, base._base_odds()))
