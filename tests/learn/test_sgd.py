@@ -300,8 +300,8 @@ def test_compiles_once(caplog):
         told = [record.getMessage().partition(" with")[0] for record in caplog.records]
         return sorted(line[14:-1] for line in told if line.startswith("Compiling jit(_"))
 
-    assert [name for name in compiled() if name in ("_run_epoch", "_validate")] == [
-        "_run_epoch",
+    assert [name for name in compiled() if name in ("_pass_over_rows", "_validate")] == [
+        "_pass_over_rows",
         "_validate",
     ]
     assert compiled() == []

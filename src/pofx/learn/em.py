@@ -10,13 +10,21 @@ import numpy as np
 
 from pofx.core.abstract import AbstractEMModel
 from pofx.core.closed_forms import with_structure_as_data
-from pofx.core.compilation import array_size, compiled, compiled_quickly, to_device
+from pofx.core.compilation import (
+    array_size,
+    compiled,
+    compiled_fully,
+    compiled_quickly,
+    to_device,
+)
 from pofx.core.errors import check_at_least, warn
 from pofx.core.rows import Rows
 from pofx.core.work_time import work_time
 
 MAX_BRIEF_NUMBERS = 2**16
 """Numbers of the model, times rows, up to which compilation takes longer than the steps."""
+MIN_LONG_NUMBERS = 2**27
+"""The same from which a faster program is worth a longer compilation."""
 MAX_BLOCK_STEPS = 256
 """Largest number of steps in one compiled call."""
 SLOW_GAIN_SHARE = 0.05
@@ -61,7 +69,7 @@ class FitResult(NamedTuple):
         return self.history[-1] if self.history else float("nan")
 
 
-@compiled
+@compiled_fully
 def em_step(model: AbstractEMModel, rows: Rows) -> tuple[AbstractEMModel, jax.Array]:
     """One step of EM: the next model, and the mean log-likelihood of this model in nats."""
     statistics, log_likelihood = rows.sum(model.expected_statistics)
@@ -101,8 +109,9 @@ def fit_em(
     best = _BestModel(eqx.filter(model, eqx.is_array), lowest, lowest, lowest)
     done = False
     block_steps = 4
-    is_brief = rows.weight.size * array_size(model) <= MAX_BRIEF_NUMBERS
-    run_block = _run_small_block if is_brief else _run_block
+    numbers = rows.weight.size * array_size(model)
+    run_block = _run_small_block if numbers <= MAX_BRIEF_NUMBERS else _run_block
+    run_block = _run_large_block if numbers >= MIN_LONG_NUMBERS else run_block
     while not done and len(history) < steps:
         limit = min(block_steps, steps - len(history))
         block_start = work_time()
@@ -198,6 +207,7 @@ def _steps(
 
 _run_block = compiled(_steps)
 _run_small_block = compiled_quickly(_steps)
+_run_large_block = compiled_fully(_steps)
 
 
 def _has_settled(recent: jax.Array, tolerance: float) -> jax.Array:

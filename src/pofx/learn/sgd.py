@@ -13,16 +13,26 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from pofx.core import host_keys
 from pofx.core.abstract import AbstractSGDModel
-from pofx.core.compilation import compiled_in_place, compiled_quickly, to_device
+from pofx.core.compilation import (
+    FULL,
+    array_size,
+    compiled_in_place,
+    compiled_quickly,
+    to_device,
+)
 from pofx.core.errors import PofxError, warn
 from pofx.core.rows import Rows
 from pofx.core.work_time import work_time
+from pofx.learn.adamw import adamw_step
 from pofx.learn.batches import batch_indices
 from pofx.learn.checkpoint import fingerprint, read_checkpoint, write_checkpoint
 from pofx.learn.em import FitProgress, ProgressCallback
 from pofx.learn.sgd_config import DEFAULT_SGD_CONFIG, SGDConfig, validated
 
 optax: Any = lazy_loader.load("optax")
+
+MIN_LONG_NUMBERS = 2**36
+"""Rows times parameters times epochs from which a faster program is worth a longer compilation."""
 
 
 class EpochLosses(NamedTuple):
@@ -167,6 +177,8 @@ def train(
             record = {"history": history, "seconds": work_time() - start_time}
             write_checkpoint(path, state, record, run)
 
+    # Each row passes through each parameter once per epoch.
+    is_long = len(data.x) * array_size(parameters) * settings.epochs >= MIN_LONG_NUMBERS
     while True:
         stop_reason = _stop_reason(history, held_out, work_time() - start_time, settings)
         if stop_reason:
@@ -174,7 +186,7 @@ def train(
         epoch = to_device(len(history))
         min_loss = to_device(_best_epoch(history)[1])
         inputs = (constants, data, shuffle_key, epoch, settings.batch, setting_arrays)
-        state, loss = _run_epoch(inputs, state)
+        state, loss = (_run_long_epoch if is_long else _run_epoch)(inputs, state)
         valid_loss = float("nan")
         if held_out:
             inputs = (constants, held_out, valid_key, min_loss, settings.batch)
@@ -200,8 +212,7 @@ def train(
     return TrainingResult(model, history, best_epoch, skipped, stop_reason, initial_loss, seconds)
 
 
-@compiled_in_place
-def _run_epoch(inputs: tuple, state: TrainState) -> tuple[TrainState, Array]:
+def _pass_over_rows(inputs: tuple, state: TrainState) -> tuple[TrainState, Array]:
     """One pass over the rows in a new order: the next state, and the mean loss of its batches."""
     constants, data, key, epoch, batch, settings = inputs
     order_key, noise_key = jax.random.split(jax.random.fold_in(key, epoch))
@@ -225,7 +236,7 @@ def _run_epoch(inputs: tuple, state: TrainState) -> tuple[TrainState, Array]:
         square = sum(jnp.sum(g * g) for g in jax.tree.leaves(gradient))
         # Adam keeps the square, so a square that overflows is as bad as an infinite gradient.
         finite = jnp.isfinite(loss) & jnp.isfinite(square)
-        new = _adamw_step(settings, total_steps, state, gradient, jnp.sqrt(square))
+        new = adamw_step(settings, total_steps, state, gradient, jnp.sqrt(square))
         state = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, state)
         return state, jnp.where(finite, jnp.stack([loss * weight, weight]), 0)
 
@@ -235,33 +246,8 @@ def _run_epoch(inputs: tuple, state: TrainState) -> tuple[TrainState, Array]:
     return state, total / weight
 
 
-def _adamw_step(settings, total_steps, state, gradient, norm):
-    """The state after a step of AdamW along this gradient of this norm."""
-    clip = jnp.where(settings.clip > 0, jnp.minimum(1, settings.clip / norm), 1)
-    clipped = jax.tree.map(lambda g: g * clip.astype(g.dtype), gradient)
-    direction, moments = optax.scale_by_adam().update(clipped, state.optimiser)
-    rate = _learning_rate(settings, total_steps, state.steps)
-
-    def move(p, direction):
-        return p - rate * (direction + settings.decay * p)
-
-    parameters = jax.tree.map(move, state.parameters, direction)
-    steps, average = state.steps + 1, state.average
-    if average is not None:
-        # Without bias to the start, as the moments of Adam (Kingma and Ba 2015).
-        w = (1 - settings.average) / (1 - settings.average**steps)
-        average = jax.tree.map(lambda a, p: a + w.astype(a.dtype) * (p - a), average, parameters)
-    return TrainState(parameters, state.moving, moments, steps, average, state.best)
-
-
-def _learning_rate(settings, total_steps, step):
-    """The learning rate: a linear ramp, whose first step is above zero, then half a cosine."""
-    warmup_steps = jnp.floor(settings.warmup * total_steps)
-    angle = jnp.pi * (step - warmup_steps) / (total_steps - warmup_steps)
-    cosine = (1 + jnp.cos(angle)) / 2
-    decay = settings.final + (1 - settings.final) * cosine
-    ramp = (step + 1) / (warmup_steps + 1)
-    return settings.rate * jnp.where(step < warmup_steps, ramp, decay)
+_run_epoch = compiled_in_place(_pass_over_rows)
+_run_long_epoch = compiled_in_place(_pass_over_rows, FULL)
 
 
 @compiled_in_place

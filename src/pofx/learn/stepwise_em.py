@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from pofx.core import host_keys
 from pofx.core.abstract import AbstractStepwiseEMModel
 from pofx.core.closed_forms import with_structure_as_data
-from pofx.core.compilation import compiled
+from pofx.core.compilation import compiled_fully
 from pofx.core.errors import PofxError
 from pofx.core.rows import Rows
 from pofx.core.rows import log_prob as row_log_probs
@@ -105,7 +105,7 @@ def fit_stepwise_em(
     return FitResult(final, history, converged, work_time() - start_time)
 
 
-@compiled
+@compiled_fully
 def _run_epoch(
     key: PRNGKeyArray,
     model: AbstractStepwiseEMModel,
