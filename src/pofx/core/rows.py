@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from pofx.core.closed_forms import with_masks, with_structure_as_data
-from pofx.core.compilation import array_size, compiled, compiled_quickly
+from pofx.core.compilation import array_size, compiled, compiled_fully, compiled_quickly
 from pofx.core.row_patterns import layout, pattern_numbers, rows_of_patterns
 
 CHUNK_ROWS = (16, 64, 256)
@@ -24,6 +24,8 @@ MAX_SMALL_ROWS = 1024
 """Rows up to which compilation takes longer than the work, so that all have the smallest chunks."""
 MAX_BRIEF_NUMBERS = 2**20
 """Numbers of the model, times rows, up to which a program runs briefly."""
+MIN_LONG_NUMBERS = 2**26
+"""The same from which a faster program is worth a longer compilation."""
 MAX_REALIGNED_ROWS = 8192
 """Rows up to which compilation takes longer than the work."""
 MAX_NUMBERS_SHARED = 2**28
@@ -134,6 +136,8 @@ def per_row(f: Callable[..., Any], model: Any, rows: Rows, *extras: Any) -> Any:
     size = max(min(MAX_CHUNKS_PER_CALL, ROWS_PER_CALL // chunk), 1)
     arrays = [np.asarray(a) for a in (rows.x, rows.observed, *extras)]
     apply_to_block = _brief_block if _runs_briefly(model, rows.count) else _block
+    if rows.count * array_size(model) >= MIN_LONG_NUMBERS:
+        apply_to_block = _long_block
     out = []
     for begin in range(0, chunks, size):
         count = min(size, chunks - begin)
@@ -192,6 +196,7 @@ def _apply_to_block(f, model, count, x, observed, *extras):
 
 _block = compiled(_apply_to_block)
 _brief_block = compiled_quickly(_apply_to_block)
+_long_block = compiled_fully(_apply_to_block)
 
 
 def _runs_briefly(model: Any, count: int) -> bool:
