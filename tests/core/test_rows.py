@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from pofx.core import rows
 from pofx.core.row_patterns import UNSHARED_CHUNK_ROWS
 from pofx.core.rows import CHUNK_ROWS, make_rows, per_row, with_common_shape
 
@@ -121,6 +122,20 @@ def _at_a_time(model, x, observed, number):
 
 def _a_few_at_a_time(*arguments):  # compiled anew
     return _at_a_time(*arguments)
+
+
+def test_rows_of_much_work_have_a_program_that_is_compiled_fully(monkeypatch):
+    table = make_rows(np.random.default_rng(0).normal(size=(40, 3)))
+    calls, plain = [], per_row(_row_sum, np.ones(3), table)
+    long_block = rows._long_block
+    monkeypatch.setattr(rows, "MIN_LONG_NUMBERS", 40 * 3)
+    monkeypatch.setattr(rows, "_long_block", lambda *a: calls.append(1) or long_block(*a))
+    np.testing.assert_allclose(per_row(_row_sum, np.ones(3), table), plain, rtol=1e-6)
+    assert calls
+
+
+def _row_sum(model, x, observed):
+    return jnp.where(observed, model * x, 0).sum()
 
 
 def test_few_patterns_share_a_chunk_and_many_do_not():

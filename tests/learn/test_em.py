@@ -9,6 +9,7 @@ import pytest
 from pofx.core.column import Column
 from pofx.core.errors import PofxError, PofxWarning
 from pofx.core.rows import make_rows
+from pofx.learn import em
 from pofx.learn.em import em_step, fit_em
 from pofx.learn.learner import LearnerConfig, fit
 from pofx.learn.model_selection import Candidate, climb_ladder
@@ -53,6 +54,14 @@ def climbs_to_a_fixed_point(overlapping):
         further, value = em_step(further, overlapping)
         now.append(float(value))
     assert max(now) - result.log_likelihood < 20 * 1e-5
+
+
+def test_long_fits_are_those_of_another_program(overlapping, monkeypatch):
+    start = mixture(3)(KEY, overlapping)
+    short = fit_em(start, overlapping, tolerance=1e-2)
+    monkeypatch.setattr(em, "MIN_LONG_NUMBERS", 1)
+    long = fit_em(start, overlapping, tolerance=1e-2)
+    np.testing.assert_allclose(long.history, short.history, rtol=1e-5)
 
 
 def test_a_smaller_tolerance_goes_further(overlapping):
