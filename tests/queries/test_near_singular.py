@@ -1,5 +1,6 @@
 """Information of nearly singular Gaussians, compared with rational arithmetic."""
 
+import operator
 from decimal import Decimal, getcontext
 from fractions import Fraction
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 import pofx
-from pofx.core import extended_precision, float_width
+from pofx.core import closed_forms, extended_precision, float_width
 from pofx.core.column import Column
 from pofx.core.rows import make_rows
 from pofx.models.correlated import Correlated
@@ -159,3 +160,23 @@ def test_the_divergence_of_equals_is_zero(wide):
             for measure in (divergence.kl, divergence.jensen_shannon):
                 found = measure(key, model, again, columns, every)
                 assert (float(found), found.kind) == (0.0, "exact")
+
+
+def test_the_conditional_mean_loses_no_digits():
+    """Two columns that are nearly equal predict a third: in its standard deviations given them."""
+    with jax.enable_x64(True):
+        covariance = two_units(1e7)
+        model = Gaussian.from_moments(jnp.zeros(3), jnp.asarray(covariance))
+        covariance = np.asarray(model.covariance)
+        x = np.random.default_rng(1).multivariate_normal(np.zeros(3), covariance, 20)
+        observed = np.array([False, True, True])
+        rule = closed_forms.expectation.find(model)
+        got = np.asarray(jax.vmap(lambda row: rule(model, row, observed))(x))
+    _, solved = eliminated(covariance[1:, 1:], covariance[1:, :1])
+    weights = [w for (w,) in solved]
+    variance = float(
+        Fraction(covariance[0, 0])
+        - sum(map(operator.mul, weights, map(Fraction, covariance[0, 1:])))
+    )
+    expected = [float(sum(w * Fraction(v) for w, v in zip(weights, row[1:]))) for row in x]
+    np.testing.assert_allclose(got[:, 0], expected, atol=1e-9 * variance**0.5)

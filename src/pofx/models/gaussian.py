@@ -84,7 +84,8 @@ class Gaussian(AbstractEMModel):
         """The coefficients G = Σ_MO Σ_OO⁻¹ in a (d, d) matrix that is zero elsewhere."""
         w = self._whiten(observed)
         across = ~observed[:, None] & observed
-        return jnp.where(across, self.covariance, 0) @ (w.T @ w)
+        # In this order the errors of a nearly singular covariance cancel; WᵀW would square them.
+        return (jnp.where(across, self.covariance, 0) @ w.T) @ w
 
     def _expected_statistics(
         self, x: Float[Array, "n d"], observed: Mask, weight: Float[Array, "n"]
