@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pofx.core import closed_forms
-from pofx.core.family import between
+from pofx.core.family import AbstractFixedFamily, between
 
 COUNTING = ("poisson", "negative_binomial", "inflated_poisson")
 
@@ -95,7 +95,7 @@ def test_mean_and_entropy_are_those_of_draws(case):
     assert (np.abs(np.mean(x, 0) - family.mean()) < 4 * error).all()
     nats = -np.asarray(log_prob(family, x))
     error = nats.std(0) / len(x) ** 0.5
-    assert (np.abs(nats.mean(0) - family.entropy()) < 4 * error).all()
+    assert (np.abs(nats.mean(0) - family.entropy()) < 4 * error + 1e-5).all()
 
 
 def test_statistics_weigh_as_repetition_and_add(case):
@@ -155,6 +155,8 @@ def test_expected_is_the_mean_of_statistics_of_draws(case, draws):
 
 def test_learning_climbs_to_the_maximum(case, wide, widen):
     _, family, columns, x = case
+    if isinstance(family, AbstractFixedFamily):
+        pytest.skip("it is not learned")
     x, family = widen(x[:300]), widen(family)
     weight = jax.random.uniform(jax.random.key(1), x.shape, jnp.float64)
     raw = 0.5 * jax.random.normal(jax.random.key(2), (2, size(type(family), columns)), jnp.float64)
@@ -243,9 +245,11 @@ def test_gradients_are_finite_inside_and_outside(case):
     assert (value[: len(outside)] == -jnp.inf).all()
     assert jnp.isfinite(value[len(outside) :]).all()
     if not columns[0].discrete and not columns[0].spikes and name not in COUNTING:
-        expected = (log_prob(family, x * 1.01) - log_prob(family, x * 0.99)) / (0.02 * x)
-        inside = slice(len(outside), None)
-        np.testing.assert_allclose(by_x[inside], expected[inside], rtol=0.05, atol=0.01)
+        rise = np.asarray(log_prob(family, x * 1.01) - log_prob(family, x * 0.99))
+        inside = np.isfinite(log_prob(family, x * 1.1) + log_prob(family, x * 0.9))
+        assert inside.mean() > 0.5
+        expected = (rise / (0.02 * np.asarray(x)))[inside]
+        np.testing.assert_allclose(np.asarray(by_x)[inside], expected, rtol=0.05, atol=0.01)
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
+from pofx.core import closed_forms
 from pofx.core.column import Column
 from pofx.families import (
     Bernoulli,
+    Beta,
     Categorical,
     Gamma,
     Inflated,
@@ -16,6 +18,7 @@ from pofx.families import (
     NegativeBinomial,
     Normal,
     Poisson,
+    StudentT,
 )
 
 PEERS = {
@@ -24,6 +27,9 @@ PEERS = {
     "gamma": lambda f: stats.gamma(f.shape, scale=1 / f.rate),
     "poisson": lambda f: stats.poisson(f.rate),
     "negative_binomial": lambda f: stats.nbinom(f.size, f.size / (f.size + f.rate)),
+    "beta": lambda f: stats.beta(f.a, f.b),
+    "student_t": lambda f: stats.t(f.degrees, f.centre, f.dispersion**0.5),
+    "uniform": lambda f: stats.uniform(f.low, f.high - f.low),
     "bernoulli": lambda f: stats.bernoulli(1 / (1 + np.exp(-f.log_odds))),
 }
 learn = jax.jit(lambda family, x: family.m_step(family.statistics(x, jnp.ones_like(x))))
@@ -204,3 +210,46 @@ def test_a_spike_outside_the_support_of_the_base_is_no_trouble():
     np.testing.assert_allclose(quantile(family, jnp.array([0.4])), [0.0])
     slope = jax.jit(jax.grad(lambda f: f.log_prob(jnp.zeros(1)).sum()))(family)
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(slope))
+
+
+def test_beta_maximises_as_scipy_does(wide):
+    rng = np.random.default_rng(0)
+    x = np.stack([rng.beta(0.3, 0.7, 500), rng.beta(40.0, 900.0, 500)], 1)
+    start = Beta.from_data([Column(n, "real") for n in "ab"], x, np.ones_like(x))
+    family = learn(start, jnp.asarray(x))
+    for i, column in enumerate(x.T):
+        a, b, _, _ = stats.beta.fit(column, floc=0, fscale=1)
+        np.testing.assert_allclose([family.a[i], family.b[i]], [a, b], rtol=1e-4)
+
+
+def test_student_t_maximises_its_three_parameters(wide):
+    x = stats.t(4, 3.0, 2.0).rvs((2000, 1), random_state=0)
+    family = StudentT.from_data([Column("a", "real")], x, np.ones_like(x))
+    family = learn_long(family, jnp.asarray(x))
+    best = optimize.minimize(
+        lambda v: -stats.t(np.exp(v[0]), v[1], np.exp(v[2])).logpdf(x).sum(),
+        [1.0, 3.0, 0.5],
+        method="Nelder-Mead",
+        options={"xatol": 1e-8, "fatol": 1e-10},
+    ).x
+    found = [np.log(family.degrees[0]), family.centre[0], 0.5 * np.log(family.dispersion[0])]
+    np.testing.assert_allclose(found, best, atol=1e-4)
+
+
+@pytest.mark.parametrize("degrees", [0.1, 1.0, 30.0, 1e5])
+def test_student_t_far_out_and_beside_others(wide, degrees):
+    ones = jnp.ones(5)
+    family = StudentT(degrees * ones, 0 * ones, ones, 1e-9 * ones)
+    x = np.array([-1e8, -30.0, 1e-9, 2.0, 1e12])
+    law = stats.t(degrees)
+    np.testing.assert_allclose(log_prob(family, jnp.asarray(x)), law.logpdf(x), rtol=1e-9)
+    below, above = tails(family, jnp.asarray(x[None]))
+    np.testing.assert_allclose(below[0], law.cdf(x), rtol=1e-9)
+    np.testing.assert_allclose(above[0], law.sf(x), rtol=1e-9)
+    np.testing.assert_allclose(family.entropy(), law.entropy(), rtol=1e-9)
+    other = StudentT(2 * ones, 0.5 * ones, 3 * ones, 1e-9 * ones)
+    kl = closed_forms.kl.find(family, other)(family, other)[0]
+    # scipy's integral does not reach the end of heavier tails.
+    if degrees >= 1:
+        expected = law.expect(lambda v: law.logpdf(v) - stats.t(2, 0.5, 3**0.5).logpdf(v))
+        np.testing.assert_allclose(kl, expected, rtol=1e-6)

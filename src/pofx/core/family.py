@@ -144,6 +144,34 @@ class AbstractFamily(eqx.Module):
         """A small instance with at least two columns, for the tests of all families."""
 
 
+class AbstractFixedFamily(AbstractFamily):
+    """A family whose parameters stay as they are: learning from rows does not change them.
+
+    A subclass provides everything but statistics, expected_statistics, m_step, stack_key, num_raw
+    and from_unconstrained.
+    """
+
+    def statistics(self, x: Float[Array, "n c"], weight: Float[Array, "n c"]) -> Statistics:
+        return weight.sum(0)
+
+    def expected_statistics(self, other: Any) -> Statistics:
+        return jnp.ones_like(self.mean())
+
+    def m_step(self, statistics: Statistics) -> "AbstractFixedFamily":
+        return self
+
+    @classmethod
+    def stack_key(cls, column: Column) -> tuple:
+        return ()
+
+    @classmethod
+    def num_raw(cls, column: Column) -> int:
+        return 0
+
+    def from_unconstrained(self, raw: Float[Array, "c size"]) -> "AbstractFixedFamily":
+        return self
+
+
 def between(
     family: AbstractFamily, low: Float[Array, "c"], high: Float[Array, "c"]
 ) -> Float[Array, "c"]:

@@ -15,6 +15,13 @@ from pofx.core import closed_forms
 from pofx.core.column import Column, Kind
 from pofx.core.family import AbstractFamily
 from pofx.families.column_moments import variance_floor, weighted_moments
+from pofx.families.intervals import (
+    bisect,
+    cantelli_bound,
+    log_interval,
+    log_positive_integral,
+    positive_interval,
+)
 from pofx.families.special_functions import (
     above_floor,
     log_minus_digamma,
@@ -22,15 +29,7 @@ from pofx.families.special_functions import (
     stirling,
     t_minus_log1p,
 )
-from pofx.families.tail_probabilities import (
-    bisect,
-    cantelli_bound,
-    gamma_tails,
-    log_gamma_tails,
-    log_interval,
-    log_positive_integral,
-    positive_interval,
-)
+from pofx.families.tail_probabilities import gamma_tails, log_gamma_tails
 
 Statistics = tuple[Float[Array, "c"], Float[Array, "c"], Float[Array, "c"]]
 
@@ -38,6 +37,20 @@ Statistics = tuple[Float[Array, "c"], Float[Array, "c"], Float[Array, "c"]]
 def _shape(s: Float[Array, "c"]) -> Float[Array, "c"]:
     """The shape a that solves log a - psi(a) = s, to within 1.5 % (Minka 2002)."""
     return (3 - s + ((s - 3) ** 2 + 24 * s) ** 0.5) / (12 * s)
+
+
+def shape_from_log_deficit(s: Float[Array, "c"]) -> Float[Array, "c"]:
+    """The shape a that solves log a - psi(a) = s, by generalised Newton steps (Minka 2002).
+
+    >>> print(f"{float(shape_from_log_deficit(jnp.array(0.5772156))):.4f}")
+    1.0000
+    """
+
+    def newton(_, a):
+        value, slope = jax.jvp(log_minus_digamma, (a,), (jnp.ones_like(a),))
+        return 1 / (1 / a + (value - s) / (a * a * slope))
+
+    return jax.lax.fori_loop(0, 4, newton, _shape(s))
 
 
 class Gamma(AbstractFamily):
@@ -154,11 +167,7 @@ class Gamma(AbstractFamily):
         # The log of the mean less the mean of the log; a quarter of the floor is beyond the cap.
         s = jnp.maximum(second / n - t_minus_log1p(t), self.floor / 4)
 
-        def newton(_, a):
-            value, slope = jax.jvp(log_minus_digamma, (a,), (jnp.ones_like(a),))
-            return 1 / (1 / a + (value - s) / (a * a * slope))
-
-        best = jax.lax.fori_loop(0, 4, newton, _shape(s))
+        best = shape_from_log_deficit(s)
         # The likelihood is unimodal in the shape, so the nearest allowed shape is the best.
         shape = jnp.where(has_rows, jnp.minimum(best, 1 / self.floor), self.shape)
         rate = jnp.where(has_rows, shape / (self.mean() * (1 + t)), self.rate)

@@ -12,8 +12,8 @@ from pofx.core.column import Column, Kind
 from pofx.core.double_double import Double, add, double
 from pofx.core.family import AbstractFamily, fine_log_prob
 from pofx.families.column_moments import variance_floor, weighted_moments
+from pofx.families.intervals import positive_interval
 from pofx.families.normal import Normal, Statistics
-from pofx.families.tail_probabilities import positive_interval
 
 
 def _representable(x: Float[Array, "c"]) -> Float[Array, "c"]:

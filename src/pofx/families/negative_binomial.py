@@ -21,6 +21,7 @@ from pofx.families.count_sums import (
     log_interval_sum,
     poisson_range,
 )
+from pofx.families.intervals import count_quantile, interval, log_interval
 from pofx.families.poisson import MIN_RATE
 from pofx.families.special_functions import (
     above_floor,
@@ -28,13 +29,7 @@ from pofx.families.special_functions import (
     log_negative_binomial,
     t_minus_log1p,
 )
-from pofx.families.tail_probabilities import (
-    count_quantile,
-    interval,
-    log_interval,
-    log_negative_binomial_tails,
-    negative_binomial_tails,
-)
+from pofx.families.tail_probabilities import log_negative_binomial_tails, negative_binomial_tails
 
 MIN_SIZE = 1e-3
 """The minimum of the size."""

@@ -15,8 +15,8 @@ from pofx.core.compilation import to_device
 from pofx.core.double_double import Double, add, divide, double, square, two_sum
 from pofx.core.family import AbstractFamily
 from pofx.families.column_moments import variance_floor, weighted_moments
+from pofx.families.intervals import integral, interval
 from pofx.families.special_functions import above_floor, normal_cdf, t_minus_log1p
-from pofx.families.tail_probabilities import integral, interval
 
 MAX_LOG_TAIL_SDS = 1e3
 """Standard deviations up to which the log of a tail has the digits that ratios of tails need."""

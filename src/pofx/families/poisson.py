@@ -15,14 +15,9 @@ from pofx.core.family import AbstractFamily
 from pofx.families import draws
 from pofx.families.column_moments import weighted_moments
 from pofx.families.count_sums import expectation, interval_sum, log_interval_sum, poisson_range
+from pofx.families.intervals import count_quantile, interval, log_interval
 from pofx.families.special_functions import above_floor, divergence, log_poisson
-from pofx.families.tail_probabilities import (
-    count_quantile,
-    interval,
-    log_interval,
-    log_poisson_tails,
-    poisson_tails,
-)
+from pofx.families.tail_probabilities import log_poisson_tails, poisson_tails
 
 MIN_RATE = 1e-6
 """The minimum mean count, so that no count is impossible because it did not occur."""
