@@ -1,6 +1,7 @@
 """`pofx doctor` says what an answer depends on that is not in the data."""
 
 import os
+import zlib
 
 import jax
 import pytest
@@ -16,7 +17,7 @@ def cache(monkeypatch, tmp_path):
     jax.config.update("jax_compilation_cache_dir", None)
     monkeypatch.setenv(compilation_cache.VARIABLE, str(tmp_path))
     directory = compilation_cache.state().directory
-    (directory / "a-cache").write_bytes(bytes(2**20))
+    (directory / "a-cache").write_bytes(zlib.compress(bytes(2**20), 0))
     yield directory
     jax.config.update("jax_compilation_cache_dir", users)
 
@@ -33,9 +34,20 @@ def test_findings(cache, capsys):
 
 def test_clear_deletes_the_programs_and_nothing_else(cache, capsys):
     (cache / "note.txt").touch()
+    (cache / "folder-cache").mkdir()
+    older = cache.parent / "jaxlib-0.1-older"
+    older.mkdir()
+    (older / "b-cache").touch()
     doctor.doctor(clear=True)
-    assert capsys.readouterr().out == f"deleted 1 programs in {cache}\n"
-    assert os.listdir(cache) == ["note.txt"]
+    assert capsys.readouterr().out == f"deleted 2 programs in {cache.parent}\n"
+    assert sorted(os.listdir(cache)) == ["folder-cache", "note.txt"]
+
+
+def test_damaged_programs_are_deleted(cache, capsys):
+    (cache / "b-cache").write_bytes(b"half of a program")
+    doctor.doctor()
+    assert "1 programs, 1.0 MiB, 1 damaged ones deleted" in capsys.readouterr().out
+    assert not (cache / "b-cache").exists()
 
 
 def test_clear_leaves_a_cache_that_the_user_has_configured(cache, capsys):

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 
@@ -91,6 +92,21 @@ def test_damaged_entries_are_compiled_again_without_a_word(tmp_path):
             content = bytearray()
         path.write_bytes(content)
     assert compiled(POFX_CACHE=tmp_path) == (count, 0, values)
+    assert compiled(POFX_CACHE=tmp_path) == (count, count, values)
+
+
+def test_only_programs_written_since_the_last_check_are_checked(alone):
+    directory = compilation_cache.state().directory
+    good, damaged = directory / "good-cache", directory / "damaged-cache"
+    good.write_bytes(zlib.compress(b"a program"))
+    damaged.write_bytes(good.read_bytes()[:-4])
+    assert compilation_cache.delete_damaged(directory, only_new=True) == 1
+    damaged.write_bytes(b"")
+    os.utime(damaged, (0, 0))
+    assert compilation_cache.delete_damaged(directory, only_new=True) == 0
+    assert compilation_cache.delete_damaged(directory) == 1
+    assert good.exists()
+    assert not damaged.exists()
 
 
 def test_a_user_without_a_home_has_no_cache_and_no_message(tmp_path):
@@ -103,6 +119,13 @@ def test_a_user_without_a_home_has_no_cache_and_no_message(tmp_path):
 def test_the_users_own_cache_of_jax_is_left_as_it_is(tmp_path):
     compiled(JAX_COMPILATION_CACHE_DIR=tmp_path / "mine", POFX_CACHE=tmp_path / "pofx")
     assert not (tmp_path / "pofx").exists()
+
+
+@pytest.mark.parametrize("word", ["on", "1", "Yes", "true"])
+def test_it_can_be_switched_on_which_is_the_default(alone, monkeypatch, word):
+    usual = compilation_cache.state()
+    monkeypatch.setenv(compilation_cache.VARIABLE, word)
+    assert compilation_cache.state() == usual
 
 
 @pytest.mark.parametrize("word", ["off", "OFF", "0", ""])
@@ -141,7 +164,7 @@ def test_a_directory_that_others_may_write_to_is_not_trusted(alone, monkeypatch)
     shared.chmod(0o777)
     monkeypatch.setenv(compilation_cache.VARIABLE, str(shared))
     with pytest.warns(PofxWarning, match="POFX_CACHE: .* can be written by others; try chmod 700"):
-        assert compilation_cache.state().directory is None
+        assert compilation_cache._enable().directory is None
 
 
 def test_the_users_cache_may_be_elsewhere_by_a_link(alone):

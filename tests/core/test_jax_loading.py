@@ -61,6 +61,16 @@ def test_a_faulty_version_is_refused_at_import(package):
     assert "pip install 'jax!=0.10.2'" in last
 
 
+def test_the_command_line_refuses_a_faulty_version_in_one_line():
+    script = "import sys; sys.argv[:] = ['/usr/bin/pofx', 'jax']" + REFUSED.replace(
+        "argv[1]", "argv[-1]"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("pofx: jax 0.10.2 returns wrong sums")
+    assert done.stderr.count("\n") == 1
+
+
 def test_every_faulty_version_is_excluded_from_installation():
     required = importlib.metadata.requires("pofx") or []
     for package in ("jax", "jaxlib"):

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import zlib
 
 import jax
 import numpy as np
@@ -141,6 +142,18 @@ def test_without_a_cache_nothing_is_cached(monkeypatch):
 def test_the_code_is_that_of_all_files(monkeypatch):
     names = {entry[0] for entry in trace_cache._code()}
     assert {"jax", "jaxlib", "equinox", "core/trace_cache.py", "models/mixture.py"} <= names
+
+
+def test_a_damaged_entry_and_that_of_another_program_are_not_read(cache):
+    program = jax.export.export(jax.jit(lambda x: x + 1))(np.zeros(2))
+    trace_cache.write("a", program, None)
+    assert trace_cache.read("a") is not None
+    [file] = cache.iterdir()
+    file.with_name(file.name.replace("-a-", "-b-")).write_bytes(file.read_bytes())
+    assert trace_cache.read("b") is None
+    damaged = zlib.decompress(file.read_bytes()[32:]).replace(b"add", b"mul")
+    file.write_bytes(file.read_bytes()[:32] + zlib.compress(damaged))
+    assert trace_cache.read("a") is None
 
 
 def test_nothing_is_written_where_nothing_may_be(cache, monkeypatch):

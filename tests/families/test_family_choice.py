@@ -32,6 +32,7 @@ def test_every_kind_has_a_default_that_carries_it():
         (Column("age", "real", family="poisson"), ["age", "poisson", "real", "normal"]),
         (Column("age", "real", family="normel"), ["age", "normel", "did you mean 'normal'"]),
         (Column("age", "count", family="inflated"), ["age", "inflated", "poisson"]),
+        (Column("age", "real", family="uniform"), ["age", "no family", "uniform", "normal"]),
         (Column("sex", "binary", levels=2, spikes=(0.0,)), ["sex", "spikes", "binary"]),
     ],
 )

@@ -285,3 +285,10 @@ def test_soybean_and_horse_colic():
     horse = table("horse_colic")
     assert {horse.variable(n).kind for n in ("3", "4", "18")} == {"real"}
     assert {horse.variable(n).kind for n in ("6", "7", "8", "20")} == {"ordinal"}
+
+
+def test_proportions_keep_their_units():
+    share = one([0.2, 0.5, 0.9, 0.25], {"kind": "real", "family": "beta"})
+    assert (share.shift, share.scale) == (0.0, 1.0)
+    with pytest.raises(PofxError, match="'beta': expected numbers between 0 and 1, got 1;"):
+        one([0.2, 1.0, 0.7], {"kind": "real", "family": "beta"})

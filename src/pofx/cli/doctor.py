@@ -30,7 +30,8 @@ def doctor(
         if cache.directory is None or cache.reason:
             print_error(f"pofx: no cache to clear: it is {cache.reason}")
             raise typer.Exit(2)
-        print(f"deleted {compilation_cache.clear(cache.directory)} programs in {cache.directory}")
+        count = compilation_cache.clear(cache.directory)
+        print(f"deleted {count} programs in {cache.directory.parent}")
         return
     for label, text in _findings().items():
         print(f"{label:<12}{text}")
@@ -71,9 +72,11 @@ def _cache_text() -> str:
         return f"none, {cache.reason}"
     if cache.reason:
         return f"{cache.directory}, {cache.reason}"
+    num_damaged = compilation_cache.delete_damaged(cache.directory) if cache.writable else 0
     count, size = compilation_cache.size(cache.directory)
-    readable = "" if cache.writable else ", read-only"
-    return f"{cache.directory}, {count} programs, {size / 2**20:.1f} MiB{readable}"
+    notes = f", {num_damaged} damaged ones deleted" if num_damaged else ""
+    notes += "" if cache.writable else ", read-only"
+    return f"{cache.directory}, {count} programs, {size / 2**20:.1f} MiB{notes}"
 
 
 def _small_fit_text() -> str:

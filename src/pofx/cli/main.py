@@ -11,7 +11,7 @@ import typer
 
 from pofx.cli import doctor, fitting, questions  # noqa: F401  (each registers its commands)
 from pofx.cli.app import app
-from pofx.core.errors import PofxError, PofxWarning
+from pofx.core.errors import PofxError, PofxWarning, os_reason
 from pofx.core.escaping import escaped
 from pofx.notation.errors import NotationError
 
@@ -44,19 +44,25 @@ def main() -> None:
         except (KeyboardInterrupt, typer.Abort):
             code = 130
         except (MemoryError, RuntimeError) as error:
-            # XLA reports a lack of memory by a RuntimeError that begins like this.
-            if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
-                raise
-            reason = str(error).removeprefix("RESOURCE_EXHAUSTED: ").splitlines()[0]
-            code = _print_error(
-                f"not enough memory for this model or table ({reason}); try smaller ones"
-            )
+            code = _print_error(_runtime_reason(error))
         except OSError as error:
             # A full disk, or a reader such as `head` that has closed: Python should not try again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             closed = isinstance(error, BrokenPipeError)
-            code = 0 if closed else _print_error(f"cannot write or read: {error.strerror or error}")
+            code = 0 if closed else _print_error(f"cannot write or read {os_reason(error)}")
     sys.exit(code or 0)
+
+
+def _runtime_reason(error: MemoryError | RuntimeError) -> str:
+    """What is wrong, if that is the machine or the user's settings of JAX; else raises `error`."""
+    text = str(error)
+    if "Unable to initialize backend" in text:
+        return f"JAX_PLATFORMS: {text.splitlines()[0]}"
+    # XLA reports a lack of memory by a RuntimeError that begins like this.
+    if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in text:
+        raise error
+    reason = text.removeprefix("RESOURCE_EXHAUSTED: ").split("\n")[0]
+    return f"not enough memory for this model or table ({reason}); try smaller ones"
 
 
 def _spell_unknown_signs(stream: Any) -> None:

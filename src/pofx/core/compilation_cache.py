@@ -13,6 +13,7 @@ import os
 import platform
 import stat
 import warnings
+import zlib
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
@@ -22,18 +23,24 @@ from typing import Any, NamedTuple
 import jax
 import platformdirs
 
-from pofx.core.errors import PofxError, warn
+from pofx.core.errors import PofxError, os_reason, warn
 
 VARIABLE = "POFX_CACHE"
-OFF = ("off", "no", "0", "false", "")
+OFF, ON = ("off", "no", "0", "false", ""), ("on", "yes", "1", "true")
 MAX_BYTES = 512 * 2**20
 """The size of all caches together above which the oldest programs are deleted."""
 KEPT_SHARE = 0.75
 """The share of that size which is kept then."""
 FOLDER = "jaxlib-"
 """How the name of a folder of programs begins."""
-ENTRY = "-cache"
-"""How the name of the file of a program ends."""
+ENTRY, TRACED = "-cache", "traced-"
+"""How the name of the file of a program ends, and how that of a traced function begins."""
+DIGEST_BYTES = 32
+"""What a traced function begins with (see `trace_cache.py`)."""
+ZSTANDARD = b"\x28\xb5\x2f\xfd"
+"""How a program begins that JAX has compressed with zstandard, which may be absent here."""
+MARK = "checked"
+"""The file whose time is that of the last check for damage."""
 PRIVATE = 0o700
 
 
@@ -68,10 +75,13 @@ def _enable() -> CacheState:
     cache_state = state()
     directory = cache_state.directory
     if directory is None or cache_state.reason:
+        if directory is None and _setting() not in ("", "off"):
+            warn(f"{VARIABLE}: {cache_state.reason}; programs are compiled in every process")
         return CacheState(None, cache_state.reason)
     least_seconds = 0.0
     if cache_state.writable:
         _prune(directory.parent)
+        delete_damaged(directory, only_new=True)
     else:
         least_seconds = float("inf")
     jax.config.update("jax_compilation_cache_dir", str(directory))
@@ -92,8 +102,8 @@ def state() -> CacheState:
         return CacheState(Path(users_directory), "configured in JAX, and left as it is")
     if not settings.jax_enable_compilation_cache:
         return CacheState(None, "switched off in JAX")
-    setting = os.environ.get(VARIABLE)
-    if setting is not None and setting.strip().lower() in OFF:
+    setting = _setting()
+    if setting == "off":
         return CacheState(None, f"switched off by {VARIABLE}")
     try:
         parent = Path(setting).expanduser().resolve() if setting else _users_cache_directory()
@@ -102,10 +112,15 @@ def state() -> CacheState:
             _make_private(path)
         return CacheState(directory, writable=os.access(directory, os.W_OK))
     except (OSError, RuntimeError, PofxError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        if setting:
-            warn(f"{VARIABLE}: {setting}: {reason}; programs are compiled in every process")
-        return CacheState(None, reason)
+        return CacheState(None, os_reason(error) if isinstance(error, OSError) else str(error))
+
+
+def _setting() -> str:
+    """The directory that the user has named, "off", or "" for the usual one."""
+    setting = os.environ.get(VARIABLE, "on").strip()
+    if setting.lower() in ON:
+        return ""
+    return "off" if setting.lower() in OFF else setting
 
 
 def _is_own(directory: str) -> bool:
@@ -163,28 +178,64 @@ def size(directory: Path) -> tuple[int, int]:
 
 
 def clear(directory: Path) -> int:
-    """Deletes all programs of a cache, and returns how many there were."""
-    entries = _entries(directory)
+    """Deletes the programs of all versions beside a cache, and returns how many there were."""
+    entries = _entries_of_all_versions(directory.parent)
     for entry in entries:
         Path(entry.path).unlink(missing_ok=True)
     return len(entries)
 
 
+def delete_damaged(directory: Path, only_new: bool = False) -> int:
+    """Deletes programs that cannot be read, as after a kill or a full disk; returns how many.
+
+    JAX compiles them again in each process, and does not replace them.
+
+    Args:
+        directory: the cache.
+        only_new: whether to check only programs written since the last such check.
+    """
+    mark = directory / MARK
+    num_damaged = 0
+    with suppress(OSError):
+        checked = mark.stat().st_mtime if only_new and mark.exists() else 0.0
+        mark.touch(PRIVATE)
+        for entry in _entries(directory):
+            if entry.stat().st_mtime >= checked and not _is_readable(Path(entry.path)):
+                Path(entry.path).unlink(missing_ok=True)
+                num_damaged += 1
+    return num_damaged
+
+
+def _is_readable(path: Path) -> bool:
+    content = path.read_bytes()
+    if path.name.startswith(TRACED):
+        content = content[DIGEST_BYTES:]
+    if content.startswith(ZSTANDARD):
+        return True
+    try:
+        return bool(zlib.decompress(content))
+    except zlib.error:
+        return False
+
+
 def _entries(directory: Path) -> list[os.DirEntry[str]]:
-    return [entry for entry in os.scandir(directory) if entry.name.endswith(ENTRY)]
+    return [e for e in os.scandir(directory) if e.name.endswith(ENTRY) and e.is_file()]
+
+
+def _entries_of_all_versions(parent: Path) -> list[os.DirEntry[str]]:
+    return [
+        entry
+        for folder in os.scandir(parent)
+        if folder.name.startswith(FOLDER) and folder.is_dir(follow_symlinks=False)
+        for entry in _entries(Path(folder.path))
+    ]
 
 
 def _prune(parent: Path) -> None:
     """Deletes the oldest programs, whichever version they are of, if all take too much space."""
     with suppress(OSError):
-        entries = [
-            e
-            for folder in os.scandir(parent)
-            if folder.name.startswith(FOLDER) and folder.is_dir(follow_symlinks=False)
-            for e in _entries(Path(folder.path))
-        ]
         # Another process may delete an entry at the same time.
-        sizes = {Path(e.path): e.stat() for e in entries}
+        sizes = {Path(e.path): e.stat() for e in _entries_of_all_versions(parent)}
         total = sum(status.st_size for status in sizes.values())
         if total <= MAX_BYTES:
             return

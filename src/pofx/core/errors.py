@@ -37,6 +37,16 @@ class PofxWarning(UserWarning):
     """A problem of a result that is usable nevertheless."""
 
 
+def os_reason(error: OSError) -> str:
+    """The path that an error of the file system is about, and what is wrong with it.
+
+    >>> os_reason(FileNotFoundError(2, "No such file or directory", "rows.csv"))
+    'rows.csv: No such file or directory'
+    """
+    reason = str(error.strerror or error)
+    return f"{error.filename}: {reason}" if error.filename else reason
+
+
 def warn(text: str) -> None:
     """Warns with a PofxWarning that points to the user's line.
 

@@ -4,6 +4,9 @@ An entry is a program in StableHLO as `jax.export` writes it, and the structure 
 stands in the directory of compiled programs, and is found by all that the program depends on: the
 function, the structure of its arguments, JAX's settings, the versions of the libraries, and the
 source of pofx, by the times of its files. Functions and classes of other packages are not cached.
+
+A file begins with the digest of the key and of what follows, so that no other program and no
+damaged one is run.
 """
 
 import hashlib
@@ -22,6 +25,7 @@ import jax.export
 import numpy as np
 
 from pofx.core import compilation_cache, structure
+from pofx.core.compilation_cache import DIGEST_BYTES
 from pofx.core.structure import UnknownStructureError
 
 LIBRARIES = ("jax", "jaxlib", "equinox", "numpy", "optax")
@@ -67,7 +71,10 @@ def read(key: str) -> tuple[jax.export.Exported, Any] | None:
         return None
     # A damaged entry costs a trace and needs no warning.
     with suppress(Exception):
-        content = zlib.decompress(path.read_bytes())
+        file = path.read_bytes()
+        if file[:DIGEST_BYTES] != _digest(key, file[DIGEST_BYTES:]):
+            return None
+        content = zlib.decompress(file[DIGEST_BYTES:])
         begin = HEADER_BYTES + int.from_bytes(content[:HEADER_BYTES], "little")
         result = structure.from_json(json.loads(content[HEADER_BYTES:begin]), lambda: np.zeros(0))
         return jax.export.deserialize(bytearray(content[begin:])), result
@@ -87,11 +94,15 @@ def write(key: str, exported: jax.export.Exported, result: Any) -> None:
         header = json.dumps(structure.to_json(result)).encode()
         length = len(header).to_bytes(HEADER_BYTES, "little")
         content = zlib.compress(length + header + exported.serialize(), 1)
-        part.write_bytes(content)
+        part.write_bytes(_digest(key, content) + content)
         part.replace(path)
+
+
+def _digest(key: str, content: bytes) -> bytes:
+    return hashlib.sha256(key.encode() + content).digest()
 
 
 def _path(key: str) -> Path:
     directory = compilation_cache.in_use().directory
     assert directory is not None
-    return directory / f"traced-{key}{compilation_cache.ENTRY}"
+    return directory / f"{compilation_cache.TRACED}{key}{compilation_cache.ENTRY}"

@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from pofx.core.column import DEFAULT_FAMILY, Column
 from pofx.core.errors import PofxError, unknown_name_error
-from pofx.core.family import AbstractFamily
+from pofx.core.family import AbstractFamily, AbstractFixedFamily
 from pofx.core.registry import class_by_name, discover
 
 _PACKAGE = "pofx.families"
@@ -22,9 +22,13 @@ def base_class(column: Column) -> type[AbstractFamily]:
     >>> base_class(Column("height", "real", family="poisson"))
     Traceback (most recent call last):
     ...
-    pofx.core.errors.PofxError: height: family 'poisson' is not for real columns; expected normal
+    pofx.core.errors.PofxError: ...'poisson' is not for real columns; expected beta or normal or ...
     """
-    families = {k: v for k, v in discover(_PACKAGE, AbstractFamily).items() if k != _INFLATED}
+    families = {
+        name: cls
+        for name, cls in discover(_PACKAGE, AbstractFamily).items()
+        if name != _INFLATED and not issubclass(cls, AbstractFixedFamily)
+    }
     name = column.family or DEFAULT_FAMILY[column.kind]
     suitable = [family_name for family_name, cls in families.items() if column.kind in cls.kinds]
     if name not in families:

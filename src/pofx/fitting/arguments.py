@@ -30,7 +30,8 @@ def check_count(name: str, value: Any, minimum: int) -> None:
 def check_non_negative(name: str, value: float) -> None:
     """Raises PofxError unless the value is a number from 0, which may be infinite."""
     # A whole number may be longer than any float.
-    if not isinstance(value, Real) or not (value == np.inf or 0 <= value <= MAX_FLOAT):
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not is_number or not (value == np.inf or 0 <= value <= MAX_FLOAT):
         raise PofxError(f"{name}: expected a number, at least 0; got {value!r}")
 
 

@@ -19,6 +19,8 @@ OVERRIDE_FIELDS = ("kind", "family", "levels", "spikes", "resolution")
 """What may be overridden for each column."""
 ZERO_SHIFT_KINDS = ("positive", "count")
 """Kinds whose numbers are measured from 0."""
+FAMILIES_OF_PROPORTIONS = ("beta",)
+"""Families of numbers between 0 and 1, whose entries keep the data's units."""
 MAX_ORDINAL_LEVELS = 20
 MIN_ROWS_PER_LEVEL, MIN_ROWS_PER_RARE_LEVEL = 5, 2
 """Average rows per distinct whole number that make a level: of all, and without spikes."""
@@ -51,8 +53,8 @@ def infer(
     A plain column of kind real, positive or count may have spikes: its most frequent values, at
     most three, each in a tenth of the rows and in 5 rows, the last of them four times as frequent
     as the next value. The last three rules above ignore spikes, and so do shift and scale (real:
-    mean and standard deviation; positive: 0 and geometric mean) and resolution, the smallest gap
-    between distinct values.
+    mean and standard deviation, but 0 and 1 for family beta; positive: 0 and geometric mean) and
+    resolution, the smallest gap between distinct values.
 
     Args:
         data: data of any accepted kind.
@@ -246,6 +248,15 @@ def _is_used(cells: Cells, code: int) -> bool:
     return cells.levels is None or bool((cells.values == code).any())
 
 
+def _check_proportions(name: str, family: str, values: np.ndarray) -> None:
+    outside = values[(values <= 0) | (values >= 1)]
+    if outside.size:
+        raise PofxError(
+            f"schema: column {name!r}: family {family!r}: expected numbers between 0 and 1, got "
+            f"{outside[0]:g}; ends that occur often can be spikes"
+        )
+
+
 def _continuous(
     name: str,
     kind: Kind,
@@ -259,7 +270,9 @@ def _continuous(
     smooth = values[~np.isnan(values) & ~np.isin(values, spikes)]
     smooth = smooth if smooth.size else values[~np.isnan(values)]
     shift, scale = 0.0, 1.0
-    if kind == "real" and smooth.size:
+    if family in FAMILIES_OF_PROPORTIONS:
+        _check_proportions(name, family, smooth)
+    elif kind == "real" and smooth.size:
         shift = float(smooth.mean())
         scale = column_statistics.deviation(smooth)
         if smooth.min() == smooth.max():
