@@ -105,6 +105,11 @@ def test_a_box_around_everything_is_no_evidence(case):
         pytest.skip("no closed boxes")
     expected = case.log_prob(x[None], observed)[0]
     assert float(log_p) == pytest.approx(expected, abs=20 * case.tolerance)
+    # A number that is observed stays as it is.
+    also_seen = observed | (np.arange(case.size) == place[0])
+    log_p_seen = rule(case.model, row, jnp.asarray(also_seen), place, -ends, ends)
+    joint = case.log_prob(x[None], also_seen)[0]
+    assert float(log_p_seen) == pytest.approx(joint, abs=20 * case.tolerance)
     # For one column, the box follows from its conditional distribution.
     low = jnp.asarray([x[place[0]] - 1.0])
     log_p_box = rule(case.model, row, seen, place[:1], low, low + 1)

@@ -131,6 +131,9 @@ def test_columns_of_evidence_are_data(p):
     for question in ("P(u > 1 | {})", "E[u | {}]", "Q[0.9](u | {})", "p(u | {})"):
         calls = [partial(p.ask, question.format(terms)) for terms in evidence]
         assert compiled_again(*calls) == 0, question
+    ranges = ["v in [0, 1]", "w in [0, 2]", "v in [0, 1], w > 0", "w in [-1, 0], side = left"]
+    calls = [partial(p.ask, f"P(u > 1 | {terms})") for terms in ranges]
+    assert compiled_again(*calls) == 0
     levels = [partial(p.ask, f"p(level | {terms})") for terms in evidence[:4]]
     assert compiled_again(*levels) == 0
 

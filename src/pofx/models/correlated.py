@@ -309,7 +309,8 @@ def _box(
     for i in number_places:
         column = _column(p, x, observed, place[i])
         assert column is not None
-        total += log_between(column.family, low[i : i + 1], high[i : i + 1])[0]
+        log_mass = log_between(column.family, low[i : i + 1], high[i : i + 1])[0]
+        total += jnp.where(observed[place[i]], 0, log_mass)
     if p.independent is None:
         return total
     rule = _rule(closed_forms.log_prob_box, p.independent)

@@ -292,7 +292,8 @@ def _box(
     total = log_probs.sum()
     for j, a, b in zip(place, low, high):
         family, i = _locate(p, j)
-        total += log_between(_single_column(family, i), a[None], b[None])[0]
+        log_mass = log_between(_single_column(family, i), a[None], b[None])[0]
+        total += jnp.where(observed[j], 0, log_mass)
     return total
 
 

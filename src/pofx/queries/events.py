@@ -35,6 +35,8 @@ from pofx.queries.row_conditionals import conditional_mixture, has_closed_condit
 
 MAX_EVENT_CELLS = 1024
 """Largest number of joint levels that are enumerated instead of drawn."""
+MAX_BOXED_COLUMNS = 64
+"""Most numbers of which the box is computed for an event of a few of them."""
 
 Intervals: TypeAlias = tuple[tuple[float, float], ...]
 """Disjoint intervals (low, high] in the units of an entry; a level c is (c - 1/2, c + 1/2]."""
@@ -95,7 +97,8 @@ def _log_closed_probabilities(
     levels = [j for j in place if columns[j].discrete]
     numbers = tuple(j for j in place if not columns[j].discrete)
     count = sum(math.prod(len(event[j]) for j in place) for event in events)
-    if count > MAX_ENUMERATED_LEVELS or not _has_closed_boxes(model, columns, numbers):
+    boxed = _boxed_columns(model, columns, numbers) if count <= MAX_ENUMERATED_LEVELS else None
+    if boxed is None:
         return None
     cells = [[*product(*(event[j] for j in levels + list(numbers)))] for event in events]
     ends = np.array([c for event_cells in cells for c in event_cells], np.float64)
@@ -106,8 +109,10 @@ def _log_closed_probabilities(
     x = np.zeros((len(ends), len(columns)))
     x[:, levels] = ends[:, : len(levels)].mean(2)
     observed = np.isin(np.arange(len(columns)), levels)
-    low, high = np.moveaxis(ends[:, len(levels) :], 2, 0)
-    log_prob = _log_prob_boxes(model, x, observed, numbers, low, high)
+    low, high = np.multiply.outer([-np.inf, np.inf], np.ones((len(ends), len(boxed))))
+    index = np.searchsorted(boxed, numbers)
+    low[:, index], high[:, index] = np.moveaxis(ends[:, len(levels) :], 2, 0)
+    log_prob = _log_prob_boxes(model, x, observed, boxed, low, high)
     owner = np.repeat(np.arange(len(events)), [len(event_cells) for event_cells in cells])
     total = np.full(len(events), -math.inf)
     np.logaddexp.at(total, owner, np.asarray(log_prob, np.float64)[:count])
@@ -173,15 +178,29 @@ def _method(columns: Sequence[Column], event: Event) -> str:
     return "by enumeration" if all(columns[j].discrete for j in event) else "closed form"
 
 
-def _has_closed_boxes(
+def _boxed_columns(
     model: AbstractQueryable, columns: Sequence[Column], numbers: tuple[int, ...]
-) -> bool:
-    if not numbers:
-        return True
-    x, ends = np.zeros(model.size), np.zeros(len(numbers))
-    if _has_boxes(model, x, x > 0, numbers, ends):
-        return True
-    return len(numbers) == 1 and has_closed_conditional(model, columns[numbers[0]], numbers[0])
+) -> tuple[int, ...] | None:
+    """The columns of a closed box that has intervals of those numbers; None if none is closed.
+
+    It is the box of all numbers where that is closed, so that the columns of an event are data.
+    """
+    every = tuple(j for j, column in enumerate(columns) if not column.discrete)
+    if not numbers or (len(every) <= MAX_BOXED_COLUMNS and _has_closed_box(model, every)):
+        return every if numbers else ()
+    if _has_closed_box(model, numbers):
+        return numbers
+    is_one = len(numbers) == 1
+    return (
+        numbers
+        if is_one and has_closed_conditional(model, columns[numbers[0]], numbers[0])
+        else None
+    )
+
+
+def _has_closed_box(model: AbstractQueryable, numbers: tuple[int, ...]) -> bool:
+    x = np.zeros(model.size)
+    return _has_boxes(model, x, x > 0, numbers, np.zeros(len(numbers)))
 
 
 @compiled_quickly

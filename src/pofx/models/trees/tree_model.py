@@ -229,7 +229,8 @@ def _log_prob_box(
             log_mass = emission.log_between(p.emissions, p.hidden.index(j), a, b)
         else:
             log_mass = jnp.where((codes > a) & (codes <= b), 0, LOG_ZERO)
-        log_e = log_e.at[j, : len(log_mass)].set(log_mass)
+        states = slice(len(log_mass))
+        log_e = log_e.at[j, states].set(jnp.where(observed[j], log_e[j, states], log_mass))
     if given is None:
         return p.tree.log_evidence(log_e)
     joint = p.tree.terms(log_e).high
