@@ -49,7 +49,7 @@ def main() -> None:
             # A full disk, or a reader such as `head` that has closed: Python should not try again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             closed = isinstance(error, BrokenPipeError)
-            code = 0 if closed else _print_error(f"cannot write or read {os_reason(error)}")
+            code = 0 if closed else _print_error(f"cannot write or read: {os_reason(error)}")
     sys.exit(code or 0)
 
 

@@ -70,8 +70,9 @@ log_prob_box: Rule = Rule("log_prob_box")
 """log_prob_box(p, x, observed, place, low, high, given=None): a probability given evidence.
 
 It is log P(x_O, low < x_B <= high | x_G). B are the columns `place`, maybe none, of which those in
-O are ignored, and `given` is the mask of G, a part of O. A rule cancels the terms that P(x_O, x_B) and p(x_G) share before it adds
-any, so that evidence far from the data costs no digits. NaN if x_G is impossible.
+O are ignored, and `given` is the mask of G, a part of O. A rule cancels the terms that
+P(x_O, x_B) and p(x_G) share before it adds any, so that evidence far from the data costs no digits.
+NaN if x_G is impossible.
 """
 
 terms: Rule = Rule("terms")

@@ -186,16 +186,13 @@ def _boxed_columns(
     It is the box of all numbers where that is closed, so that the columns of an event are data.
     """
     every = tuple(j for j, column in enumerate(columns) if not column.discrete)
-    if not numbers or (len(every) <= MAX_BOXED_COLUMNS and _has_closed_box(model, every)):
-        return every if numbers else ()
-    if _has_closed_box(model, numbers):
-        return numbers
-    is_one = len(numbers) == 1
-    return (
-        numbers
-        if is_one and has_closed_conditional(model, columns[numbers[0]], numbers[0])
-        else None
-    )
+    if not numbers:
+        return ()
+    if len(every) <= MAX_BOXED_COLUMNS and _has_closed_box(model, every):
+        return every
+    [first, *others] = numbers
+    has_one = not others and has_closed_conditional(model, columns[first], first)
+    return numbers if has_one or _has_closed_box(model, numbers) else None
 
 
 def _has_closed_box(model: AbstractQueryable, numbers: tuple[int, ...]) -> bool:
