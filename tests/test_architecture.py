@@ -27,7 +27,7 @@ ORDER = [
     ["named"],
     ["ask"],
     ["joint"],
-    ["fitting", "plot"],
+    ["distributions", "fitting", "plot"],
     ["report"],
     ["sklearn", "cli"],
 ]

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pofx.core.abstract import AbstractEMModel, AbstractQueryable, AbstractTractable
+from pofx.core.abstract import AbstractEMSteps, AbstractQueryable, AbstractTractable
 from pofx.core.abstract_approximate import AbstractImportanceSampled
 from pofx.core.registry import discover
 
@@ -18,7 +18,7 @@ TRACTABLE = {
     for name, cls in discover("pofx.models", AbstractQueryable).items()
     if not issubclass(cls, AbstractImportanceSampled)
 }
-STATISTICAL = discover("pofx.models", AbstractEMModel)
+STATISTICAL = discover("pofx.models", AbstractEMSteps)
 ROWS = 4096
 DERIVED_MODELS = ("conditional", "continuous_mixture", "ppca", "stack")
 SLOW_LAWS = (

@@ -8,7 +8,7 @@ masses, and integrate its density by Gauss-Legendre quadrature.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, reduce
 from itertools import product
 from typing import Any
 
@@ -466,17 +466,94 @@ def _recoded(p: Any) -> list[Part]:
     return _normal(mean, part.covariance[np.ix_(order, order)] / np.outer(slope, slope))
 
 
+def _both(one: Part, other: Part) -> Part:
+    """Two parts of different columns that are independent of each other."""
+    m, n = len(one.mean), len(other.mean)
+    covariance = np.zeros((m + n, m + n), Real)
+    covariance[:m, :m], covariance[m:, m:] = one.covariance, other.covariance
+    return Part(
+        one.log_weight + other.log_weight,
+        {**one.laws, **other.laws},
+        one.place + other.place,
+        one.logs + other.logs,
+        np.concatenate([one.mean, other.mean]),
+        covariance,
+    )
+
+
+def _at(part: Part, place: Sequence[int]) -> Part:
+    """The part with its columns at other indices."""
+    laws = {place[j]: law for j, law in part.laws.items()}
+    return _weighted(0, part, laws=laws, place=tuple(place[j] for j in part.place))
+
+
+def _product(p: Any) -> list[Part]:
+    blocks = [
+        [_at(part, place) for part in explicit(block).parts]
+        for block, place in zip(p.parts, p.places)
+    ]
+    return [reduce(_both, choice) for choice in product(*blocks)]
+
+
+def _point(level: int, levels: int) -> Law:
+    with np.errstate(divide="ignore"):
+        return _levels(np.log(wide(np.eye(levels)[level])))
+
+
+def _discrete_network(p: Any) -> list[Part]:
+    """One part per joint level."""
+    parts = []
+    for x in product(*map(range, p.levels)):
+        weight = Real(0)
+        for j, (table, parents) in enumerate(zip(p.tables, p.parents)):
+            row = wide(table)[tuple(x[i] for i in parents)]
+            weight = weight + (row - logsumexp(row))[x[j]]
+        if weight > -np.inf:
+            parts.append(Part(weight, {j: _point(x[j], n) for j, n in enumerate(p.levels)}))
+    return parts
+
+
+def _hybrid_network(p: Any) -> list[Part]:
+    """One part per joint level of the discrete columns."""
+    discrete, normal, other = p.places
+    parts = []
+    for part in _discrete_network(p.discrete):
+        levels = [int(np.argmax(part.laws[j].log_mass)) for j in range(len(discrete))]
+        matrix, centre = np.eye(len(normal), dtype=Real), np.zeros(len(normal), Real)
+        variance = np.zeros(len(normal), Real)
+        for i, node in enumerate(p.normals):
+            cell = tuple(levels[j] for j in node.levels)
+            centre[i], variance[i] = wide(node.intercept)[cell], wide(node.variance)[cell]
+            matrix[i, list(node.numbers)] -= wide(node.coefficients)[cell]
+        # (I - B) x = intercept + noise, and I - B is triangular with ones on its diagonal.
+        mean, half = forward(matrix, centre), forward(matrix, np.diag(np.sqrt(variance)))
+        laws = {}
+        for j, family, scope in zip(other, p.families, p.family_levels):
+            counts = [p.discrete.levels[i] for i in scope]
+            cell = np.ravel_multi_index([levels[i] for i in scope], counts) if scope else 0
+            laws[j] = law_of(family, int(cell))
+        of_levels = {discrete[j]: law for j, law in part.laws.items()}
+        logs = (False,) * len(normal)
+        parts.append(
+            Part(part.log_weight, {**of_levels, **laws}, normal, logs, mean, half @ half.T)
+        )
+    return parts or [Part(Real(0), {})]
+
+
 PARTS = {
     "ChowLiuTree": _tree,
     "ClassConditional": _chain,
     "ContinuousMixture": lambda p: _mixture(p.mixture()),
     "Correlated": _correlated,
+    "DiscreteNetwork": _discrete_network,
     "FactorAnalysis": _factors,
     "Gaussian": _gaussian,
+    "HybridNetwork": _hybrid_network,
     "Independent": _independent,
     "LatentTree": _tree,
     "Mixture": _mixture,
     "PPCA": _factors,
+    "Product": _product,
     "Recoded": _recoded,
     "Stack": _stack,
 }

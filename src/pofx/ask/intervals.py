@@ -215,12 +215,15 @@ def _number_interval(variable: Variable, term: Interval) -> Intervals:
             high = math.floor(term.high) + 0.5 if term.high_closed else math.ceil(term.high) - 0.5
     else:
         low, high = -math.inf, math.inf
+        # Only a point mass makes a difference between an end that is inside and one that is not.
         if term.low is not None:
             low = float(_float((term.low - variable.shift) / variable.scale))
-            low = previous_float(low) if term.low_closed else low
+            is_spike = spike_index(variable.column, low) >= 0
+            low = previous_float(low) if term.low_closed and is_spike else low
         if term.high is not None:
             high = float(_float((term.high - variable.shift) / variable.scale))
-            high = high if term.high_closed else previous_float(high)
+            is_spike = spike_index(variable.column, high) >= 0
+            high = previous_float(high) if is_spike and not term.high_closed else high
     return ((low, high),) if low < high else ()
 
 

@@ -151,8 +151,8 @@ class AbstractLearnable(AbstractDistribution):
         """
 
 
-class AbstractEMModel(AbstractTractable, AbstractLearnable):
-    """A tractable model learned from sums over rows: in closed form, or by EM.
+class AbstractEMSteps(AbstractTractable):
+    """A tractable model whose parameters are improved by sums over rows: the steps of EM.
 
     Let z be what the observed entries leave unknown (missing cells, latent variables).
     `expected_statistics` is the E-step, the sums over rows of E[T(x, z) | x_O], and `m_step` is
@@ -192,7 +192,7 @@ class AbstractEMModel(AbstractTractable, AbstractLearnable):
         """
 
     @abstractmethod
-    def m_step(self, statistics: Statistics) -> "AbstractEMModel":
+    def m_step(self, statistics: Statistics) -> "AbstractEMSteps":
         """The model with the greatest expected log-likelihood.
 
         The likelihood of the rows never falls. Under a prior, its sum with `log_prior_density`
@@ -202,6 +202,10 @@ class AbstractEMModel(AbstractTractable, AbstractLearnable):
     @abstractmethod
     def log_prior_density(self) -> Float[Array, ""]:
         """The log-density of the parameters under the prior, up to a constant; 0 without one."""
+
+
+class AbstractEMModel(AbstractEMSteps, AbstractLearnable):
+    """A model learned from sums over rows, in closed form or by EM, from a start near the data."""
 
 
 class AbstractStepwiseEMModel(AbstractEMModel):

@@ -53,7 +53,7 @@ def significant_digits(value: float, spread: float = 0.0, digits: int = 6) -> in
     needed = digits
     if 0 < spread < math.inf:
         needed = decimal_exponent(value) - decimal_exponent(spread) + SPREAD_DIGITS
-    if 0 < value < 1 and float(f"{value:.{digits}g}") == 1:
+    elif 0 < value < 1 and float(f"{value:.{digits}g}") == 1:
         needed = max(needed, 1 - decimal_exponent(1 - value))
     return min(max(digits, needed), MAX_DIGITS)
 

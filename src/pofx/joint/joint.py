@@ -13,7 +13,16 @@ from pofx.joint.description import title
 from pofx.joint.fit_summary import FitSummary
 from pofx.joint.saving import save
 from pofx.joint.warming import warm_up
-from pofx.named import completion, conditioning, decision_rule, densities, information, prediction
+from pofx.named import (
+    completion,
+    conditioning,
+    decision_rule,
+    densities,
+    information,
+    moments,
+    prediction,
+)
+from pofx.named.combinations import product
 from pofx.named.decision_rule import DecisionRule
 from pofx.named.decisions import Decisions
 from pofx.named.latent import latent
@@ -25,6 +34,9 @@ from pofx.table.encoding import Unseen
 
 if TYPE_CHECKING:
     from pofx.estimate.permutation import IndependenceTest
+
+MOMENT_DRAWS = 10_000
+"""Draws behind means and covariances that have no closed form."""
 
 
 class Joint(NamedModel):
@@ -93,7 +105,47 @@ class Joint(NamedModel):
         """
         return densities.tail_probability(self, data, reference, unseen, draws, seed)
 
+    # -- moments
+
+    def mean(self, *names: str, draws: int = MOMENT_DRAWS, seed: int = 0) -> Answer:
+        """E[names]: for one name in the shape of its cells, for several a vector of their entries.
+
+        Args:
+            names: of numbers and arrays of numbers, all by default.
+            draws: behind an estimate.
+
+        >>> import pofx
+        >>> p = pofx.gaussian([0, 1, 2], [[2, 1, 0], [1, 2, 1], [0, 1, 2]], names={"a": 2, "b": 1})
+        >>> p.given(b=[4]).mean("a").value
+        array([0., 2.])
+        """
+        return moments.mean(self, names, draws, seed)
+
+    def covariance(
+        self, a: Names, b: Names = (), *, draws: int = MOMENT_DRAWS, seed: int = 0
+    ) -> Answer:
+        """Cov(a, b) as a matrix: a row for each entry of a, a column for each of b, which is a.
+
+        Args:
+            a, b: names of numbers and arrays of numbers.
+            draws: behind an estimate.
+
+        >>> import pofx
+        >>> p = pofx.gaussian([0, 1, 2], [[2, 1, 0], [1, 2, 1], [0, 1, 2]], names={"a": 2, "b": 1})
+        >>> p.given(b=[4]).covariance("a").value
+        array([[2. , 1. ],
+               [1. , 1.5]])
+        """
+        return moments.covariance(self, as_names(a), as_names(b), draws, seed)
+
     # -- other distributions
+
+    def __mul__(self, other: NamedModel) -> Self:
+        """p(x) q(y): the columns of both, independent of each other.
+
+        Raises PofxError for a column that both have.
+        """
+        return product(self, other)
 
     def given(self, evidence: Mapping[str, Any] | None = None, /, **values: Any) -> Self:
         """p(the other columns | evidence); a missing value (None, NaN) is no evidence.

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pofx.core.abstract import AbstractEMModel
+from pofx.core.abstract import AbstractEMSteps
 from pofx.core.closed_forms import with_structure_as_data
 from pofx.core.compilation import (
     array_size,
@@ -70,14 +70,14 @@ class FitResult(NamedTuple):
 
 
 @compiled_fully
-def em_step(model: AbstractEMModel, rows: Rows) -> tuple[AbstractEMModel, jax.Array]:
+def em_step(model: AbstractEMSteps, rows: Rows) -> tuple[AbstractEMSteps, jax.Array]:
     """One step of EM: the next model, and the mean log-likelihood of this model in nats."""
     statistics, log_likelihood = rows.sum(model.expected_statistics)
     return model.m_step(statistics), log_likelihood / rows.total
 
 
 def fit_em(
-    model: AbstractEMModel,
+    model: AbstractEMSteps,
     rows: Rows,
     *,
     tolerance: float = 1e-6,

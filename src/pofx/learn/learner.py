@@ -12,6 +12,7 @@ from pofx.core import float_width, host_keys
 from pofx.core.abstract import (
     AbstractDistribution,
     AbstractEMModel,
+    AbstractEMSteps,
     AbstractLearnable,
     AbstractQueryable,
     AbstractSGDModel,
@@ -113,7 +114,7 @@ def fit(
 
 
 @compiled
-def _step(model: AbstractEMModel, rows: Rows) -> AbstractEMModel:
+def _step(model: AbstractEMSteps, rows: Rows) -> AbstractEMSteps:
     return model.m_step(rows.sum(model.expected_statistics)[0])
 
 

@@ -20,6 +20,7 @@ from pofx.core.rows import Rows, make_rows
 from pofx.models.components.initial_clusters import kmeans_clusters
 from pofx.models.components.log_prob_terms import log_posterior, mixture_terms, terms
 from pofx.models.components.operations import (
+    check_em_steps,
     log_weights,
     mixture_moments,
     most_probable_component,
@@ -86,19 +87,19 @@ class Stack(AbstractEMModel):
         shares, log_likelihood = responsibilities(joint, weight)
         statistics = [
             part.expected_statistics(x, observed, w)[0]
-            for part, w in zip(_check_em_models(self.parts), shares)
+            for part, w in zip(check_em_steps(self.parts), shares)
         ]
         return (shares.sum(1), tuple(statistics)), log_likelihood
 
     def m_step(self, statistics: Any) -> "Stack":
         part_weights, statistics_of_parts = statistics
         parts = tuple(
-            part.m_step(s) for part, s in zip(_check_em_models(self.parts), statistics_of_parts)
+            part.m_step(s) for part, s in zip(check_em_steps(self.parts), statistics_of_parts)
         )
         return Stack(log_weights(part_weights, self.prior, self.log_weights), parts, self.prior)
 
     def log_prior_density(self) -> Float[Array, ""]:
-        of_parts = sum(part.log_prior_density() for part in _check_em_models(self.parts))
+        of_parts = sum(part.log_prior_density() for part in check_em_steps(self.parts))
         return of_parts + self.prior * jax.nn.log_softmax(self.log_weights).sum()
 
     @classmethod
@@ -156,13 +157,6 @@ class Stack(AbstractEMModel):
         tree, columns = LatentTree.example(key)
         independent = emission.select_states(tree.emissions, jnp.array([1, 0, 1]))
         return Example(cls(jnp.log(jnp.array([0.3, 0.7])), (independent, tree)), columns)
-
-
-def _check_em_models(parts: tuple[AbstractQueryable, ...]) -> list[AbstractEMModel]:
-    models = [part for part in parts if isinstance(part, AbstractEMModel)]
-    if len(models) < len(parts):
-        raise PofxError("parts: expected models that are learned from sums over rows")
-    return models
 
 
 def _apply_rule(rule: closed_forms.Rule, p: Stack, *arguments: Any) -> list[Any] | None:

@@ -1,5 +1,6 @@
 """Operations on parts: models stacked in the arrays of one, one for each value of a category."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -7,7 +8,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from pofx.core import closed_forms
-from pofx.core.abstract import AbstractEMModel, AbstractLearnable
+from pofx.core.abstract import (
+    AbstractEMModel,
+    AbstractEMSteps,
+    AbstractLearnable,
+    AbstractQueryable,
+)
 from pofx.core.column_mixture import ColumnMixture, flatten
 from pofx.core.component_axis import over_components
 from pofx.core.errors import PofxError
@@ -36,6 +42,14 @@ def part_class(part: str, options: dict[str, Any]) -> tuple[type[AbstractEMModel
         )
     cls = class_by_name("pofx.models", AbstractEMModel, "part", name)
     return cls, {**options, "part": inner} if inner else options
+
+
+def check_em_steps(parts: Sequence[AbstractQueryable]) -> list[AbstractEMSteps]:
+    """The parts; PofxError if one of them is not learned from sums over rows."""
+    models = [part for part in parts if isinstance(part, AbstractEMSteps)]
+    if len(models) < len(parts):
+        raise PofxError("parts: expected models that are learned from sums over rows")
+    return models
 
 
 def log_probs(parts: Any, x: Float[Array, "d"], observed: Bool[Array, "d"]) -> Float[Array, "k"]:

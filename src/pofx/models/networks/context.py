@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from pofx.core.abstract import AbstractEMModel, AbstractTractable, Mask, Row
+from pofx.core.abstract import AbstractEMModel, AbstractEMSteps, AbstractTractable, Mask, Row
 from pofx.core.abstract_approximate import importance_weighted
 from pofx.core.column import Column
 from pofx.core.compilation import compiled
@@ -152,16 +152,18 @@ class Context(eqx.Module):
         return cls(prior, embedding, tuple(place), tuple(x_columns))
 
 
-def _fit_prior(key: PRNGKeyArray, rows: Rows, columns: Sequence[Column]) -> AbstractEMModel:
+def _fit_prior(key: PRNGKeyArray, rows: Rows, columns: Sequence[Column]) -> AbstractEMSteps:
     """p(c)."""
     only_numbers = all(is_number(c) for c in columns)
     joint: type[AbstractEMModel] = Correlated if only_numbers else ChowLiuTree
-    prior = (joint if len(columns) > 1 else Independent).from_data(key, rows, columns)
+    prior: AbstractEMSteps = (joint if len(columns) > 1 else Independent).from_data(
+        key, rows, columns
+    )
     for _ in range(PRIOR_EM_STEPS):
         prior = _em_step(prior, rows)
     return prior
 
 
 @compiled
-def _em_step(prior: AbstractEMModel, rows: Rows) -> AbstractEMModel:
+def _em_step(prior: AbstractEMSteps, rows: Rows) -> AbstractEMSteps:
     return prior.m_step(rows.sum(prior.expected_statistics)[0])

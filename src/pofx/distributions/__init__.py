@@ -1,0 +1,1 @@
+"""Distributions that are written down instead of learned."""
