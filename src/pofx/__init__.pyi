@@ -12,6 +12,7 @@ from .distributions.continuous import log_normal as log_normal
 from .distributions.continuous import normal as normal
 from .distributions.continuous import student_t as student_t
 from .distributions.continuous import uniform as uniform
+from .distributions.definition import define as define
 from .distributions.discrete import bernoulli as bernoulli
 from .distributions.discrete import categorical as categorical
 from .distributions.discrete import negative_binomial as negative_binomial

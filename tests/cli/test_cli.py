@@ -191,3 +191,24 @@ def test_a_reader_that_leaves(folder):
     assert program.stderr.read() == b""
     program.stderr.close()
     assert program.wait() in (0, 1)
+
+
+def test_definitions_are_written_and_asked(run, folder):
+    (folder / "weather.p").write_text(
+        "rain ~ Bernoulli(0.2)\nwet | rain ~ { yes: Bernoulli(0.9), no: Bernoulli(0.1) }\n"
+    )
+    code, out, _ = run("define weather.p -o weather.pofx")
+    assert (code, out) == (0, "p(rain, wet)  DiscreteNetwork\n")
+    for file in ("weather.p", "weather.pofx"):
+        code, out, _ = run(["ask", file, "P(rain = yes | wet = yes)"])
+        assert out == "P(rain = yes | wet = yes) = 0.692308   exact, closed form\n"
+        assert run(f"info {file}")[1].startswith("p(rain, wet)  DiscreteNetwork\n\ncolumn")
+    (folder / "wrong.p").write_text("rain ~ Bernoulli(0.2)\nwet | ran ~ Bernoulli(0.5)\n")
+    code, out, err = run("define wrong.p -o wrong.pofx")
+    assert (code, out) == (2, "")
+    assert (
+        err.splitlines()[0] == "pofx: define: line 2: no definition of 'ran'; did you mean 'rain'?"
+    )
+    assert not (folder / "wrong.pofx").exists()
+    for file in ("weather.p", "weather.pofx", "wrong.p"):
+        (folder / file).unlink()

@@ -10,7 +10,7 @@ import typer
 from pofx.core.errors import PofxError
 
 Table = Annotated[Path, typer.Argument(help="A .csv, .tsv, .parquet, .arrow or .feather file.")]
-ModelFile = Annotated[Path, typer.Argument(help="A model file that `pofx fit` wrote.")]
+ModelFile = Annotated[Path, typer.Argument(help="A model file, or definitions in a file .p.")]
 Out = Annotated[Path | None, typer.Option("--output", "-o", help="Where to write.")]
 Seed = Annotated[int, typer.Option(help="Seed of every draw: equal seeds, equal results.")]
 Given = Annotated[
@@ -22,13 +22,15 @@ Unseen = Annotated[
 
 MAX_DEPTH = 4
 """Lists and objects within one another that an option may hold."""
+DEFINITIONS = ".p"
+"""How the name of a file of definitions ends."""
 
 
 def load(path: Path) -> Any:
-    """The distribution in a model file."""
+    """The distribution in a model file, or in a file of definitions."""
     import pofx
 
-    return pofx.load(path)
+    return pofx.define(path) if path.suffix == DEFINITIONS else pofx.load(path)
 
 
 def load_given(path: Path, given: list[str] | None) -> Any:

@@ -7,12 +7,29 @@ from typing import Annotated
 import typer
 
 from pofx.cli.app import app
-from pofx.cli.arguments import ModelFile, Seed, Table, load, read_json, read_pairs
+from pofx.cli.arguments import DEFINITIONS, ModelFile, Seed, Table, load, read_json, read_pairs
 from pofx.core.errors import PofxError
 from pofx.joint.fit_summary import FitSummary
 
 LEARNER_OPTIONS = {"restarts", "tolerance", "steps", "proposal"}
 """Arguments of `pofx.fit` that the command takes by --option."""
+
+
+@app.command()
+def define(
+    definitions: Annotated[
+        Path, typer.Argument(help="A file .p, with lines such as y | a ~ Normal(2 * a, 1).")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The model file to write.")],
+) -> None:
+    """Write the distribution that a text defines to a model file."""
+    import pofx
+
+    if definitions.suffix != DEFINITIONS:
+        raise PofxError(f"{definitions}: expected a file {DEFINITIONS} of definitions")
+    p = pofx.define(definitions)
+    p.save(output)
+    print(p)
 
 
 @app.command()
@@ -81,9 +98,10 @@ def fit(
 @app.command()
 def info(model: ModelFile) -> None:
     """Show what a model file holds: schema, model, and how it was learned."""
-    from pofx.joint.description import describe_file
+    from pofx.joint.description import describe, describe_file
 
-    print(describe_file(model))
+    is_text = model.suffix == DEFINITIONS
+    print(describe(load(model)) if is_text else describe_file(model))
 
 
 @app.command()

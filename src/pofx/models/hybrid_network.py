@@ -75,8 +75,9 @@ class HybridNetwork(AbstractEMSteps):
 
     def configurations(self) -> np.ndarray:
         """The levels of s in each of its configurations, (k, s)."""
-        counts = [range(self.discrete.levels[j]) for j in self.switches]
-        return np.array(list(product(*counts)), int).reshape(-1, len(counts))
+        levels = [range(self.discrete.levels[j]) for j in self.switches]
+        rows = list(product(*levels))
+        return np.array(rows, int).reshape(len(rows), len(levels))
 
     def _cells(self, scope: Scope) -> np.ndarray:
         """The index of the levels of `scope` in each configuration of s, (k,)."""

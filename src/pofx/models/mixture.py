@@ -190,7 +190,8 @@ def _entropy(p: Mixture, target_mask: Bool[np.ndarray, "d"]) -> Float[Array, ""]
 @closed_forms.moments.register(Mixture)
 def _moments(p: Mixture) -> tuple[Row, Float[Array, "d d"]] | None:
     rule = closed_forms.moments.find(p.parts)
-    return rule and mixture_moments(p.log_weights, *over_components(rule)(p.parts))
+    moments = rule and over_components(rule)(p.parts)
+    return None if moments is None else mixture_moments(p.log_weights, *moments)
 
 
 @closed_forms.conditional_column.register(Mixture)

@@ -21,6 +21,7 @@ from pofx.models.components.operations import (
 )
 from pofx.models.discrete_network import categorical_column, mean_codes, within
 from pofx.models.graphs.elimination import connected
+from pofx.models.mixture import Mixture
 
 
 def register(model: type[AbstractQueryable]) -> None:
@@ -40,18 +41,20 @@ def register(model: type[AbstractQueryable]) -> None:
 def _condition(
     p: Any, x: Row, observed: Bool[np.ndarray, "d"], keep: Bool[np.ndarray, "d"]
 ) -> AbstractQueryable | None:
-    # Given all discrete columns that others depend on, these others are normal or independent.
+    # Numbers alone are a mixture over the discrete columns that they depend on.
     (codes, numbers), (seen, known) = p.split(x), p.split(observed)
     kept_codes, kept = p.split(keep)
-    if kept_codes.any() or not seen[list(p.switches)].all():
-        return None
-    part = jax.tree.map(lambda a: a[p.configuration(codes)], p.parts)
-    rule = closed_forms.condition.find(part)
-    assert rule is not None
-    conditional = rule(part, numbers, known, kept)
     _, order = p.split(np.arange(p.size))
-    is_ordered = (np.diff(order[kept]) > 0).all()
-    return conditional if is_ordered else None
+    if kept_codes.any() or (np.diff(order[kept]) < 0).any():
+        return None
+    rule = closed_forms.condition.find(p.parts)
+    assert rule is not None
+    if seen[list(p.switches)].all():
+        part = jax.tree.map(lambda a: a[p.configuration(codes)], p.parts)
+        return rule(part, numbers, known, kept)
+    conditional = over_components(lambda part, x: rule(part, x, known, kept), shared=1)
+    parts = conditional(p.parts, numbers)
+    return None if parts is None else Mixture(p.log_posterior(x, jnp.asarray(observed)), parts)
 
 
 def _entropy(p: Any, target_mask: Bool[np.ndarray, "d"]) -> Float[Array, ""] | None:
