@@ -27,6 +27,7 @@ from pofx.fitting.fit_warnings import warn_about_variance_floors
 from pofx.fitting.options import check_columns, check_options
 from pofx.fitting.proposal import fit_with_proposal
 from pofx.fitting.selection import SelectedModel, select_model
+from pofx.fitting.start import check_start, learn_from
 from pofx.fitting.ties import ties
 from pofx.fitting.training_data import (
     TrainingData,
@@ -55,6 +56,7 @@ def fit(
     data: Any,
     model: str | None = None,
     *,
+    start: Joint | None = None,
     schema: Mapping[str, Any] | Schema | None = None,
     weights: str | Any = None,
     validation: float | Any = 0.1,
@@ -78,6 +80,8 @@ def fit(
             mixtures of them, trees, latent trees and continuous mixtures, and stacks them if that
             gains on held-out rows; `p.report()` shows the comparison. None with options of a
             mixture is a mixture, of `components` or of as many as held-out rows prefer.
+        start: a distribution that EM goes on from, written or learned, in place of a model and its
+            options. Its structure and its columns are kept.
         schema: what overrides the inferred columns, such as {"year": "ordinal"}; or the schema of
             another fit.
         weights: the name of a column of row weights, or an array of them. Row weights affect
@@ -120,17 +124,22 @@ def fit(
     check_non_negative("tolerance", tolerance)
     check_checkpoint(checkpoint, cls)
     check_proposal(proposal, cls)
+    check_start(start, options, model=model, schema=schema, proposal=proposal, budget=budget)
 
     def numeric(column: str) -> bool:
         return cls is not None and cls.supported_kinds(column, **options) == {"real"}
 
+    schema = schema if start is None else start.schema
     table = read_training_data(data, schema, weights, numeric)
     budget = checked_budget(budget, table.x.size)
-    with float_width.float64(_learns_in_float64(cls, table.x)):
+    in_float64 = (
+        _learns_in_float64(cls, table.x) if start is None else float_width.is_float64(start.model)
+    )
+    with float_width.float64(in_float64):
         key = key_of(seed)
         offset = unit_offset(*table[:3])
         shuffle_key, select_key = host_keys.split(key)
-        holds_out = cls is None or stops_on_validation(cls, len(table.x))
+        holds_out = start is None and (cls is None or stops_on_validation(cls, len(table.x)))
         splits = make_splits(shuffle_key, table, validation, holds_out)
         with watch(progress, name or "models", offset) as report, recording_warnings() as warnings:
             warn_about_extremes(table.schema, table.x)
@@ -138,7 +147,9 @@ def fit(
                 restarts, tolerance, steps, epochs, report=report, checkpoint=checkpoint
             )
             rows = make_rows(table.x, weight=table.weight)
-            if cls is None:
+            if start is not None:
+                selected = learn_from(start, rows, config)
+            elif cls is None:
                 selected = select_model(
                     select_key, table.schema, rows, splits, config, budget, options
                 )
