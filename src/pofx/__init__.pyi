@@ -5,6 +5,8 @@ from . import sklearn as sklearn
 from .core.answer import Answer as Answer
 from .core.errors import PofxError as PofxError
 from .core.errors import PofxWarning as PofxWarning
+from .distributions.bif import read_bif as read_bif
+from .distributions.bif import write_bif as write_bif
 from .distributions.continuous import beta as beta
 from .distributions.continuous import exponential as exponential
 from .distributions.continuous import gamma as gamma

@@ -9,6 +9,7 @@ from scipy import stats
 import pofx
 from pofx.models.discrete_network import DiscreteNetwork
 from pofx.models.gaussian import Gaussian
+from pofx.models.hybrid_network import HybridNetwork
 from pofx.notation.errors import NotationError
 
 ASIA = """
@@ -132,11 +133,25 @@ def test_levels_given_numbers_by_bayes_rule(mixed):
 
 
 def test_normal_definitions_alone_are_a_gaussian():
-    p = pofx.define("(a, b) ~ Normal([0, 1], [[2, 0.5], [0.5, 1]])\ny | a ~ Normal(3 + 2 * a, 0.1)")
-    assert isinstance(p.model, Gaussian)
-    np.testing.assert_allclose(p.mean().value, [0, 1, 3])
-    cov = [[2, 0.5, 4], [0.5, 1, 1], [4, 1, 8.1]]
-    np.testing.assert_allclose(p.covariance(("a", "b", "y")).value, cov)
+    text = "(a, b) ~ Normal([0, 1], [[2, 0.5], [0.5, 1]])\ny | a{} ~ Normal(3 + 2 * a, 0.1)"
+    cov = np.array([[2, 0.5, 4], [0.5, 1, 1], [4, 1, 8.1]])
+    complete, sparse = pofx.define(text.format(", b")), pofx.define(text.format(""))
+    assert isinstance(complete.model, Gaussian)
+    assert isinstance(sparse.model, HybridNetwork)
+    for p in (complete, sparse):
+        np.testing.assert_allclose(p.mean().value, [0, 1, 3])
+        np.testing.assert_allclose(p.covariance(("a", "b", "y")).value, cov)
+        entropy = p.entropy()
+        assert entropy.kind == "exact"
+        assert float(entropy) == pytest.approx(stats.multivariate_normal(cov=cov).entropy())
+        information = p.mutual_information("a", "y")
+        assert information.kind == "exact"
+        assert float(information) == pytest.approx(-np.log1p(-16 / 2 / 8.1) / 2)
+        assert p.given(y=1.0).ask("E[a | b = 0]").kind == "exact"
+    other = pofx.gaussian([0, 0, 0], np.eye(3), names=["a", "b", "y"])
+    divergences = [pofx.kl(p, other) for p in (complete, sparse)]
+    assert [d.kind for d in divergences] == ["exact", "exact"]
+    assert float(divergences[0]) == pytest.approx(float(divergences[1]), rel=1e-9)
 
 
 def test_what_is_not_connected_is_independent():

@@ -6,8 +6,8 @@ import pytest
 from scipy import stats
 
 import pofx
-from pofx.distributions.written import as_joint, level_variable, number_variable
-from pofx.models.hybrid_network import HybridNetwork
+from pofx.distributions.written import as_joint, number_variable
+from pofx.models.recoded import Recoded
 
 RNG = np.random.default_rng(0)
 HALF = RNG.normal(size=(4, 4))
@@ -134,13 +134,8 @@ def test_moments_without_a_closed_form_are_estimates():
     independent = pofx.beta(2, 3) * pofx.gamma(2, 1, name="t")
     assert independent.mean().kind == "exact"
     with jax.enable_x64(True):
-        model, _ = HybridNetwork.example(jax.random.key(0))
-    names = {"w": "positive", "x": "real", "s": (0, 1), "y": "real", "t": (0, 1, 2)}
-    variables = [
-        level_variable("levels", name, kind) if name in "st" else number_variable(name, kind)
-        for name, kind in names.items()
-    ]
-    p = as_joint(model, variables)
+        model, _ = Recoded.example(jax.random.key(0))
+    p = as_joint(model, [number_variable(name, "real") for name in "xyz"])
     mean, covariance = p.mean("x", "y"), p.covariance("x", "y")
     assert mean.kind == covariance.kind == "estimate"
     rows = p.sample(20_000, seed=1)

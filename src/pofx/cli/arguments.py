@@ -10,7 +10,7 @@ import typer
 from pofx.core.errors import PofxError
 
 Table = Annotated[Path, typer.Argument(help="A .csv, .tsv, .parquet, .arrow or .feather file.")]
-ModelFile = Annotated[Path, typer.Argument(help="A model file, or definitions in a file .p.")]
+ModelFile = Annotated[Path, typer.Argument(help="A model file, or a file .p or .bif.")]
 Out = Annotated[Path | None, typer.Option("--output", "-o", help="Where to write.")]
 Seed = Annotated[int, typer.Option(help="Seed of every draw: equal seeds, equal results.")]
 Given = Annotated[
@@ -22,15 +22,16 @@ Unseen = Annotated[
 
 MAX_DEPTH = 4
 """Lists and objects within one another that an option may hold."""
-DEFINITIONS = ".p"
-"""How the name of a file of definitions ends."""
+DEFINITIONS, NETWORK = ".p", ".bif"
+"""How the names of files of definitions, and of Bayesian networks, end."""
 
 
 def load(path: Path) -> Any:
-    """The distribution in a model file, or in a file of definitions."""
+    """The distribution in a model file, in a file of definitions, or in one of a network."""
     import pofx
 
-    return pofx.define(path) if path.suffix == DEFINITIONS else pofx.load(path)
+    read = {DEFINITIONS: pofx.define, NETWORK: pofx.read_bif}.get(path.suffix, pofx.load)
+    return read(path)
 
 
 def load_given(path: Path, given: list[str] | None) -> Any:

@@ -7,7 +7,16 @@ from typing import Annotated
 import typer
 
 from pofx.cli.app import app
-from pofx.cli.arguments import DEFINITIONS, ModelFile, Seed, Table, load, read_json, read_pairs
+from pofx.cli.arguments import (
+    DEFINITIONS,
+    NETWORK,
+    ModelFile,
+    Seed,
+    Table,
+    load,
+    read_json,
+    read_pairs,
+)
 from pofx.core.errors import PofxError
 from pofx.joint.fit_summary import FitSummary
 
@@ -18,16 +27,14 @@ LEARNER_OPTIONS = {"restarts", "tolerance", "steps", "proposal"}
 @app.command()
 def define(
     definitions: Annotated[
-        Path, typer.Argument(help="A file .p, with lines such as y | a ~ Normal(2 * a, 1).")
+        Path, typer.Argument(help="A file .p of lines such as y | a ~ Normal(2 * a, 1), or .bif.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The model file to write.")],
 ) -> None:
     """Write the distribution that a text defines to a model file."""
-    import pofx
-
-    if definitions.suffix != DEFINITIONS:
-        raise PofxError(f"{definitions}: expected a file {DEFINITIONS} of definitions")
-    p = pofx.define(definitions)
+    if definitions.suffix not in (DEFINITIONS, NETWORK):
+        raise PofxError(f"{definitions}: expected a file {DEFINITIONS} or {NETWORK}")
+    p = load(definitions)
     p.save(output)
     print(p)
 
@@ -100,7 +107,7 @@ def info(model: ModelFile) -> None:
     """Show what a model file holds: schema, model, and how it was learned."""
     from pofx.joint.description import describe, describe_file
 
-    is_text = model.suffix == DEFINITIONS
+    is_text = model.suffix in (DEFINITIONS, NETWORK)
     print(describe(load(model)) if is_text else describe_file(model))
 
 

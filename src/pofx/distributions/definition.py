@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pofx.core.errors import PofxError, unknown_name_error
+from pofx.core.errors import unknown_name_error
 from pofx.distributions.arguments import Arguments
 from pofx.distributions.conditionals import NORMAL, Leaf, normal_nodes, single_node
 from pofx.distributions.network import FamilyNode, Node, NormalNode, TableNode, network
+from pofx.distributions.written import read_text
 from pofx.joint.joint import Joint
 from pofx.notation.definitions import (
     Cases,
@@ -44,17 +45,8 @@ def define(text: str | Path) -> Joint:
     P(rain = yes | wet = yes) = 0.692308   exact, closed form
     """
     if isinstance(text, Path) or (isinstance(text, str) and text.strip().endswith(SUFFIX)):
-        text = _read(Path(text))
+        text = read_text(Path(text))
     return network(_Definitions(text).nodes)
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise PofxError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise PofxError(f"{path}: expected text in UTF-8") from None
 
 
 class _Definitions:

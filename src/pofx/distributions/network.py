@@ -101,7 +101,8 @@ def _model(nodes: Sequence[Node]) -> AbstractQueryable:
         return discrete
     places = _index(tables), _index(normals)
     conditionals = tuple(_linear_gaussian(node, *places) for node in normals)
-    if len(normals) == len(nodes):
+    # A Gaussian has an edge between any two; with fewer, learning must keep what is absent.
+    if all(len(node.numbers) == i for i, node in enumerate(normals)) and len(normals) == len(nodes):
         cell = np.zeros(1, int)
         parameters = [
             (intercept[0], coefficients[0], variance[0])

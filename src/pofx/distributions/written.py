@@ -1,6 +1,7 @@
 """What all written distributions share: names, checks of parameters, and the `Joint`."""
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import jax.numpy as jnp
@@ -59,3 +60,13 @@ def level_variable(argument: str, name: str, levels: Iterable[Any], kind: str = 
     dtype = LEVEL_DTYPES.get(type(values[0]), "")
     kind_of_levels = "binary" if len(values) == 2 else kind or "categorical"
     return Variable(name, cast(Kind, kind_of_levels), levels=values, dtype=dtype)
+
+
+def read_text(path: Path) -> str:
+    """The text of a file; PofxError if there is none."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise PofxError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise PofxError(f"{path}: expected text in UTF-8") from None
