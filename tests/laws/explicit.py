@@ -159,7 +159,9 @@ def _levels(log_mass: np.ndarray) -> Law:
 
 
 def _counted(law: Any) -> Law:
-    top = int(law.isf(TAIL)) + 2
+    top = law.isf(TAIL)
+    # scipy inverts some tails so far out to NaN.
+    top = int(top if np.isfinite(top) else law.mean() + 40 * law.std() + 100) + 2
     counts = np.arange(top + 1)
     return Law(wide(counts), log_normalised(law.logpmf(counts)), counts=law)
 
