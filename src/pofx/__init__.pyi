@@ -20,6 +20,7 @@ from .distributions.discrete import categorical as categorical
 from .distributions.discrete import negative_binomial as negative_binomial
 from .distributions.discrete import pmf as pmf
 from .distributions.discrete import poisson as poisson
+from .distributions.from_scipy import from_scipy as from_scipy
 from .distributions.gaussians import gaussian as gaussian
 from .distributions.gaussians import linear_gaussian as linear_gaussian
 from .distributions.per_level import per_level as per_level
