@@ -200,8 +200,19 @@ MISTAKES = {
     "a ~ Normal(0,": (1, "found the end"),
     "a Normal(0, 1)": (1, r"expected '\|' or '~', found 'Normal'"),
     "a ~ Normal(a * a, 1)": (1, "expected a sum, found a product of names"),
+    "a ~ Normal(1e999, 1)": (1, "expected a finite number, found '1e999'"),
+    "a ~ Poisson(2, name=b)": (1, "Poisson: expected no name, the column is a"),
+    "a ~ table([])": (1, "table: expected a pair of brackets"),
+    "a ~ table([0.5, 0.5], levels=[u, u])": (1, "table: .*expected distinct values"),
+    "a ~ Categorical([1], levels=3)": (1, "expected a list of levels, got 3"),
+    "a ~ {yes: Normal(0, 1)}": (1, "expected no more cases"),
     "": (1, "expected a definition such as"),
 }
+
+
+def test_brackets_without_end_are_one_clear_line():
+    with pytest.raises(pofx.PofxError, match=r"^define: expected fewer brackets"):
+        pofx.define(f"a ~ Normal({'(' * 9000}1{')' * 9000}, 1)")
 
 
 @pytest.mark.parametrize("text", MISTAKES)

@@ -108,8 +108,14 @@ MISTAKES = {
     "p: expected a number above 0 and below 1, got 1.5": lambda: pofx.bernoulli(1.5),
     "p: expected a sum of 1, got 0.9": lambda: pofx.categorical([0.5, 0.4]),
     "p: expected no negative probability, got -0.5": lambda: pofx.categorical([1.5, -0.5]),
-    "levels: expected two, got 3": lambda: pofx.bernoulli(0.5, levels="abc"),
-    "levels: expected 2, got 3": lambda: pofx.categorical([0.5, 0.5], levels="abc"),
+    "levels: expected a list of levels, got 'ab'": lambda: pofx.bernoulli(0.5, levels="ab"),
+    "levels: expected a list of levels, got 3": lambda: pofx.categorical([1], levels=3),
+    "q: expected a distribution, got 3": lambda: pofx.normal() * 3,
+    "parts: expected a distribution, got 3": lambda: pofx.mixture([3]),
+    "p: expected a distribution, got 3": lambda: pofx.linear_gaussian(3, {}),
+    "prior: expected a distribution of one column of levels": lambda: pofx.per_level(3, {}),
+    "levels: expected two, got 3": lambda: pofx.bernoulli(0.5, levels=list("abc")),
+    "levels: expected 2, got 3": lambda: pofx.categorical([0.5, 0.5], levels=list("abc")),
 }
 
 

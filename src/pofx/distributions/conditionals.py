@@ -93,10 +93,13 @@ def _joint(reader: Arguments, call: Call, name: str) -> Joint:
     constructor = FAMILIES[family]
     in_order = [reader.value(value) for value in call.arguments]
     named = {key: reader.value(value) for key, value in call.named.items()}
+    if "name" in named:
+        reader.fail(at, f"{family}: expected no name, the column is {name}")
     if family == "Bernoulli":
         named.setdefault("levels", YES_OR_NO)
     try:
-        signature(constructor).bind(*in_order, **named)
+        # The name of the column is not among the arguments.
+        signature(constructor).bind(*in_order, **named, name=name)
     except TypeError:
         parameters = ", ".join(k for k in signature(constructor).parameters if k != "name")
         reader.fail(at, f"expected {family}({parameters})")
@@ -122,7 +125,10 @@ def _table(
         named = leaf.call.named.get("levels")
         default = YES_OR_NO if len(row) == 2 else range(len(row))
         levels = default if named is None else reader.value(named)
-        variables.append(level_variable("levels", target, levels))
+        try:
+            variables.append(level_variable("levels", target, levels))
+        except PofxError as error:
+            reader.fail(at, f"table: {error}")
         if len(variables[-1].levels) != len(row) or variables[-1].levels != variables[0].levels:
             reader.fail(at, f"table: expected {len(variables[0].levels)} levels in each row")
         rows.append(np.array(row) / sum(row))
@@ -137,7 +143,7 @@ def _row(reader: Arguments, leaf: Leaf) -> list[float]:
     row: Any = reader.value(leaf.call.arguments[0])
     for level in leaf.levels:
         row = row[level] if isinstance(row, list) and level < len(row) else None
-    is_row = isinstance(row, list) and all(isinstance(value, float) for value in row)
+    is_row = isinstance(row, list) and row and all(isinstance(value, float) for value in row)
     if not is_row or min(row) < 0 or abs(sum(row) - 1) > SUM_TOLERANCE:
         got = f"got {row} of sum {sum(row):.10g}" if is_row else "got other brackets"
         reader.fail(

@@ -134,7 +134,10 @@ class _Definitions:
             distribution, depth = statement.distribution, 0
             while isinstance(distribution, Cases):
                 if depth == len(levels):
-                    self.reader.fail(distribution.at, "expected as many cases as parents of levels")
+                    self.reader.fail(
+                        distribution.at,
+                        "expected no more cases within cases than parents with levels",
+                    )
                 distribution = self._case(distribution, levels[depth], index[depth])
                 depth += 1
             leaves[index] = Leaf(distribution, index[depth:])

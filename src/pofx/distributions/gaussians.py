@@ -135,6 +135,8 @@ def linear_gaussian(
     >>> print(p.ask("Var[y]"))
     Var[y] = 5 squared units of y   exact, closed form
     """
+    if not isinstance(p, Joint):
+        raise PofxError(f"p: expected a distribution, got {p!r}")
     with float64(True):
         rule = closed_forms.as_gaussian.find(p.model)
         moments = rule and rule(p.model)

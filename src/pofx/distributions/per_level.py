@@ -50,7 +50,7 @@ def _certain(prior: Joint, code: int) -> Joint:
 
 def variable_of(p: Joint, argument: str) -> Variable:
     """The only column of a distribution of levels; PofxError otherwise."""
-    [variable, *others] = p.schema.variables
-    if others or not variable.discrete or variable.shape:
+    variables = p.schema.variables if isinstance(p, Joint) else ()
+    if len(variables) != 1 or not variables[0].discrete or variables[0].shape:
         raise PofxError(f"{argument}: expected a distribution of one column of levels")
-    return variable
+    return variables[0]

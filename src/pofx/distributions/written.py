@@ -54,6 +54,8 @@ def level_variable(argument: str, name: str, levels: Iterable[Any], kind: str = 
     >>> level_variable("levels", "sky", ["clear", "cloudy", "rain"]).kind
     'categorical'
     """
+    if isinstance(levels, str) or not isinstance(levels, Iterable):
+        raise PofxError(f"{argument}: expected a list of levels, got {levels!r}")
     values = tuple(level.item() if isinstance(level, np.generic) else level for level in levels)
     if not values:
         raise PofxError(f"{argument}: expected at least one level, got none")

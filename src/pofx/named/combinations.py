@@ -29,6 +29,7 @@ def product(p: P, q: NamedModel) -> P:
     >>> print(p.mutual_information("coin", "x"))
     I(coin; x) = 0 nats   exact, closed form
     """
+    _check_distributions("q", [p, q])
     both = sorted(set(p.schema.names) & set(q.schema.names))
     if both:
         raise PofxError(f"expected different columns, both have {both[0]!r}")
@@ -39,6 +40,12 @@ def product(p: P, q: NamedModel) -> P:
     container = p.schema.container if p.schema.container == q.schema.container else "mapping"
     fixed = np.concatenate([p.fixed, q.fixed])
     return type(p)(model, Schema(variables, container), fixed, (*p.evidence, *q.evidence))
+
+
+def _check_distributions(argument: str, parts: Sequence[object]) -> None:
+    for part in parts:
+        if not isinstance(part, NamedModel):
+            raise PofxError(f"{argument}: expected a distribution, got {part!r}")
 
 
 def _blocks(
@@ -67,6 +74,7 @@ def mixture(parts: Sequence[P], weights: Sequence[float] | None = None) -> P:
     """
     if not parts:
         raise PofxError("parts: expected at least one distribution, got none")
+    _check_distributions("parts", parts)
     even = np.full(len(parts), 1 / len(parts))
     shares = as_probabilities("weights", even if weights is None else weights)
     if len(shares) != len(parts):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+from math import isfinite
 from typing import Any, TypeAlias
 
 from lark import Lark, Token, Transformer, v_args
@@ -106,6 +107,8 @@ def parse_definitions(text: str) -> tuple[Statement, ...]:
         raise _syntax_error(text, error) from None
     try:
         return _Builder(text).transform(tree)
+    except RecursionError:
+        raise PofxError("define: expected fewer brackets within brackets") from None
     except VisitError as error:
         raise error.orig_exc from None
 
@@ -233,7 +236,12 @@ class _Builder(Transformer[Token, Any]):
         return Name(text, token.start_pos or 0)
 
     def number(self, token: Token) -> Linear:
-        return Linear(float(token), {}, token.start_pos or 0)
+        at, value = token.start_pos or 0, float(token)
+        if not isfinite(value):
+            raise definition_error(
+                self._text, at, f"expected a finite number, found {quoted(token)}"
+            )
+        return Linear(value, {}, at)
 
     def text(self, token: Token) -> Name:
         return Name(token[1:-1].replace("\\" + token[0], token[0]), token.start_pos or 0)
